@@ -1,0 +1,27 @@
+/** Ends an order in flight: keeps its shipment's outcome. */
+import { SHIPMENT_STATUSES } from "../life-cycle.js";
+import type { Ports } from "../ports.js";
+import { close } from "../relations/close.js";
+import { park } from "../relations/create-once.js";
+import { readUnlessDone } from "../relations/read.js";
+import { nothing, type Result } from "../result.js";
+import { decide } from "./decide.js";
+
+/** @throws CallError, ConflictError, StoreError, MalformedError */
+export async function completeOrder(name: string, id: string, ports: Ports): Promise<Result> {
+  const read = await readUnlessDone(id, undefined, ports);
+  if ("done" in read) return read.done;
+  const { snapshot, relation } = read;
+  if (!snapshot || !relation?.shipment) return stranded(name, id, ports);
+
+  const shipment = await ports.food.getShipment(relation.shipment);
+  const { outcome } = SHIPMENT_STATUSES[shipment.status];
+  return outcome ? close(snapshot, outcome, ports) : decide(shipment.status);
+}
+
+/** Somebody set the order to IN_FLIGHT without a link: only an operator can say which shipment is its own. */
+async function stranded(name: string, id: string, ports: Ports): Promise<Result> {
+  const order = await ports.food.getOrder(name);
+  if (order.status !== "IN_FLIGHT") return nothing(`the order is ${order.status}`);
+  return park("shipment", id, name, "the order is IN_FLIGHT, but no shipment is linked", ports);
+}

@@ -1,0 +1,87 @@
+/** The declared params and secrets; the only place that reads configuration. */
+import { defineInt, defineSecret, defineString, select } from "firebase-functions/params";
+import { MalformedError } from "./errors.js";
+import { parseSettings, type Settings } from "./settings.js";
+
+export const REGION = defineString("REGION", {
+  default: "us-central1",
+  description: "Where the functions run. Firestore and the food service should be near.",
+});
+
+export const POLL_SCHEDULE = defineString("POLL_SCHEDULE", {
+  default: "* * * * *",
+  description: "When orders are polled, in cron form. A minute is the finest step; POLL_PASSES makes it finer.",
+});
+
+export const FOOD_SERVICE_CA = defineSecret("FOOD_SERVICE_CA", {
+  description: "The certificates that the food service's own is checked with, in PEM form, or the word system.",
+});
+
+const FOOD_SERVICE_ADDRESS = defineString("FOOD_SERVICE_ADDRESS", {
+  default: "localhost:50051",
+  description: "The food service, as host:port.",
+});
+
+const FOOD_SERVICE_SECURITY = defineString("FOOD_SERVICE_SECURITY", {
+  default: "tls",
+  input: select(["tls", "plaintext"]),
+  description: "tls, or plaintext, which is refused outside the Emulator Suite.",
+});
+
+const CALL_DEADLINE_SECONDS = defineInt("CALL_DEADLINE_SECONDS", {
+  default: 10,
+  description: "How long one call to the food service may take, in seconds, from 1 to 60.",
+});
+
+const POLL_PASSES = defineInt("POLL_PASSES", {
+  default: 1,
+  description: "Evenly spaced passes over all orders within each run of the poll, from 1 to 12.",
+});
+
+const POLL_PAGE_SIZE = defineInt("POLL_PAGE_SIZE", {
+  default: 500,
+  description: "Orders asked for at a time, from 1 to 1000.",
+});
+
+const CREATE_POLICY = defineString("CREATE_POLICY", {
+  default: "park",
+  input: select(["park", "idempotency-key"]),
+  description:
+    "What follows a create with an unknown outcome: park for an operator, or send again with the same idempotency-key.",
+});
+
+const CREATE_LEASE_SECONDS = defineInt("CREATE_LEASE_SECONDS", {
+  default: 60,
+  description: "How long a claim keeps others from sending, in seconds, from twice CALL_DEADLINE_SECONDS to 600.",
+});
+
+const CREATE_TRIES = defineInt("CREATE_TRIES", {
+  default: 8,
+  description: "How often a create may be refused before its order is parked, from 1 to 100.",
+});
+
+const params = [
+  FOOD_SERVICE_ADDRESS,
+  FOOD_SERVICE_SECURITY,
+  FOOD_SERVICE_CA,
+  CALL_DEADLINE_SECONDS,
+  POLL_PASSES,
+  POLL_PAGE_SIZE,
+  CREATE_POLICY,
+  CREATE_LEASE_SECONDS,
+  CREATE_TRIES,
+];
+
+/**
+ * The settings of this deployment.
+ * @throws MalformedError that names what is wrong and what is allowed
+ */
+export function readSettings(): Settings {
+  const settings = parseSettings(Object.fromEntries(params.map((param) => [param.name, param.value()])));
+  if (settings.FOOD_SERVICE_SECURITY === "plaintext" && process.env.FUNCTIONS_EMULATOR !== "true") {
+    throw new MalformedError(
+      "Wrong configuration. FOOD_SERVICE_SECURITY is plaintext: only tls is allowed outside the emulator.",
+    );
+  }
+  return settings;
+}

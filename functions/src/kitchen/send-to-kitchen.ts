@@ -1,0 +1,18 @@
+/** Advances a new order: creates its kitchen order and keeps the link. */
+import type { Ports } from "../ports.js";
+import { createOnce } from "../relations/create-once.js";
+import { readUnlessDone } from "../relations/read.js";
+import type { Result } from "../result.js";
+import { decide } from "./decide.js";
+
+/** @throws CallError, StoreError, MalformedError */
+export async function sendToKitchen(name: string, id: string, ports: Ports): Promise<Result> {
+  const read = await readUnlessDone(id, "kitchen", ports);
+  if ("done" in read) return read.done;
+
+  const order = await ports.food.getOrder(name);
+  const decision = decide(order.status);
+  if (decision.outcome !== "moved") return decision;
+  const create = ports.food.createKitchenOrder;
+  return createOnce({ stage: "kitchen", id, order, snapshot: read.snapshot, create }, ports);
+}

@@ -1,0 +1,92 @@
+/**
+ * Every state of an order, its kitchen order and its shipment, and every legal move between them.
+ * Start here to add a stage: everything else derives from these tables.
+ */
+
+/** What the food service says of an order. `rank` says how far along it is; an order without a rank is not on the way. */
+export const ORDER_STATUSES = {
+  UNKNOWN: { code: 0, ended: false, rank: undefined },
+  NEW: { code: 1, ended: false, rank: 0 },
+  PREPARATION: { code: 2, ended: false, rank: 1 },
+  IN_FLIGHT: { code: 3, ended: false, rank: 2 },
+  DELIVERED: { code: 4, ended: true, rank: 3 },
+  REJECTED: { code: 5, ended: true, rank: 3 },
+  CANCELLED: { code: 6, ended: true, rank: undefined },
+} as const satisfies Record<string, { code: number; ended: boolean; rank: number | undefined }>;
+
+/** What the food service says of a kitchen order. Only a packaged meal can fly. */
+export const KITCHEN_STATUSES = {
+  UNKNOWN: { code: 0, packaged: false },
+  NEW: { code: 1, packaged: false },
+  PREPARATION: { code: 2, packaged: false },
+  PACKAGED: { code: 3, packaged: true },
+} as const satisfies Record<string, { code: number; packaged: boolean }>;
+
+/** What the food service says of a shipment, and the outcome that it gives the order. */
+export const SHIPMENT_STATUSES = {
+  UNKNOWN: { code: 0, outcome: undefined },
+  NEW: { code: 1, outcome: undefined },
+  COLLECTED: { code: 2, outcome: undefined },
+  DELIVERED: { code: 3, outcome: "DELIVERED" },
+  REJECTED: { code: 4, outcome: "REJECTED" },
+} as const satisfies Record<string, { code: number; outcome: Outcome | undefined }>;
+
+/** The stages in the order in which they advance an order: the status that each takes in, and the topic that feeds it. */
+export const STAGES = {
+  kitchen: { takes: "NEW", topic: "orders-new" },
+  shipment: { takes: "PREPARATION", topic: "orders-preparation" },
+  completion: { takes: "IN_FLIGHT", topic: "orders-in-flight" },
+} as const satisfies Record<string, { takes: OrderStatus; topic: string }>;
+
+/**
+ * What a relation stands for. `reports` is the status that the order must then have in the food service;
+ * CANCELLED and GONE are the food service's own news and are never reported back.
+ */
+export const RELATION_STATES = {
+  PREPARATION: { open: true, reports: "PREPARATION" },
+  IN_FLIGHT: { open: true, reports: "IN_FLIGHT" },
+  DELIVERED: { open: false, reports: "DELIVERED" },
+  REJECTED: { open: false, reports: "REJECTED" },
+  CANCELLED: { open: false, reports: undefined },
+  GONE: { open: false, reports: undefined },
+} as const satisfies Record<string, { open: boolean; reports: OrderStatus | undefined }>;
+
+export type OrderStatus = keyof typeof ORDER_STATUSES;
+export type KitchenStatus = keyof typeof KITCHEN_STATUSES;
+export type ShipmentStatus = keyof typeof SHIPMENT_STATUSES;
+export type Stage = keyof typeof STAGES;
+/** A stage that creates something which can't be undone. */
+export type CreatingStage = "kitchen" | "shipment";
+export type ActiveStatus = (typeof STAGES)[Stage]["takes"];
+export type RelationState = keyof typeof RELATION_STATES;
+export type Outcome = "DELIVERED" | "REJECTED";
+/** The statuses that we ever write to an order. */
+export type ReportedStatus = Exclude<(typeof RELATION_STATES)[RelationState]["reports"], undefined>;
+
+/** The statuses of orders that are on their way, the oldest part of the way last. */
+export const ACTIVE_STATUSES = Object.values(STAGES).map((stage) => stage.takes);
+
+/** The stage that takes an order of this status, or undefined where nothing is to be done. */
+export function stageOf(status: OrderStatus): Stage | undefined {
+  return (Object.keys(STAGES) as Stage[]).find((stage) => STAGES[stage].takes === status);
+}
+
+/** The status of this wire number in one of the tables above; a number that the table does not know is UNKNOWN. */
+export function statusOf<S extends string>(
+  table: Record<S | "UNKNOWN", { code: number }>,
+  code: number,
+): S | "UNKNOWN" {
+  const known = (Object.keys(table) as S[]).find((status) => table[status].code === code);
+  return known ?? "UNKNOWN";
+}
+
+/** Whether an order that the food service shows as `from` may be reported as `to`: forwards only, and never from an end. */
+export function mayReport(from: OrderStatus, to: ReportedStatus): boolean {
+  const { ended, rank } = ORDER_STATUSES[from];
+  return !ended && rank !== undefined && rank < ORDER_STATUSES[to].rank;
+}
+
+/** The state in which an order that ended in the food service closes its relation, or undefined for one that goes on. */
+export function closingState(status: OrderStatus): "DELIVERED" | "REJECTED" | "CANCELLED" | undefined {
+  return status === "DELIVERED" || status === "REJECTED" || status === "CANCELLED" ? status : undefined;
+}

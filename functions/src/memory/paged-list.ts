@@ -1,0 +1,61 @@
+/** A list that is read page by page while its items come and go; reading costs what is in it, not what ever was. */
+
+/** An item's place in a list. */
+export interface Place<T> {
+  readonly item: T;
+  /** Counts up and is never given twice, so that a page can start after a place that has gone. */
+  readonly number: number;
+  gone: boolean;
+}
+
+/** So few places that have gone are not worth clearing away. */
+const SPARE = 64;
+
+export class PagedList<T> {
+  private places: Place<T>[] = [];
+  private taken = 0;
+  private gone = 0;
+
+  /** How many places were ever taken: the number of every place is below. */
+  get length(): number {
+    return this.taken;
+  }
+
+  add(item: T): Place<T> {
+    const place = { item, number: this.taken++, gone: false };
+    this.places.push(place);
+    return place;
+  }
+
+  remove(place: Place<T>): void {
+    place.gone = true;
+    this.gone++;
+    if (this.gone <= SPARE || this.gone * 2 <= this.places.length) return;
+    this.places = this.places.filter((kept) => !kept.gone);
+    this.gone = 0;
+  }
+
+  /** Up to `size` items from the place of this number on, and the number to go on from where there are more. */
+  page(from: number, size: number): { items: T[]; next: number | undefined } {
+    const items: T[] = [];
+    for (let index = this.indexOf(from); index < this.places.length; index++) {
+      const place = this.places[index] as Place<T>;
+      if (place.gone) continue;
+      if (items.length === size) return { items, next: place.number };
+      items.push(place.item);
+    }
+    return { items, next: undefined };
+  }
+
+  /** The index of the first place of this number or a greater one, by binary search. */
+  private indexOf(number: number): number {
+    let low = 0;
+    let high = this.places.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.places[middle] as Place<T>).number < number) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,85 @@
+/** The store in one process: what Firestore promises, in a map. */
+import { ConflictError, DuplicateError } from "../errors.js";
+import type { Field, Fields, Query, Snapshot, Store, Unique, Write } from "../ports.js";
+
+interface Document {
+  fields: Fields;
+  version: string;
+}
+
+/** Called once for each written document, as a Firestore trigger would be. */
+export type OnWrite = (change: { before: Snapshot | undefined; after: Snapshot | undefined }) => void;
+
+export class MemoryStore implements Store {
+  private readonly documents = new Map<string, Document>();
+  private writes = 0;
+
+  constructor(private readonly onWrite: OnWrite = () => {}) {}
+
+  async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
+    return paths.map((path) => this.snapshot(path)) as { [I in keyof P]: Snapshot | undefined };
+  }
+
+  async commit(writes: Write[]): Promise<string[]> {
+    for (const write of writes) this.demand(write);
+    const version = String(++this.writes);
+    for (const write of writes) {
+      const before = this.snapshot(write.path);
+      if (write.kind === "delete") this.documents.delete(write.path);
+      else this.documents.set(write.path, { fields: copy({ ...before?.fields, ...write.fields }), version });
+      this.onWrite({ before, after: this.snapshot(write.path) });
+    }
+    return writes.map(() => version);
+  }
+
+  async commitUnique({ collection, field, value, except }: Unique, writes: Write[]): Promise<void> {
+    for (const [path, document] of this.documents) {
+      if (path !== except && isIn(path, collection) && document.fields[field] === value) {
+        throw new DuplicateError(path, `${path} has ${value} as its ${field}`);
+      }
+    }
+    await this.commit(writes);
+  }
+
+  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
+    const found: string[] = [];
+    for (const [path, { fields }] of this.documents) {
+      const value = fields[field];
+      if (
+        isIn(path, collection) &&
+        typeof value === "string" &&
+        oneOf.includes(value) &&
+        (after === undefined || path > after)
+      ) {
+        found.push(path);
+      }
+    }
+    return found
+      .sort()
+      .slice(0, limit)
+      .flatMap((path) => this.snapshot(path) ?? []);
+  }
+
+  private snapshot(path: string): Snapshot | undefined {
+    const document = this.documents.get(path);
+    return document && { path, fields: copy(document.fields), version: document.version };
+  }
+
+  private demand(write: Write): void {
+    const document = this.documents.get(write.path);
+    if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
+      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+    }
+  }
+}
+
+function isIn(path: string, collection: string): boolean {
+  return path.startsWith(`${collection}/`) && !path.includes("/", collection.length + 1);
+}
+
+function copy<F extends Field>(field: F): F {
+  if (field === null || typeof field !== "object") return field;
+  if (field instanceof Date) return new Date(field) as F;
+  if (Array.isArray(field)) return field.map(copy) as F;
+  return Object.fromEntries(Object.entries(field).map(([name, value]) => [name, copy(value)])) as F;
+}

@@ -1,0 +1,47 @@
+/** The bus on Pub/Sub. Its client is the heaviest import of all, so that it is loaded where something is published. */
+import type { PubSub, Topic } from "@google-cloud/pubsub";
+import { BusError } from "../errors.js";
+import { CONTINUATION_TOPIC } from "../intake/message.js";
+import { type Stage, STAGES } from "../life-cycle.js";
+import type { Bus, OrderMessage, PollContinuation } from "../ports.js";
+
+/** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
+const PUBLISH_DEADLINE = 10_000;
+
+export class PubSubBus implements Bus {
+  private client: Promise<PubSub> | undefined;
+  private readonly topics = new Map<string, Topic>();
+
+  async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
+    await this.publish(STAGES[stage].topic, messages);
+  }
+
+  async publishContinuation(continuation: PollContinuation): Promise<void> {
+    await this.publish(CONTINUATION_TOPIC, [continuation]);
+  }
+
+  /** Every publish is awaited: an instance gets no CPU once its function has returned. */
+  private async publish(name: string, messages: object[]): Promise<void> {
+    try {
+      const topic = await this.topic(name);
+      const published = messages.map((json) => topic.publishMessage({ json }));
+      await topic.flush();
+      await Promise.all(published);
+    } catch (error) {
+      throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  private async topic(name: string): Promise<Topic> {
+    this.client ??= import("@google-cloud/pubsub").then(({ PubSub }) => new PubSub());
+    const client = await this.client;
+    const known = this.topics.get(name);
+    if (known) return known;
+    const topic = client.topic(name, {
+      batching: { maxMessages: 1000, maxMilliseconds: 20 },
+      gaxOpts: { timeout: PUBLISH_DEADLINE },
+    });
+    this.topics.set(name, topic);
+    return topic;
+  }
+}

@@ -1,0 +1,109 @@
+/** The store on Firestore. */
+import { getApps, initializeApp } from "firebase-admin/app";
+import {
+  type DocumentSnapshot,
+  FieldPath,
+  type Firestore,
+  getFirestore,
+  Timestamp,
+  type Transaction,
+  type WriteBatch,
+} from "firebase-admin/firestore";
+import { ConflictError, DuplicateError, MalformedError, StoreError } from "../errors.js";
+import type { Field, Fields, Query, Snapshot, Store, Unique, Write } from "../ports.js";
+
+/** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
+const CONFLICTS = [5, 6, 9];
+const INVALID_ARGUMENT = 3;
+
+/** The Firestore of this project; one per instance. */
+export function openFirestore(): Firestore {
+  if (getApps().length === 0) initializeApp();
+  return getFirestore();
+}
+
+export class FirestoreStore implements Store {
+  constructor(private readonly firestore: Firestore) {}
+
+  async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
+    return sorted(async () => {
+      const found = await this.firestore.getAll(...paths.map((path) => this.firestore.doc(path)));
+      return found.map(snapshotOf) as { [I in keyof P]: Snapshot | undefined };
+    });
+  }
+
+  async commit(writes: Write[]): Promise<string[]> {
+    return sorted(async () => {
+      const batch = this.firestore.batch();
+      for (const write of writes) this.add(batch, write);
+      return (await batch.commit()).map((result) => versionOf(result.writeTime));
+    });
+  }
+
+  async commitUnique({ collection, field, value, except }: Unique, writes: Write[]): Promise<void> {
+    await sorted(() =>
+      this.firestore.runTransaction(async (transaction) => {
+        const same = this.firestore.collection(collection).where(field, "==", value).limit(2);
+        const other = (await transaction.get(same)).docs.find((found) => found.ref.path !== except);
+        if (other) throw new DuplicateError(other.ref.path, `${other.ref.path} has ${value} as its ${field}`);
+        for (const write of writes) this.add(transaction, write);
+      }),
+    );
+  }
+
+  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
+    return sorted(async () => {
+      const documents = this.firestore.collection(collection);
+      const matching = documents.where(field, "in", oneOf).orderBy(FieldPath.documentId()).limit(limit);
+      const page = after === undefined ? matching : matching.startAfter(this.firestore.doc(after));
+      return (await page.get()).docs.flatMap((found) => snapshotOf(found) ?? []);
+    });
+  }
+
+  private add(to: WriteBatch | Transaction, write: Write): void {
+    const document = this.firestore.doc(write.path);
+    // The two classes have the same methods, but not one type in common.
+    const writer = to as WriteBatch;
+    if (write.kind === "create") writer.create(document, write.fields);
+    else if (write.kind === "update") writer.update(document, write.fields, { lastUpdateTime: timeOf(write.version) });
+    else writer.delete(document, { lastUpdateTime: timeOf(write.version) });
+  }
+}
+
+/** A document as the ports know it, undefined where there is none. */
+export function snapshotOf(document: DocumentSnapshot | undefined): Snapshot | undefined {
+  const data = document?.data();
+  if (!document || !data || !document.updateTime) return undefined;
+  return { path: document.ref.path, fields: fieldOf(data) as Fields, version: versionOf(document.updateTime) };
+}
+
+/** Firestore's times become dates; every other value stays as it is, for the schemas to judge. */
+function fieldOf(value: unknown): Field {
+  if (value instanceof Timestamp) return value.toDate();
+  if (Array.isArray(value)) return value.map(fieldOf);
+  if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, fieldOf(field)]));
+  }
+  return value as Field;
+}
+
+function versionOf(time: Timestamp): string {
+  return `${time.seconds}.${time.nanoseconds}`;
+}
+
+function timeOf(version: string): Timestamp {
+  const [seconds = "0", nanoseconds = "0"] = version.split(".");
+  return new Timestamp(Number(seconds), Number(nanoseconds));
+}
+
+async function sorted<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DuplicateError) throw error;
+    const { code, message } = error as { code?: unknown; message?: string };
+    if (CONFLICTS.includes(code as number)) throw new ConflictError(message, { cause: error });
+    if (code === INVALID_ARGUMENT) throw new MalformedError(`Firestore refused: ${message}`, { cause: error });
+    throw new StoreError(message ?? String(error), { cause: error });
+  }
+}

@@ -1,0 +1,82 @@
+/** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
+import { setGlobalOptions } from "firebase-functions/v2";
+import { onInit } from "firebase-functions/v2/core";
+import { onDocumentWritten } from "firebase-functions/v2/firestore";
+import { onMessagePublished } from "firebase-functions/v2/pubsub";
+import { onSchedule } from "firebase-functions/v2/scheduler";
+import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings } from "../config.js";
+import { MalformedError } from "../errors.js";
+import { CONTINUATION_TOPIC } from "../intake/message.js";
+import { type Stage, STAGES } from "../life-cycle.js";
+import type { Ports } from "../ports.js";
+import { RELATIONS } from "../relations/document.js";
+import type { RelationChange } from "../relations/on-relation-written.js";
+import type { Result } from "../result.js";
+import { type Advance, logged, takeMessage } from "../stage.js";
+import { openPorts } from "./ports.js";
+import { snapshotOf } from "./store.js";
+
+/** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
+const OLDEST_EVENT = 3_600_000;
+
+setGlobalOptions({ region: REGION, secrets: [FOOD_SERVICE_CA], maxInstances: 20 });
+
+const ports = () => openPorts(readSettings);
+
+// A wrong setting is said when an instance starts, not when the first order needs it.
+onInit(() => void ports());
+
+/** A function on the schedule of the poll. */
+export function scheduledPoll(run: (ports: Ports) => Promise<unknown>) {
+  const options = { schedule: POLL_SCHEDULE.toCEL(), timeoutSeconds: 180, maxInstances: 1, retryCount: 0 };
+  return onSchedule(options, async () => void (await run(ports())));
+}
+
+/** A function that goes on with a poll where another run stopped. */
+export function pollContinuation(run: (payload: unknown, ports: Ports) => Promise<unknown>) {
+  return onMessagePublished({ topic: CONTINUATION_TOPIC, retry: true, timeoutSeconds: 180 }, async (event) => {
+    await unlessTooOld(event, async () => {
+      await run(jsonIn(event.data.message), ports());
+    });
+  });
+}
+
+/** A function that advances the orders of one stage. */
+export function stage(name: Stage, advance: Advance) {
+  return onMessagePublished({ topic: STAGES[name].topic, retry: true, concurrency: 80 }, async (event) => {
+    await unlessTooOld(event, () => takeMessage(name, jsonIn(event.data.message), advance, ports()));
+  });
+}
+
+/** A function that reacts to relations. */
+export function relationReaction(name: string, react: (change: RelationChange, ports: Ports) => Promise<Result>) {
+  return onDocumentWritten({ document: `${RELATIONS}/{id}`, retry: true, concurrency: 80 }, async (event) => {
+    const change = { before: snapshotOf(event.data?.before), after: snapshotOf(event.data?.after) };
+    await unlessTooOld(event, () =>
+      logged({ stage: name, order: `orders/${event.params.id}` }, ports(), () => react(change, ports())),
+    );
+  });
+}
+
+async function unlessTooOld(event: { id: string; time: string }, work: () => Promise<void>): Promise<void> {
+  const age = ports().clock.now() - Date.parse(event.time);
+  if (age > OLDEST_EVENT) {
+    ports().log.warn("dropped: the event is too old", { event: event.id, age, outcome: "dropped" });
+    return;
+  }
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    ports().log.error(`dropped: ${error.message}`, { event: event.id, outcome: "dropped" });
+  }
+}
+
+/** The JSON in a message, undefined where it has none: the schema then says what was expected. */
+function jsonIn(message: { json: unknown }): unknown {
+  try {
+    return message.json;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * What the stages need of the world, as interfaces: clock, randomness, bus, store, food service and log.
+ * `platform/` has the adapters that run in the cloud, `memory/` those that run in one process.
+ */
+import type { ActiveStatus, KitchenStatus, OrderStatus, ReportedStatus, ShipmentStatus, Stage } from "./life-cycle.js";
+import type { Settings } from "./settings.js";
+
+export interface Ports {
+  clock: Clock;
+  random: Randomness;
+  bus: Bus;
+  store: Store;
+  food: FoodService;
+  log: Log;
+  settings: Settings;
+}
+
+export interface Clock {
+  /** Milliseconds since the epoch. Instances' clocks differ: never order by it. */
+  now(): number;
+  sleep(milliseconds: number): Promise<void>;
+}
+
+export interface Randomness {
+  uuid(): string;
+  /** From 0 up to, not including, 1. */
+  fraction(): number;
+}
+
+/** A hint that an order may be ready for the stage that takes this status. */
+export interface OrderMessage {
+  order: string;
+  status: ActiveStatus;
+}
+
+/** Where a poll stopped: the page that comes next of this status, and the statuses after it. */
+export interface PollContinuation {
+  holder: string;
+  step: number;
+  statuses: ActiveStatus[];
+  pageToken: string;
+}
+
+/** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */
+export interface Bus {
+  publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void>;
+  publishContinuation(continuation: PollContinuation): Promise<void>;
+}
+
+export type Field = string | number | boolean | null | Date | { [name: string]: Field } | Field[];
+export type Fields = { [name: string]: Field };
+
+export interface Snapshot {
+  path: string;
+  fields: Fields;
+  /** Changes with each write. */
+  version: string;
+}
+
+/** `create` demands that there is no document, `update` that its version is still this one; an update merges top-level fields. */
+export type Write =
+  | { kind: "create"; path: string; fields: Fields }
+  | { kind: "update"; path: string; version: string; fields: Fields }
+  | { kind: "delete"; path: string; version: string };
+
+/** Demands that no document of the collection but the one named has this value in this field. */
+export interface Unique {
+  collection: string;
+  field: string;
+  value: string;
+  except: string;
+}
+
+export interface Query {
+  collection: string;
+  /** A document matches where the field is one of these values. */
+  field: string;
+  oneOf: string[];
+  limit: number;
+  /** The path of the last document of the page before. */
+  after?: string;
+}
+
+/** Documents under paths such as `relations/x`. Failures are `ConflictError`, `DuplicateError` and `StoreError`. */
+export interface Store {
+  /** All documents in one round trip, undefined where there is none. */
+  read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }>;
+  /**
+   * All writes or none, in one round trip; resolves with the new version of each written document.
+   * Throws `ConflictError` where a demand is not met, `StoreError` where it failed or its outcome is unknown.
+   */
+  commit(writes: Write[]): Promise<string[]>;
+  /** As `commit`, in two round trips; throws `DuplicateError` where the value is taken. */
+  commitUnique(unique: Unique, writes: Write[]): Promise<void>;
+  /** Matching documents by path, oldest path first. */
+  query(query: Query): Promise<Snapshot[]>;
+}
+
+export interface Order {
+  name: string;
+  customerId: string;
+  status: OrderStatus;
+}
+
+export interface KitchenOrder {
+  name: string;
+  status: KitchenStatus;
+}
+
+export interface Shipment {
+  name: string;
+  status: ShipmentStatus;
+}
+
+export interface OrderPage {
+  orders: Order[];
+  /** Empty on the last page. */
+  nextPageToken: string;
+}
+
+/** What goes with a create: the key that a service may know it by again, and the time after which it must not be sent. */
+export interface CreateOptions {
+  idempotencyKey: string;
+  /** Milliseconds since the epoch. */
+  deadline: number;
+}
+
+/** The food service. Every failure is a `CallError`; statuses that are not in the contract come as UNKNOWN. */
+export interface FoodService {
+  /** Resolves when a call can be sent. */
+  ready(): Promise<void>;
+  listOrders(request: { status: ActiveStatus; pageSize: number; pageToken: string }): Promise<OrderPage>;
+  getOrder(name: string): Promise<Order>;
+  updateOrder(name: string, status: ReportedStatus): Promise<void>;
+  createKitchenOrder(options: CreateOptions): Promise<KitchenOrder>;
+  getKitchenOrder(name: string): Promise<KitchenOrder>;
+  createShipment(options: CreateOptions): Promise<Shipment>;
+  getShipment(name: string): Promise<Shipment>;
+}
+
+/** One line an effect, with order, stage and outcome in its fields. */
+export interface Log {
+  info(message: string, fields: object): void;
+  warn(message: string, fields: object): void;
+  error(message: string, fields: object): void;
+}

@@ -1,0 +1,24 @@
+/** Ends a relation: by its shipment's outcome, or because its order ended in the food service. */
+import { ConflictError } from "../errors.js";
+import type { RelationState } from "../life-cycle.js";
+import type { Ports, Snapshot } from "../ports.js";
+import { moved, type Result } from "../result.js";
+import { relationIn, stateFields } from "./document.js";
+
+/**
+ * Writes the final state over the relation as it was read.
+ * @throws ConflictError where it has changed since, StoreError
+ */
+export async function close(snapshot: Snapshot, state: RelationState, ports: Ports): Promise<Result> {
+  const { path, version } = snapshot;
+  const fields = stateFields(relationIn(snapshot), state, ports.clock.now());
+  try {
+    await ports.store.commit([{ kind: "update", path, version, fields }]);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    // A commit that was retried below us may meet its own earlier write.
+    const [now] = await ports.store.read(path);
+    if (relationIn(now)?.state !== state) throw error;
+  }
+  return moved(state);
+}

@@ -1,0 +1,83 @@
+/**
+ * The relation: what links an order to its kitchen order and its shipment.
+ * Other programs read and write `kitchen` and `shipment`; documents with only these are as good as ours.
+ */
+import * as v from "valibot";
+import { MalformedError } from "../errors.js";
+import { RELATION_STATES, type RelationState } from "../life-cycle.js";
+import { isUsableName, orderName } from "../names.js";
+import type { Fields, Snapshot } from "../ports.js";
+
+export const RELATIONS = "relations";
+
+/** A document of a newer schema than this is left to the newer build that wrote it. */
+export const RELATION_SCHEMA = 1;
+
+const name = v.pipe(v.string(), v.check(isUsableName, "must be a resource name"));
+const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
+
+const schema = v.object({
+  schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
+  kitchen: v.optional(name),
+  shipment: v.optional(name),
+  state: v.optional(state),
+  customerId: v.optional(v.string()),
+  /** When the relation came to each state. */
+  times: v.optional(v.record(state, v.date())),
+});
+
+export interface Relation {
+  /** The order's name. */
+  order: string;
+  /** The kitchen order's name. */
+  kitchen: string | undefined;
+  /** The shipment's name. */
+  shipment: string | undefined;
+  state: RelationState | undefined;
+  customerId: string | undefined;
+  times: Partial<Record<RelationState, Date>>;
+}
+
+/** The path of the relation of the order with this id. */
+export function relationPath(id: string): string {
+  return `${RELATIONS}/${id}`;
+}
+
+/**
+ * The relation in a document, with the state worked out where an older program wrote none.
+ * @throws MalformedError for wrong types, foreign states and newer schemas; such documents are never written to
+ */
+export function parseRelation(path: string, fields: Fields): Relation {
+  const parsed = v.safeParse(schema, fields);
+  if (!parsed.success) {
+    const wrong = parsed.issues.map((issue) => `${v.getDotPath(issue) ?? "document"}: ${issue.message}`);
+    throw new MalformedError(`${path} is not a relation that this build can read: ${wrong.join("; ")}`);
+  }
+  const { kitchen, shipment, state, customerId, times } = parsed.output;
+  const order = orderName(path.slice(path.lastIndexOf("/") + 1));
+  const links = { kitchen, shipment };
+  const closed = state !== undefined && !RELATION_STATES[state].open;
+  if (!closed && kitchen === undefined && (state !== undefined || shipment !== undefined)) {
+    throw new MalformedError(`${path} is ${state ?? "linked to a shipment"} but has no kitchen order`);
+  }
+  if (state === "IN_FLIGHT" && shipment === undefined) {
+    throw new MalformedError(`${path} is IN_FLIGHT but has no shipment`);
+  }
+  return { order, ...links, state: closed ? state : stateOfLinks(links), customerId, times: times ?? {} };
+}
+
+/** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
+function stateOfLinks({ kitchen, shipment }: Pick<Relation, "kitchen" | "shipment">): RelationState | undefined {
+  if (shipment !== undefined) return "IN_FLIGHT";
+  return kitchen === undefined ? undefined : "PREPARATION";
+}
+
+/** The relation in a snapshot, undefined where there is no document. */
+export function relationIn(snapshot: Snapshot | undefined): Relation | undefined {
+  return snapshot && parseRelation(snapshot.path, snapshot.fields);
+}
+
+/** The fields that a write adds when a relation comes to this state. */
+export function stateFields(relation: Relation | undefined, state: RelationState, at: number): Fields {
+  return { schema: RELATION_SCHEMA, state, times: { ...relation?.times, [state]: new Date(at) } };
+}

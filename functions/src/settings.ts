@@ -1,0 +1,55 @@
+/** What a deployment may choose, with what is allowed. `config.ts` declares the params that they come from. */
+import * as v from "valibot";
+import { MalformedError } from "./errors.js";
+
+const wholeNumber = (least: number, most: number) =>
+  v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
+
+const address = v.pipe(
+  v.string(),
+  v.regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "must be host:port, such as food.example.com:443"),
+);
+
+const schema = v.pipe(
+  v.object({
+    FOOD_SERVICE_ADDRESS: address,
+    FOOD_SERVICE_SECURITY: v.picklist(["tls", "plaintext"]),
+    FOOD_SERVICE_CA: v.pipe(
+      v.string(),
+      v.check(
+        (ca) => ca.trim() === "system" || ca.includes("-----BEGIN CERTIFICATE-----"),
+        "must be certificates in PEM form, or the word system for the roots that come with Node.js",
+      ),
+    ),
+    CALL_DEADLINE_SECONDS: wholeNumber(1, 60),
+    POLL_PASSES: wholeNumber(1, 12),
+    POLL_PAGE_SIZE: wholeNumber(1, 1000),
+    CREATE_POLICY: v.picklist(["park", "idempotency-key"]),
+    CREATE_LEASE_SECONDS: wholeNumber(2, 600),
+    CREATE_TRIES: wholeNumber(1, 100),
+  }),
+  v.forward(
+    v.check(
+      (given) => given.CREATE_LEASE_SECONDS >= 2 * given.CALL_DEADLINE_SECONDS,
+      "must be at least twice CALL_DEADLINE_SECONDS, so that no create is still under way when its lease ends",
+    ),
+    ["CREATE_LEASE_SECONDS"],
+  ),
+);
+
+/** The settings under the names of their params. */
+export type Settings = v.InferOutput<typeof schema>;
+
+/**
+ * The settings, checked.
+ * @throws MalformedError that names each wrong one and what is allowed
+ */
+export function parseSettings(given: unknown): Settings {
+  const parsed = v.safeParse(schema, given);
+  if (parsed.success) return parsed.output;
+  const wrong = parsed.issues.map((issue) => {
+    const name = v.getDotPath(issue) ?? "settings";
+    return name === "FOOD_SERVICE_CA" ? `${name} ${issue.message}` : `${name} is ${issue.received}: ${issue.message}`;
+  });
+  throw new MalformedError(`Wrong configuration. ${wrong.join(". ")}.`);
+}
