@@ -13,6 +13,11 @@ export const POLL_SCHEDULE = defineString("POLL_SCHEDULE", {
   description: "When orders are polled, in cron form. A minute is the finest step; POLL_PASSES makes it finer.",
 });
 
+export const SWEEP_SCHEDULE = defineString("SWEEP_SCHEDULE", {
+  default: "*/10 * * * *",
+  description: "When relations of orders that have ended are closed and waiting orders are said, in cron form.",
+});
+
 export const FOOD_SERVICE_CA = defineSecret("FOOD_SERVICE_CA", {
   description: "The certificates that the food service's own is checked with, in PEM form, or the word system.",
 });

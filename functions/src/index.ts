@@ -2,8 +2,9 @@
 import { completeOrder as complete } from "./completion/complete-order.js";
 import { continuePoll as goOn, pollOrders as poll } from "./intake/poll.js";
 import { sendToKitchen as cook } from "./kitchen/send-to-kitchen.js";
-import { pollContinuation, relationReaction, scheduledPoll, stage } from "./platform/triggers.js";
+import { pollContinuation, relationReaction, scheduledPoll, scheduledSweep, stage } from "./platform/triggers.js";
 import { onRelationWritten as react } from "./relations/on-relation-written.js";
+import { sweep as sweepAll } from "./relations/sweep.js";
 import { dispatchShipment as dispatch } from "./shipment/dispatch-shipment.js";
 
 export const pollOrders = scheduledPoll(poll);
@@ -12,3 +13,4 @@ export const sendToKitchen = stage("kitchen", cook);
 export const dispatchShipment = stage("shipment", dispatch);
 export const completeOrder = stage("completion", complete);
 export const onRelationWritten = relationReaction("report", react);
+export const sweep = scheduledSweep(sweepAll);

@@ -25,6 +25,17 @@ export function orderName(id: string): string {
   return ORDER_PREFIX + id;
 }
 
+/** What no kitchen order and no shipment is ever called, whatever the server: a reply that says so is about something else. */
+const FOREIGN_PREFIXES = {
+  kitchen: ["orders/", "shipments/"],
+  shipment: ["orders/", "kitchenorders/", "kitchens/"],
+};
+
+/** Whether a create of this stage can have been answered with this name. */
+export function isNameOf(stage: keyof typeof FOREIGN_PREFIXES, name: string): boolean {
+  return isUsableName(name) && !FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix));
+}
+
 /** Whether a name that a create answered with can be kept and asked for again. Prefixes differ from server to server. */
 export function isUsableName(name: string): boolean {
   return name !== "" && Buffer.byteLength(name) <= LONGEST_ID && !UNSAFE.test(name);

@@ -17,17 +17,17 @@ export class MemoryStore implements Store {
   constructor(private readonly onWrite: OnWrite = () => {}) {}
 
   async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
-    return paths.map((path) => this.snapshot(path)) as { [I in keyof P]: Snapshot | undefined };
+    return paths.map((path) => this.peek(path)) as { [I in keyof P]: Snapshot | undefined };
   }
 
   async commit(writes: Write[]): Promise<string[]> {
     for (const write of writes) this.demand(write);
     const version = String(++this.writes);
     for (const write of writes) {
-      const before = this.snapshot(write.path);
+      const before = this.peek(write.path);
       if (write.kind === "delete") this.documents.delete(write.path);
       else this.documents.set(write.path, { fields: copy({ ...before?.fields, ...write.fields }), version });
-      this.onWrite({ before, after: this.snapshot(write.path) });
+      this.onWrite({ before, after: this.peek(write.path) });
     }
     return writes.map(() => version);
   }
@@ -57,10 +57,11 @@ export class MemoryStore implements Store {
     return found
       .sort()
       .slice(0, limit)
-      .flatMap((path) => this.snapshot(path) ?? []);
+      .flatMap((path) => this.peek(path) ?? []);
   }
 
-  private snapshot(path: string): Snapshot | undefined {
+  /** The document as it is now, undefined where there is none. */
+  peek(path: string): Snapshot | undefined {
     const document = this.documents.get(path);
     return document && { path, fields: copy(document.fields), version: document.version };
   }

@@ -4,7 +4,7 @@ import { onInit } from "firebase-functions/v2/core";
 import { onDocumentWritten } from "firebase-functions/v2/firestore";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
-import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings } from "../config.js";
+import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../config.js";
 import { MalformedError } from "../errors.js";
 import { CONTINUATION_TOPIC } from "../intake/message.js";
 import { type Stage, STAGES } from "../life-cycle.js";
@@ -29,6 +29,12 @@ onInit(() => void ports());
 /** A function on the schedule of the poll. */
 export function scheduledPoll(run: (ports: Ports) => Promise<unknown>) {
   const options = { schedule: POLL_SCHEDULE.toCEL(), timeoutSeconds: 180, maxInstances: 1, retryCount: 0 };
+  return onSchedule(options, async () => void (await run(ports())));
+}
+
+/** A function on the schedule of the sweep. */
+export function scheduledSweep(run: (ports: Ports) => Promise<unknown>) {
+  const options = { schedule: SWEEP_SCHEDULE.toCEL(), timeoutSeconds: 540, maxInstances: 1, retryCount: 0 };
   return onSchedule(options, async () => void (await run(ports())));
 }
 

@@ -15,15 +15,15 @@ export const ATTEMPTS = "attempts";
 
 export const ATTEMPT_SCHEMA = 1;
 
-/** Each state, whether it waits for an operator, and whether the sweep looks after it. */
+/** Each state, whether something is still to come of it, and whether an operator has to bring that about. */
 export const ATTEMPT_STATES = {
-  SENDING: { needsOperator: false },
-  CREATED: { needsOperator: false },
-  FAILED: { needsOperator: false },
-  PARKED: { needsOperator: true },
-  UNCERTAIN: { needsOperator: true },
-  CLOSED: { needsOperator: false },
-} as const satisfies Record<string, { needsOperator: boolean }>;
+  SENDING: { open: true, needsOperator: false },
+  CREATED: { open: false, needsOperator: false },
+  FAILED: { open: true, needsOperator: false },
+  PARKED: { open: true, needsOperator: true },
+  UNCERTAIN: { open: true, needsOperator: true },
+  CLOSED: { open: false, needsOperator: false },
+} as const satisfies Record<string, { open: boolean; needsOperator: boolean }>;
 
 export type AttemptState = keyof typeof ATTEMPT_STATES;
 

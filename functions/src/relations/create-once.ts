@@ -5,7 +5,7 @@
 import { backoffAfter } from "../backoff.js";
 import { CallError, ConflictError, DuplicateError, describe, MalformedError, StoreError } from "../errors.js";
 import { type CreatingStage, RELATION_STATES, STAGES } from "../life-cycle.js";
-import { isUsableName } from "../names.js";
+import { isNameOf } from "../names.js";
 import type { CreateOptions, Fields, Order, Ports, Snapshot, Write } from "../ports.js";
 import { moved, nothing, type Result, refused } from "../result.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, turnOf } from "./attempt.js";
@@ -60,8 +60,9 @@ export async function createOnce(work: Work, ports: Ports): Promise<Result> {
   } catch (error) {
     return keepFailure(claim, error, ports);
   }
-  if (!isUsableName(name)) {
-    return keepDoubt(claim, new CallError("BAD_REPLY", "the create was answered without a usable name", true), ports);
+  if (!isNameOf(work.stage, name)) {
+    const message = `the create was answered with ${JSON.stringify(name.slice(0, 100))} for a name`;
+    return keepDoubt(claim, new CallError("BAD_REPLY", message, true), ports);
   }
   return keepLink(work, claim, name, ports);
 }

@@ -1,7 +1,7 @@
-/** A lease: at most one poll at a time. It ends by itself, so that a run that died holds nobody up for long. */
+/** A lease: at most one run of its kind at a time. It ends by itself, so that a run that died holds nobody up for long. */
 import * as v from "valibot";
-import { ConflictError, MalformedError } from "../errors.js";
-import type { Ports, Snapshot, Write } from "../ports.js";
+import { ConflictError, MalformedError } from "./errors.js";
+import type { Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
 

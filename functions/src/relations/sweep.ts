@@ -1,0 +1,170 @@
+/**
+ * The sweep: looks after what the poll can't see, since its order has left the active lists.
+ * What it costs grows with what is open, not with what ever was.
+ */
+import { CallError, ConflictError, describe, MalformedError } from "../errors.js";
+import { acquire, release } from "../lease.js";
+import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../life-cycle.js";
+import type { Ports, Snapshot, Write } from "../ports.js";
+import { ATTEMPT_STATES, ATTEMPTS, type Attempt, type AttemptState, attemptIn, turnOf } from "./attempt.js";
+import { close } from "./close.js";
+import { RELATIONS, relationIn, relationPath } from "./document.js";
+
+const LEASE_PATH = "leases/sweep";
+
+/** As long as a sweep may run, in milliseconds. */
+const LEASE = 540_000;
+
+const PAGE = 300;
+
+const OPEN_RELATIONS = (Object.keys(RELATION_STATES) as RelationState[]).filter((state) => RELATION_STATES[state].open);
+const OPEN_ATTEMPTS = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].open);
+
+/** What a sweep did. */
+export interface SweepResult {
+  outcome: "swept" | "nothing";
+  closed: number;
+  /** Attempts whose lease ran out. */
+  expired: number;
+  /** Attempts that wait for an operator. */
+  waiting: number;
+  /** Documents or orders that could not be judged this time. */
+  failed: number;
+}
+
+/**
+ * Closes relations and attempts whose order has ended, declares attempts uncertain whose lease ran out, and says in one
+ * log line each which orders wait for an operator.
+ * @throws CallError, StoreError where the orders or documents can't be listed; the next sweep comes to them
+ */
+export async function sweep(ports: Ports): Promise<SweepResult> {
+  const result: SweepResult = { outcome: "swept", closed: 0, expired: 0, waiting: 0, failed: 0 };
+  const lease = await acquire(LEASE_PATH, LEASE, ports);
+  if (!lease) {
+    ports.log.warn("another sweep is under way", { outcome: "nothing" });
+    return { ...result, outcome: "nothing" };
+  }
+  try {
+    const endOf = orderEnds(await listActive(ports), ports);
+    await eachIn(RELATIONS, OPEN_RELATIONS, result, ports, (found) => sweepRelation(found, endOf, result, ports));
+    await eachIn(ATTEMPTS, OPEN_ATTEMPTS, result, ports, (found) => sweepAttempt(found, endOf, result, ports));
+  } finally {
+    await release(lease, ports);
+  }
+  ports.log.info("swept", result);
+  return result;
+}
+
+/** How an order ended, undefined for one that goes on; GONE where the food service does not know it. */
+type EndOf = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
+
+/** Asks the food service only about orders that are not in its active lists. */
+function orderEnds(active: ReadonlySet<string>, { food }: Ports): EndOf {
+  return async (order) => {
+    if (active.has(order)) return undefined;
+    try {
+      return closingState((await food.getOrder(order)).status);
+    } catch (error) {
+      if (error instanceof CallError && error.code === "NOT_FOUND") return "GONE";
+      throw error;
+    }
+  };
+}
+
+async function listActive({ food, settings }: Ports): Promise<Set<string>> {
+  const names = new Set<string>();
+  for (const status of ACTIVE_STATUSES) {
+    const seen = new Set<string>();
+    let pageToken = "";
+    do {
+      seen.add(pageToken);
+      const page = await food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
+      for (const { name } of page.orders) names.add(name);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "" && !seen.has(pageToken));
+  }
+  return names;
+}
+
+/** Goes through matching documents page by page; one that can't be judged is logged and does not stop the others. */
+async function eachIn(
+  collection: string,
+  states: string[],
+  result: SweepResult,
+  ports: Ports,
+  judge: (found: Snapshot) => Promise<void>,
+): Promise<void> {
+  let page: Snapshot[];
+  let after: string | undefined;
+  do {
+    page = await ports.store.query({ collection, field: "state", oneOf: states, limit: PAGE, ...(after && { after }) });
+    for (const found of page) {
+      try {
+        await judge(found);
+      } catch (error) {
+        // Whoever changed the document meanwhile has judged it.
+        if (error instanceof ConflictError) continue;
+        result.failed++;
+        const outcome = error instanceof MalformedError ? "quarantined" : "failed";
+        ports.log.error(`sweep: ${found.path} could not be judged`, {
+          path: found.path,
+          outcome,
+          reason: describe(error),
+        });
+      }
+    }
+    after = page.at(-1)?.path;
+  } while (page.length === PAGE);
+}
+
+async function sweepRelation(found: Snapshot, endOf: EndOf, result: SweepResult, ports: Ports): Promise<void> {
+  const relation = relationIn(found);
+  const end = relation && (await endOf(relation.order));
+  if (!end) return;
+  await close(found, end, ports);
+  result.closed++;
+  ports.log.info(`sweep: closed as ${end}`, { order: relation.order, stage: "sweep", outcome: "moved", to: end });
+}
+
+async function sweepAttempt(found: Snapshot, endOf: EndOf, result: SweepResult, ports: Ports): Promise<void> {
+  const attempt = attemptIn(found);
+  if (!attempt) return;
+  const fields = await judgeAttempt(attempt, endOf, ports);
+  if (fields) {
+    const write: Write = { kind: "update", path: found.path, version: found.version, fields };
+    await ports.store.commit([write]);
+    if (fields.state === "CLOSED") result.closed++;
+    else result.expired++;
+  }
+  const { order, stage, state, reason } = { ...attempt, ...fields };
+  if (!ATTEMPT_STATES[state].needsOperator) return;
+  result.waiting++;
+  ports.log.error(`an order waits for an operator: its ${stage} attempt is ${state}`, {
+    order,
+    stage,
+    state,
+    outcome: "waiting for an operator",
+    reason,
+  });
+}
+
+/** What is to change in an attempt, undefined where nothing is. */
+async function judgeAttempt(attempt: Attempt, endOf: EndOf, ports: Ports) {
+  if (attempt.state === "FAILED" || attempt.state === "PARKED") {
+    // Nothing was created for certain: once the order has ended, or has its link, nobody need care any more.
+    const over = (await endOf(attempt.order)) !== undefined || (await isLinked(attempt, ports));
+    return over ? ({ state: "CLOSED", nextTryAt: null } as const) : undefined;
+  }
+  if (attempt.state !== "SENDING") return undefined;
+  const turn = turnOf(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
+  const ended = turn.may === "send" && (await endOf(attempt.order)) !== undefined;
+  if (turn.may !== "declare uncertain" && !ended) return undefined;
+  const reason = { code: "LEASE_EXPIRED", message: ended ? "the order ended before an answer was kept" : turn.because };
+  return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason } as const;
+}
+
+async function isLinked(attempt: Attempt, { store }: Ports): Promise<boolean> {
+  if (attempt.state !== "PARKED") return false;
+  const [snapshot] = await store.read(relationPath(attempt.order.slice(attempt.order.indexOf("/") + 1)));
+  return relationIn(snapshot)?.[attempt.stage] !== undefined;
+}

@@ -1,0 +1,276 @@
+/**
+ * Holds what happened against what must always hold. It judges by the recorded history, the documents and the food
+ * service's own ground truth, and knows nothing of how the handlers work.
+ */
+import { LONGEST_BACKOFF } from "../functions/src/backoff.js";
+import { type CreatingStage, ORDER_STATUSES, type OrderStatus } from "../functions/src/life-cycle.js";
+import type { GroundTruth } from "../functions/src/memory/food-service.js";
+import type { Fields } from "../functions/src/ports.js";
+import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
+import type { Settings } from "../functions/src/settings.js";
+import { DECIDABLE } from "./faults.js";
+import { type Run, TICK } from "./system.js";
+import type { Entry } from "./world.js";
+
+export const INVARIANTS = [
+  "at most one applied create",
+  "no blind resend",
+  "shipment only for a packaged meal",
+  "link is final and true",
+  "no create after an end was seen",
+  "reports go forward",
+  "uncertain only where undecidable",
+  "a taken message left enough behind",
+  "unreadable documents stay untouched",
+  "every order moves on",
+  "every attempt ends",
+  "writes stop",
+  "nobody waits for a poisoned order",
+] as const;
+
+export type Invariant = (typeof INVARIANTS)[number];
+
+export interface Violation {
+  invariant: Invariant;
+  message: string;
+}
+
+/** One document write, as the store saw it. */
+export interface DocumentWrite {
+  path: string;
+  before: Fields | undefined;
+  after: Fields | undefined;
+  at: number;
+}
+
+/** All that a run leaves to be judged. */
+export interface Evidence {
+  history: readonly Entry[];
+  runs: readonly Run[];
+  writes: readonly DocumentWrite[];
+  documents: (path: string) => Fields | undefined;
+  truth: GroundTruth;
+  settings: Settings;
+  /** Orders whose relation can't be read, and must stay as it is. */
+  poisoned: ReadonlySet<string>;
+  /** The state of each order at the horizon: the end of all faults, the longest backoff and two ticks. */
+  stuckAtHorizon: readonly string[];
+  /** How many effects there were when all was over; what comes after may only be looked at. */
+  overAtWrite: number;
+}
+
+const STAGES: readonly CreatingStage[] = ["kitchen", "shipment"];
+
+export function check(evidence: Evidence): Violation[] {
+  const violations: Violation[] = [];
+  const violate = (invariant: Invariant, message: string) => violations.push({ invariant, message });
+  const keys = keysOf(evidence.truth);
+  checkCreates(evidence, keys, violate);
+  checkRuns(evidence, keys, violate);
+  checkWrites(evidence, keys, violate);
+  checkEnds(evidence, violate);
+  if (evidence.history.every(({ fault }) => fault === undefined)) checkPace(evidence, keys, violate);
+  return violations;
+}
+
+type Violate = (invariant: Invariant, message: string) => void;
+
+/** What a key belongs to. */
+type Keys = ReadonlyMap<string, { order: string; stage: CreatingStage }>;
+
+function keysOf(truth: GroundTruth): Keys {
+  const keys = new Map<string, { order: string; stage: CreatingStage }>();
+  for (const { name } of truth.orders) {
+    for (const stage of STAGES) keys.set(idempotencyKey(name, stage), { order: name, stage });
+  }
+  return keys;
+}
+
+const isCreate = ({ operation }: Entry) => operation === "createKitchenOrder" || operation === "createShipment";
+
+/** Whether the process that sent it could be certain that a create was not carried out. */
+function provablyNotApplied(entry: Entry): boolean {
+  return entry.fault !== undefined && DECIDABLE.includes(entry.fault);
+}
+
+function checkCreates({ history, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
+  const applied = new Map<string, number>();
+  for (const { idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) {
+    applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
+  }
+  for (const [key, count] of applied) {
+    const { order, stage } = keys.get(key) ?? {};
+    if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
+    else if (count > 1) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
+  }
+  if (settings.CREATE_POLICY !== "park") return;
+  const sent = new Map<string, Entry>();
+  for (const entry of history.filter(isCreate)) {
+    const earlier = sent.get(entry.subject);
+    if (earlier && !provablyNotApplied(earlier)) {
+      violate("no blind resend", `effect ${entry.effect} sends again what effect ${earlier.effect} may have created`);
+    }
+    sent.set(entry.subject, entry);
+  }
+}
+
+/** What one run of a handler saw and did, in order. */
+function checkRuns({ history, runs, documents, truth }: Evidence, keys: Keys, violate: Violate): void {
+  const byRun = new Map<number, Entry[]>();
+  for (const entry of history) {
+    const entries = byRun.get(entry.run) ?? [];
+    entries.push(entry);
+    byRun.set(entry.run, entries);
+  }
+  const kitchenKeys = new Map(truth.kitchenOrders.map(({ name, idempotencyKey }) => [name, idempotencyKey]));
+  for (const { number, ended } of runs) {
+    const entries = byRun.get(number) ?? [];
+    const seen = new Map<string, OrderStatus>();
+    for (const [index, entry] of entries.entries()) {
+      if (entry.operation === "getOrder" && entry.result && entry.result in ORDER_STATUSES) {
+        seen.set(entry.subject, entry.result as OrderStatus);
+      }
+      if (entry.operation === "updateOrder") checkReport(entry, seen, violate);
+      if (!isCreate(entry)) continue;
+      const { order = "", stage } = keys.get(entry.subject) ?? {};
+      const status = seen.get(order);
+      if (!status || ORDER_STATUSES[status].ended) {
+        violate("no create after an end was seen", `effect ${entry.effect} creates for ${order}, seen as ${status}`);
+      }
+      const packaged = (read: Entry) =>
+        read.operation === "getKitchenOrder" &&
+        read.result === "PACKAGED" &&
+        kitchenKeys.get(read.subject) === idempotencyKey(order, "kitchen");
+      if (stage === "shipment" && !entries.slice(0, index).some(packaged)) {
+        violate(
+          "shipment only for a packaged meal",
+          `effect ${entry.effect} ships ${order} without having seen its meal packaged`,
+        );
+      }
+      const answered = entry.result !== undefined && entry.applied && entry.fault === undefined;
+      if (answered && ended === "taken" && stage) {
+        const link = documents(`relations/${order.slice(7)}`)?.[stage];
+        const attempt = documents(`attempts/${stage}:${order.slice(7)}`)?.state;
+        if (!link && attempt !== "UNCERTAIN" && attempt !== "SENDING") {
+          violate("a taken message left enough behind", `${order}: its ${stage} was created, but nothing tells of it`);
+        }
+      }
+    }
+  }
+}
+
+function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, violate: Violate): void {
+  const [order = "", target = ""] = entry.about.split(" ");
+  const from = seen.get(order);
+  const { rank: to } = ORDER_STATUSES[target as OrderStatus];
+  const rank = from && ORDER_STATUSES[from].rank;
+  const forward = rank !== undefined && to !== undefined && rank < to && !ORDER_STATUSES[from as OrderStatus].ended;
+  if (!forward) violate("reports go forward", `effect ${entry.effect} reports ${target} for an order seen as ${from}`);
+}
+
+function checkWrites({ writes, documents, truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
+  const owner = new Map<string, string>();
+  for (const { name, idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) owner.set(name, key ?? "");
+  const linked = new Map<string, string>();
+  for (const { path, before, after } of writes) {
+    const [collection, id = "", below] = path.split("/");
+    if (collection !== "relations" || below) continue;
+    const order = `orders/${id}`;
+    if (poisoned.has(order) && before) violate("unreadable documents stay untouched", `${path} was written`);
+    for (const stage of STAGES) {
+      const was = before?.[stage];
+      const is = after?.[stage];
+      if (was === is || poisoned.has(order)) continue;
+      if (was !== undefined) violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
+      const belongs = keys.get(owner.get(String(is)) ?? "");
+      if (belongs?.order !== order || belongs.stage !== stage) {
+        violate("link is final and true", `${path}: ${stage} is ${is}, which is not its own`);
+      }
+      const other = linked.get(String(is));
+      if (other && other !== order) violate("link is final and true", `${is} is linked by ${other} and by ${order}`);
+      linked.set(String(is), order);
+    }
+  }
+  for (const { name } of truth.orders) {
+    for (const stage of STAGES) {
+      const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
+      const link = documents(`relations/${name.slice(7)}`)?.[stage];
+      if (attempt?.state === "CREATED" && attempt.name !== link) {
+        violate("link is final and true", `${name}: the ${stage} attempt created ${attempt.name}, linked is ${link}`);
+      }
+    }
+  }
+}
+
+/** Whether something beyond a refusal happened to a run from its claim on, so that it may not know what became of it. */
+function wasDoubtful(entries: readonly Entry[], run: Run | undefined): boolean {
+  if (run?.ended === "lost" || run?.ended === "running") return true;
+  return entries.some(({ fault, result }) => (fault ? !DECIDABLE.includes(fault) : result === undefined));
+}
+
+function checkEnds(evidence: Evidence, violate: Violate): void {
+  const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite } = evidence;
+  for (const message of stuckAtHorizon) violate("every order moves on", message);
+  for (const { name } of truth.orders) {
+    if (poisoned.has(name)) continue;
+    for (const stage of STAGES) {
+      const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
+      if (!attempt) continue;
+      if (attempt.state === "SENDING" || attempt.state === "FAILED") {
+        violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
+      }
+      if (attempt.state !== "UNCERTAIN") continue;
+      const key = idempotencyKey(name, stage);
+      const claims = history.filter(
+        (entry) => entry.about.includes(`attempts/${stage}:${name.slice(7)}`) || entry.subject === key,
+      );
+      const doubtful = runs.filter(({ number }) => claims.some(({ run }) => run === number));
+      const justified = doubtful.some((run) =>
+        wasDoubtful(
+          history.filter((entry) => entry.run === run.number && sinceClaim(entry, history, stage, name)),
+          run,
+        ),
+      );
+      if (!justified)
+        violate("uncertain only where undecidable", `${name}: its ${stage} is UNCERTAIN, but its outcome was known`);
+    }
+  }
+  for (const { path } of writes.slice(overAtWrite)) {
+    if (!path.startsWith("leases/")) violate("writes stop", `${path} was written when all was over`);
+  }
+}
+
+function sinceClaim(entry: Entry, history: readonly Entry[], stage: CreatingStage, name: string): boolean {
+  const path = `attempts/${stage}:${name.slice(7)}`;
+  const claim = history.find(
+    (other) => other.run === entry.run && other.operation === "commit" && other.about.includes(path),
+  );
+  return claim !== undefined && entry.effect >= claim.effect;
+}
+
+/** Where no fault struck, each healthy order takes each step within a tick, whatever stands beside it. */
+function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
+  const placed = new Map(truth.orders.map(({ name, changes }) => [name, Date.parse(changes[0]?.at ?? "")]));
+  const packaged = new Map<string, number>();
+  for (const { idempotencyKey: key, changes, createdAt } of truth.kitchenOrders) {
+    const order = keys.get(key ?? "")?.order ?? "";
+    inTime("kitchen", order, placed.get(order), Date.parse(createdAt));
+    packaged.set(order, Date.parse(changes.find(({ status }) => status === "PACKAGED")?.at ?? ""));
+  }
+  for (const { idempotencyKey: key, createdAt } of truth.shipments) {
+    const order = keys.get(key ?? "")?.order ?? "";
+    inTime("shipment", order, packaged.get(order), Date.parse(createdAt));
+  }
+  function inTime(stage: string, order: string, due = 0, at: number): void {
+    if (poisoned.has(order) || at - due <= TICK + SECOND) return;
+    violate(
+      "nobody waits for a poisoned order",
+      `${order}: its ${stage} came ${(at - due) / SECOND} s after it was due`,
+    );
+  }
+}
+
+const SECOND = 1000;
+
+/** How long after the last fault every order must have moved on, in milliseconds. */
+export const GRACE = LONGEST_BACKOFF + 2 * TICK;

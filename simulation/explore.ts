@@ -1,0 +1,143 @@
+/** Ways to look for a schedule of faults that breaks something, and to make the one found as short as it can be. */
+import { createHash } from "node:crypto";
+import { FAULTS, type Fault, type Operation, type Schedule } from "./faults.js";
+import { type Outcome, replay, type Scenario, search } from "./schedule.js";
+import type { Entry } from "./world.js";
+
+/** What a search has seen: how much of what, and what broke. */
+export interface Findings {
+  schedules: number;
+  effects: number;
+  faults: Record<string, number>;
+  operations: Record<string, number>;
+  failures: Failure[];
+}
+
+export interface Failure {
+  scenario: Scenario;
+  /** The shortest schedule found that still breaks it. */
+  schedule: [number, Fault][];
+  violations: string[];
+  history: string[];
+}
+
+/** A search stops at so many failures: the first ones tell. */
+const MOST_FAILURES = 3;
+
+export function noFindings(): Findings {
+  return { schedules: 0, effects: 0, faults: {}, operations: {}, failures: [] };
+}
+
+/** One order: every fault at every effect of its life, and each of them with every fault at every later effect. */
+export async function exhaustive(
+  base: Scenario,
+  share: { part: number; parts: number },
+  withPairs: boolean,
+): Promise<Findings & { points: number; singles: number; pairs: number }> {
+  const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
+  const calm = await replay(base, new Map());
+  await note(findings, base, calm);
+  const points = pointsOf(calm.history, lifeOf(calm.history));
+  findings.points = new Set(points.map(([effect]) => effect)).size;
+  for (const [index, [effect, fault]] of points.entries()) {
+    if (index % share.parts !== share.part) continue;
+    const single = await replay(base, new Map([[effect, fault]]));
+    findings.singles++;
+    await note(findings, base, single);
+    if (!withPairs) continue;
+    for (const [later, second] of pointsOf(single.history, lifeOf(single.history))) {
+      if (later <= effect) continue;
+      findings.pairs++;
+      const both = new Map([
+        [effect, fault],
+        [later, second],
+      ]);
+      await note(findings, base, await replay(base, both));
+      if (findings.failures.length >= MOST_FAILURES) return findings;
+    }
+  }
+  return findings;
+}
+
+/** Where the order's life ends: the last effect that is about it, and not merely the next empty tick. */
+function lifeOf(history: readonly Entry[]): number {
+  const idle = new Set<Operation>(["tick", "start", "read", "commit", "listOrders", "query"]);
+  const last = history.findLast(({ operation }) => !idle.has(operation));
+  return last ? last.effect : history.length;
+}
+
+function pointsOf(history: readonly Entry[], until: number): [number, Fault][] {
+  return history
+    .filter(({ effect }) => effect <= until)
+    .flatMap(({ effect, operation }) => FAULTS[operation].map((fault): [number, Fault] => [effect, fault]));
+}
+
+/** Many orders, faults at random: one run for each seed. */
+export async function random(seeds: Iterable<number>, orders: number): Promise<Findings> {
+  const findings = noFindings();
+  for (const seed of seeds) {
+    const scenario = scenarioOf(seed, orders);
+    await note(findings, scenario, await search(scenario));
+    if (findings.failures.length >= MOST_FAILURES) break;
+  }
+  return findings;
+}
+
+/** The scenario of a seed: half of them run under each policy. */
+export function scenarioOf(seed: number, orders: number): Scenario {
+  return { seed, orders, policy: seed % 2 === 0 ? "park" : "idempotency-key", inherited: true };
+}
+
+async function note(findings: Findings, scenario: Scenario, { history, violations, struck }: Outcome): Promise<void> {
+  findings.schedules++;
+  findings.effects += history.length;
+  for (const fault of struck.values()) findings.faults[fault] = (findings.faults[fault] ?? 0) + 1;
+  for (const { operation } of history) findings.operations[operation] = (findings.operations[operation] ?? 0) + 1;
+  if (violations.length > 0) findings.failures.push(await shortest(scenario, struck));
+}
+
+/** Leaves out one fault after the other for as long as something still breaks. */
+async function shortest(scenario: Scenario, struck: Schedule): Promise<Failure> {
+  let schedule = new Map(struck);
+  let outcome = await replay(scenario, schedule);
+  for (let size = Math.ceil(schedule.size / 2); size >= 1; ) {
+    const fewer = await firstThatBreaks(scenario, schedule, size);
+    if (fewer) {
+      schedule = fewer.schedule;
+      outcome = fewer.outcome;
+      size = Math.min(size, schedule.size);
+    } else if (size === 1) break;
+    else size = Math.ceil(size / 2);
+    if (schedule.size === 0) break;
+  }
+  return {
+    scenario,
+    schedule: [...schedule],
+    violations: outcome.violations.map(({ invariant, message }) => `${invariant}: ${message}`),
+    history: outcome.history.map(lineOf),
+  };
+}
+
+async function firstThatBreaks(scenario: Scenario, schedule: Schedule, leaveOut: number) {
+  const faults = [...schedule];
+  for (let from = 0; from < faults.length; from += leaveOut) {
+    const fewer = new Map([...faults.slice(0, from), ...faults.slice(from + leaveOut)]);
+    const outcome = await replay(scenario, fewer);
+    if (outcome.violations.length > 0) return { schedule: fewer, outcome };
+  }
+  return undefined;
+}
+
+/** One effect as a line: when, in which process and run, what, and what came of it. */
+export function lineOf({ effect, at, process, run, operation, about, fault, result, applied }: Entry): string {
+  const seconds = ((at - Date.UTC(2026, 0, 1)) / 1000).toFixed(3);
+  const came = `${result ?? "no answer"}${applied || result === "ok" ? "" : ", not applied"}`;
+  return `${effect} ${seconds}s p${process} r${run} ${operation} ${about}${fault ? ` [${fault}]` : ""}: ${came}`;
+}
+
+/** A fingerprint of everything that happened. */
+export function hashOf(history: readonly Entry[]): string {
+  const hash = createHash("sha256");
+  for (const entry of history) hash.update(`${lineOf(entry)}\n`);
+  return hash.digest("hex");
+}

@@ -1,0 +1,81 @@
+/** Every fault that the simulation knows, where it can strike, and how a schedule of faults is chosen. */
+import type { Randomness } from "../functions/src/ports.js";
+
+/** What the system does to the world around it, and the world to it. */
+export type Operation =
+  | "read"
+  | "commit"
+  | "commitUnique"
+  | "query"
+  | "ready"
+  | "listOrders"
+  | "getOrder"
+  | "getKitchenOrder"
+  | "getShipment"
+  | "updateOrder"
+  | "createKitchenOrder"
+  | "createShipment"
+  | "publish"
+  | "start"
+  | "deliver"
+  | "react"
+  | "tick";
+
+const CRASHES = ["crash before", "crash after", "hang", "pause"] as const;
+const READS = [...CRASHES, "error", "slow"] as const;
+const WRITES = [...CRASHES, "error", "error after", "late"] as const;
+const CREATES = [...WRITES, "refused", "unsent", "empty name", "foreign name", "doubled name", "cancel"] as const;
+
+/** By operation, the faults that can strike there. */
+export const FAULTS = {
+  read: READS,
+  query: READS,
+  commit: WRITES,
+  commitUnique: WRITES,
+  ready: ["crash after", "hang", "pause", "error"],
+  listOrders: [...READS, "page repeated", "page with gaps", "unusable orders"],
+  getOrder: [...READS, "cancel", "foreign reply", "unknown status"],
+  getKitchenOrder: [...READS, "cancel", "foreign reply", "unknown status"],
+  getShipment: [...READS, "foreign reply", "unknown status"],
+  updateOrder: [...WRITES, "cancel"],
+  createKitchenOrder: CREATES,
+  createShipment: CREATES,
+  publish: [...CRASHES, "error", "error after"],
+  start: ["clock skew"],
+  deliver: ["loss", "duplicate", "reorder", "poison"],
+  react: ["loss", "duplicate", "reorder"],
+  tick: ["missed", "doubled", "overlapping"],
+} as const satisfies Record<Operation, readonly string[]>;
+
+export type Fault = (typeof FAULTS)[Operation][number];
+
+/** Every kind of fault, once. */
+export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[];
+
+/** After these the process can say for certain that a create was not carried out. */
+export const DECIDABLE: readonly Fault[] = ["refused", "unsent"];
+
+/** Which fault strikes at which effect; effects are numbered as they come. */
+export type Schedule = ReadonlyMap<number, Fault>;
+
+/** Chooses the fault of each effect as it comes. */
+export type Choose = (effect: number, operation: Operation) => Fault | undefined;
+
+/** Follows a schedule; a fault that can't strike at that effect is left out. */
+export function following(schedule: Schedule): Choose {
+  return (effect, operation) => {
+    const fault = schedule.get(effect);
+    return fault && (FAULTS[operation] as readonly Fault[]).includes(fault) ? fault : undefined;
+  };
+}
+
+/** Strikes at so large a share of the effects, at random, at most so many times. */
+export function choosing(random: Randomness, share: number, most: number): Choose {
+  let struck = 0;
+  return (_effect, operation) => {
+    if (struck >= most || random.fraction() >= share) return undefined;
+    struck++;
+    const kinds = FAULTS[operation];
+    return kinds[Math.floor(random.fraction() * kinds.length)];
+  };
+}

@@ -1,0 +1,145 @@
+/** `npm run simulate`: looks for a schedule of faults under which the system loses or doubles anything. */
+import { fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { Command, InvalidArgumentError } from "commander";
+import { exhaustive, type Findings, hashOf, lineOf, noFindings, random, scenarioOf } from "./explore.js";
+import { FAULT_KINDS, type Fault } from "./faults.js";
+import { replay, type Scenario, search } from "./schedule.js";
+
+/** A search over fewer seeds than this need not have met every fault. */
+const ENOUGH_SEEDS = 500;
+
+interface Options {
+  exhaustive?: true;
+  pairs: boolean;
+  seeds?: number;
+  seed?: number;
+  orders: number;
+  twice?: true;
+  schedule?: [number, Fault][];
+}
+
+const wholeNumber = (text: string): number => {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("It must be a whole number from 1 up.");
+  return number;
+};
+
+const scheduleOf = (text: string): [number, Fault][] => {
+  try {
+    const given = JSON.parse(text) as [number, Fault][];
+    if (given.every(([effect, fault]) => Number.isInteger(effect) && FAULT_KINDS.includes(fault))) return given;
+  } catch {}
+  throw new InvalidArgumentError('It must be JSON as a failure prints it, such as [[12,"crash after"]].');
+};
+
+const command = new Command("simulate")
+  .description("Runs the real handlers in virtual time under faults and checks that nothing is lost or doubled.")
+  .option("--exhaustive", "every single fault and every pair of faults at every effect of one order's life")
+  .option("--no-pairs", "with --exhaustive: single faults only")
+  .option("--seeds <count>", "so many runs with faults at random", wholeNumber)
+  .option("--seed <number>", "the first seed, or the one to replay", wholeNumber)
+  .option("--orders <count>", "orders in each run", wholeNumber, 20)
+  .option("--twice", "run each seed twice and hold the histories against each other")
+  .option("--schedule <json>", "replay this schedule of faults, as a failure printed it", scheduleOf);
+
+/** What one of the parallel processes is to do. */
+type Share = { options: Options; part: number; parts: number };
+
+async function work({ options, part, parts }: Share): Promise<Findings> {
+  if (options.exhaustive) {
+    const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
+    for (const policy of ["park", "idempotency-key"] as const) {
+      const base: Scenario = { seed: options.seed ?? 1, orders: 1, policy, inherited: false };
+      add(totals, await exhaustive(base, { part, parts }, options.pairs));
+    }
+    return totals;
+  }
+  const first = options.seed ?? 1;
+  const seeds = Array.from({ length: options.seeds ?? 1 }, (_, index) => first + index).filter(
+    (seed) => seed % parts === part,
+  );
+  if (!options.twice) return random(seeds, options.orders);
+  const findings = noFindings();
+  for (const seed of seeds) {
+    const scenario = scenarioOf(seed, options.orders);
+    const [one, other] = [await search(scenario), await search(scenario)];
+    findings.schedules += 2;
+    findings.effects += one.history.length + other.history.length;
+    if (hashOf(one.history) === hashOf(other.history)) continue;
+    const violations = ["the same seed gave two histories"];
+    findings.failures.push({ scenario, schedule: [...one.struck], violations, history: one.history.map(lineOf) });
+  }
+  return findings;
+}
+
+/** Adds the numbers of one share to the others'; the points of an order's life are the same for all of them. */
+function add(totals: Findings & { points?: number }, share: Findings & { points?: number }): void {
+  for (const [name, value] of Object.entries(share)) {
+    const known = totals as unknown as Record<string, unknown>;
+    if (name === "points") known[name] = Math.max(Number(known[name] ?? 0), value as number);
+    else if (typeof value === "number") known[name] = Number(known[name] ?? 0) + value;
+  }
+  for (const count of ["faults", "operations"] as const) {
+    for (const [kind, number] of Object.entries(share[count]))
+      totals[count][kind] = (totals[count][kind] ?? 0) + number;
+  }
+  totals.failures.push(...share.failures);
+}
+
+async function inParallel(options: Options): Promise<Findings> {
+  const runs = options.exhaustive ? Number.POSITIVE_INFINITY : (options.seeds ?? 1);
+  const parts = Math.min(availableParallelism(), runs);
+  const shares = Array.from({ length: parts }, (_, part) => {
+    const child = fork(fileURLToPath(import.meta.url), ["--share"], { execArgv: ["--import", "tsx"] });
+    child.send({ options, part, parts } satisfies Share);
+    return new Promise<Findings>((resolve, reject) => {
+      child.on("message", (findings) => resolve(findings as Findings));
+      child.on("exit", (code) => reject(new Error(`a part of the search ended with status ${code}`)));
+    });
+  });
+  const totals: Findings = noFindings();
+  for (const share of shares) add(totals, await share);
+  return totals;
+}
+
+/** Faults and operations that never happened: a search that did not meet them proves nothing about them. */
+function neverMet(options: Options, { faults }: Findings): string[] {
+  if (options.twice || options.exhaustive || (options.seeds ?? 1) < ENOUGH_SEEDS) return [];
+  return FAULT_KINDS.filter((fault) => !faults[fault]);
+}
+
+async function main(): Promise<void> {
+  const options = command.parse().opts<Options>();
+  if (options.schedule) {
+    const scenario = scenarioOf(options.seed ?? 1, options.orders);
+    const single = options.orders === 1 ? { ...scenario, inherited: false } : scenario;
+    const { history, violations } = await replay(single, new Map(options.schedule));
+    for (const entry of history) console.log(lineOf(entry));
+    for (const { invariant, message } of violations) console.log(`VIOLATED ${invariant}: ${message}`);
+    console.log(JSON.stringify({ effects: history.length, hash: hashOf(history), violations: violations.length }));
+    process.exitCode = violations.length > 0 ? 1 : 0;
+    return;
+  }
+  const started = Date.now();
+  const findings = await inParallel(options);
+  for (const { scenario, schedule, violations, history } of findings.failures) {
+    console.log(history.join("\n"));
+    console.log(`\nVIOLATED by ${JSON.stringify(scenario)} under ${JSON.stringify(schedule)}`);
+    for (const violation of violations) console.log(`  ${violation}`);
+  }
+  const missing = neverMet(options, findings);
+  for (const kind of missing) console.log(`VIOLATED: the fault "${kind}" never struck`);
+  const { failures, operations: _, ...numbers } = findings;
+  const violations = failures.length + missing.length;
+  const seconds = Math.round((Date.now() - started) / 1000);
+  console.log(JSON.stringify({ ...numbers, violations, seconds }));
+  process.exitCode = violations > 0 ? 1 : 0;
+}
+
+if (process.argv.includes("--share")) {
+  process.once("message", (share) => {
+    void work(share as Share).then((findings) => process.send?.(findings, () => process.exit(0)));
+  });
+} else await main();

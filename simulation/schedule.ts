@@ -1,0 +1,204 @@
+/** One run of the whole system under one schedule of faults, from the first order to the last look. */
+import { closingState, RELATION_STATES, type RelationState } from "../functions/src/life-cycle.js";
+import type { Fields } from "../functions/src/ports.js";
+import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
+import type { Settings } from "../functions/src/settings.js";
+import { check, type DocumentWrite, GRACE, type Violation } from "./checker.js";
+import { type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
+import { seededRandomness } from "../functions/src/memory/random.js";
+import { SWEEP_EVERY, System, TICK } from "./system.js";
+import { type Entry, World } from "./world.js";
+
+/** What is simulated, but for the faults. */
+export interface Scenario {
+  seed: number;
+  orders: number;
+  policy: Settings["CREATE_POLICY"];
+  /** Whether there are orders of an older scheduler and documents that can't be read. */
+  inherited: boolean;
+}
+
+export interface Outcome {
+  violations: Violation[];
+  history: readonly Entry[];
+  /** What struck, by effect: the schedule that replays this run. */
+  struck: Map<number, Fault>;
+}
+
+const HOUR = 3_600_000;
+
+/** How long after the horizon a last create may take to run its course, in milliseconds: kitchen, drone and sweep. */
+const AFTER_HORIZON = 10 * TICK;
+
+export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
+  return {
+    FOOD_SERVICE_ADDRESS: "localhost:1",
+    FOOD_SERVICE_SECURITY: "tls",
+    FOOD_SERVICE_CA: "system",
+    CALL_DEADLINE_SECONDS: 10,
+    POLL_PASSES: 1,
+    POLL_PAGE_SIZE: 7,
+    CREATE_POLICY: policy,
+    CREATE_LEASE_SECONDS: 30,
+    CREATE_TRIES: 3,
+  };
+}
+
+/** Runs a scenario under an explicit schedule of faults. */
+export function replay(scenario: Scenario, schedule: Schedule): Promise<Outcome> {
+  return simulate(scenario, following(schedule));
+}
+
+/** Runs a scenario under faults chosen at random from its seed; every 25th seed goes without, to see the usual pace. */
+export function search(scenario: Scenario): Promise<Outcome> {
+  const random = seededRandomness(scenario.seed ^ 0x5f3759df);
+  if (scenario.seed % 25 === 0) return simulate(scenario, () => undefined);
+  const share = [0.005, 0.02, 0.06][Math.floor(random.fraction() * 3)] ?? 0.02;
+  return simulate(scenario, choosing(random, share, 5 + Math.floor(random.fraction() * 40)));
+}
+
+async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
+  const struck = new Map<number, Fault>();
+  let quiet = false;
+  const world = new World(scenario.seed, (effect, operation) => {
+    const fault = quiet ? undefined : choose(effect, operation);
+    if (fault) struck.set(effect, fault);
+    return fault;
+  });
+  const settings = settingsFor(scenario.policy);
+  const system = new System(world, settings, { speed: 10, rejected: 0.2, cancelled: scenario.orders > 1 ? 0.15 : 0 });
+  const writes = recordWrites(system);
+  const poisoned = await placeOrders(system, scenario);
+  system.start();
+
+  // Faults strike for as long as the orders take when all goes well, and once more.
+  const faultsUntil = world.now + 10 * TICK;
+  let stuckAtHorizon: string[] | undefined;
+  let horizon = faultsUntil;
+  do {
+    await world.until(world.now + TICK);
+    quiet = world.now >= faultsUntil;
+    horizon = world.faultsOver + GRACE;
+    if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
+  } while (!isOver(system, poisoned) && world.now < horizon + AFTER_HORIZON);
+  quiet = true;
+  const overAtWrite = writes.length;
+  const overAtEffect = world.history.length;
+  await world.until(world.now + SWEEP_EVERY);
+  system.stop();
+  await world.until(world.now + HOUR);
+
+  const documents = (path: string) => system.fieldsAt(path);
+  const { history } = world;
+  const truth = system.food.truth();
+  const violations = check({
+    history,
+    runs: system.runs,
+    writes,
+    documents,
+    truth,
+    settings,
+    poisoned,
+    stuckAtHorizon: stuckAtHorizon ?? [],
+    overAtWrite,
+  });
+  for (const entry of history.slice(overAtEffect)) {
+    if (entry.operation === "updateOrder" || entry.operation.startsWith("create")) {
+      violations.push({
+        invariant: "writes stop",
+        message: `effect ${entry.effect} ${entry.operation} when all was over`,
+      });
+    }
+  }
+  return { violations, history, struck };
+}
+
+function recordWrites(system: System): DocumentWrite[] {
+  const writes: DocumentWrite[] = [];
+  system.onDocument = ({ before, after }) =>
+    writes.push({
+      path: (after ?? before)?.path ?? "",
+      before: before?.fields,
+      after: after?.fields,
+      at: system.world.now,
+    });
+  return writes;
+}
+
+/** Places the orders over the first minutes, some of them as an older scheduler left them. */
+async function placeOrders(system: System, { orders, inherited }: Scenario): Promise<Set<string>> {
+  const poisoned = new Set<string>();
+  const { world, food, store } = system;
+  for (let index = 0; index < orders; index++) {
+    const legacy = inherited && index % 5 === 4;
+    const poison = inherited && index % 7 === 6;
+    if (!legacy && !poison) {
+      world.after(world.between(0, orders > 1 ? 120_000 : 0), () => void food.placeOrder(`customer-${index}`));
+      continue;
+    }
+    const { name } = food.placeOrder(`customer-${index}`);
+    const path = `relations/${name.slice("orders/".length)}`;
+    const fields: Fields = {};
+    if (legacy) {
+      fields.kitchen = food.makeKitchenOrder(idempotencyKey(name, "kitchen")).name;
+      food.changeOrder(name, "PREPARATION", ["status"]);
+      if (index % 2 === 0) {
+        fields.shipment = food.makeShipment(idempotencyKey(name, "shipment")).name;
+        food.changeOrder(name, "IN_FLIGHT", ["status"]);
+      }
+    }
+    if (poison) {
+      poisoned.add(name);
+      Object.assign(
+        fields,
+        [{ kitchen: 7 }, { schema: 99, kitchen: "kitchenorders/x" }, { state: "EATEN" }][index % 3],
+      );
+    }
+    await store.commit([{ kind: "create", path, fields }]);
+  }
+  return poisoned;
+}
+
+/** Whether nothing is under way any more and nothing more is to come. */
+function isOver(system: System, poisoned: ReadonlySet<string>): boolean {
+  if (!system.isIdle) return false;
+  return system.food.truth().orders.every(({ name, status }) => {
+    if (poisoned.has(name)) return true;
+    const id = name.slice("orders/".length);
+    const attempts = ["kitchen", "shipment"].map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
+    if (attempts.some((attempt) => attempt?.state === "SENDING" || attempt?.state === "FAILED")) return false;
+    if (attempts.some((attempt) => attempt?.state === "UNCERTAIN" && attempt.nextTryAt)) return false;
+    const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
+    if (state && RELATION_STATES[state].open && closingState(status)) return false;
+    const waits = attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN");
+    return closingState(status) !== undefined || state === "CANCELLED" || (waits && !closingState(status));
+  });
+}
+
+/** The orders that have not ended, do not wait for the service, and do not wait for an operator either. */
+function stuck(system: System, poisoned: ReadonlySet<string>, now: number): string[] {
+  const truth = system.food.truth();
+  const kitchenOrders = new Map(truth.kitchenOrders.map((made) => [made.name, made]));
+  const shipments = new Map(truth.shipments.map((made) => [made.name, made]));
+  return truth.orders.flatMap(({ name, status }) => {
+    if (poisoned.has(name) || closingState(status)) return [];
+    const id = name.slice("orders/".length);
+    const attempts = ["kitchen", "shipment"].map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
+    if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
+    const relation = system.fieldsAt(`relations/${id}`);
+    const state = relation?.state as RelationState | undefined;
+    // A customer's cancellation that our own update overran: the relation is closed, the order is not ours any more.
+    if (state === "CANCELLED") return [];
+    const ended = (
+      made: { changes: { status: string; at: string }[] } | undefined,
+      when: (status: string) => boolean,
+    ) => made?.changes.some((change) => when(change.status) && Date.parse(change.at) <= now - 2 * TICK);
+    const inFlight = relation?.shipment !== undefined;
+    const serviceIsDone = inFlight
+      ? ended(shipments.get(String(relation.shipment)), (is) => is === "DELIVERED" || is === "REJECTED")
+      : ended(kitchenOrders.get(String(relation?.kitchen)), (is) => is === "PACKAGED");
+    const reported = state && RELATION_STATES[state].reports === status;
+    if (relation?.kitchen !== undefined && !serviceIsDone && (reported || state === undefined)) return [];
+    return [`${name} is ${status}, its relation ${JSON.stringify(relation)}, its attempts ${JSON.stringify(attempts)}`];
+  });
+}

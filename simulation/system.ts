@@ -1,0 +1,185 @@
+/** The whole system on memory ports: functions, deliveries and ticks, as the platform would bring them. */
+import { completeOrder } from "../functions/src/completion/complete-order.js";
+import { continuePoll, pollOrders } from "../functions/src/intake/poll.js";
+import { sendToKitchen } from "../functions/src/kitchen/send-to-kitchen.js";
+import type { Stage } from "../functions/src/life-cycle.js";
+import { FoodServiceModel } from "../functions/src/memory/food-service.js";
+import { MemoryBus } from "../functions/src/memory/bus.js";
+import { MemoryStore } from "../functions/src/memory/store.js";
+import type { Fields, Ports } from "../functions/src/ports.js";
+import { onRelationWritten, type RelationChange } from "../functions/src/relations/on-relation-written.js";
+import { sweep } from "../functions/src/relations/sweep.js";
+import type { Settings } from "../functions/src/settings.js";
+import { dispatchShipment } from "../functions/src/shipment/dispatch-shipment.js";
+import { logged, takeMessage } from "../functions/src/stage.js";
+import { type Outside, portsOf } from "./ports.js";
+import type { Process, World } from "./world.js";
+
+const STAGES = { kitchen: sendToKitchen, shipment: dispatchShipment, completion: completeOrder };
+
+export const TICK = 60_000;
+export const SWEEP_EVERY = 3 * TICK;
+
+/** After so long the platform gives a run up. */
+const RUN_TIMEOUT = 60_000;
+const POLL_TIMEOUT = 180_000;
+
+const INSTANCES = 3;
+
+/** How one run of a handler ended: the message was taken, or it comes again. */
+export interface Run {
+  number: number;
+  process: number;
+  ended: "taken" | "thrown" | "lost" | "running";
+}
+
+export class System {
+  readonly store: MemoryStore;
+  readonly food: FoodServiceModel;
+  readonly runs: Run[] = [];
+  /** Told of every document written. */
+  onDocument: (change: RelationChange) => void = () => {};
+  private readonly outside: Outside;
+  private readonly processes: Process[] = [];
+  private ticking = true;
+  /** Deliveries that have not been taken yet. */
+  private underWay = 0;
+
+  constructor(
+    readonly world: World,
+    settings: Settings,
+    food: { speed: number; rejected: number; cancelled: number },
+  ) {
+    const honoursIdempotencyKey = settings.CREATE_POLICY === "idempotency-key";
+    this.food = new FoodServiceModel({
+      ...food,
+      clock: { now: () => world.now },
+      random: world.random,
+      honoursIdempotencyKey,
+    });
+    this.store = new MemoryStore((change) => this.onWrite(change));
+    const bus = new MemoryBus(
+      (stage, payload) => this.deliver(stage, payload),
+      (payload) =>
+        this.withFault(undefined, () => this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT)),
+    );
+    this.outside = { world, store: this.store, food: this.food, bus, settings };
+  }
+
+  /** Starts the schedules. */
+  start(): void {
+    this.every(TICK, "poll", (ports) => pollOrders(ports));
+    this.every(SWEEP_EVERY, "sweep", (ports) => sweep(ports));
+  }
+
+  /** Ends the schedules: what is under way goes on. */
+  stop(): void {
+    this.ticking = false;
+  }
+
+  /** Whether every message was taken. */
+  get isIdle(): boolean {
+    return this.underWay === 0;
+  }
+
+  /** A document's fields as they are now. */
+  fieldsAt(path: string): Fields | undefined {
+    return this.store.peek(path)?.fields;
+  }
+
+  private every(milliseconds: number, name: string, work: (ports: Ports) => Promise<unknown>): void {
+    const tick = () => {
+      if (!this.ticking) return;
+      this.world.after(milliseconds, tick);
+      const { fault } = this.world.effect({ process: 0, run: 0, operation: "tick", about: name, subject: "" });
+      if (fault === "missed") return;
+      this.invoke(work, POLL_TIMEOUT);
+      if (fault === "doubled") this.invoke(work, POLL_TIMEOUT);
+      if (fault === "overlapping") this.world.after(this.world.between(1, 200), () => this.invoke(work, POLL_TIMEOUT));
+    };
+    this.world.after(this.world.between(0, 1000), tick);
+  }
+
+  /** Brings a message to its stage: at least once, whenever it comes. */
+  private deliver(stage: Stage, payload: unknown): void {
+    const take = (given: unknown) => (ports: Ports) => takeMessage(stage, given, STAGES[stage], ports);
+    const about = `${stage} ${(payload as { order: string }).order}`;
+    const { fault } = this.world.effect({ process: 0, run: 0, operation: "deliver", about, subject: "" });
+    if (fault === "poison") {
+      const poison = [{ order: "orders/../x", status: "NEW" }, { __proto__: null }, null, "NEW", { order: 7 }];
+      for (const given of poison) this.withFault(undefined, () => this.deliverUntilTaken(take(given), RUN_TIMEOUT));
+    }
+    this.withFault(fault, () => this.deliverUntilTaken(take(payload), RUN_TIMEOUT));
+  }
+
+  private onWrite(change: RelationChange): void {
+    const path = (change.after ?? change.before)?.path ?? "";
+    const [collection, id, below] = path.split("/");
+    this.onDocument(change);
+    if (collection !== "relations" || below !== undefined) return;
+    const order = `orders/${id}`;
+    const react = (ports: Ports) => logged({ stage: "report", order }, ports, () => onRelationWritten(change, ports));
+    const { fault } = this.world.effect({ process: 0, run: 0, operation: "react", about: path, subject: "" });
+    this.withFault(fault, () => this.deliverUntilTaken(react, RUN_TIMEOUT));
+  }
+
+  private withFault(fault: string | undefined, deliver: () => void): void {
+    if (fault === "loss") return;
+    this.underWay++;
+    if (fault === "reorder") {
+      const delay = this.world.between(1_000, 150_000);
+      this.world.faultLasts(delay);
+      return this.world.after(delay, deliver);
+    }
+    deliver();
+    if (fault !== "duplicate") return;
+    this.underWay++;
+    this.world.after(this.world.between(0, 20), deliver);
+  }
+
+  /** Brings one message until it is taken. */
+  private deliverUntilTaken(work: (ports: Ports) => Promise<unknown>, timeout: number): void {
+    this.world.after(this.world.between(5, 400), () =>
+      this.invoke(work, timeout, (ended) => {
+        if (ended === "taken") this.underWay--;
+        else this.world.after(this.world.between(10_000, 20_000), () => this.deliverUntilTaken(work, timeout));
+      }),
+    );
+  }
+
+  /** Runs a handler on some instance; `onEnd` is told how it ended. */
+  private invoke(
+    work: (ports: Ports) => Promise<unknown>,
+    timeout: number,
+    onEnd: (ended: Run["ended"]) => void = () => {},
+  ): void {
+    const process = this.instance();
+    const run: Run = { number: this.runs.length + 1, process: process.id, ended: "running" };
+    this.runs.push(run);
+    const end = (ended: Run["ended"]) => {
+      if (run.ended !== "running") return;
+      run.ended = ended;
+      process.onDeath.delete(lost);
+      onEnd(ended);
+    };
+    const lost = () => end("lost");
+    process.onDeath.add(lost);
+    // The platform gives up on a run that hangs, and kills its instance.
+    this.world.after(timeout, () => {
+      if (run.ended === "running") this.world.kill(process);
+    });
+    work(portsOf(this.outside, process, run.number)).then(
+      () => end("taken"),
+      () => end("thrown"),
+    );
+  }
+
+  private instance(): Process {
+    const slot = Math.floor(this.world.random.fraction() * INSTANCES);
+    const there = this.processes[slot];
+    if (there?.alive && there.pausedUntil <= this.world.now) return there;
+    const process = this.world.startProcess();
+    this.processes[slot] = process;
+    return process;
+  }
+}

@@ -1,0 +1,108 @@
+/** Virtual time and the processes that live in it. Nothing waits for real: the next thing due simply comes next. */
+import { setImmediate as settled } from "node:timers/promises";
+import { type Due, DueQueue } from "../functions/src/memory/due-queue.js";
+import { seededRandomness } from "../functions/src/memory/random.js";
+import type { Randomness } from "../functions/src/ports.js";
+import type { Choose, Fault, Operation } from "./faults.js";
+
+interface Happening extends Due {
+  happen(): void;
+}
+
+/** One thing that happened, for the checker and for whoever reads a failure. */
+export interface Entry {
+  effect: number;
+  at: number;
+  process: number;
+  run: number;
+  operation: Operation;
+  /** What it was about: paths, names, statuses. */
+  about: string;
+  /** The idempotency key of a create, the status written by an update, the order of a read. */
+  subject: string;
+  fault: Fault | undefined;
+  /** What the handler saw; undefined as long as it saw nothing. */
+  result: string | undefined;
+  /** Whether it was carried out, whatever the handler saw. */
+  applied: boolean;
+}
+
+/** A process of the functions: it may die or be paused, and its clock may be off. */
+export interface Process {
+  id: number;
+  alive: boolean;
+  pausedUntil: number;
+  skew: number;
+  /** Called when it dies. */
+  onDeath: Set<() => void>;
+}
+
+const START = Date.UTC(2026, 0, 1);
+
+export class World {
+  now = START;
+  readonly history: Entry[] = [];
+  readonly random: Randomness;
+  /** When the last fault was over. */
+  faultsOver = START;
+  private readonly happenings = new DueQueue<Happening>();
+  private number = 0;
+  private effects = 0;
+  private processes = 0;
+
+  constructor(
+    seed: number,
+    readonly choose: Choose,
+  ) {
+    this.random = seededRandomness(seed);
+  }
+
+  /** Lets something happen after so many milliseconds. */
+  after(milliseconds: number, happen: () => void): void {
+    this.happenings.add({ at: this.now + milliseconds, number: this.number++, happen });
+  }
+
+  /** Lets everything happen that is due by then. */
+  async until(time: number): Promise<void> {
+    for (let next = this.happenings.take(time); next; next = this.happenings.take(time)) {
+      this.now = next.at;
+      next.happen();
+      // Every handler runs on until it waits for the world again.
+      await settled();
+    }
+    this.now = time;
+  }
+
+  startProcess(): Process {
+    const process = { id: ++this.processes, alive: true, pausedUntil: 0, skew: 0, onDeath: new Set<() => void>() };
+    if (this.effect({ process: process.id, run: 0, operation: "start", about: "", subject: "" }).fault) {
+      process.skew = this.between(-40_000, 40_000);
+    }
+    return process;
+  }
+
+  kill(process: Process): void {
+    if (!process.alive) return;
+    process.alive = false;
+    for (const onDeath of process.onDeath) onDeath();
+  }
+
+  /** Notes an effect that is about to be tried, and decides which fault strikes. */
+  effect(about: Pick<Entry, "process" | "run" | "operation" | "about" | "subject">): Entry {
+    const effect = this.effects++;
+    const fault = this.choose(effect, about.operation);
+    if (fault) this.faultLasts(0);
+    const entry = { ...about, effect, at: this.now, fault, result: undefined, applied: false };
+    this.history.push(entry);
+    return entry;
+  }
+
+  /** Notes that a fault goes on for so many milliseconds from now. */
+  faultLasts(milliseconds: number): void {
+    this.faultsOver = Math.max(this.faultsOver, this.now + milliseconds);
+  }
+
+  between(least: number, most: number): number {
+    return Math.round(least + (most - least) * this.random.fraction());
+  }
+}
