@@ -3,12 +3,18 @@
  * service's own ground truth, and knows nothing of how the handlers work.
  */
 import { LONGEST_BACKOFF } from "../functions/src/backoff.js";
-import { type CreatingStage, ORDER_STATUSES, type OrderStatus } from "../functions/src/life-cycle.js";
+import {
+  type CreatingStage,
+  ORDER_STATUSES,
+  type OrderStatus,
+  RELATION_STATES,
+  type RelationState,
+} from "../functions/src/life-cycle.js";
 import type { GroundTruth } from "../functions/src/memory/food-service.js";
 import type { Fields } from "../functions/src/ports.js";
 import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
 import type { Settings } from "../functions/src/settings.js";
-import { DECIDABLE } from "./faults.js";
+import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK } from "./system.js";
 import type { Entry } from "./world.js";
 
@@ -22,8 +28,12 @@ export const INVARIANTS = [
   "uncertain only where undecidable",
   "a taken message left enough behind",
   "unreadable documents stay untouched",
+  "given up only where nothing was created",
+  "an order ends as its shipment did",
+  "relations of ended orders are closed",
   "every order moves on",
   "every attempt ends",
+  "every message is taken",
   "writes stop",
   "nobody waits for a poisoned order",
 ] as const;
@@ -55,7 +65,9 @@ export interface Evidence {
   poisoned: ReadonlySet<string>;
   /** The state of each order at the horizon: the end of all faults, the longest backoff and two ticks. */
   stuckAtHorizon: readonly string[];
-  /** How many effects there were when all was over; what comes after may only be looked at. */
+  /** Whether some message still came back when all was over. */
+  unsettled: boolean;
+  /** How many writes there were when all was over; what comes after may only be looked at. */
   overAtWrite: number;
 }
 
@@ -86,7 +98,8 @@ function keysOf(truth: GroundTruth): Keys {
   return keys;
 }
 
-const isCreate = ({ operation }: Entry) => operation === "createKitchenOrder" || operation === "createShipment";
+const isCreate = ({ operation }: Pick<Entry, "operation">) =>
+  operation === "createKitchenOrder" || operation === "createShipment";
 
 /** Whether the process that sent it could be certain that a create was not carried out. */
 function provablyNotApplied(entry: Entry): boolean {
@@ -168,7 +181,7 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
   if (!forward) violate("reports go forward", `effect ${entry.effect} reports ${target} for an order seen as ${from}`);
 }
 
-function checkWrites({ writes, documents, truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
+function checkWrites({ history, writes, documents, truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
   const owner = new Map<string, string>();
   for (const { name, idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) owner.set(name, key ?? "");
   const linked = new Map<string, string>();
@@ -191,6 +204,11 @@ function checkWrites({ writes, documents, truth, poisoned }: Evidence, keys: Key
       linked.set(String(is), order);
     }
   }
+  for (const { operation, about, subject, effect } of history) {
+    const order = operation === "updateOrder" ? (about.split(" ")[0] ?? "") : (keys.get(subject)?.order ?? "");
+    if (poisoned.has(order))
+      violate("unreadable documents stay untouched", `effect ${effect} ${operation} for ${order}`);
+  }
   for (const { name } of truth.orders) {
     for (const stage of STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
@@ -202,20 +220,47 @@ function checkWrites({ writes, documents, truth, poisoned }: Evidence, keys: Key
   }
 }
 
-/** Whether something beyond a refusal happened to a run from its claim on, so that it may not know what became of it. */
-function wasDoubtful(entries: readonly Entry[], run: Run | undefined): boolean {
-  if (run?.ended === "lost" || run?.ended === "running") return true;
-  return entries.some(({ fault, result }) => (fault ? !DECIDABLE.includes(fault) : result === undefined));
+/** Faults that leave no doubt about a create: what it came to was told, if late. */
+const TOLD: readonly (Fault | undefined)[] = [undefined, "pause", "cancel", ...DECIDABLE];
+
+/**
+ * Whether a run may not know what became of its create, given its effects from its claim on: it died, the create's answer
+ * told nothing, its claim came late, or the store failed it again and again.
+ */
+function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
+  if (run.ended === "lost" || run.ended === "running") return true;
+  if (entries.some((entry) => isCreate(entry) && !TOLD.includes(entry.fault))) return true;
+  const troubled = entries.filter(({ operation, fault }) => !isCreate({ operation }) && !TOLD.includes(fault));
+  return troubled.length > 1 || troubled.some(({ fault }) => fault === "late");
 }
 
 function checkEnds(evidence: Evidence, violate: Violate): void {
-  const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite } = evidence;
+  const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
+  if (unsettled) violate("every message is taken", "messages still come back when all is over");
+  const created = new Set([...truth.kitchenOrders, ...truth.shipments].map(({ idempotencyKey }) => idempotencyKey));
+  const shipments = new Map(truth.shipments.map(({ name, status }) => [name, status]));
   for (const message of stuckAtHorizon) violate("every order moves on", message);
-  for (const { name } of truth.orders) {
+  for (const { name, status } of truth.orders) {
     if (poisoned.has(name)) continue;
+    const relation = documents(`relations/${name.slice(7)}`);
+    const state = relation?.state as RelationState | undefined;
+    if (ORDER_STATUSES[status].ended && state && RELATION_STATES[state].open) {
+      violate("relations of ended orders are closed", `${name} is ${status}, its relation is ${state}`);
+    }
+    const outcome = shipments.get(String(relation?.shipment));
+    if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state) {
+      violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);
+    }
     for (const stage of STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
       if (!attempt) continue;
+      const givenUp = attempt.state === "FAILED" || attempt.state === "PARKED" || attempt.state === "CLOSED";
+      if (givenUp && !relation?.[stage] && created.has(idempotencyKey(name, stage))) {
+        violate(
+          "given up only where nothing was created",
+          `${name}: its ${stage} was created, its attempt is ${attempt.state}`,
+        );
+      }
       if (attempt.state === "SENDING" || attempt.state === "FAILED") {
         violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
       }

@@ -37,7 +37,7 @@ export async function exhaustive(
   const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
   const calm = await replay(base, new Map());
   await note(findings, base, calm);
-  const points = pointsOf(calm.history, lifeOf(calm.history));
+  const points = pointsOf(calm.history);
   findings.points = new Set(points.map(([effect]) => effect)).size;
   for (const [index, [effect, fault]] of points.entries()) {
     if (index % share.parts !== share.part) continue;
@@ -45,7 +45,7 @@ export async function exhaustive(
     findings.singles++;
     await note(findings, base, single);
     if (!withPairs) continue;
-    for (const [later, second] of pointsOf(single.history, lifeOf(single.history))) {
+    for (const [later, second] of pointsOf(single.history)) {
       if (later <= effect) continue;
       findings.pairs++;
       const both = new Map([
@@ -66,7 +66,9 @@ function lifeOf(history: readonly Entry[]): number {
   return last ? last.effect : history.length;
 }
 
-function pointsOf(history: readonly Entry[], until: number): [number, Fault][] {
+/** Every fault at every effect of the order's life. */
+export function pointsOf(history: readonly Entry[]): [number, Fault][] {
+  const until = lifeOf(history);
   return history
     .filter(({ effect }) => effect <= until)
     .flatMap(({ effect, operation }) => FAULTS[operation].map((fault): [number, Fault] => [effect, fault]));

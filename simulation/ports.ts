@@ -15,6 +15,8 @@ export interface Outside {
   food: FoodServiceModel;
   bus: Bus;
   settings: Settings;
+  /** The names that some relation links so far. */
+  linked: ReadonlySet<string>;
 }
 
 /** Clients give up after so many milliseconds. */
@@ -78,7 +80,7 @@ function faultyStore(store: MemoryStore, perform: Perform): Store {
 
 const written = (write: { kind: string; path: string }) => `${write.kind} ${write.path}`;
 
-function faultyFood({ world, food }: Outside, process: Process, perform: Perform): FoodService {
+function faultyFood({ world, food, linked }: Outside, process: Process, perform: Perform): FoodService {
   const failure = (message: string) => new CallError("UNAVAILABLE", message, true);
   const get = <R extends { name: string; status: string }>(
     operation: Operation,
@@ -89,7 +91,7 @@ function faultyFood({ world, food }: Outside, process: Process, perform: Perform
     operation: Operation,
     options: CreateOptions,
     apply: () => R,
-    others: () => string[],
+    prefix: string,
   ) => {
     const now = world.now + process.skew;
     if (options.deadline <= now) return Promise.reject(new CallError("DEADLINE_EXCEEDED", "not sent in time", false));
@@ -99,7 +101,7 @@ function faultyFood({ world, food }: Outside, process: Process, perform: Perform
       subject: options.idempotencyKey,
       apply: async () => apply(),
       failure: (message) => new CallError("UNAVAILABLE", message, true),
-      distort: (fault, reply) => distortCreate(fault, reply, others()),
+      distort: (fault, reply) => distortCreate(fault, reply, prefix, linked),
     });
   };
   return {
@@ -139,31 +141,29 @@ function faultyFood({ world, food }: Outside, process: Process, perform: Perform
         failure,
       }),
     createKitchenOrder: (options) =>
-      create(
-        "createKitchenOrder",
-        options,
-        () => food.makeKitchenOrder(options.idempotencyKey),
-        () => food.truth().kitchenOrders.map(({ name }) => name),
-      ),
+      create("createKitchenOrder", options, () => food.makeKitchenOrder(options.idempotencyKey), "kitchenorders/"),
     createShipment: (options) =>
-      create(
-        "createShipment",
-        options,
-        () => food.makeShipment(options.idempotencyKey),
-        () => food.truth().shipments.map(({ name }) => name),
-      ),
+      create("createShipment", options, () => food.makeShipment(options.idempotencyKey), "shipments/"),
   };
 }
 
 function distortGet<R extends { name: string; status: string }>(fault: Fault, reply: R): R {
-  if (fault === "foreign reply") return { ...reply, name: `${reply.name}x` };
-  return { ...reply, status: "UNKNOWN" };
+  if (fault === "unknown status") return { ...reply, status: "UNKNOWN" };
+  // Somebody else's, and further along than ours may be.
+  const status = { orders: "NEW", kitchenorders: "PACKAGED", shipments: "DELIVERED" }[reply.name.split("/")[0] ?? ""];
+  return { ...reply, name: `${reply.name}x`, status };
 }
 
-function distortCreate<R extends { name: string }>(fault: Fault, reply: R, others: string[]): R {
+function distortCreate<R extends { name: string }>(
+  fault: Fault,
+  reply: R,
+  prefix: string,
+  linked: ReadonlySet<string>,
+): R {
   if (fault === "empty name") return { ...reply, name: "" };
   if (fault === "foreign name") return { ...reply, name: "orders/somebody-elses" };
-  return { ...reply, name: others.find((name) => name !== reply.name) ?? "" };
+  const other = [...linked].find((name) => name.startsWith(prefix) && name !== reply.name);
+  return { ...reply, name: other ?? "" };
 }
 
 function faultyBus(bus: Bus, perform: Perform): Bus {
@@ -207,7 +207,7 @@ function performIn<T>(
     };
     const succeed = (reply: T) =>
       resume(world, process, () => {
-        entry.result = summary(reply);
+        entry.result = summary(reply, subject);
         resolve(reply);
       });
     const fail = (error: unknown) =>
@@ -293,7 +293,8 @@ function resume(world: World, process: Process, goOn: () => void): void {
   else goOn();
 }
 
-function summary(reply: unknown): string {
-  if (reply && typeof reply === "object" && "status" in reply) return String(reply.status);
-  return "ok";
+function summary(reply: unknown, asked: string): string {
+  if (!reply || typeof reply !== "object" || !("status" in reply)) return "ok";
+  const isOther = asked.includes("/") && "name" in reply && reply.name !== asked;
+  return isOther ? `about ${String(reply.name)}` : String(reply.status);
 }

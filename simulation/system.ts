@@ -37,10 +37,13 @@ export class System {
   readonly store: MemoryStore;
   readonly food: FoodServiceModel;
   readonly runs: Run[] = [];
+  /** The names of all orders so far. */
+  readonly placed: string[] = [];
   /** Told of every document written. */
   onDocument: (change: RelationChange) => void = () => {};
   private readonly outside: Outside;
   private readonly processes: Process[] = [];
+  private readonly linked = new Set<string>();
   private ticking = true;
   /** Deliveries that have not been taken yet. */
   private underWay = 0;
@@ -63,13 +66,20 @@ export class System {
       (payload) =>
         this.withFault(undefined, () => this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT)),
     );
-    this.outside = { world, store: this.store, food: this.food, bus, settings };
+    this.outside = { world, store: this.store, food: this.food, bus, settings, linked: this.linked };
   }
 
   /** Starts the schedules. */
   start(): void {
     this.every(TICK, "poll", (ports) => pollOrders(ports));
     this.every(SWEEP_EVERY, "sweep", (ports) => sweep(ports));
+  }
+
+  /** Places the order of this number and returns its name. */
+  place(number: number): string {
+    const { name } = this.food.placeOrder(`customer-${number}`);
+    this.placed.push(name);
+    return name;
   }
 
   /** Ends the schedules: what is under way goes on. */
@@ -116,6 +126,8 @@ export class System {
     const path = (change.after ?? change.before)?.path ?? "";
     const [collection, id, below] = path.split("/");
     this.onDocument(change);
+    const { kitchen, shipment } = change.after?.fields ?? {};
+    for (const link of [kitchen, shipment]) if (typeof link === "string") this.linked.add(link);
     if (collection !== "relations" || below !== undefined) return;
     const order = `orders/${id}`;
     const react = (ports: Ports) => logged({ stage: "report", order }, ports, () => onRelationWritten(change, ports));

@@ -92,7 +92,19 @@ export class World {
     const effect = this.effects++;
     const fault = this.choose(effect, about.operation);
     if (fault) this.faultLasts(0);
-    const entry = { ...about, effect, at: this.now, fault, result: undefined, applied: false };
+    const { process, run, operation, subject } = about;
+    const entry = {
+      effect,
+      at: this.now,
+      process,
+      run,
+      operation,
+      about: about.about,
+      subject,
+      fault,
+      result: undefined,
+      applied: false,
+    };
     this.history.push(entry);
     return entry;
   }

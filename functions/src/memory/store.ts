@@ -60,10 +60,10 @@ export class MemoryStore implements Store {
       .flatMap((path) => this.peek(path) ?? []);
   }
 
-  /** The document as it is now, undefined where there is none. */
+  /** The document as it is now, undefined where there is none. What is stored is never changed, only replaced. */
   peek(path: string): Snapshot | undefined {
     const document = this.documents.get(path);
-    return document && { path, fields: copy(document.fields), version: document.version };
+    return document && { path, fields: document.fields, version: document.version };
   }
 
   private demand(write: Write): void {

@@ -1,0 +1,98 @@
+/** `npm run simulate:mutants`: plants each mistake, one at a time, and shows that the simulation finds it. */
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, type Plugin } from "../functions/node_modules/esbuild/lib/main.js";
+import { INVARIANTS } from "./checker.js";
+import { MUTATIONS, type Mutation } from "./mutations.js";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const FUNCTIONS = resolve(HERE, "../functions/src");
+const BUILT = resolve(HERE, "../.local/mutants");
+
+/** What the hunt for one mutant found. */
+interface Caught {
+  invariants: string[];
+  schedules: number;
+}
+
+/** Builds the simulation with one mistake in it. An edit that fits nowhere, or more than once, is an error. */
+async function plant({ name, edits }: Mutation, outfile: string): Promise<void> {
+  const left = new Set(edits);
+  const mistake: Plugin = {
+    name: "mistake",
+    setup(planting) {
+      planting.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const here = edits.filter(({ file }) => resolve(FUNCTIONS, file) === path);
+        let contents = readFileSync(path, "utf8");
+        for (const edit of here) {
+          const times = contents.split(edit.from).length - 1;
+          if (times !== 1)
+            throw new Error(`"${name}": ${JSON.stringify(edit.from)} stands ${times} times in ${edit.file}`);
+          contents = contents.replace(edit.from, () => edit.to);
+          left.delete(edit);
+        }
+        return here.length > 0 ? { contents, loader: "ts" } : undefined;
+      });
+    },
+  };
+  const entryPoints = [join(HERE, "hunt.ts")];
+  await build({
+    entryPoints,
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    plugins: [mistake],
+    logLevel: "error",
+  });
+  for (const { file } of left) throw new Error(`"${name}": ${file} is not part of the simulation`);
+}
+
+async function hunt(mutation: Mutation, number: number): Promise<Caught> {
+  const outfile = join(BUILT, `${number}.mjs`);
+  await plant(mutation, outfile);
+  const child = spawn(process.execPath, [outfile], { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) resolve(JSON.parse(output) as Caught);
+      else reject(new Error(`the hunt for "${mutation.name}" ended with status ${code}`));
+    });
+  });
+}
+
+async function main(): Promise<void> {
+  rmSync(BUILT, { recursive: true, force: true });
+  mkdirSync(BUILT, { recursive: true });
+  const waiting = [...MUTATIONS.entries()];
+  const caughtBy = new Map<string, number>(INVARIANTS.map((invariant) => [invariant, 0]));
+  let missed = 0;
+  const work = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const [number, mutation] = next;
+      const { invariants, schedules } = await hunt(mutation, number);
+      for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
+      if (invariants.length === 0) missed++;
+      const verdict = invariants.length > 0 ? `after ${schedules} schedules: ${invariants.join(", ")}` : "NOT CAUGHT";
+      console.log(`${mutation.name.padEnd(38)} ${verdict}`);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  const idle = [...caughtBy].filter(([, caught]) => caught === 0).map(([invariant]) => invariant);
+  console.log(`\n${"invariant".padEnd(45)} mutants caught`);
+  for (const [invariant, caught] of caughtBy) console.log(`${invariant.padEnd(45)} ${caught}`);
+  const caught = MUTATIONS.length - missed;
+  console.log(
+    JSON.stringify({ mutants: MUTATIONS.length, caught, invariants: INVARIANTS.length, idleInvariants: idle }),
+  );
+  process.exitCode = missed > 0 || idle.length > 0 ? 1 : 0;
+}
+
+await main();

@@ -1,0 +1,179 @@
+/** Small mistakes in the protocol, each of which the simulation must find. */
+
+export interface Mutation {
+  name: string;
+  edits: { file: string; from: string; to: string }[];
+}
+
+const one = (name: string, file: string, from: string, to: string): Mutation => ({ name, edits: [{ file, from, to }] });
+
+const createOnce = "relations/create-once.ts";
+
+export const MUTATIONS: readonly Mutation[] = [
+  one(
+    "skip the claim",
+    createOnce,
+    'const [version = ""] = await ports.store.commit([write]);',
+    'const version = "0";',
+  ),
+  one(
+    "take any claim for ours",
+    createOnce,
+    "if (attempt.id === claim.id) return { held",
+    "if (attempt) return { held",
+  ),
+  one(
+    "never know our own claim again",
+    createOnce,
+    "if (attempt.id === claim.id) return { held",
+    "if (!attempt) return { held",
+  ),
+  one(
+    "send again after an unknown outcome",
+    createOnce,
+    "if (error.sent && !error.refused) return keepDoubt(claim, error, ports);",
+    "",
+  ),
+  one("doubt a refusal", createOnce, "if (error.sent && !error.refused) return", "if (error.sent) return"),
+  one(
+    "doubt what was never sent",
+    createOnce,
+    "if (error.sent && !error.refused) return",
+    "if (!error.refused) return",
+  ),
+  one("forget an earlier doubt", createOnce, "if (claim.doubt || !(error", "if (!(error"),
+  one("take a deadline for a refusal", "errors.ts", '"UNIMPLEMENTED",', '"UNIMPLEMENTED", "UNAVAILABLE",'),
+  one("take a refusal for a passing fault", "errors.ts", '  "INVALID_ARGUMENT",', ""),
+  one(
+    "never let a lease run out",
+    "relations/attempt.ts",
+    "attempt.leaseUntil.getTime() > now)",
+    "attempt.leaseUntil.getTime() > 0)",
+  ),
+  one(
+    "send again when a lease ran out",
+    "relations/attempt.ts",
+    'if (keyed) return { may: "send"',
+    'if (attempt) return { may: "send"',
+  ),
+  one(
+    "send again when uncertain",
+    "relations/attempt.ts",
+    "if (keyed && attempt.nextTryAt && attempt.nextTryAt.getTime() <= now)",
+    "if (attempt)",
+  ),
+  one(
+    "never try again",
+    "relations/attempt.ts",
+    "if (attempt.nextTryAt && attempt.nextTryAt.getTime() > now) return",
+    "if (attempt) return",
+  ),
+  one("one key for both stages", "relations/idempotency-key.ts", "`${order} ${stage}`", '`${order} ${stage && ""}`'),
+  one("link a name twice", createOnce, "field: work.stage, value: name,", 'field: "none", value: name,'),
+  one(
+    "link without ending the attempt",
+    createOnce,
+    '{ kind: "update", path: claim.path, version, fields: createdFields(name, ports) },',
+    "",
+  ),
+  one("end the attempt without a link", createOnce, "linkWrite(work, snapshot, name, ports),", ""),
+  one(
+    "link before sending",
+    createOnce,
+    "const claim = await takeClaim(work, ports);",
+    'await ports.store.commit([{ kind: "create", path: relationPath(work.id), fields: { kitchen: "kitchenorders/soon" } }]).catch(() => []); const claim = await takeClaim(work, ports);',
+  ),
+  one("accept any name", createOnce, "if (!isNameOf(work.stage, name))", 'if (name === "never")'),
+  one(
+    "drop a late answer",
+    createOnce,
+    '(attempt.state === "SENDING" || attempt.state === "UNCERTAIN")',
+    'attempt.state === "SENDING"',
+  ),
+  one("give a link up at once", createOnce, "const WRITE_TRIES = 5;", "const WRITE_TRIES = 1;"),
+  one(
+    "report backwards",
+    "relations/report.ts",
+    "if (!mayReport(order.status, target))",
+    "if (order.status === target)",
+  ),
+  one(
+    "report over a cancellation",
+    "life-cycle.ts",
+    "return !ended && rank !== undefined && rank <",
+    "return (rank ?? -1) <",
+  ),
+  one(
+    "never report again",
+    "relations/read.ts",
+    "return { done: await report(relation, ports) };",
+    'return { done: { outcome: "nothing", reason: "done" } };',
+  ),
+  one(
+    "report the status first",
+    "kitchen/send-to-kitchen.ts",
+    "const create = ports.food.createKitchenOrder;",
+    'await ports.food.updateOrder(name, "PREPARATION"); const create = ports.food.createKitchenOrder;',
+  ),
+  one(
+    "dispatch before the meal is packaged",
+    "life-cycle.ts",
+    "PREPARATION: { code: 2, packaged: false }",
+    "PREPARATION: { code: 2, packaged: true }",
+  ),
+  one(
+    "dispatch what is unknown",
+    "life-cycle.ts",
+    "UNKNOWN: { code: 0, packaged: false }",
+    "UNKNOWN: { code: 0, packaged: true }",
+  ),
+  {
+    name: "dispatch for an order that ended",
+    edits: [
+      { file: "shipment/decide.ts", from: "if (order === STAGES.shipment.takes)", to: "if (order)" },
+      { file: "shipment/dispatch-shipment.ts", from: "if (ended) return close(snapshot, ended, ports);", to: "" },
+    ],
+  },
+  one("cook for an order that ended", "kitchen/decide.ts", "if (order === STAGES.kitchen.takes)", "if (order)"),
+  one(
+    "poll all but the new",
+    "life-cycle.ts",
+    ".map((stage) => stage.takes);",
+    ".map((stage) => stage.takes).slice(1);",
+  ),
+  one("poll the first page only", "intake/poll.ts", '} while (pageToken !== "");', '} while (pageToken === "none");'),
+  one("retry what can't be read", "stage.ts", "const retry = isWorthRetrying(error);", "const retry = true;"),
+  one(
+    "take a rejection for a delivery",
+    "life-cycle.ts",
+    'REJECTED: { code: 4, outcome: "REJECTED" }',
+    'REJECTED: { code: 4, outcome: "DELIVERED" }',
+  ),
+  one(
+    "complete what is still flying",
+    "completion/complete-order.ts",
+    "return outcome ? close(snapshot, outcome, ports)",
+    'return snapshot ? close(snapshot, outcome ?? "DELIVERED", ports)',
+  ),
+  one(
+    "write over what can't be read",
+    "relations/document.ts",
+    "return snapshot && parseRelation(snapshot.path, snapshot.fields);",
+    "try { return snapshot && parseRelation(snapshot.path, snapshot.fields); } catch { return undefined; }",
+  ),
+  one("read newer schemas", "relations/document.ts", "v.maxValue(RELATION_SCHEMA)", "v.maxValue(1000)"),
+  one("sweep no relations", "relations/sweep.ts", "  await close(found, end, ports);", ""),
+  one(
+    "sweep no expired attempts",
+    "relations/sweep.ts",
+    'if (turn.may !== "declare uncertain" && !ended) return undefined;',
+    "if (turn) return undefined;",
+  ),
+  one("sweep no failed attempts", "relations/sweep.ts", "return over ? (", "return !over && over ? ("),
+  one(
+    "believe foreign replies",
+    "food-service.ts",
+    "if (reply.name === asked) return reply;",
+    "if (reply) return reply;",
+  ),
+];
