@@ -22,6 +22,9 @@ export interface Outside {
 /** Clients give up after so many milliseconds. */
 const PATIENCE = 10_000;
 
+/** After so long the platform has given up any run that hangs. */
+const HANG = 180_000;
+
 interface Effect<T> {
   operation: Operation;
   about: string;
@@ -229,7 +232,7 @@ function performIn<T>(
               .finally(() => world.kill(process)),
         );
       case "hang":
-        world.faultLasts(60_000);
+        world.faultLasts(HANG);
         return undefined;
       case "pause": {
         const pause = world.between(20_000, 150_000);

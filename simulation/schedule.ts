@@ -41,7 +41,7 @@ export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
     POLL_PASSES: 1,
     POLL_PAGE_SIZE: 7,
     CREATE_POLICY: policy,
-    CREATE_LEASE_SECONDS: 30,
+    CREATE_LEASE_SECONDS: 20,
     CREATE_TRIES: 3,
   };
 }
@@ -82,7 +82,7 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
     quiet = world.now >= faultsUntil;
     horizon = world.faultsOver + GRACE;
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
-  } while (!(await isOver(system, poisoned)) && world.now < horizon + AFTER_HORIZON);
+  } while ((world.now < world.faultsOver || !(await isOver(system, poisoned))) && world.now < horizon + AFTER_HORIZON);
   quiet = true;
   const unsettled = !system.isIdle;
   const overAtWrite = writes.length;

@@ -21,7 +21,7 @@ export const TICK = 60_000;
 export const SWEEP_EVERY = 3 * TICK;
 
 /** After so long the platform gives a run up. */
-const RUN_TIMEOUT = 60_000;
+const RUN_TIMEOUT = 120_000;
 const POLL_TIMEOUT = 180_000;
 
 const INSTANCES = 3;

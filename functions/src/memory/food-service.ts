@@ -4,8 +4,8 @@
  */
 import { CallError, MalformedError } from "../errors.js";
 import {
-  ORDER_STATUSES,
   type KitchenStatus,
+  ORDER_STATUSES,
   type OrderStatus,
   type ReportedStatus,
   type ShipmentStatus,

@@ -209,7 +209,13 @@ async function keepLink(work: Work, claim: Claim, name: string, ports: Ports): P
   }
 }
 
-function linkWrite(work: Work, snapshot: Snapshot | undefined, name: string, ports: Ports): Write {
+/** The write that adds a link to a relation as it was read. */
+export function linkWrite(
+  work: Pick<Work, "stage" | "id" | "order">,
+  snapshot: Snapshot | undefined,
+  name: string,
+  ports: Ports,
+): Write {
   const relation: Relation | undefined = relationIn(snapshot);
   // A relation that was closed in the meantime stays closed: the link says what is under way all the same.
   const closed = relation?.state !== undefined && !RELATION_STATES[relation.state].open;
@@ -222,7 +228,8 @@ function linkWrite(work: Work, snapshot: Snapshot | undefined, name: string, por
   return snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields };
 }
 
-function createdFields(name: string, ports: Ports): Fields {
+/** The fields that end an attempt with what it created. */
+export function createdFields(name: string, ports: Ports): Fields {
   const expireAt = new Date(ports.clock.now() + KEPT_FOR);
   return { state: "CREATED", name, leaseUntil: null, nextTryAt: null, reason: null, expireAt };
 }

@@ -1,0 +1,75 @@
+/** What an operator decides about an order that waits: link what was found, or try the create again. */
+import { MalformedError } from "../errors.js";
+import type { CreatingStage } from "../life-cycle.js";
+import { isNameOf, orderId } from "../names.js";
+import type { Ports, Snapshot, Write } from "../ports.js";
+import { moved, type Result, refused } from "../result.js";
+import { ATTEMPT_STATES, attemptIn, attemptPath } from "./attempt.js";
+import { createdFields, linkWrite } from "./create-once.js";
+import { RELATIONS, relationIn, relationPath } from "./document.js";
+
+export interface Resolution {
+  /** The order's name. */
+  order: string;
+  stage: CreatingStage;
+  /** The name of the kitchen order or shipment that the operator found; without it the create is tried again. */
+  link?: string;
+  /** Who decided, and why, in their own words. */
+  by: string;
+  reason: string;
+}
+
+/**
+ * Carries a resolution out and keeps an audit entry, both or neither.
+ * @throws ConflictError where the attempt or the relation has changed since it was read, DuplicateError where the name is
+ * linked to another order, CallError where the food service does not know the name, MalformedError for bad names
+ */
+export async function resolve(resolution: Resolution, ports: Ports): Promise<Result> {
+  const { order: name, stage, link } = resolution;
+  const id = orderId(name);
+  if (id === undefined) throw new MalformedError(`${name} is not an order's name, which is like orders/1234`);
+  const [found, relationFound] = await ports.store.read(attemptPath(stage, id), relationPath(id));
+  const attempt = attemptIn(found);
+  if (!found || !attempt) return refused(`there is no ${stage} attempt of ${name}`);
+  if (!ATTEMPT_STATES[attempt.state].needsOperator)
+    return refused(`the ${stage} attempt of ${name} is ${attempt.state}`);
+
+  const audit = auditWrite(resolution, ports);
+  if (link === undefined) {
+    // The operator knows that nothing was created: the next poll claims the attempt anew.
+    const fields = { state: "FAILED", tries: 0, nextTryAt: new Date(ports.clock.now()), reason: null };
+    await ports.store.commit([{ kind: "update", path: found.path, version: found.version, fields }, audit]);
+    return moved("FAILED");
+  }
+  const linked = relationIn(relationFound)?.[stage];
+  if (linked !== undefined) return refused(`${name} is linked to ${linked} already`);
+  await expectKnown(stage, link, ports);
+  return keep(resolution, link, { id, attempt: found, relation: relationFound }, ports);
+}
+
+async function expectKnown(stage: CreatingStage, link: string, { food }: Ports): Promise<void> {
+  if (!isNameOf(stage, link)) throw new MalformedError(`${link} can't be the name of what the ${stage} stage creates`);
+  await (stage === "kitchen" ? food.getKitchenOrder(link) : food.getShipment(link));
+}
+
+async function keep(
+  resolution: Resolution,
+  link: string,
+  found: { id: string; attempt: Snapshot; relation: Snapshot | undefined },
+  ports: Ports,
+): Promise<Result> {
+  const { order: name, stage } = resolution;
+  const { id } = found;
+  const order = await ports.food.getOrder(name);
+  await ports.store.commitUnique({ collection: RELATIONS, field: stage, value: link, except: relationPath(id) }, [
+    linkWrite({ stage, id, order }, found.relation, link, ports),
+    { kind: "update", path: found.attempt.path, version: found.attempt.version, fields: createdFields(link, ports) },
+    auditWrite(resolution, ports),
+  ]);
+  return moved("CREATED");
+}
+
+function auditWrite({ order, stage, link, by, reason }: Resolution, { random, clock }: Ports): Write {
+  const fields = { order, stage, action: link === undefined ? "try again" : "link", name: link ?? null, by, reason };
+  return { kind: "create", path: `audit/${random.uuid()}`, fields: { ...fields, at: new Date(clock.now()) } };
+}
