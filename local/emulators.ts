@@ -1,0 +1,31 @@
+/** `npm run emulators`: the Emulator Suite with the functions alone; no food service, and nothing fires schedules. */
+import { Command } from "commander";
+import { addPortOptions, portOptions } from "./options.js";
+import { runWithSystem } from "./programs.js";
+
+const program = new Command("npm run emulators --")
+  .description(
+    "Runs Firebase's Emulator Suite with the functions, configured as in functions/.env.local where there is one.",
+  )
+  .helpOption("--help", "show this");
+addPortOptions(program, "usual").parse();
+
+await runWithSystem(
+  async () => ({
+    ...portOptions(program, "usual"),
+    withOwnParams: true,
+    onProgress: (message) => console.log(message),
+  }),
+  async ({ system, signal }) => {
+    const { functions, firestore, pubsub, auth, hosting, log } = system;
+    console.log(
+      `\nReady\n  Functions ${functions}\n  Firestore ${firestore}\n  Pub/Sub   ${pubsub}\n  Auth      ${auth}`,
+    );
+    console.log(`  Page      ${hosting}\n  Log       ${log}\nStop with Ctrl-C.`);
+    const stopped = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
+    const failure = await Promise.race([stopped, system.failed]);
+    if (failure === undefined) return 0;
+    console.error(failure);
+    return 1;
+  },
+);

@@ -1,0 +1,29 @@
+/** The way of one order, in one line: everything that happened to it, in seconds since it was placed. */
+import type { GroundTruth, PlacedOrder } from "../functions/src/memory/food-service.js";
+import type { Relation } from "../functions/src/relations/document.js";
+
+/**
+ * Such as "orders/6b… krithik: NEW 0.0, kitchen order 1.2, PREPARATION 1.3, …". Capitals are the order's statuses; a time
+ * in brackets is when the relation came to the same state.
+ */
+export function pathOf(order: PlacedOrder, relation: Relation | undefined, truth: GroundTruth): string {
+  const start = Date.parse(order.changes[0]?.at ?? "");
+  const kitchen = truth.kitchenOrders.find(({ name }) => name === relation?.kitchen);
+  const shipment = truth.shipments.find(({ name }) => name === relation?.shipment);
+  const seconds = (at: number) => ((at - start) / 1000).toFixed(1);
+  const times = relation?.times as Record<string, Date | undefined> | undefined;
+  const steps = order.changes.map(({ status, at }) => {
+    const kept = times?.[status];
+    return { at: Date.parse(at), text: kept ? `${status} (${seconds(kept.getTime())})` : status };
+  });
+  for (const [title, created] of [
+    ["meal", kitchen],
+    ["drone", shipment],
+  ] as const) {
+    for (const { status, at } of created?.changes ?? []) {
+      if (status !== "NEW") steps.push({ at: Date.parse(at), text: `${title} ${status.toLowerCase()}` });
+    }
+  }
+  steps.sort((a, b) => a.at - b.at);
+  return `${order.name}  ${steps.map(({ at, text }) => `${seconds(at)} ${text}`).join(", ")}`;
+}

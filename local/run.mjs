@@ -1,0 +1,147 @@
+/**
+ * Runs a TypeScript program of this folder in this process: `node local/run.mjs local/start.ts ARGUMENTS`. In a fresh clone
+ * it first installs what the program needs; it always builds the functions. Needs nothing but Node.js itself.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const OLDEST_NODE = [20, 19];
+
+/** An install that shows no sign of life for so long is dead, in milliseconds. */
+const DEAD_AFTER = 15_000;
+
+const SIGNALS = ["SIGINT", "SIGTERM"];
+
+const root = resolve(fileURLToPath(new URL("..", import.meta.url)));
+
+/** Shows progress on stderr: stdout is the program's own. */
+const say = (line) => console.error(line);
+
+/** What a person at the terminal must know; shown without a stack. */
+class Stop extends Error {}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const [oldestMajor, oldestMinor] = OLDEST_NODE;
+  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return;
+  throw new Stop(
+    `This needs Node.js ${OLDEST_NODE.join(".")} or newer; this is ${process.versions.node}. See https://nodejs.org.`,
+  );
+}
+
+/** Runs npm in the project; resolves with its output and rejects with the end of it. */
+function npm(args) {
+  const child = spawn(process.platform === "win32" ? "npm.cmd" : "npm", args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    shell: process.platform === "win32",
+  });
+  const stop = () => {
+    child.kill();
+    process.exit(130);
+  };
+  for (const signal of SIGNALS) process.once(signal, stop);
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
+  return new Promise((fulfil, reject) => {
+    child.once("error", (error) => reject(new Stop(`npm can't be started: ${error.message}`)));
+    child.once("close", (status) => {
+      for (const signal of SIGNALS) process.off(signal, stop);
+      if (status === 0) return fulfil(output);
+      reject(
+        new Stop(
+          `npm ${args.join(" ")} failed with status ${status}:\n${output.trimEnd().split("\n").slice(-15).join("\n")}`,
+        ),
+      );
+    });
+  });
+}
+
+/** Whether npm has installed in this folder exactly what its lock file asks for; npm keeps a list of what it installed. */
+function isInstalled(folder) {
+  try {
+    const asked = packagesIn(join(folder, "package-lock.json"));
+    const there = packagesIn(join(folder, "node_modules", ".package-lock.json"));
+    const isThere = ([path, { version, optional }]) =>
+      there[path] ? there[path].version === version : optional === true;
+    return Object.entries(asked)
+      .filter(([path]) => path !== "")
+      .every(isThere);
+  } catch {
+    return false;
+  }
+}
+
+function packagesIn(file) {
+  return JSON.parse(readFileSync(file, "utf8")).packages;
+}
+
+/** Installs what is in the lock file, unless it is there already. Whoever else installs at the moment is waited for. */
+async function install(folder, title) {
+  if (isInstalled(folder)) return;
+  const release = await lock(join(root, ".local", `install-${title}.lock`));
+  try {
+    if (isInstalled(folder)) return;
+    const started = Date.now();
+    say(`Installing what the ${title} needs (npm ci, about a minute)`);
+    await npm(["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"]);
+    say(`Installed in ${Math.round((Date.now() - started) / 1000)} s`);
+  } finally {
+    release();
+  }
+}
+
+/** Takes a lock, a folder that only one can make, and keeps it fresh. One that nobody keeps fresh is taken away. */
+async function lock(path) {
+  mkdirSync(join(path, ".."), { recursive: true });
+  for (let waited = false; ; waited = true) {
+    try {
+      mkdirSync(path);
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+      if (isDead(path)) rmSync(path, { recursive: true, force: true });
+      else if (!waited) say("Waiting for another run that is installing");
+      await sleep(250);
+    }
+  }
+  const fresh = setInterval(() => utimesSync(path, new Date(), new Date()), 1_000);
+  const release = () => {
+    clearInterval(fresh);
+    rmSync(path, { recursive: true, force: true });
+    process.off("exit", release);
+  };
+  process.once("exit", release);
+  return release;
+}
+
+function isDead(path) {
+  try {
+    return Date.now() - statSync(path).mtimeMs > DEAD_AFTER;
+  } catch {
+    return false;
+  }
+}
+
+try {
+  checkNode();
+  const [program, ...args] = process.argv.slice(2);
+  if (!program || !existsSync(program)) throw new Stop("Usage: node local/run.mjs PROGRAM.ts ARGUMENTS");
+  await install(root, "project");
+  await install(join(root, "functions"), "functions");
+  await npm(["--prefix", join(root, "functions"), "run", "--silent", "build"]);
+
+  // In this same process, so that signals reach the program and its status is ours.
+  const path = resolve(program);
+  process.argv = [process.argv[0], path, ...args];
+  const { register } = await import("tsx/esm/api");
+  register();
+  await import(pathToFileURL(path).href);
+} catch (error) {
+  if (!(error instanceof Stop)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

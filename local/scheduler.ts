@@ -1,0 +1,148 @@
+/**
+ * Fires the scheduled functions of an Emulator Suite, which never does, as Cloud Scheduler would: each at its own schedule
+ * or all at one interval. A tick whose predecessor is still under way is skipped. What fails is not fired again: the next
+ * tick comes anyhow.
+ */
+import { type Schedule, parseSchedule } from "./schedule.js";
+
+export interface ScheduledFunction {
+  name: string;
+  region: string;
+  /** As it was declared, in cron form or App Engine's. */
+  schedule: string;
+  timeZone: string;
+}
+
+export interface SchedulerOptions {
+  /** The Functions emulator, as http://host:port. */
+  functions: string;
+  project: string;
+  /** Seconds between ticks of every function, instead of their own schedules. */
+  interval?: number | undefined;
+  /** Is told of each tick that did not end well, and of schedules that can't be read. */
+  onTrouble(message: string): void;
+}
+
+/** What became of one tick. `status` is the function's HTTP status. */
+export type Tick = { function: string; outcome: "ran" | "failed" | "skipped"; status?: number; reason?: string };
+
+/** How long a function's answer is waited for, in milliseconds. */
+const LONGEST_RUN = 5 * 60_000;
+
+export class Scheduler {
+  /** Ticks by what became of them. */
+  readonly counts = { ran: 0, failed: 0, skipped: 0 };
+  private readonly running = new Set<string>();
+  private readonly timers = new Map<string, NodeJS.Timeout>();
+  private readonly stopping = new AbortController();
+
+  private constructor(
+    readonly functions: ScheduledFunction[],
+    private readonly options: SchedulerOptions,
+  ) {}
+
+  /**
+   * Looks the scheduled functions up. Nothing is fired before `start` or `tick`.
+   * @throws Error where the emulator does not answer as it should
+   */
+  static async open(options: SchedulerOptions): Promise<Scheduler> {
+    return new Scheduler(await scheduledFunctions(options.functions), options);
+  }
+
+  /** Fires from now on: with an interval at once and then at each, otherwise when each function is due. */
+  start(): void {
+    const { interval, onTrouble } = this.options;
+    for (const scheduled of this.functions) {
+      if (interval !== undefined) {
+        const now = new Date();
+        this.wait(scheduled, (after) => new Date(after.getTime() + interval * 1000), now);
+        continue;
+      }
+      try {
+        this.wait(scheduled, parseSchedule(scheduled.schedule, scheduled.timeZone));
+      } catch (error) {
+        onTrouble(`${scheduled.name} is never fired. ${(error as Error).message}; --interval fires it all the same.`);
+      }
+    }
+  }
+
+  /** Fires every scheduled function now, and resolves when they have answered. */
+  async tick(): Promise<Tick[]> {
+    return Promise.all(this.functions.map((scheduled) => this.fire(scheduled, new Date())));
+  }
+
+  /** Fires nothing any more and waits for what is under way no longer. */
+  stop(): void {
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    this.timers.clear();
+    this.stopping.abort();
+  }
+
+  private wait(scheduled: ScheduledFunction, schedule: Schedule, due = schedule(new Date())): void {
+    // Timers take 24 days at most; a longer way is walked in steps.
+    const left = due.getTime() - Date.now();
+    const step = Math.min(Math.max(left, 0), 24 * 3_600_000);
+    const timer = setTimeout(() => {
+      if (step < left) return this.wait(scheduled, schedule, due);
+      void this.fire(scheduled, due);
+      const next = schedule(due);
+      // After the machine slept, ticks that were missed are not made up for.
+      this.wait(scheduled, schedule, next.getTime() > Date.now() ? next : schedule(new Date()));
+    }, step);
+    this.timers.set(scheduled.name, timer);
+  }
+
+  private async fire(scheduled: ScheduledFunction, due: Date): Promise<Tick> {
+    const { name } = scheduled;
+    if (this.running.has(name)) {
+      this.counts.skipped++;
+      return { function: name, outcome: "skipped", reason: "the run before is still under way" };
+    }
+    this.running.add(name);
+    const tick = await this.post(scheduled, due);
+    this.running.delete(name);
+    this.counts[tick.outcome]++;
+    if (tick.outcome === "failed" && !this.stopping.signal.aborted) {
+      this.options.onTrouble(`${name} failed when it was fired: ${tick.reason ?? `status ${tick.status}`}`);
+    }
+    return tick;
+  }
+
+  private async post({ name, region }: ScheduledFunction, due: Date): Promise<Tick> {
+    const { functions, project } = this.options;
+    try {
+      const response = await fetch(`${functions}/${project}/${region}/${name}-0`, {
+        method: "POST",
+        headers: {
+          "Content-Type": "application/json",
+          "X-CloudScheduler": "true",
+          "X-CloudScheduler-JobName": `firebase-schedule-${name}-${region}`,
+          "X-CloudScheduler-ScheduleTime": due.toISOString(),
+        },
+        body: "{}",
+        signal: AbortSignal.any([this.stopping.signal, AbortSignal.timeout(LONGEST_RUN)]),
+      });
+      await response.arrayBuffer();
+      return { function: name, outcome: response.ok ? "ran" : "failed", status: response.status };
+    } catch (error) {
+      const { message, cause } = error as Error;
+      return { function: name, outcome: "failed", reason: cause instanceof Error ? cause.message : message };
+    }
+  }
+}
+
+/** The functions in the emulator's list that have a schedule. */
+async function scheduledFunctions(functions: string): Promise<ScheduledFunction[]> {
+  const response = await fetch(`${functions}/backends`);
+  const { backends } = (await response.json()) as { backends?: unknown };
+  if (!Array.isArray(backends)) throw new Error(`${functions}/backends does not answer as a Functions emulator`);
+  const triggers = backends.flatMap((backend: { functionTriggers?: unknown }) => backend.functionTriggers ?? []);
+  return triggers.flatMap((trigger: unknown) => scheduledFunctionIn(trigger) ?? []);
+}
+
+function scheduledFunctionIn(trigger: unknown): ScheduledFunction | undefined {
+  const { name, region, schedule: found } = trigger as Record<string, unknown>;
+  const { schedule, timeZone } = (found ?? {}) as Record<string, unknown>;
+  if (typeof name !== "string" || typeof region !== "string" || typeof schedule !== "string") return undefined;
+  return { name, region, schedule, timeZone: typeof timeZone === "string" ? timeZone : "UTC" };
+}

@@ -1,0 +1,64 @@
+/** The certificate of a server on this machine: made at the first start, used again ever after. */
+import { X509Certificate } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createSecureContext } from "node:tls";
+import { generate } from "selfsigned";
+import { describe } from "../../functions/src/errors.js";
+import { StartError } from "../server.js";
+
+const TEN_YEARS = 10 * 365 * 24 * 3_600_000;
+
+/** Both in PEM form. */
+interface Identity {
+  key: Buffer;
+  certificate: Buffer;
+  /** The certificate's file, which clients need. */
+  path: string;
+}
+
+/**
+ * The key and the certificate in this directory, made for localhost where there are none.
+ * @throws StartError where they can't be read, made or used
+ */
+export async function identityIn(directory: string): Promise<Identity> {
+  const path = join(directory, "localhost.crt");
+  const keyPath = join(directory, "localhost.key");
+  const remedy = `Remove ${path} and ${keyPath}, and new ones are made`;
+  try {
+    if (!existsSync(path) && !existsSync(keyPath)) await make(directory, path, keyPath);
+    const identity = { key: readFileSync(keyPath), certificate: readFileSync(path), path };
+    const { validTo } = new X509Certificate(identity.certificate);
+    if (Date.parse(validTo) < Date.now()) throw new Error(`it was valid until ${validTo}`);
+    createSecureContext({ key: identity.key, cert: identity.certificate });
+    return identity;
+  } catch (error) {
+    const message = `The certificate ${path} is of no use: ${describe(error).message}. ${remedy}.`;
+    throw new StartError(message, { cause: error });
+  }
+}
+
+async function make(directory: string, path: string, keyPath: string): Promise<void> {
+  const made = await generate([{ name: "commonName", value: "localhost" }], {
+    keyType: "ec",
+    algorithm: "sha256",
+    notAfterDate: new Date(Date.now() + TEN_YEARS),
+    extensions: [
+      // Clients take it as their only root, and some want a root to be an authority.
+      { name: "basicConstraints", cA: true, critical: true },
+      { name: "keyUsage", digitalSignature: true, keyCertSign: true, critical: true },
+      { name: "extKeyUsage", serverAuth: true },
+      {
+        name: "subjectAltName",
+        altNames: [
+          { type: 2, value: "localhost" },
+          { type: 7, ip: "127.0.0.1" },
+          { type: 7, ip: "::1" },
+        ],
+      },
+    ],
+  });
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(keyPath, made.private, { mode: 0o600 });
+  writeFileSync(path, made.cert);
+}

@@ -1,0 +1,26 @@
+/** What goes wrong between a caller and the food service: delays, failures and answers that never arrive. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { CallError } from "../../functions/src/errors.js";
+import type { Randomness } from "../../functions/src/ports.js";
+
+interface Faults {
+  /** The share of calls that fail before they are applied, from 0 to 1. */
+  failures: number;
+  /** The share of calls that are applied and then fail, from 0 to 1. */
+  lostAnswers: number;
+  /** The most that is added to a call, in milliseconds: half of it before, half after it is applied. */
+  delay: number;
+}
+
+/** Carries a call out with these faults. A caller can't tell from the failure whether the call was applied. */
+export async function withFaults<T>(faults: Faults, random: Randomness, apply: () => Promise<T>): Promise<T> {
+  const [fails, loses] = [random.fraction() < faults.failures, random.fraction() < faults.lostAnswers];
+  const [before, after] = [random.fraction(), random.fraction()].map((share) => (share * faults.delay) / 2);
+  const failure = () => new CallError("UNAVAILABLE", "the food service broke the call off", true);
+  if (faults.delay > 0) await sleep(before);
+  if (fails) throw failure();
+  const answer = await apply();
+  if (faults.delay > 0) await sleep(after);
+  if (loses) throw failure();
+  return answer;
+}

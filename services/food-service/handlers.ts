@@ -1,0 +1,132 @@
+/** The three gRPC services on top of the model: every request checked, every answer in the form of the wire. */
+import { type handleUnaryCall, type Metadata, type ServerErrorResponse, status } from "@grpc/grpc-js";
+import { CallError } from "../../functions/src/errors.js";
+import type {
+  CreateKitchenOrderRequest,
+  CreateOrderRequest,
+  CreateShipmentRequest,
+  DroneServiceService,
+  GetKitchenOrderRequest,
+  GetOrderRequest,
+  GetShipmentRequest,
+  KitchenOrder,
+  KitchenServiceService,
+  ListOrdersRequest,
+  ListOrdersResponse,
+  Order,
+  OrderServiceService,
+  Shipment,
+  UpdateOrderRequest,
+} from "../../functions/src/generated/food/v1/food.js";
+import {
+  KITCHEN_STATUSES,
+  ORDER_STATUSES,
+  type OrderStatus,
+  SHIPMENT_STATUSES,
+  statusOf,
+} from "../../functions/src/life-cycle.js";
+import type {
+  FoodServiceModel,
+  KitchenOrderRecord,
+  OrderRecord,
+  ShipmentRecord,
+} from "../../functions/src/memory/food-service.js";
+
+/** Carries a call out, or lets it fail in some way. */
+type Carrier = <T>(apply: () => Promise<T>) => Promise<T>;
+
+/** The handlers of each service. `carry` has every call but the placing of orders, which no test is about. */
+export function handlersOf(model: FoodServiceModel, carry: Carrier, log: (line: string) => void) {
+  function unary<Request, Response>(
+    answer: (request: Request, metadata: Metadata) => Promise<Response>,
+    by: Carrier = carry,
+  ): handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      by(() => answer(call.request, call.metadata)).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(failureOf(error, log)),
+      );
+    };
+  }
+
+  return {
+    orders: {
+      createOrder: unary<CreateOrderRequest, Order>(
+        async ({ order }) => orderMessage(model.placeOrder(given(order, "order").customerId)),
+        (apply) => apply(),
+      ),
+      getOrder: unary<GetOrderRequest, Order>(async ({ name }) => orderMessage(await model.getOrder(name))),
+      listOrders: unary<ListOrdersRequest, ListOrdersResponse>(async ({ statusFilter, pageSize, pageToken }) => {
+        const status = orderStatus(statusFilter, "status_filter");
+        const { orders, nextPageToken } = await model.listOrders({ status, pageSize, pageToken });
+        return { orders: orders.map(orderMessage), nextPageToken };
+      }),
+      updateOrder: unary<UpdateOrderRequest, Order>(async ({ order, updateMask }) => {
+        const { name, status } = given(order, "order");
+        return orderMessage(model.changeOrder(name, orderStatus(status, "order.status"), updateMask ?? []));
+      }),
+    } satisfies Record<keyof OrderServiceService, unknown>,
+
+    kitchen: {
+      createKitchenOrder: unary<CreateKitchenOrderRequest, KitchenOrder>(async ({ kitchenorder }, metadata) => {
+        given(kitchenorder, "kitchenorder");
+        return kitchenMessage(model.makeKitchenOrder(keyIn(metadata)));
+      }),
+      getKitchenOrder: unary<GetKitchenOrderRequest, KitchenOrder>(async ({ name }) =>
+        kitchenMessage(await model.getKitchenOrder(name)),
+      ),
+    } satisfies Record<keyof KitchenServiceService, unknown>,
+
+    drones: {
+      createShipment: unary<CreateShipmentRequest, Shipment>(async ({ shipment }, metadata) => {
+        given(shipment, "shipment");
+        return shipmentMessage(model.makeShipment(keyIn(metadata)));
+      }),
+      getShipment: unary<GetShipmentRequest, Shipment>(async ({ name }) =>
+        shipmentMessage(await model.getShipment(name)),
+      ),
+    } satisfies Record<keyof DroneServiceService, unknown>,
+  };
+}
+
+function given<T>(value: T | undefined, field: string): T {
+  if (value === undefined) throw new CallError("INVALID_ARGUMENT", `${field} is missing`, true);
+  return value;
+}
+
+/** The status of this number; a number that is not in the enum must not pass for UNKNOWN, which lists everything. */
+function orderStatus(code: number, field: string): OrderStatus {
+  const known = statusOf<OrderStatus>(ORDER_STATUSES, code);
+  if (ORDER_STATUSES[known].code === code) return known;
+  throw new CallError("INVALID_ARGUMENT", `${field} is ${code}, which is no status of an order`, true);
+}
+
+function keyIn(metadata: Metadata): string | null {
+  return metadata.get("idempotency-key")[0]?.toString() || null;
+}
+
+function failureOf(error: unknown, log: (line: string) => void): Partial<ServerErrorResponse> {
+  if (error instanceof CallError) {
+    return { code: status[error.code as keyof typeof status] ?? status.UNKNOWN, details: error.message };
+  }
+  log(`a call failed: ${error instanceof Error ? error.stack : String(error)}`);
+  return { code: status.INTERNAL, details: "the food service could not carry the call out; its log says why" };
+}
+
+function orderMessage(order: OrderRecord): Order {
+  const { name, customerId, status } = order;
+  return { name, customerId, status: ORDER_STATUSES[status].code, ...times(order) };
+}
+
+function kitchenMessage(order: KitchenOrderRecord): KitchenOrder {
+  return { name: order.name, status: KITCHEN_STATUSES[order.status].code, ...times(order) };
+}
+
+function shipmentMessage(shipment: ShipmentRecord): Shipment {
+  return { name: shipment.name, status: SHIPMENT_STATUSES[shipment.status].code, ...times(shipment) };
+}
+
+/** In RFC 3339. */
+function times({ createdAt, updatedAt }: { createdAt: number; updatedAt: number }) {
+  return { createTime: new Date(createdAt).toISOString(), updateTime: new Date(updatedAt).toISOString() };
+}

@@ -1,0 +1,92 @@
+/** The state file: one event a line, written before the answer goes out, so that a killed server loses nothing it answered. */
+import { appendFileSync, closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
+import { dirname } from "node:path";
+import { describe } from "../../functions/src/errors.js";
+import { StartError } from "../server.js";
+
+export class Journal {
+  /** The bytes that are whole lines. */
+  private whole = 0;
+
+  private constructor(
+    private readonly file: string,
+    private readonly descriptor: number,
+    /** The bytes that the file has. */
+    private present: number,
+  ) {}
+
+  /**
+   * Opens a state file, to append to or only to read. Appending makes it where there is none.
+   * @throws StartError where it can't be opened
+   */
+  static open(file: string, use: "append" | "read"): Journal {
+    try {
+      if (use === "append") mkdirSync(dirname(file), { recursive: true });
+      const descriptor = openSync(file, use === "append" ? "a+" : "r");
+      return new Journal(file, descriptor, fstatSync(descriptor).size);
+    } catch (error) {
+      throw new StartError(`The state file ${file} can't be opened: ${describe(error).message}`, { cause: error });
+    }
+  }
+
+  get size(): number {
+    return this.present;
+  }
+
+  /**
+   * Hands over each event in the file; a last line without its end is none.
+   * @throws StartError that names the line that is no event
+   */
+  replay(take: (event: unknown) => void): void {
+    let number = 0;
+    try {
+      for (const line of linesOf(this.descriptor)) {
+        number++;
+        take(JSON.parse(line.toString("utf8")));
+        this.whole += line.length + 1;
+      }
+    } catch (error) {
+      const message = `The state file ${this.file} is damaged in line ${number}: ${describe(error).message}`;
+      throw new StartError(message, { cause: error });
+    }
+  }
+
+  /** Keeps an event, or throws and keeps nothing of it. */
+  append(event: object): void {
+    if (fstatSync(this.descriptor).size !== this.present) {
+      throw new Error(`another program has written to the state file ${this.file}`);
+    }
+    // What a kill or a full disk left of a line was never answered.
+    if (this.present > this.whole) ftruncateSync(this.descriptor, this.whole);
+    const line = Buffer.from(`${JSON.stringify(event)}\n`);
+    try {
+      appendFileSync(this.descriptor, line);
+      this.whole += line.length;
+    } finally {
+      this.present = fstatSync(this.descriptor).size;
+    }
+  }
+
+  close(): void {
+    closeSync(this.descriptor);
+  }
+}
+
+/** The lines that end, without their ends. The file may be larger than a string can be. */
+function* linesOf(descriptor: number): Generator<Buffer> {
+  const chunk = Buffer.alloc(1 << 20);
+  let rest = Buffer.alloc(0);
+  let position = 0;
+  for (;;) {
+    const read = readSync(descriptor, chunk, 0, chunk.length, position);
+    if (read === 0) return;
+    position += read;
+    rest = Buffer.concat([rest, chunk.subarray(0, read)]);
+    let start = 0;
+    for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10, start)) {
+      yield rest.subarray(start, end);
+      start = end + 1;
+    }
+    rest = rest.subarray(start);
+  }
+}

@@ -1,0 +1,49 @@
+/** The simulated food service as a program. */
+import { Command } from "commander";
+import { StartError, stopOnSignals } from "../server.js";
+import { readAddress, readNumber } from "./options.js";
+import { type FoodServiceOptions, startFoodService, truthIn } from "./server.js";
+
+const readShare = readNumber("a number from 0 to 1", (share) => share >= 0 && share <= 1);
+const readSpeed = readNumber("a number above 0, at most 1000000", (speed) => speed > 0 && speed <= 1_000_000);
+const readDelay = readNumber("a whole number of milliseconds, at most 600000", (milliseconds) => {
+  return Number.isInteger(milliseconds) && milliseconds <= 600_000;
+});
+
+const program = new Command("food-service")
+  .description("A simulated food service: orders, a kitchen and drones on one TLS address.")
+  .helpOption("--help", "show this")
+  .option("--address <host:port>", "where it listens", readAddress, "localhost:50051")
+  .option("--speed <factor>", "how much faster than real time kitchen and drones are", readSpeed, 60)
+  .option("--rejected <share>", "share of shipments that end REJECTED, from 0 to 1", readShare, 0)
+  .option("--cancelled <share>", "share of orders that their customers mean to cancel, from 0 to 1", readShare, 0)
+  .option("--failures <share>", "share of calls that fail before they are applied*, from 0 to 1", readShare, 0)
+  .option("--lost-answers <share>", "share of calls that are applied and then fail*, from 0 to 1", readShare, 0)
+  .option("--delay <milliseconds>", "the most that is added to a call*", readDelay, 0)
+  .option("--seed <text>", "decides every draw; without it each start draws anew")
+  .option("--honours-keys", "answer a create whose idempotency-key was seen before with what the first one made", false)
+  .option("--state <file>", "the state file", ".local/food-service/state.jsonl")
+  .option("--certificates <directory>", "where key and certificate are, made at the first start", ".local/food-service")
+  .option("--truth", "print what the state file says really happened, as JSON, and end", false)
+  .addHelpText("after", "\n* Placing an order always works: these are for those who carry orders, not for customers.")
+  .parse();
+
+const { truth, ...options } = program.opts<FoodServiceOptions & { state: string; truth: boolean }>();
+
+try {
+  if (truth) console.log(JSON.stringify(truthIn(options.state)));
+  else await serve();
+} catch (error) {
+  if (!(error instanceof StartError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+
+async function serve(): Promise<void> {
+  const { address, certificatePath, server } = await startFoodService(options);
+  const stopped = stopOnSignals(server, console.error);
+  console.log(`food service ready on ${address}, certificate ${certificatePath}`);
+  await stopped;
+  // A call that was broken off may still wait out its delay.
+  process.exit();
+}

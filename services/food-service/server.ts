@@ -1,0 +1,124 @@
+/** The simulated food service: three gRPC services on one TLS address, with a certificate and a state file of its own. */
+import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { ReflectionService } from "@grpc/reflection";
+import { HealthImplementation } from "grpc-health-check";
+import {
+  DroneServiceService,
+  KitchenServiceService,
+  OrderServiceService,
+} from "../../functions/src/generated/food/v1/food.js";
+import { FoodServiceModel, type GroundTruth } from "../../functions/src/memory/food-service.js";
+import type { Clock } from "../../functions/src/ports.js";
+import { listen, stop } from "../server.js";
+import { identityIn } from "./certificate.js";
+import { withFaults } from "./faults.js";
+import { handlersOf } from "./handlers.js";
+import { Journal } from "./journal.js";
+import { seeded } from "./seeded.js";
+
+const PROTO = fileURLToPath(new URL("../../proto/food/v1/food.proto", import.meta.url));
+
+export interface FoodServiceOptions {
+  /** `host:port`; port 0 leaves the choice to the system. */
+  address: string;
+  /** The directory of key and certificate, which are made where there are none. */
+  certificates: string;
+  /** The state file; without one, nothing outlives the process. */
+  state?: string;
+  /** Divides every duration; 1 is real time. */
+  speed?: number;
+  /** Shares are from 0 to 1. */
+  rejected?: number;
+  cancelled?: number;
+  failures?: number;
+  lostAnswers?: number;
+  /** The most that is added to a call, in milliseconds. */
+  delay?: number;
+  /** Decides every draw; without one, each start draws anew. */
+  seed?: string;
+  honoursKeys?: boolean;
+  clock?: Pick<Clock, "now">;
+  /** Takes what goes wrong inside. */
+  log?: (line: string) => void;
+}
+
+export interface RunningFoodService {
+  /** As bound. */
+  address: string;
+  /** In PEM form, and the file that it is in. */
+  certificate: string;
+  certificatePath: string;
+  model: FoodServiceModel;
+  server: Server;
+  /** Takes no new calls, waits for those in progress for 5 s at most, and closes the state file. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the food service with what its state file knows.
+ * @throws StartError where the address is taken, or the certificate or the state file is of no use
+ */
+export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
+  const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
+  const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
+  const { failures = 0, lostAnswers = 0, delay = 0 } = options;
+  const identity = await identityIn(certificates);
+  const journal = state === undefined ? undefined : Journal.open(state, "append");
+  try {
+    // A life that follows another must not draw the same names again.
+    const life = `${seed}:${journal?.size ?? 0}`;
+    const model = new FoodServiceModel({
+      clock,
+      random: seeded(life),
+      speed,
+      rejected,
+      cancelled,
+      honoursIdempotencyKey,
+      onEvent: (event) => journal?.append(event),
+    });
+    journal?.replay((event) => model.replay(event));
+
+    const chance = seeded(`${life}:faults`);
+    const handlers = handlersOf(model, (apply) => withFaults({ failures, lostAnswers, delay }, chance, apply), log);
+    const server = new Server({ "grpc.enable_channelz": 0 });
+    server.addService(OrderServiceService, handlers.orders);
+    server.addService(KitchenServiceService, handlers.kitchen);
+    server.addService(DroneServiceService, handlers.drones);
+    new HealthImplementation({ "": "SERVING" }).addToServer(server);
+    new ReflectionService(loadSync(PROTO)).addToServer(server);
+    const pair = { private_key: identity.key, cert_chain: identity.certificate };
+    const bound = await listen(server, address, ServerCredentials.createSsl(null, [pair]));
+    return {
+      address: bound,
+      certificate: identity.certificate.toString(),
+      certificatePath: identity.path,
+      model,
+      server,
+      stop: async () => {
+        await stop(server);
+        journal?.close();
+      },
+    };
+  } catch (error) {
+    journal?.close();
+    throw error;
+  }
+}
+
+/**
+ * What a state file says really happened, as of now.
+ * @throws StartError where it can't be read or a line of it is no event
+ */
+export function truthIn(state: string): GroundTruth {
+  const model = new FoodServiceModel({ clock: Date, random: seeded("") });
+  const journal = Journal.open(state, "read");
+  try {
+    journal.replay((event) => model.replay(event));
+  } finally {
+    journal.close();
+  }
+  return model.truth();
+}

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { Client, credentials, type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import { type GetOrderRequest, type Order, OrderServiceService } from "../functions/src/generated/food/v1/food.js";
+import { call } from "./food-service/call.js";
+import { listen, parseAddress, StartError, stop } from "./server.js";
+
+const ORDER = { name: "orders/a", createTime: "", updateTime: "", customerId: "krithik", status: 1 };
+const insecure = ServerCredentials.createInsecure();
+
+/** A server whose only call is answered when told, and such a call that has arrived. */
+async function withCallInProgress() {
+  const server = new Server();
+  const { getOrder } = OrderServiceService;
+  let answer = () => {};
+  const arrived = new Promise<void>((resolve) => {
+    const handler: handleUnaryCall<GetOrderRequest, Order> = (_call, callback) => {
+      answer = () => callback(null, ORDER);
+      resolve();
+    };
+    server.addService({ getOrder }, { getOrder: handler });
+  });
+  const client = new Client(await listen(server, "127.0.0.1:0", insecure), credentials.createInsecure());
+  const called = call(client, getOrder, { name: ORDER.name }).finally(() => client.close());
+  called.catch(() => {});
+  await Promise.race([arrived, called]);
+  return { server, called, answer: () => answer() };
+}
+
+describe("parseAddress", () => {
+  it("takes host and port apart, an IPv6 host without its brackets", () => {
+    assert.deepEqual(parseAddress("localhost:50051"), { host: "localhost", port: 50051 });
+    assert.deepEqual(parseAddress("[::1]:0"), { host: "::1", port: 0 });
+  });
+
+  it("refuses what is not host:port, and says what is", () => {
+    for (const text of [
+      "",
+      "localhost",
+      "localhost:",
+      ":50051",
+      "localhost:65536",
+      "localhost:-1",
+      "::1:50051",
+      "a b:1",
+    ]) {
+      assert.throws(
+        () => parseAddress(text),
+        (error) => error instanceof StartError && /host:port/.test(error.message),
+      );
+    }
+  });
+});
+
+describe("listen", () => {
+  it("gives the port that the system chose", async () => {
+    const server = new Server();
+    const { port } = parseAddress(await listen(server, "localhost:0", insecure));
+    assert.ok(port > 0);
+    await stop(server);
+  });
+
+  it("names the address that is taken, even where only one of the host's IP addresses is", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const address = other.address();
+    assert.ok(typeof address === "object" && address !== null);
+    const taken = `localhost:${address.port}`;
+    await assert.rejects(listen(new Server(), taken, insecure), (error) => {
+      return error instanceof StartError && error.message.includes(`${taken} is taken`);
+    });
+    other.close();
+  });
+
+  it("says that there is no such host", async () => {
+    await assert.rejects(
+      listen(new Server(), "nobody.invalid:0", insecure),
+      /there is no host of the name nobody.invalid/,
+    );
+  });
+});
+
+describe("stop", () => {
+  it("lets a call in progress finish", async () => {
+    const { server, called, answer } = await withCallInProgress();
+    const stopped = stop(server);
+    answer();
+    assert.deepEqual(await called, ORDER);
+    assert.equal(await stopped, true);
+  });
+
+  it("breaks a call off once the grace is over", async () => {
+    const { server, called } = await withCallInProgress();
+    assert.equal(await stop(server, 50), false);
+    await assert.rejects(called);
+  });
+});

@@ -1,0 +1,87 @@
+/** What every gRPC server here needs around its services: an address to listen on and a graceful stop. */
+import { lookup } from "node:dns/promises";
+import { createServer } from "node:net";
+import type { Server, ServerCredentials } from "@grpc/grpc-js";
+
+/** Calls in progress get this long to finish once a server stops. */
+const GRACE_MILLISECONDS = 5_000;
+
+/** The server can't start; the message is all that the person at the terminal needs. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/**
+ * The two parts of `host:port`; an IPv6 host stands in brackets. Port 0 leaves the choice to the system.
+ * @throws StartError that says what is allowed
+ */
+export function parseAddress(text: string): { host: string; port: number } {
+  const [, host, digits] = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (host === undefined || !(port <= 65_535)) {
+    throw new StartError(`"${text}" is no address: it must be host:port, such as localhost:50051, port 0 to 65535`);
+  }
+  return { host: host.replace(/^\[|\]$/g, ""), port };
+}
+
+/**
+ * Listens on every IP address of the host and resolves with the address, its port as bound.
+ * @throws StartError where the port is taken or the host can't be listened on
+ */
+export async function listen(server: Server, address: string, credentials: ServerCredentials): Promise<string> {
+  const { host, port } = parseAddress(address);
+  await expectFree(host, port);
+  const bound = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, result) => {
+      if (error === null) resolve(result);
+      else reject(new StartError(`Can't listen on ${address}: ${error.message}`, { cause: error }));
+    });
+  });
+  return address.replace(/\d+$/, String(bound));
+}
+
+/** gRPC is content with one of several IP addresses; half a host would send callers to whoever holds the other half. */
+async function expectFree(host: string, port: number): Promise<void> {
+  const found = await lookup(host, { all: true }).catch((cause: unknown) => {
+    throw new StartError(`Can't listen on ${host}:${port}: there is no host of the name ${host}`, { cause });
+  });
+  for (const { address } of found) {
+    const code = await new Promise<string | undefined>((resolve) => {
+      const probe = createServer();
+      probe.once("error", (error: NodeJS.ErrnoException) => resolve(error.code));
+      probe.listen({ host: address, port }, () => probe.close(() => resolve(undefined)));
+    });
+    if (code === "EADDRINUSE") {
+      throw new StartError(`The address ${host}:${port} is taken: another program listens there`);
+    }
+    if (code === "EACCES") throw new StartError(`Not allowed to listen on ${host}:${port}: choose a port above 1023`);
+  }
+}
+
+/**
+ * Takes no new calls, lets the calls in progress finish, and breaks them off when the grace is over.
+ * Resolves with whether all finished in time.
+ */
+export async function stop(server: Server, graceMilliseconds = GRACE_MILLISECONDS): Promise<boolean> {
+  return new Promise((resolve) => {
+    const forced = setTimeout(() => {
+      server.forceShutdown();
+      resolve(false);
+    }, graceMilliseconds);
+    server.tryShutdown(() => {
+      clearTimeout(forced);
+      resolve(true);
+    });
+  });
+}
+
+/** Stops the server gracefully on SIGTERM or SIGINT, telling `log`, and resolves when it has stopped. */
+export async function stopOnSignals(server: Server, log: (line: string) => void): Promise<void> {
+  // The listeners stay: a terminal and npm both pass Ctrl-C on, and the second one must not cut the calls off.
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGTERM", "SIGINT"]) process.on(name, () => resolve(name));
+  });
+  log(`${signal}: no new calls, waiting for the calls in progress`);
+  const finished = await stop(server);
+  log(finished ? "stopped" : `stopped, breaking off the calls still in progress after ${GRACE_MILLISECONDS / 1000} s`);
+}

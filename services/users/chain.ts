@@ -1,0 +1,146 @@
+/** The three servers in one go, a process each: started from the data up, kept running, stopped from orchestrator 1 down. */
+import { fork } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Log } from "../../functions/src/ports.js";
+import { StartError } from "../server.js";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+
+/** Between the end of a server that nobody stopped and its next start. */
+const RESTART_MILLISECONDS = 500;
+
+export type Role = "data" | "orchestrator2" | "orchestrator1";
+
+/** One server in a process of its own, listening. */
+export interface ServerProcess {
+  address: string;
+  pid: number;
+  /** Resolves with how it ended: its exit code or the signal. */
+  ended: Promise<number | string>;
+  signal(name: NodeJS.Signals): void;
+}
+
+/**
+ * Starts a server by its flags and waits until it listens. It outlives no program that started it: it stops when that is gone.
+ * @param output where its log and its errors go; `ignore` drops the log alone
+ * @throws StartError where it ended instead; it has said why itself
+ */
+export async function startProcess(
+  role: Role,
+  flags: string[],
+  output: "inherit" | "ignore" | number = "inherit",
+): Promise<ServerProcess> {
+  const child = fork(MAIN, [role, ...flags], {
+    // Three servers share few cores: helper threads of the garbage collection would only take them from each other.
+    execArgv: ["--single-threaded-gc", "--import", import.meta.resolve("tsx")],
+    // A group of its own, so that Ctrl-C in a terminal reaches the chain alone and the chain keeps its order.
+    detached: true,
+    stdio: ["ignore", output, "inherit", "ipc"],
+  });
+  const ended = new Promise<number | string>((resolve) => {
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? "unknown"));
+    child.once("error", (error) => resolve(error.message));
+  });
+  const listening = new Promise<string>((resolve) => child.once("message", (address) => resolve(String(address))));
+  const address = await Promise.race([listening, ended.then(() => undefined)]);
+  if (address === undefined || child.pid === undefined) throw new StartError(`${role} did not start`);
+  return { address, pid: child.pid, ended, signal: (name) => child.kill(name) };
+}
+
+export interface ChainOptions {
+  /** Where each server listens. */
+  addresses: Record<Role, string>;
+  /** Flags for every server, and for the data service alone. */
+  flags: { all: string[]; data: string[] };
+  log: Log;
+  output?: "inherit" | "ignore" | number;
+}
+
+/** The chain while it runs. */
+export interface Chain {
+  addresses: Record<Role, string>;
+  pid(role: Role): number;
+  /** Stops gracefully, the one who asks before the one who answers, so that no accepted call loses its way. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the chain and keeps it: a server that ends by itself is started again where it listened.
+ * @throws StartError where one of the servers can't start; the others are stopped then
+ */
+export async function startChain({ addresses, flags, log, output }: ChainOptions): Promise<Chain> {
+  const kept: KeptServer[] = [];
+  const stop = async () => {
+    for (const server of kept.toReversed()) await server.stop();
+  };
+  const keep = async (role: Role, own: string[]) => {
+    const server = new KeptServer(role, addresses[role], [...own, ...flags.all], log, output);
+    kept.push(server);
+    await server.start();
+    return server;
+  };
+  try {
+    const data = await keep("data", flags.data);
+    const orchestrator2 = await keep("orchestrator2", ["--data", data.address]);
+    const orchestrator1 = await keep("orchestrator1", ["--orchestrator2", orchestrator2.address]);
+    const servers = { data, orchestrator2, orchestrator1 };
+    return {
+      addresses: { data: data.address, orchestrator2: orchestrator2.address, orchestrator1: orchestrator1.address },
+      pid: (role) => servers[role].pid,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** A server process that is started again when it ended though nobody stopped it. */
+class KeptServer {
+  private process: ServerProcess | undefined;
+  private readonly stopping = new AbortController();
+  private kept: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly role: Role,
+    public address: string,
+    private readonly flags: string[],
+    private readonly log: Log,
+    private readonly output: "inherit" | "ignore" | number = "inherit",
+  ) {}
+
+  get pid(): number {
+    if (this.process === undefined) throw new StartError(`${this.role} does not run`);
+    return this.process.pid;
+  }
+
+  async start(): Promise<void> {
+    this.process = await startProcess(this.role, ["--address", this.address, ...this.flags], this.output);
+    this.address = this.process.address;
+    this.kept = this.keep(this.process);
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.process?.signal("SIGTERM");
+    await this.kept;
+  }
+
+  private async keep(process: ServerProcess): Promise<void> {
+    let current: ServerProcess | undefined = process;
+    const { signal } = this.stopping;
+    while (true) {
+      const ended: number | string = current === undefined ? "did not start" : await current.ended;
+      if (signal.aborted) return;
+      this.log.warn("ended by itself, starting it again", { role: this.role, ended });
+      await sleep(RESTART_MILLISECONDS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      current = await startProcess(this.role, ["--address", this.address, ...this.flags], this.output).catch(
+        () => undefined,
+      );
+      this.process = current;
+      if (signal.aborted) current?.signal("SIGTERM");
+    }
+  }
+}

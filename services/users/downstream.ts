@@ -1,0 +1,80 @@
+/** The next server of the chain as its caller sees it: one channel, waited for within the deadline of each call. */
+import type { CallOptions, ClientOptions, MethodDefinition, ServerUnaryCall, ServiceError } from "@grpc/grpc-js";
+import { Client, connectivityState, Metadata, status } from "@grpc/grpc-js";
+import type { Security } from "./security.js";
+import { channelCredentials } from "./security.js";
+import type { Context, Running } from "./serve.js";
+import { CallStatus, TRACE_ID } from "./serve.js";
+
+/** Kept from the time that is left, so that "can't be reached" still gets back to the caller: a share, and at most this. */
+const RESERVE = { share: 0.1, milliseconds: 200 };
+
+const CHANNEL_OPTIONS: ClientOptions = {
+  "grpc.enable_channelz": 0,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.dns_min_time_between_resolutions_ms": 1_000,
+  "grpc.service_config_disable_resolution": 1,
+};
+
+/** A server to call, by what people call it and where it listens. */
+export interface Downstream {
+  title: string;
+  address: string;
+  client: Client;
+}
+
+/**
+ * A channel to the server; it connects with the first call, and again whenever it lost the server.
+ * @throws StartError where the address is malformed or its security does not allow the call
+ */
+export function connect(title: string, address: string, security: Security = {}): Downstream {
+  return { title, address, client: new Client(address, channelCredentials(address, security), CHANNEL_OPTIONS) };
+}
+
+/**
+ * One call, waiting within its deadline for the server to be reachable.
+ * @throws CallStatus: UNAVAILABLE where it was not reachable in time, else the status as it came
+ */
+export function ask<Request, Response>(
+  { title, address, client }: Downstream,
+  method: MethodDefinition<Request, Response>,
+  request: Request,
+  { trace, deadline }: Context,
+  parent?: ServerUnaryCall<unknown, unknown>,
+): Promise<Response> {
+  const now = Date.now();
+  // The metadata of a call in progress is nobody else's by now, so it goes on as it is.
+  const metadata = parent?.metadata ?? new Metadata();
+  metadata.set(TRACE_ID, trace);
+  metadata.setOptions({ waitForReady: true });
+  const until = deadline - Math.min(RESERVE.milliseconds, (deadline - now) * RESERVE.share);
+  const options: CallOptions = parent === undefined ? { deadline: until } : { deadline: until, parent };
+  return new Promise((resolve, reject) => {
+    const answered = (error: ServiceError | null, response?: Response) => {
+      if (error === null && response !== undefined) resolve(response);
+      else if (error === null) reject(new CallStatus(status.INTERNAL, `${title} at ${address} gave no answer`));
+      else if (error.code === status.DEADLINE_EXCEEDED && !isConnected(client)) {
+        reject(new CallStatus(status.UNAVAILABLE, `${title} at ${address} can't be reached`));
+      } else reject(new CallStatus(error.code, error.details, error.metadata));
+    };
+    const { path, requestSerialize, responseDeserialize } = method;
+    // gRPC keeps the stack of every call for an error that may come; here nobody would see it, and it costs time.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    try {
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, answered);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  });
+}
+
+/** The server that stops calling the other one once it has stopped. */
+export function callerOf({ client }: Downstream, server: Running): Running {
+  return { ...server, stop: () => server.stop().finally(() => client.close()) };
+}
+
+function isConnected(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
+}

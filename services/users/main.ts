@@ -1,0 +1,168 @@
+/** The command line of the user servers: one program each, the chain of all three, and the client. */
+import { status } from "@grpc/grpc-js";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { StartError, stopOnSignals } from "../server.js";
+import type { ChainOptions } from "./chain.js";
+import { startChain } from "./chain.js";
+import { askForUser } from "./client.js";
+import { startUserData } from "./data.js";
+import { lineLog } from "./log.js";
+import { startOrchestrator1 } from "./orchestrator1.js";
+import { startOrchestrator2 } from "./orchestrator2.js";
+import type { Security } from "./security.js";
+import type { Running, ServeOptions } from "./serve.js";
+import { CallStatus, DEFAULT_DEADLINE_MILLISECONDS } from "./serve.js";
+
+const ORCHESTRATOR1 = { env: "USERS_ORCHESTRATOR1_ADDRESS", address: "localhost:9000" };
+const ORCHESTRATOR2 = { env: "USERS_ORCHESTRATOR2_ADDRESS", address: "localhost:9001" };
+const DATA = { env: "USERS_DATA_ADDRESS", address: "localhost:10000" };
+
+interface ServerFlags extends Security {
+  address: string;
+  deadline: number;
+}
+
+function addressOption(flag: string, what: string, { env, address }: typeof DATA): Option {
+  return new Option(`--${flag} <host:port>`, what).env(env).default(address);
+}
+
+const delayOption = () =>
+  new Option("--delay <milliseconds>", "how long each answer of the data service takes")
+    .env("USERS_DELAY")
+    .default(0)
+    .argParser(numberFrom(0, 600_000));
+
+const deadlineOption = (what: string) =>
+  new Option("--deadline <seconds>", what)
+    .env("USERS_DEADLINE")
+    .default(DEFAULT_DEADLINE_MILLISECONDS / 1_000)
+    .argParser(numberFrom(0.001, 3_600));
+
+/** A command with the flags that every server has. */
+function serverCommand(name: string, description: string): Command {
+  return callerCommand(name, description)
+    .addOption(deadlineOption("for calls that come without a deadline"))
+    .addOption(
+      new Option("--tls-certificate <file>", "speak TLS with this PEM certificate").env("USERS_TLS_CERTIFICATE"),
+    )
+    .addOption(new Option("--tls-key <file>", "the certificate's key, PEM").env("USERS_TLS_KEY"));
+}
+
+/** A command with the flags of whoever calls a server. */
+function callerCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .addOption(new Option("--ca <file>", "call by TLS and trust this PEM file, or the word system").env("USERS_CA"))
+    .addOption(new Option("--plaintext", "allow plaintext off loopback too").env("USERS_PLAINTEXT"));
+}
+
+function numberFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+  };
+}
+
+function traceId(text: string): string {
+  if (/^[\x21-\x7e]{1,128}$/.test(text)) return text;
+  throw new InvalidArgumentError("It must be 1 to 128 printable ASCII characters without spaces.");
+}
+
+/** Starts the server and runs it until a signal stops it. */
+async function run(
+  title: string,
+  flags: ServerFlags,
+  start: (options: Required<ServeOptions>) => Promise<Running>,
+): Promise<void> {
+  const log = lineLog(title);
+  const deadlineMilliseconds = flags.deadline * 1_000;
+  const running = await start({ address: flags.address, security: flags, deadlineMilliseconds, log });
+  // Started by the chain: tell it the address, and stop when it is gone.
+  process.send?.(running.address);
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  await stopOnSignals(running.server, (line) => log.info(line, {}));
+  process.exit();
+}
+
+const data = serverCommand("data", "The user data service.")
+  .addOption(addressOption("address", "where to listen", DATA))
+  .addOption(delayOption())
+  .action(async (flags: ServerFlags & { delay: number }) => {
+    await run("user data", flags, (options) => startUserData({ ...options, delayMilliseconds: flags.delay }));
+  });
+
+const orchestrator2 = serverCommand("orchestrator2", "Orchestrator 2: asks the user data service.")
+  .addOption(addressOption("address", "where to listen", ORCHESTRATOR2))
+  .addOption(addressOption("data", "where the user data service listens", DATA))
+  .action(async (flags: ServerFlags & { data: string }) => {
+    await run("orchestrator 2", flags, (options) => startOrchestrator2({ ...options, data: flags.data }));
+  });
+
+const orchestrator1 = serverCommand("orchestrator1", "Orchestrator 1: where clients ask; forwards to orchestrator 2.")
+  .addOption(addressOption("address", "where to listen", ORCHESTRATOR1))
+  .addOption(addressOption("orchestrator2", "where orchestrator 2 listens", ORCHESTRATOR2))
+  .action(async (flags: ServerFlags & { orchestrator2: string }) => {
+    await run("orchestrator 1", flags, (options) =>
+      startOrchestrator1({ ...options, orchestrator2: flags.orchestrator2 }),
+    );
+  });
+
+type ChainFlags = Omit<ServerFlags, "address"> & ChainOptions["addresses"] & { delay: number };
+
+const chain = serverCommand("chain", "All three servers, a process each; one that ends by itself is started again.")
+  .addOption(addressOption("orchestrator1", "where orchestrator 1 listens", ORCHESTRATOR1))
+  .addOption(addressOption("orchestrator2", "where orchestrator 2 listens", ORCHESTRATOR2))
+  .addOption(addressOption("data", "where the user data service listens", DATA))
+  .addOption(delayOption())
+  .action(async (flags: ChainFlags) => {
+    const { tlsCertificate, tlsKey, ca, plaintext, deadline, delay } = flags;
+    const all = ["--deadline", String(deadline)];
+    if (tlsCertificate !== undefined) all.push("--tls-certificate", tlsCertificate);
+    if (tlsKey !== undefined) all.push("--tls-key", tlsKey);
+    if (ca !== undefined) all.push("--ca", ca);
+    if (plaintext === true) all.push("--plaintext");
+    const log = lineLog("chain");
+    const stopped = new Promise<string>((resolve) => {
+      for (const name of ["SIGTERM", "SIGINT"]) process.on(name, () => resolve(name));
+    });
+    const running = await startChain({ addresses: flags, flags: { all, data: ["--delay", String(delay)] }, log });
+    log.info("ready", running.addresses);
+    log.info(`${await stopped}: stopping the servers, orchestrator 1 first`, {});
+    await running.stop();
+    process.exit();
+  });
+
+interface ClientFlags extends Security {
+  name: string;
+  server: string;
+  deadline: number;
+  trace?: string;
+}
+
+const client = callerCommand("client", "Asks orchestrator 1 for a user and prints it as JSON.")
+  .requiredOption("-n, --name <name>", "whom to ask for")
+  .addOption(addressOption("server", "where orchestrator 1 listens", ORCHESTRATOR1))
+  .addOption(deadlineOption("how long to wait for the answer"))
+  .addOption(new Option("--trace <id>", "trace id, in the log of every server on the way").argParser(traceId))
+  .action(async ({ name, server, deadline, trace, ...security }: ClientFlags) => {
+    const user = await askForUser({ name, server, deadlineMilliseconds: deadline * 1_000, trace, security });
+    console.log(JSON.stringify(user));
+  });
+
+const program = new Command("users")
+  .description("The user orchestrators: client -> orchestrator 1 -> orchestrator 2 -> user data.")
+  .addCommand(chain)
+  .addCommand(data)
+  .addCommand(orchestrator2)
+  .addCommand(orchestrator1)
+  .addCommand(client);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof StartError || error instanceof CallStatus)) throw error;
+  const text = error instanceof CallStatus ? `${status[error.code]}: ${error.details}` : error.message;
+  console.error(text.replace(/\p{Cc}+/gu, " "));
+  process.exitCode = 1;
+}
