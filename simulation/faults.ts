@@ -15,6 +15,7 @@ export type Operation =
   | "updateOrder"
   | "createKitchenOrder"
   | "createShipment"
+  | "userByName"
   | "publish"
   | "start"
   | "deliver"
@@ -40,6 +41,7 @@ export const FAULTS = {
   updateOrder: [...WRITES, "cancel"],
   createKitchenOrder: CREATES,
   createShipment: CREATES,
+  userByName: [...READS, "refused"],
   publish: [...CRASHES, "error", "error after"],
   start: ["clock skew"],
   deliver: ["loss", "duplicate", "reorder", "poison"],

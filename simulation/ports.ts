@@ -3,7 +3,7 @@ import { CallError, StoreError, BusError } from "../functions/src/errors.js";
 import type { FoodServiceModel } from "../functions/src/memory/food-service.js";
 import type { MemoryStore } from "../functions/src/memory/store.js";
 import { withCheckedReplies } from "../functions/src/food-service.js";
-import type { Bus, CreateOptions, FoodService, Ports, Store } from "../functions/src/ports.js";
+import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { Entry, Process, World } from "./world.js";
 import type { Fault, Operation } from "./faults.js";
@@ -45,6 +45,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     store: faultyStore(outside.store, perform),
     food: withCheckedReplies(faultyFood(outside, process, perform)),
     bus: faultyBus(outside.bus, perform),
+    customers: faultyCustomers(perform),
     random: world.random,
     log: { info: () => {}, warn: () => {}, error: () => {} },
     clock: {
@@ -167,6 +168,19 @@ function distortCreate<R extends { name: string }>(
   if (fault === "foreign name") return { ...reply, name: "orders/somebody-elses" };
   const other = [...linked].find((name) => name.startsWith(prefix) && name !== reply.name);
   return { ...reply, name: other ?? "" };
+}
+
+/** Users as the user data service has them. */
+function faultyCustomers(perform: Perform): Customers {
+  return {
+    userByName: (name) =>
+      perform({
+        operation: "userByName",
+        about: name,
+        apply: async () => ({ name, class: String(name.length), roll: 10 * name.length }),
+        failure: (message) => new CallError("UNAVAILABLE", message, true),
+      }),
+  };
 }
 
 function faultyBus(bus: Bus, perform: Perform): Bus {

@@ -37,6 +37,8 @@ export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
     FOOD_SERVICE_ADDRESS: "localhost:1",
     FOOD_SERVICE_SECURITY: "tls",
     FOOD_SERVICE_CA: "system",
+    USERS_ADDRESS: "localhost:1",
+    USERS_SECURITY: "tls",
     CALL_DEADLINE_SECONDS: 10,
     POLL_PASSES: 1,
     POLL_PAGE_SIZE: 7,

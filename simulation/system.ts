@@ -1,5 +1,6 @@
 /** The whole system on memory ports: functions, deliveries and ticks, as the platform would bring them. */
 import { completeOrder } from "../functions/src/completion/complete-order.js";
+import { resolveCustomer } from "../functions/src/customers/resolve-customer.js";
 import { continuePoll, pollOrders } from "../functions/src/intake/poll.js";
 import { sendToKitchen } from "../functions/src/kitchen/send-to-kitchen.js";
 import type { Stage } from "../functions/src/life-cycle.js";
@@ -130,9 +131,14 @@ export class System {
     for (const link of [kitchen, shipment]) if (typeof link === "string") this.linked.add(link);
     if (collection !== "relations" || below !== undefined) return;
     const order = `orders/${id}`;
-    const react = (ports: Ports) => logged({ stage: "report", order }, ports, () => onRelationWritten(change, ports));
+    this.react(path, (ports) => logged({ stage: "report", order }, ports, () => onRelationWritten(change, ports)));
+    if (change.before) return;
+    this.react(path, (ports) => logged({ stage: "customer", order }, ports, () => resolveCustomer(change, ports)));
+  }
+
+  private react(path: string, work: (ports: Ports) => Promise<void>): void {
     const { fault } = this.world.effect({ process: 0, run: 0, operation: "react", about: path, subject: "" });
-    this.withFault(fault, () => this.deliverUntilTaken(react, RUN_TIMEOUT));
+    this.withFault(fault, () => this.deliverUntilTaken(work, RUN_TIMEOUT));
   }
 
   private withFault(fault: string | undefined, deliver: () => void): void {

@@ -33,6 +33,17 @@ const FOOD_SERVICE_SECURITY = defineString("FOOD_SERVICE_SECURITY", {
   description: "tls, or plaintext, which is refused outside the Emulator Suite.",
 });
 
+const USERS_ADDRESS = defineString("USERS_ADDRESS", {
+  default: "localhost:9000",
+  description: "Orchestrator 1 of the user chain, as host:port.",
+});
+
+const USERS_SECURITY = defineString("USERS_SECURITY", {
+  default: "plaintext",
+  input: select(["tls", "plaintext"]),
+  description: "tls with the system's roots, or plaintext, which is refused outside the Emulator Suite.",
+});
+
 const CALL_DEADLINE_SECONDS = defineInt("CALL_DEADLINE_SECONDS", {
   default: 10,
   description: "How long one call to the food service may take, in seconds, from 1 to 60.",
@@ -69,6 +80,8 @@ const params = [
   FOOD_SERVICE_ADDRESS,
   FOOD_SERVICE_SECURITY,
   FOOD_SERVICE_CA,
+  USERS_ADDRESS,
+  USERS_SECURITY,
   CALL_DEADLINE_SECONDS,
   POLL_PASSES,
   POLL_PAGE_SIZE,
@@ -83,10 +96,10 @@ const params = [
  */
 export function readSettings(): Settings {
   const settings = parseSettings(Object.fromEntries(params.map((param) => [param.name, param.value()])));
-  if (settings.FOOD_SERVICE_SECURITY === "plaintext" && process.env.FUNCTIONS_EMULATOR !== "true") {
-    throw new MalformedError(
-      "Wrong configuration. FOOD_SERVICE_SECURITY is plaintext: only tls is allowed outside the emulator.",
-    );
+  if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
+  for (const name of ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"] as const) {
+    if (settings[name] === "tls") continue;
+    throw new MalformedError(`Wrong configuration. ${name} is plaintext: only tls is allowed outside the emulator.`);
   }
   return settings;
 }

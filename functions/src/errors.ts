@@ -1,6 +1,6 @@
 /** Everything that can go wrong at an edge, sorted into what is worth a retry and what is not. */
 
-/** The codes by which gRPC says that a call was not carried out. Source: gRPC's status codes, read for creates. */
+/** The codes by which gRPC says that a call was not carried out. Source: gRPC's list of status codes. */
 const REFUSALS = [
   "INVALID_ARGUMENT",
   "NOT_FOUND",
@@ -11,7 +11,7 @@ const REFUSALS = [
   "UNIMPLEMENTED",
 ];
 
-/** A call to the food service failed. */
+/** A call to another service failed. */
 export class CallError extends Error {
   override readonly name = "CallError";
 

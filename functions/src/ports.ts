@@ -1,5 +1,5 @@
 /**
- * What the stages need of the world, as interfaces: clock, randomness, bus, store, food service and log.
+ * What the stages need of the world, as interfaces: clock, randomness, bus, store, food service, customers and log.
  * `platform/` has the adapters that run in the cloud, `memory/` those that run in one process.
  */
 import type { ActiveStatus, KitchenStatus, OrderStatus, ReportedStatus, ShipmentStatus, Stage } from "./life-cycle.js";
@@ -11,6 +11,7 @@ export interface Ports {
   bus: Bus;
   store: Store;
   food: FoodService;
+  customers: Customers;
   log: Log;
   settings: Settings;
 }
@@ -136,6 +137,18 @@ export interface FoodService {
   getKitchenOrder(name: string): Promise<KitchenOrder>;
   createShipment(options: CreateOptions): Promise<Shipment>;
   getShipment(name: string): Promise<Shipment>;
+}
+
+/** A user as the user orchestrators know one. */
+export interface User {
+  name: string;
+  class: string;
+  roll: number;
+}
+
+/** The user orchestrators. Every failure is a `CallError`; a refused one says that there is no such user. */
+export interface Customers {
+  userByName(name: string): Promise<User>;
 }
 
 /** One line an effect, with order, stage and outcome in its fields. */

@@ -21,6 +21,8 @@ const schema = v.pipe(
         "must be certificates in PEM form, or the word system for the roots that come with Node.js",
       ),
     ),
+    USERS_ADDRESS: address,
+    USERS_SECURITY: v.picklist(["tls", "plaintext"]),
     CALL_DEADLINE_SECONDS: wholeNumber(1, 60),
     POLL_PASSES: wholeNumber(1, 12),
     POLL_PAGE_SIZE: wholeNumber(1, 1000),

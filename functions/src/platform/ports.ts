@@ -5,6 +5,7 @@ import type { Log, Ports } from "../ports.js";
 import type { Settings } from "../settings.js";
 import { PubSubBus } from "./bus.js";
 import { systemClock, systemRandomness } from "./clock.js";
+import { GrpcCustomers } from "./customers.js";
 import { GrpcFoodService } from "./food-service.js";
 import { FirestoreStore, openFirestore } from "./store.js";
 
@@ -29,6 +30,7 @@ function make(settings: Settings): Ports {
     bus: new PubSubBus(),
     store: new FirestoreStore(openFirestore()),
     food: withCheckedReplies(new GrpcFoodService(settings, systemClock)),
+    customers: new GrpcCustomers(settings, systemClock),
     log,
     settings,
   };

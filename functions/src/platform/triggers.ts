@@ -1,13 +1,14 @@
 /** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
 import { setGlobalOptions } from "firebase-functions/v2";
 import { onInit } from "firebase-functions/v2/core";
-import { onDocumentWritten } from "firebase-functions/v2/firestore";
+import { onDocumentCreated, onDocumentWritten } from "firebase-functions/v2/firestore";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
 import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../config.js";
 import { MalformedError } from "../errors.js";
 import { CONTINUATION_TOPIC } from "../intake/message.js";
 import { type Stage, STAGES } from "../life-cycle.js";
+import { orderName } from "../names.js";
 import type { Ports } from "../ports.js";
 import { RELATIONS } from "../relations/document.js";
 import type { RelationChange } from "../relations/on-relation-written.js";
@@ -54,19 +55,37 @@ export function stage(name: Stage, advance: Advance) {
   });
 }
 
-/** A function that reacts to relations. */
-export function relationReaction(name: string, react: (change: RelationChange, ports: Ports) => Promise<Result>) {
-  return onDocumentWritten({ document: `${RELATIONS}/{id}`, retry: true, concurrency: 80 }, async (event) => {
+type Reaction = (change: RelationChange, ports: Ports) => Promise<Result>;
+
+const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true, concurrency: 80 } as const;
+
+/** A function that reacts to every write of a relation. */
+export function relationWritten(name: string, react: Reaction) {
+  return onDocumentWritten(RELATION_EVENTS, (event) => {
     const change = { before: snapshotOf(event.data?.before), after: snapshotOf(event.data?.after) };
-    await unlessTooOld(event, () =>
-      logged({ stage: name, order: `orders/${event.params.id}` }, ports(), () => react(change, ports())),
-    );
+    return unlessTooOld(event, () => reacted(name, event.params.id, change, react));
   });
 }
 
-async function unlessTooOld(event: { id: string; time: string }, work: () => Promise<void>): Promise<void> {
+/** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
+export function relationCreated(name: string, react: Reaction) {
+  return onDocumentCreated(RELATION_EVENTS, (event) => {
+    const change = { before: undefined, after: snapshotOf(event.data) };
+    return unlessTooOld(event, () => reacted(name, event.params.id, change, react), 24 * OLDEST_EVENT);
+  });
+}
+
+function reacted(name: string, id: string, change: RelationChange, react: Reaction): Promise<void> {
+  return logged({ stage: name, order: orderName(id) }, ports(), () => react(change, ports()));
+}
+
+async function unlessTooOld(
+  event: { id: string; time: string },
+  work: () => Promise<void>,
+  oldest = OLDEST_EVENT,
+): Promise<void> {
   const age = ports().clock.now() - Date.parse(event.time);
-  if (age > OLDEST_EVENT) {
+  if (age > oldest) {
     ports().log.warn("dropped: the event is too old", { event: event.id, age, outcome: "dropped" });
     return;
   }

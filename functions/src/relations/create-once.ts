@@ -5,7 +5,7 @@
 import { backoffAfter } from "../backoff.js";
 import { CallError, ConflictError, DuplicateError, describe, MalformedError, StoreError } from "../errors.js";
 import { type CreatingStage, RELATION_STATES, STAGES } from "../life-cycle.js";
-import { isNameOf } from "../names.js";
+import { isNameOf, isUsableName } from "../names.js";
 import type { CreateOptions, Fields, Order, Ports, Snapshot, Write } from "../ports.js";
 import { moved, nothing, type Result, refused } from "../result.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, turnOf } from "./attempt.js";
@@ -221,7 +221,8 @@ export function linkWrite(
   const closed = relation?.state !== undefined && !RELATION_STATES[relation.state].open;
   const fields: Fields = {
     [work.stage]: name,
-    customerId: work.order.customerId,
+    // What could not be kept must not stand in the way of the link.
+    ...(isUsableName(work.order.customerId) && { customerId: work.order.customerId }),
     ...(closed ? {} : stateFields(relation, LEADS_TO[work.stage], ports.clock.now())),
   };
   const path = relationPath(work.id);

@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { MalformedError } from "../errors.js";
 import { RELATION_STATES, type RelationState } from "../life-cycle.js";
 import { isUsableName, orderName } from "../names.js";
-import type { Fields, Snapshot } from "../ports.js";
+import type { Fields, Snapshot, User } from "../ports.js";
 
 export const RELATIONS = "relations";
 
@@ -22,6 +22,12 @@ const schema = v.object({
   shipment: v.optional(name),
   state: v.optional(state),
   customerId: v.optional(v.string()),
+  customer: v.optional(
+    v.union([
+      v.object({ name: v.string(), class: v.string(), roll: v.number() }),
+      v.object({ reason: v.object({ code: v.string(), message: v.string() }) }),
+    ]),
+  ),
   /** When the relation came to each state. */
   times: v.optional(v.record(state, v.date())),
 });
@@ -35,6 +41,8 @@ export interface Relation {
   shipment: string | undefined;
   state: RelationState | undefined;
   customerId: string | undefined;
+  /** The user that the customer is, or why there is none; undefined until that is known. */
+  customer: User | { reason: { code: string; message: string } } | undefined;
   times: Partial<Record<RelationState, Date>>;
 }
 
@@ -53,7 +61,7 @@ export function parseRelation(path: string, fields: Fields): Relation {
     const wrong = parsed.issues.map((issue) => `${v.getDotPath(issue) ?? "document"}: ${issue.message}`);
     throw new MalformedError(`${path} is not a relation that this build can read: ${wrong.join("; ")}`);
   }
-  const { kitchen, shipment, state, customerId, times } = parsed.output;
+  const { kitchen, shipment, state, customerId, customer, times } = parsed.output;
   const order = orderName(path.slice(path.lastIndexOf("/") + 1));
   const links = { kitchen, shipment };
   const closed = state !== undefined && !RELATION_STATES[state].open;
@@ -63,7 +71,7 @@ export function parseRelation(path: string, fields: Fields): Relation {
   if (state === "IN_FLIGHT" && shipment === undefined) {
     throw new MalformedError(`${path} is IN_FLIGHT but has no shipment`);
   }
-  return { order, ...links, state: closed ? state : stateOfLinks(links), customerId, times: times ?? {} };
+  return { order, ...links, state: closed ? state : stateOfLinks(links), customerId, customer, times: times ?? {} };
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
