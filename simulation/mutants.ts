@@ -1,16 +1,16 @@
 /** `npm run simulate:mutants`: plants each mistake, one at a time, and shows that the simulation finds it. */
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Command } from "commander";
 import { build, type Plugin } from "../functions/node_modules/esbuild/lib/main.js";
 import { INVARIANTS } from "./checker.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const FUNCTIONS = resolve(HERE, "../functions/src");
-const BUILT = resolve(HERE, "../.local/mutants");
 
 /** What the hunt for one mutant found. */
 interface Caught {
@@ -51,8 +51,8 @@ async function plant({ name, edits }: Mutation, outfile: string): Promise<void> 
   for (const { file } of left) throw new Error(`"${name}": ${file} is not part of the simulation`);
 }
 
-async function hunt(mutation: Mutation, number: number): Promise<Caught> {
-  const outfile = join(BUILT, `${number}.mjs`);
+async function hunt(mutation: Mutation, number: number, built: string): Promise<Caught> {
+  const outfile = join(built, `${number}.mjs`);
   await plant(mutation, outfile);
   const child = spawn(process.execPath, [outfile], { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
@@ -68,16 +68,23 @@ async function hunt(mutation: Mutation, number: number): Promise<Caught> {
   });
 }
 
+const command = new Command("simulate:mutants")
+  .description("Plants mistakes in the protocol, one at a time, and shows that the simulation finds each.")
+  .option("--sample <count>", "plant only so many of them, spread over the list", Number);
+
 async function main(): Promise<void> {
-  rmSync(BUILT, { recursive: true, force: true });
-  mkdirSync(BUILT, { recursive: true });
-  const waiting = [...MUTATIONS.entries()];
+  const { sample = MUTATIONS.length } = command.parse().opts<{ sample?: number }>();
+  const step = MUTATIONS.length / sample;
+  const planted = MUTATIONS.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
+  const built = mkdtempSync(join(tmpdir(), "mutants-"));
+  process.once("exit", () => rmSync(built, { recursive: true, force: true }));
+  const waiting = [...planted.entries()];
   const caughtBy = new Map<string, number>(INVARIANTS.map((invariant) => [invariant, 0]));
   let missed = 0;
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [number, mutation] = next;
-      const { invariants, schedules } = await hunt(mutation, number);
+      const { invariants, schedules } = await hunt(mutation, number, built);
       for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
       if (invariants.length === 0) missed++;
       const verdict = invariants.length > 0 ? `after ${schedules} schedules: ${invariants.join(", ")}` : "NOT CAUGHT";
@@ -88,11 +95,10 @@ async function main(): Promise<void> {
   const idle = [...caughtBy].filter(([, caught]) => caught === 0).map(([invariant]) => invariant);
   console.log(`\n${"invariant".padEnd(45)} mutants caught`);
   for (const [invariant, caught] of caughtBy) console.log(`${invariant.padEnd(45)} ${caught}`);
-  const caught = MUTATIONS.length - missed;
-  console.log(
-    JSON.stringify({ mutants: MUTATIONS.length, caught, invariants: INVARIANTS.length, idleInvariants: idle }),
-  );
-  process.exitCode = missed > 0 || idle.length > 0 ? 1 : 0;
+  const caught = planted.length - missed;
+  console.log(JSON.stringify({ mutants: planted.length, caught, invariants: INVARIANTS.length, idleInvariants: idle }));
+  // A sample need not reach every invariant.
+  process.exitCode = missed > 0 || (planted.length === MUTATIONS.length && idle.length > 0) ? 1 : 0;
 }
 
 await main();

@@ -68,7 +68,12 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (attempt.nextTryAt && attempt.nextTryAt.getTime() > now) return",
     "if (attempt) return",
   ),
-  one("one key for both stages", "relations/idempotency-key.ts", "`${order} ${stage}`", '`${order} ${stage && ""}`'),
+  one(
+    "one key for both stages",
+    "relations/idempotency-key.ts",
+    "return v5(`",
+    "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
+  ),
   one("link a name twice", createOnce, "field: work.stage, value: name,", 'field: "none", value: name,'),
   one(
     "link without ending the attempt",

@@ -5,7 +5,7 @@ import type { MemoryStore } from "../functions/src/memory/store.js";
 import { withCheckedReplies } from "../functions/src/food-service.js";
 import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
-import type { Entry, Process, World } from "./world.js";
+import type { Process, World } from "./world.js";
 import type { Fault, Operation } from "./faults.js";
 
 /** What all processes share. */

@@ -147,7 +147,8 @@ export class System {
     if (fault === "reorder") {
       const delay = this.world.between(1_000, 150_000);
       this.world.faultLasts(delay);
-      return this.world.after(delay, deliver);
+      this.world.after(delay, deliver);
+      return;
     }
     deliver();
     if (fault !== "duplicate") return;

@@ -1,0 +1,57 @@
+/** A small budget of each search; `npm run simulate` has the large ones. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { exhaustive, type Findings, hashOf, random, scenarioOf } from "./explore.js";
+import { FAULT_KINDS } from "./faults.js";
+import { search } from "./schedule.js";
+
+const tsx = (file: string, ...args: string[]) =>
+  promisify(execFile)(process.execPath, ["--import", "tsx", file, ...args]);
+
+function assertUnbroken({ failures }: Findings): void {
+  const told = failures.map(({ scenario, schedule, violations }) => JSON.stringify({ scenario, schedule, violations }));
+  assert.deepEqual(told, []);
+}
+
+describe("the whole system under faults", function () {
+  this.timeout(120_000);
+
+  for (const policy of ["park", "idempotency-key"] as const) {
+    it(`holds when any one fault strikes at any effect of an order's life (${policy})`, async () => {
+      const base = { seed: 1, orders: 1, policy, inherited: false };
+      const findings = await exhaustive(base, { part: 0, parts: 1 }, false);
+      assertUnbroken(findings);
+      assert.ok(findings.singles > 300, `only ${findings.singles} schedules were tried`);
+    });
+  }
+
+  it("holds when faults strike at random among many orders, and meets every fault", async () => {
+    const findings = await random(
+      Array.from({ length: 250 }, (_, index) => index + 1),
+      20,
+    );
+    assertUnbroken(findings);
+    const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
+    assert.deepEqual(missing, [], "these faults never struck");
+  });
+
+  it("gives the same history for the same seed, and another for another", async () => {
+    const hash = async (seed: number) => hashOf((await search(scenarioOf(seed, 20))).history);
+    for (const seed of [1, 2, 3, 4, 5]) assert.equal(await hash(seed), await hash(seed));
+    assert.notEqual(await hash(1), await hash(2));
+  });
+
+  it("finds planted mistakes", async () => {
+    const { stdout } = await tsx("simulation/mutants.ts", "--sample", "6");
+    const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { mutants: number; caught: number };
+    assert.deepEqual(last, { ...last, mutants: 6, caught: 6 });
+  });
+
+  it("ends with one line of JSON and says a bad option by its name", async () => {
+    const { stdout } = await tsx("simulation/main.ts", "--seeds", "2", "--orders", "3");
+    const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { schedules: number; violations: number };
+    assert.deepEqual({ schedules: last.schedules, violations: last.violations }, { schedules: 2, violations: 0 });
+    await assert.rejects(tsx("simulation/main.ts", "--seeds", "none"), /--seeds <count>.*whole number/s);
+  });
+});
