@@ -214,7 +214,7 @@ export function linkWrite(
   work: Pick<Work, "stage" | "id" | "order">,
   snapshot: Snapshot | undefined,
   name: string,
-  ports: Ports,
+  ports: Pick<Ports, "clock">,
 ): Write {
   const relation: Relation | undefined = relationIn(snapshot);
   // A relation that was closed in the meantime stays closed: the link says what is under way all the same.
@@ -230,7 +230,7 @@ export function linkWrite(
 }
 
 /** The fields that end an attempt with what it created. */
-export function createdFields(name: string, ports: Ports): Fields {
+export function createdFields(name: string, ports: Pick<Ports, "clock">): Fields {
   const expireAt = new Date(ports.clock.now() + KEPT_FOR);
   return { state: "CREATED", name, leaseUntil: null, nextTryAt: null, reason: null, expireAt };
 }

@@ -19,12 +19,14 @@ export interface Resolution {
   reason: string;
 }
 
+type Needs = Pick<Ports, "store" | "food" | "clock" | "random">;
+
 /**
  * Carries a resolution out and keeps an audit entry, both or neither.
  * @throws ConflictError where the attempt or the relation has changed since it was read, DuplicateError where the name is
  * linked to another order, CallError where the food service does not know the name, MalformedError for bad names
  */
-export async function resolve(resolution: Resolution, ports: Ports): Promise<Result> {
+export async function resolve(resolution: Resolution, ports: Needs): Promise<Result> {
   const { order: name, stage, link } = resolution;
   const id = orderId(name);
   if (id === undefined) throw new MalformedError(`${name} is not an order's name, which is like orders/1234`);
@@ -47,7 +49,7 @@ export async function resolve(resolution: Resolution, ports: Ports): Promise<Res
   return keep(resolution, link, { id, attempt: found, relation: relationFound }, ports);
 }
 
-async function expectKnown(stage: CreatingStage, link: string, { food }: Ports): Promise<void> {
+async function expectKnown(stage: CreatingStage, link: string, { food }: Needs): Promise<void> {
   if (!isNameOf(stage, link)) throw new MalformedError(`${link} can't be the name of what the ${stage} stage creates`);
   await (stage === "kitchen" ? food.getKitchenOrder(link) : food.getShipment(link));
 }
@@ -56,7 +58,7 @@ async function keep(
   resolution: Resolution,
   link: string,
   found: { id: string; attempt: Snapshot; relation: Snapshot | undefined },
-  ports: Ports,
+  ports: Needs,
 ): Promise<Result> {
   const { order: name, stage } = resolution;
   const { id } = found;
@@ -69,7 +71,7 @@ async function keep(
   return moved("CREATED");
 }
 
-function auditWrite({ order, stage, link, by, reason }: Resolution, { random, clock }: Ports): Write {
+function auditWrite({ order, stage, link, by, reason }: Resolution, { random, clock }: Needs): Write {
   const fields = { order, stage, action: link === undefined ? "try again" : "link", name: link ?? null, by, reason };
   return { kind: "create", path: `audit/${random.uuid()}`, fields: { ...fields, at: new Date(clock.now()) } };
 }
