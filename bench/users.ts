@@ -14,7 +14,7 @@ import {
   Orchestrator1ServiceService,
   type User,
 } from "../functions/src/generated/user/user.js";
-import { startChain, startProcess } from "../services/users/chain.js";
+import { startChain, startProcess, TYPESCRIPT } from "../services/users/chain.js";
 import { connect } from "../services/users/downstream.js";
 import { lineLog } from "../services/users/log.js";
 
@@ -55,7 +55,7 @@ async function loadFromProcess(side: Side, address: string, load: Load): Promise
     fileURLToPath(import.meta.url),
     ["load", side, address, ...[calls, warmUp, concurrency].map(String)],
     {
-      execArgv: ["--import", import.meta.resolve("tsx")],
+      execArgv: TYPESCRIPT,
     },
   );
   return new Promise((resolve, reject) => {

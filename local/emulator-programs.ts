@@ -31,7 +31,7 @@ export interface EmulatorPlaces {
   /** The person's home folder. */
   home: string;
   /** Has firebase-tools download the emulator into its cache; rejects where it can't. */
-  download(name: EmulatorName): Promise<void>;
+  download(name: EmulatorName, title: string): Promise<void>;
 }
 
 /**
@@ -48,7 +48,7 @@ export async function findEmulator(name: EmulatorName, places: EmulatorPlaces): 
   }
   const found = inCache(name, places) ?? (await inGoogleCloudCli(inGoogleCloud, places.env));
   if (found) return found;
-  const failure = await places.download(name).then(
+  const failure = await places.download(name, title).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
@@ -70,7 +70,7 @@ function howToGet(name: EmulatorName, failure: string | undefined): string {
 }
 
 function cacheFolder({ env, home }: Pick<EmulatorPlaces, "env" | "home">): string {
-  return env["FIREBASE_EMULATORS_PATH"] || join(home, ".cache", "firebase", "emulators");
+  return env.FIREBASE_EMULATORS_PATH || join(home, ".cache", "firebase", "emulators");
 }
 
 /** The newest one in Firebase's cache. */
@@ -94,7 +94,7 @@ function list(folder: string): string[] {
 }
 
 async function inGoogleCloudCli(path: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  const gcloud = (env["PATH"] ?? "")
+  const gcloud = (env.PATH ?? "")
     .split(delimiter)
     .map((folder) => join(folder, "gcloud"))
     .find((program) => existsSync(program));

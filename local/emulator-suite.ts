@@ -4,12 +4,12 @@ import { availableParallelism, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StartError } from "../services/server.js";
-import { wrapFirestoreEmulator, wrapPubSubEmulator } from "./emulator-wrappers.js";
+import { marksIn, wrapFirestoreEmulator, wrapPubSubEmulator } from "./emulator-wrappers.js";
 import { copyFunctions } from "./functions-copy.js";
 import type { Java } from "./java.js";
+import { killMarked } from "./kill.js";
 import { answers, type Ports } from "./ports.js";
-import { type Child, endAtExit, killMarked, startChild } from "./processes.js";
-import { marksOf } from "./run-directory.js";
+import { type Child, startChild, watch } from "./processes.js";
 
 /** Projects whose names begin with demo- never reach the cloud. */
 export const PROJECT = "demo-diet-orchestrator";
@@ -68,7 +68,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const temporary = mkdtempSync(join(tmpdir(), "diet-"));
   const log = join(directory, "emulators.log");
   const logStream = createWriteStream(log);
-  const watch = new OutputWatch();
+  const output = new OutputWatch();
   const child = await startChild({
     command: process.execPath,
     args: [
@@ -82,12 +82,13 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     env: environment(options, temporary),
     onLine(line) {
       logStream.write(`${line}\n`);
-      watch.see(line);
+      output.see(line);
     },
   });
   // The Java emulators are in groups of their own and outlive firebase-tools where it is ended by force.
-  const endEmulators = () => killMarked(marksOf(directory).suite);
-  const forget = endAtExit(endEmulators);
+  const marks = marksIn(directory);
+  const unwatch = marks.map(watch);
+  const endEmulators = () => killMarked(marks);
   const kill = () => {
     child.kill();
     endEmulators();
@@ -96,12 +97,12 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     await child.stop("SIGINT", GRACE);
     endEmulators();
     await untilSilent(ports);
-    forget();
+    for (const gone of unwatch) await gone();
     logStream.end();
     rmSync(temporary, { recursive: true, force: true });
   };
   try {
-    await untilReady(child, watch, log, signal);
+    await untilReady(child, output, log, signal);
   } catch (error) {
     kill();
     await stop();
@@ -130,11 +131,11 @@ function environment({ directory, java, programs }: SuiteOptions, temporary: str
   return {
     ...process.env,
     JAVA_HOME: java.home,
-    PATH: [join(java.home, "bin"), process.env["PATH"]].join(delimiter),
+    PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
     TMPDIR: temporary,
     FIRESTORE_EMULATOR_BINARY_PATH: wrapFirestoreEmulator(programs.firestore, directory),
     PUBSUB_EMULATOR_BINARY_PATH: wrapPubSubEmulator(programs.pubsub, directory),
-    FUNCTIONS_EMULATOR_PARALLEL: process.env["FUNCTIONS_EMULATOR_PARALLEL"] ?? String(PARALLEL_FUNCTIONS),
+    FUNCTIONS_EMULATOR_PARALLEL: process.env.FUNCTIONS_EMULATOR_PARALLEL ?? String(PARALLEL_FUNCTIONS),
     FUNCTIONS_DISCOVERY_TIMEOUT: String(LOAD_TIME),
     // No look-ups of credentials, of news and of newer versions: nothing here needs the network.
     METADATA_SERVER_DETECTION: "none",
@@ -181,22 +182,22 @@ class OutputWatch {
   }
 }
 
-async function untilReady(child: Child, watch: OutputWatch, log: string, signal: AbortSignal): Promise<void> {
+async function untilReady(child: Child, output: OutputWatch, log: string, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + START_TIME;
   for (;;) {
     signal.throwIfAborted();
-    if (watch.failure !== undefined) {
+    if (output.failure !== undefined) {
       // The lines that follow tell the reason.
       await sleep(500);
-      throw new StartError(`The functions can't be loaded: ${watch.failure}\nThe end of ${log}:\n${watch.end}`);
+      throw new StartError(`The functions can't be loaded: ${output.failure}\nThe end of ${log}:\n${output.end}`);
     }
-    if (watch.ready) return;
+    if (output.ready) return;
     if (child.ended !== undefined) {
-      throw new StartError(`The Emulator Suite ${child.ended} before it was ready. The end of ${log}:\n${watch.end}`);
+      throw new StartError(`The Emulator Suite ${child.ended} before it was ready. The end of ${log}:\n${output.end}`);
     }
     if (Date.now() > deadline) {
       throw new StartError(
-        `The Emulator Suite is not ready after ${START_TIME / 1000} s. The end of ${log}:\n${watch.end}`,
+        `The Emulator Suite is not ready after ${START_TIME / 1000} s. The end of ${log}:\n${output.end}`,
       );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);

@@ -13,11 +13,19 @@ const FIRESTORE_MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.Clou
 /** A manifest's lines may have 72 bytes, the line break among them. */
 const LONGEST_LINE = 70;
 
+/** What the command lines of the wrapped emulators of a run have, and no other program's. */
+export function marksIn(folder: string): string[] {
+  return [`-jar ${jarIn(folder)}`, propertyOf(folder)];
+}
+
+const jarIn = (folder: string) => join(folder, "firestore-emulator.jar");
+const propertyOf = (folder: string) => `-Ddiet.run=${folder}`;
+
 const MANIFEST = "META-INF/MANIFEST.MF";
 
 /** Writes a JAR that starts the Firestore emulator of this JAR; returns its path. */
 export function wrapFirestoreEmulator(jar: string, folder: string): string {
-  const path = join(folder, "firestore-emulator.jar");
+  const path = jarIn(folder);
   const mainClass = /^Main-Class: *(\S+)/m.exec(manifestIn(jar))?.[1] ?? FIRESTORE_MAIN_CLASS;
   const manifest = ["Manifest-Version: 1.0", `Main-Class: ${mainClass}`, `Class-Path: ${pathToFileURL(jar).href}`];
   writeFileSync(path, zipSync({ [MANIFEST]: strToU8(manifest.map(folded).join("")) }));
@@ -30,7 +38,7 @@ export function wrapFirestoreEmulator(jar: string, folder: string): string {
  */
 export function wrapPubSubEmulator(script: string, folder: string): string {
   const path = join(folder, "pubsub-emulator.sh");
-  const options = `-Xrs -Ddiet.run=${quoted(folder)}`;
+  const options = `-Xrs ${quoted(propertyOf(folder))}`;
   writeFileSync(path, `#!/bin/sh\nJAVA_OPTS=${quoted(options)}\nexport JAVA_OPTS\nexec ${quoted(script)} "$@"\n`);
   chmodSync(path, 0o755);
   return path;

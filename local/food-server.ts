@@ -5,8 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GroundTruth } from "../functions/src/memory/food-service.js";
 import { truthIn } from "../services/food-service/server.js";
 import { StartError } from "../services/server.js";
-import { type Child, startChild } from "./processes.js";
 import { answers } from "./ports.js";
+import { type Child, startChild } from "./processes.js";
 
 /** How long it may take to listen, in milliseconds. */
 const START_TIME = 60_000;
@@ -113,7 +113,9 @@ export class FoodServer {
     }
     void child.exited.then((how) => {
       if (this.child !== child) return;
-      onDeath(`The simulated food service ${how}:\n${this.lastWords}\nStart it again with all that it knew:\n  ${this.command}`);
+      onDeath(
+        `The simulated food service ${how}:\n${this.lastWords}\nStart it again with all that it knew:\n  ${this.command}`,
+      );
     });
   }
 

@@ -39,12 +39,12 @@ export interface JavaPlaces {
  * @throws StartError that tells what was found instead and how to get one
  */
 export async function findJava({ env, home, usual = USUAL_PLACES }: JavaPlaces): Promise<Java> {
-  const onPath = (env["PATH"] ?? "")
+  const onPath = (env.PATH ?? "")
     .split(delimiter)
     .filter(Boolean)
     .map((folder) => homeOf(join(folder, "java")));
   const tooOld: Java[] = [];
-  for (const candidate of new Set([env["JAVA_HOME"], ...onPath])) {
+  for (const candidate of new Set([env.JAVA_HOME, ...onPath])) {
     const java = candidate ? await javaAt(candidate) : undefined;
     if (java && majorOf(java.version) >= OLDEST) return java;
     if (java) tooOld.push(java);

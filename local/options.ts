@@ -44,7 +44,7 @@ export function portOptions(command: Command, usual: PortOptions["portsFrom"]): 
     const chosen = given[`${listener}Port`];
     return typeof chosen === "number" ? [[listener, chosen] as const] : [];
   });
-  return { portsFrom: (given["portsFrom"] as PortOptions["portsFrom"]) ?? usual, ports: Object.fromEntries(ports) };
+  return { portsFrom: (given.portsFrom as PortOptions["portsFrom"]) ?? usual, ports: Object.fromEntries(ports) };
 }
 
 /** FIRESTORE_PORT for --firestore-port. */

@@ -17,7 +17,7 @@ const LISTENERS = {
   firestoreWebsocket: { title: "the Firestore emulator's websocket", flag: undefined },
 } as const satisfies Record<string, { title: string; flag: string | undefined }>;
 
-export type Listener = keyof typeof LISTENERS;
+type Listener = keyof typeof LISTENERS;
 export type Ports = Record<Listener, number>;
 
 /** Those that a person may choose a port for. */

@@ -1,7 +1,12 @@
-/** Child processes of a run: each in a group of its own, so that it is ended with everything that it started. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+/**
+ * Child processes of a run: each in a group of its own, so that it is ended with everything that it started, and all under
+ * the eyes of a watchdog, so that they end with this process however that one ends.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { killGroup } from "./kill.js";
 
 export interface Start {
   command: string;
@@ -25,20 +30,7 @@ export interface Child {
 }
 
 /** Such as "ended with status 1" or "was ended by SIGKILL". */
-export type Ended = string;
-
-/** What is ended without ceremony should this process exit before it could stop its children. */
-const lastResorts = new Set<() => void>();
-
-process.on("exit", () => {
-  for (const end of lastResorts) end();
-});
-
-/** Has `end` called, at once and without waiting, if this process exits before the function that comes back was called. */
-export function endAtExit(end: () => void): () => void {
-  lastResorts.add(end);
-  return () => lastResorts.delete(end);
-}
+type Ended = string;
 
 /**
  * Starts a program.
@@ -48,22 +40,22 @@ export async function startChild({ command, args, cwd, env, onLine }: Start): Pr
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   // Rejects with the reason where the program can't be started.
   await once(child, "spawn");
+  const pid = child.pid as number;
+  const unwatch = watch(String(pid));
   const ending = endOf(child);
   for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);
 
-  const pid = child.pid as number;
   let ended: Ended | undefined;
-  const kill = () => {
-    if (ended === undefined) killGroup(pid);
-  };
-  const forget = endAtExit(kill);
-  const exited = ending.then((how) => {
+  const exited = ending.then(async (how) => {
     // What it left behind goes with it, and now: later the number may be another group's.
     killGroup(pid);
     ended = how;
-    forget();
+    await unwatch();
     return how;
   });
+  const kill = () => {
+    if (ended === undefined) killGroup(pid);
+  };
   return {
     pid,
     get ended() {
@@ -85,28 +77,35 @@ async function endOf(child: ChildProcess): Promise<Ended> {
   return signal ? `was ended by ${signal}` : `ended with status ${status}`;
 }
 
-/** Ends what is left of a group; a group without a process is no failure. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
+let watchdog: { program: ChildProcess; watched: number } | undefined;
+
+/**
+ * Has the watchdog end this, a process group's number or a text in command lines, should this process end before the
+ * function that comes back was called.
+ */
+export function watch(entry: string): () => Promise<void> {
+  watchdog ??= { program: startWatchdog(), watched: 0 };
+  const { program } = watchdog;
+  watchdog.watched++;
+  program.stdin?.write(`+ ${entry}\n`);
+  return async () => {
+    program.stdin?.write(`- ${entry}\n`);
+    if (watchdog?.program !== program || --watchdog.watched > 0) return;
+    watchdog = undefined;
+    program.stdin?.end();
+    if (program.exitCode === null && program.signalCode === null) await once(program, "exit");
+  };
 }
 
-/** Ends at once every process whose command line has one of these texts, with its group. */
-export function killMarked(marks: string[]): void {
-  for (const pid of pidsMarked(marks)) killGroup(pid);
-}
-
-/** The processes whose command line has one of these texts, apart from this one. */
-function pidsMarked(marks: string[]): number[] {
-  if (marks.length === 0) return [];
-  const lines = execFileSync("ps", ["-A", "-ww", "-o", "pid=,args="], { encoding: "utf8", maxBuffer: 1 << 26 }).split(
-    "\n",
-  );
-  return lines.flatMap((line) => {
-    const [, pid, command = ""] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
-    return marks.some((mark) => command.includes(mark)) && Number(pid) !== process.pid ? [Number(pid)] : [];
+function startWatchdog(): ChildProcess {
+  const program = spawn(process.execPath, ["--import", "tsx", join(import.meta.dirname, "watchdog.ts")], {
+    cwd: join(import.meta.dirname, ".."),
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
   });
+  // A watchdog that is gone must not take with it what it watches.
+  program.on("error", () => undefined);
+  program.stdin?.on("error", () => undefined);
+  program.unref();
+  return program;
 }

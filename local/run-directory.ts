@@ -1,39 +1,22 @@
 /** The folder of a run under .local/, with its logs and all that it writes. The last few are kept to look things up. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { killMarked } from "./processes.js";
 
 const KEPT = 5;
 
-/**
- * Makes a folder for this process's next run, and removes those of runs that are over but for the newest. What a run that
- * was killed could not stop is stopped now.
- */
+/** Makes a folder for this process's next run, and removes those of runs that are over but for the newest. */
 export function makeRunDirectory(root: string): string {
   const runs = join(root, ".local", "runs");
   mkdirSync(runs, { recursive: true });
   const over = readdirSync(runs)
     .filter((name) => !isRunning(Number(/-(\d+)$/.exec(name)?.[1])))
     .sort();
-  killMarked(over.flatMap((name) => Object.values(marksOf(join(runs, name))).flat()));
   for (const name of over.slice(0, -KEPT)) rmSync(join(runs, name), { recursive: true, force: true });
 
   const moment = new Date().toISOString().replace(/\D/g, "").slice(0, 17);
   const directory = join(runs, `${moment}-${process.pid}`);
   mkdirSync(directory);
   return directory;
-}
-
-/** What the command lines of a run's own processes have, and no other program's. */
-export function marksOf(directory: string): { suite: string[]; foodService: string[] } {
-  return {
-    suite: [
-      `--config ${join(directory, "firebase.json")}`,
-      `-jar ${join(directory, "firestore-emulator.jar")}`,
-      `-Ddiet.run=${directory}`,
-    ],
-    foodService: [`--state ${join(directory, "food-service.jsonl")}`],
-  };
 }
 
 function isRunning(pid: number): boolean {

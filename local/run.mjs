@@ -1,9 +1,9 @@
 /**
  * Runs a TypeScript program of this folder in this process: `node local/run.mjs local/start.ts ARGUMENTS`. In a fresh clone
- * it first installs what the program needs; it always builds the functions. Needs nothing but Node.js itself.
+ * it first installs what the program needs, and it builds the functions where they changed. Needs nothing but Node.js itself.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -32,13 +32,9 @@ function checkNode() {
   );
 }
 
-/** Runs npm in the project; resolves with its output and rejects with the end of it. */
-function npm(args) {
-  const child = spawn(process.platform === "win32" ? "npm.cmd" : "npm", args, {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-    shell: process.platform === "win32",
-  });
+/** Runs npm in the project; where it fails, says what failed and shows the end of its output. */
+function npm(args, failed) {
+  const child = spawn("npm", args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   const stop = () => {
     child.kill();
     process.exit(130);
@@ -50,12 +46,9 @@ function npm(args) {
     child.once("error", (error) => reject(new Stop(`npm can't be started: ${error.message}`)));
     child.once("close", (status) => {
       for (const signal of SIGNALS) process.off(signal, stop);
-      if (status === 0) return fulfil(output);
-      reject(
-        new Stop(
-          `npm ${args.join(" ")} failed with status ${status}:\n${output.trimEnd().split("\n").slice(-15).join("\n")}`,
-        ),
-      );
+      if (status === 0) return fulfil();
+      const end = output.trim().split("\n").slice(-20).join("\n");
+      reject(new Stop(`${failed} (npm ended with status ${status}):\n${end}`));
     });
   });
 }
@@ -82,20 +75,45 @@ function packagesIn(file) {
 /** Installs what is in the lock file, unless it is there already. Whoever else installs at the moment is waited for. */
 async function install(folder, title) {
   if (isInstalled(folder)) return;
-  const release = await lock(join(root, ".local", `install-${title}.lock`));
+  const release = await lock(join(root, ".local", `install-${title}.lock`), "installing");
   try {
     if (isInstalled(folder)) return;
     const started = Date.now();
     say(`Installing what the ${title} needs (npm ci, about a minute)`);
-    await npm(["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"]);
+    await npm(["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], "Installing failed");
     say(`Installed in ${Math.round((Date.now() - started) / 1000)} s`);
   } finally {
     release();
   }
 }
 
+/** Builds the functions, unless the build is newer than all that it is made of. */
+async function build() {
+  if (isBuilt()) return;
+  const release = await lock(join(root, ".local", "build.lock"), "building");
+  try {
+    if (isBuilt()) return;
+    await npm(["--prefix", join(root, "functions"), "run", "--silent", "build"], "The functions can't be built");
+  } finally {
+    release();
+  }
+}
+
+function isBuilt() {
+  const functions = join(root, "functions");
+  const built = changedAt(join(functions, "lib", "index.js"));
+  const sources = readdirSync(join(functions, "src"), { recursive: true }).map((name) => join(functions, "src", name));
+  const parts = [...sources, ...["package.json", "package-lock.json"].map((name) => join(functions, name))];
+  return parts.every((part) => changedAt(part) < built);
+}
+
+/** When a file was changed last, in milliseconds since the epoch; 0 for one that is not there. */
+function changedAt(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
 /** Takes a lock, a folder that only one can make, and keeps it fresh. One that nobody keeps fresh is taken away. */
-async function lock(path) {
+async function lock(path, doing) {
   mkdirSync(join(path, ".."), { recursive: true });
   for (let waited = false; ; waited = true) {
     try {
@@ -104,7 +122,7 @@ async function lock(path) {
     } catch (error) {
       if (error.code !== "EEXIST") throw error;
       if (isDead(path)) rmSync(path, { recursive: true, force: true });
-      else if (!waited) say("Waiting for another run that is installing");
+      else if (!waited) say(`Waiting for another run that is ${doing}`);
       await sleep(250);
     }
   }
@@ -119,11 +137,8 @@ async function lock(path) {
 }
 
 function isDead(path) {
-  try {
-    return Date.now() - statSync(path).mtimeMs > DEAD_AFTER;
-  } catch {
-    return false;
-  }
+  const changed = changedAt(path);
+  return changed !== 0 && Date.now() - changed > DEAD_AFTER;
 }
 
 try {
@@ -132,7 +147,7 @@ try {
   if (!program || !existsSync(program)) throw new Stop("Usage: node local/run.mjs PROGRAM.ts ARGUMENTS");
   await install(root, "project");
   await install(join(root, "functions"), "functions");
-  await npm(["--prefix", join(root, "functions"), "run", "--silent", "build"]);
+  await build();
 
   // In this same process, so that signals reach the program and its status is ours.
   const path = resolve(program);

@@ -3,7 +3,7 @@
  * or all at one interval. A tick whose predecessor is still under way is skipped. What fails is not fired again: the next
  * tick comes anyhow.
  */
-import { type Schedule, parseSchedule } from "./schedule.js";
+import { parseSchedule, type Schedule } from "./schedule.js";
 
 export interface ScheduledFunction {
   name: string;

@@ -92,7 +92,7 @@ function explain(
   }
   if (code.startsWith("CERT_")) return `The certificate of the food service on ${address} is of no use: ${message}.`;
   if (code.startsWith("ERR_SSL") || code === "EPROTO" || code === "ECONNRESET") {
-    return `What listens on ${address} does not speak TLS as a food service does: ${message}.`;
+    return `What listens on ${address} does not speak TLS, as a food service must.`;
   }
   return `The food service on ${address} can't be reached: ${message}.`;
 }

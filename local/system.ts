@@ -4,11 +4,10 @@
  */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { StartError } from "../services/server.js";
-import { findEmulator } from "./emulator-programs.js";
+import { type EmulatorPlaces, findEmulator } from "./emulator-programs.js";
 import { PROJECT, type Suite, startSuite } from "./emulator-suite.js";
 import { FoodServer, type SimulationOptions } from "./food-server.js";
 import { findJava } from "./java.js";
@@ -20,7 +19,7 @@ import { Scheduler } from "./scheduler.js";
 export const ROOT = join(import.meta.dirname, "..");
 
 /** A food service that somebody else runs. */
-export interface GivenFoodService {
+interface GivenFoodService {
   address: string;
   /** In PEM form; undefined for the roots that come with Node.js. */
   certificate: string | undefined;
@@ -191,20 +190,20 @@ function usualPorts(): Record<NamedListener, number> {
   };
 }
 
-function downloader(javaHome: string, onProgress: (message: string) => void) {
+/** Has firebase-tools download an emulator into its cache. */
+function downloader(javaHome: string, onProgress: (message: string) => void): EmulatorPlaces["download"] {
   const firebase = join(ROOT, "node_modules/firebase-tools/lib/bin/firebase.js");
-  return async (name: string) => {
-    onProgress(`Downloading the ${name} emulator`);
+  return async (name, title) => {
+    onProgress(`Downloading the ${title}`);
     const env = { ...process.env, JAVA_HOME: javaHome, METADATA_SERVER_DETECTION: "none", CI: "true" };
-    const asked = [firebase, `setup:emulators:${name}`];
-    await promisify(execFile)(process.execPath, asked, { env, timeout: 300_000 }).catch(
-      (error: { stderr?: string }) => {
-        throw new StartError(lastLine(error.stderr) ?? "the download failed");
+    const command = [firebase, `setup:emulators:${name}`];
+    // firebase-tools leaves a log in the folder where it fails.
+    const options = { env, cwd: tmpdir(), timeout: 300_000 };
+    await promisify(execFile)(process.execPath, command, options).catch(
+      (error: { stdout?: string; stderr?: string }) => {
+        const said = /^Error: (.*)$/m.exec(`${error.stderr}\n${error.stdout}`)?.[1];
+        throw new Error(said ?? "the download failed", { cause: error });
       },
     );
   };
-}
-
-function lastLine(text = ""): string | undefined {
-  return text.trim().split("\n").at(-1)?.trim() || undefined;
 }

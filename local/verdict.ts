@@ -17,7 +17,7 @@ export interface Evidence {
 }
 
 /** The line at the end of a demo, but for its seconds. */
-export interface Summary {
+interface Summary {
   orders: number;
   delivered: number;
   rejected: number;

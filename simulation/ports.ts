@@ -1,12 +1,12 @@
 /** The ports of one run of a handler, through which faults strike. */
-import { CallError, StoreError, BusError } from "../functions/src/errors.js";
+import { BusError, CallError, StoreError } from "../functions/src/errors.js";
+import { withCheckedReplies } from "../functions/src/food-service.js";
 import type { FoodServiceModel } from "../functions/src/memory/food-service.js";
 import type { MemoryStore } from "../functions/src/memory/store.js";
-import { withCheckedReplies } from "../functions/src/food-service.js";
 import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
-import type { Process, World } from "./world.js";
 import type { Fault, Operation } from "./faults.js";
+import type { Process, World } from "./world.js";
 
 /** What all processes share. */
 export interface Outside {

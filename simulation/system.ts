@@ -1,22 +1,14 @@
 /** The whole system on memory ports: functions, deliveries and ticks, as the platform would bring them. */
-import { completeOrder } from "../functions/src/completion/complete-order.js";
-import { resolveCustomer } from "../functions/src/customers/resolve-customer.js";
-import { continuePoll, pollOrders } from "../functions/src/intake/poll.js";
-import { sendToKitchen } from "../functions/src/kitchen/send-to-kitchen.js";
+import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../functions/src/handlers.js";
 import type { Stage } from "../functions/src/life-cycle.js";
-import { FoodServiceModel } from "../functions/src/memory/food-service.js";
 import { MemoryBus } from "../functions/src/memory/bus.js";
+import { FoodServiceModel } from "../functions/src/memory/food-service.js";
 import { MemoryStore } from "../functions/src/memory/store.js";
 import type { Fields, Ports } from "../functions/src/ports.js";
-import { onRelationWritten, type RelationChange } from "../functions/src/relations/on-relation-written.js";
-import { sweep } from "../functions/src/relations/sweep.js";
+import type { RelationChange } from "../functions/src/relations/on-relation-written.js";
 import type { Settings } from "../functions/src/settings.js";
-import { dispatchShipment } from "../functions/src/shipment/dispatch-shipment.js";
-import { logged, takeMessage } from "../functions/src/stage.js";
 import { type Outside, portsOf } from "./ports.js";
 import type { Process, World } from "./world.js";
-
-const STAGES = { kitchen: sendToKitchen, shipment: dispatchShipment, completion: completeOrder };
 
 export const TICK = 60_000;
 export const SWEEP_EVERY = 3 * TICK;
@@ -72,8 +64,8 @@ export class System {
 
   /** Starts the schedules. */
   start(): void {
-    this.every(TICK, "poll", (ports) => pollOrders(ports));
-    this.every(SWEEP_EVERY, "sweep", (ports) => sweep(ports));
+    this.every(TICK, "poll", SCHEDULED.pollOrders);
+    this.every(SWEEP_EVERY, "sweep", SCHEDULED.sweep);
   }
 
   /** Places the order of this number and returns its name. */
@@ -113,14 +105,14 @@ export class System {
 
   /** Brings a message to its stage: at least once, whenever it comes. */
   private deliver(stage: Stage, payload: unknown): void {
-    const take = (given: unknown) => (ports: Ports) => takeMessage(stage, given, STAGES[stage], ports);
+    const taking = (given: unknown) => (ports: Ports) => take(stage, given, ports);
     const about = `${stage} ${(payload as { order: string }).order}`;
     const { fault } = this.world.effect({ process: 0, run: 0, operation: "deliver", about, subject: "" });
     if (fault === "poison") {
       const poison = [{ order: "orders/../x", status: "NEW" }, { __proto__: null }, null, "NEW", { order: 7 }];
-      for (const given of poison) this.withFault(undefined, () => this.deliverUntilTaken(take(given), RUN_TIMEOUT));
+      for (const given of poison) this.withFault(undefined, () => this.deliverUntilTaken(taking(given), RUN_TIMEOUT));
     }
-    this.withFault(fault, () => this.deliverUntilTaken(take(payload), RUN_TIMEOUT));
+    this.withFault(fault, () => this.deliverUntilTaken(taking(payload), RUN_TIMEOUT));
   }
 
   private onWrite(change: RelationChange): void {
@@ -129,11 +121,8 @@ export class System {
     this.onDocument(change);
     const { kitchen, shipment } = change.after?.fields ?? {};
     for (const link of [kitchen, shipment]) if (typeof link === "string") this.linked.add(link);
-    if (collection !== "relations" || below !== undefined) return;
-    const order = `orders/${id}`;
-    this.react(path, (ports) => logged({ stage: "report", order }, ports, () => onRelationWritten(change, ports)));
-    if (change.before) return;
-    this.react(path, (ports) => logged({ stage: "customer", order }, ports, () => resolveCustomer(change, ports)));
+    if (collection !== "relations" || id === undefined || below !== undefined) return;
+    for (const name of reactionsTo(change)) this.react(path, (ports) => reactTo(name, id, change, ports));
   }
 
   private react(path: string, work: (ports: Ports) => Promise<void>): void {

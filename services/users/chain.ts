@@ -1,11 +1,15 @@
 /** The three servers in one go, a process each: started from the data up, kept running, stopped from orchestrator 1 down. */
 import { fork } from "node:child_process";
+import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Log } from "../../functions/src/ports.js";
 import { StartError } from "../server.js";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+
+/** Flags by which Node.js runs TypeScript, from whatever folder. */
+export const TYPESCRIPT = ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href];
 
 /** Between the end of a server that nobody stopped and its next start. */
 const RESTART_MILLISECONDS = 500;
@@ -33,7 +37,7 @@ export async function startProcess(
 ): Promise<ServerProcess> {
   const child = fork(MAIN, [role, ...flags], {
     // Three servers share few cores: helper threads of the garbage collection would only take them from each other.
-    execArgv: ["--single-threaded-gc", "--import", import.meta.resolve("tsx")],
+    execArgv: ["--single-threaded-gc", ...TYPESCRIPT],
     // A group of its own, so that Ctrl-C in a terminal reaches the chain alone and the chain keeps its order.
     detached: true,
     stdio: ["ignore", output, "inherit", "ipc"],

@@ -34,31 +34,51 @@ export function connect(title: string, address: string, security: Security = {})
 
 /**
  * One call, waiting within its deadline for the server to be reachable.
- * @throws CallStatus: UNAVAILABLE where it was not reachable in time, else the status as it came
+ * @throws CallStatus: UNAVAILABLE where it was not reachable in time, with the reason, else the status as it came
  */
-export function ask<Request, Response>(
-  { title, address, client }: Downstream,
+export async function ask<Request, Response>(
+  downstream: Downstream,
   method: MethodDefinition<Request, Response>,
   request: Request,
   { trace, deadline }: Context,
   parent?: ServerUnaryCall<unknown, unknown>,
 ): Promise<Response> {
-  const now = Date.now();
+  const { title, address, client } = downstream;
+  const reserve = Math.min(RESERVE.milliseconds, (deadline - Date.now()) * RESERVE.share);
   // The metadata of a call in progress is nobody else's by now, so it goes on as it is.
   const metadata = parent?.metadata ?? new Metadata();
   metadata.set(TRACE_ID, trace);
-  metadata.setOptions({ waitForReady: true });
-  const until = deadline - Math.min(RESERVE.milliseconds, (deadline - now) * RESERVE.share);
-  const options: CallOptions = parent === undefined ? { deadline: until } : { deadline: until, parent };
+  const attempt = (waitForReady: boolean, deadline: number) => {
+    metadata.setOptions({ waitForReady });
+    return callOnce(client, method, request, metadata, parent === undefined ? { deadline } : { deadline, parent });
+  };
+  try {
+    return await attempt(true, deadline - reserve);
+  } catch (error) {
+    if (isConnected(client) || !isStatus(error, status.DEADLINE_EXCEEDED)) throw error;
+  }
+  // Only a call that does not wait is told why there is no connection.
+  try {
+    return await attempt(false, deadline - reserve / 2);
+  } catch (error) {
+    if (isStatus(error, status.CANCELLED)) throw error;
+    const reason = isStatus(error, status.UNAVAILABLE) ? `: ${lastConnectionError(error.details)}` : "";
+    throw new CallStatus(status.UNAVAILABLE, `${title} at ${address} can't be reached${reason}`);
+  }
+}
+
+function callOnce<Request, Response>(
+  client: Client,
+  { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
+  request: Request,
+  metadata: Metadata,
+  options: CallOptions,
+): Promise<Response> {
   return new Promise((resolve, reject) => {
     const answered = (error: ServiceError | null, response?: Response) => {
-      if (error === null && response !== undefined) resolve(response);
-      else if (error === null) reject(new CallStatus(status.INTERNAL, `${title} at ${address} gave no answer`));
-      else if (error.code === status.DEADLINE_EXCEEDED && !isConnected(client)) {
-        reject(new CallStatus(status.UNAVAILABLE, `${title} at ${address} can't be reached`));
-      } else reject(new CallStatus(error.code, error.details, error.metadata));
+      if (response !== undefined) resolve(response);
+      else reject(new CallStatus(error?.code ?? status.INTERNAL, error?.details ?? "No answer", error?.metadata));
     };
-    const { path, requestSerialize, responseDeserialize } = method;
     // gRPC keeps the stack of every call for an error that may come; here nobody would see it, and it costs time.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
@@ -68,6 +88,15 @@ export function ask<Request, Response>(
       Error.stackTraceLimit = stackTraceLimit;
     }
   });
+}
+
+function isStatus(error: unknown, code: status): error is CallStatus {
+  return error instanceof CallStatus && error.code === code;
+}
+
+/** The part of gRPC's message that tells a person something: `connect ECONNREFUSED 127.0.0.1:9001`, say. */
+function lastConnectionError(details: string): string {
+  return /Last error: (?:Error: )?(.+?)(\. Resolution note|$)/.exec(details)?.[1] ?? details;
 }
 
 /** The server that stops calling the other one once it has stopped. */

@@ -1,10 +1,10 @@
 /** The chain in one process, on ports of the system's choice, its log kept: for tests. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Log } from "../../functions/src/ports.js";
-import type { User } from "../../functions/src/generated/user/user.js";
-import { Orchestrator1ServiceService } from "../../functions/src/generated/user/user.js";
 import type { CallOptions, ClientUnaryCall, ServiceError } from "@grpc/grpc-js";
 import { Client, Metadata } from "@grpc/grpc-js";
+import type { User } from "../../functions/src/generated/user/user.js";
+import { Orchestrator1ServiceService } from "../../functions/src/generated/user/user.js";
+import type { Log } from "../../functions/src/ports.js";
 import { startUserData } from "./data.js";
 import { lineLog } from "./log.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
@@ -38,6 +38,9 @@ export class KeptLog {
     return this.lines.filter((line) => line.trace === trace).map(({ server, code }) => `${server} ${code}`);
   }
 }
+
+/** For servers whose log no test reads. */
+export const NO_LOG = lineLog("", () => {});
 
 export interface InProcess {
   data: Running;

@@ -6,31 +6,32 @@ import type { Log } from "../../functions/src/ports.js";
 export type Write = (lines: string) => void;
 
 /** A log whose lines bear the name of the server. */
-export function lineLog(server: string, write: Write = batchedStdout()): Log {
+export function lineLog(server: string, write: Write = writeSoon): Log {
   const line = (severity: string) => (message: string, fields: object) =>
     write(`${JSON.stringify({ time: new Date().toISOString(), severity, server, message, ...fields })}\n`);
   return { info: line("INFO"), warn: line("WARNING"), error: line("ERROR") };
 }
 
-/** Writes what one turn of the event loop logged in one go, and the rest when the process ends. */
-function batchedStdout(): Write {
-  let waiting = "";
-  const flush = (put: Write) => {
-    const lines = waiting;
+let waiting: string | undefined;
+
+/** Writes what one turn of the event loop logs in one go, and what is left when the process ends. */
+function writeSoon(lines: string): void {
+  if (waiting === undefined) {
+    // Whoever read the log may be gone; the server goes on without it.
+    process.stdout.on("error", () => {});
+    process.on("exit", () => flush((text) => writeSync(process.stdout.fd, text)));
     waiting = "";
-    if (lines !== "") put(lines);
-  };
-  // Whoever read the log may be gone; the server goes on without it.
-  process.stdout.on("error", () => {});
-  process.on("exit", () => {
-    try {
-      flush((lines) => writeSync(process.stdout.fd, lines));
-    } catch {
-      // The reader is gone.
-    }
-  });
-  return (lines) => {
-    if (waiting === "") setImmediate(flush, (text: string) => process.stdout.write(text));
-    waiting += lines;
-  };
+  }
+  if (waiting === "") setImmediate(flush, (text: string) => process.stdout.write(text));
+  waiting += lines;
+}
+
+function flush(put: (text: string) => unknown): void {
+  const text = waiting ?? "";
+  waiting = "";
+  try {
+    if (text !== "") put(text);
+  } catch {
+    // The reader is gone.
+  }
 }

@@ -78,10 +78,11 @@ async function run(
   const log = lineLog(title);
   const deadlineMilliseconds = flags.deadline * 1_000;
   const running = await start({ address: flags.address, security: flags, deadlineMilliseconds, log });
+  const stopped = stopOnSignals(running.server, (line) => log.info(line, {}));
   // Started by the chain: tell it the address, and stop when it is gone.
-  process.send?.(running.address);
   process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
-  await stopOnSignals(running.server, (line) => log.info(line, {}));
+  process.send?.(running.address);
+  await stopped;
   process.exit();
 }
 

@@ -5,9 +5,9 @@ import type {
   handleUnaryCall,
   Metadata,
   MethodDefinition,
-  sendUnaryData,
   ServerUnaryCall,
   ServiceDefinition,
+  sendUnaryData,
 } from "@grpc/grpc-js";
 import { Server, status } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";

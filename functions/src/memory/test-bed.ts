@@ -1,7 +1,7 @@
 /** Ports for tests: every effect is kept to be looked at, and can be made to fail, wait or meet a changed world. */
 import type { Stage } from "../life-cycle.js";
-import type { Field, Fields, FoodService, KitchenOrder, Log, Order, OrderMessage, OrderPage } from "../ports.js";
-import type { PollContinuation, Ports, Query, Shipment, Snapshot, Store, Unique, Write } from "../ports.js";
+import type { Customers, Field, Fields, FoodService, KitchenOrder, Log, Order, OrderMessage } from "../ports.js";
+import type { OrderPage, PollContinuation, Ports, Query, Shipment, Snapshot, Store, Unique, Write } from "../ports.js";
 import { CallError } from "../errors.js";
 import type { ReportedStatus } from "../life-cycle.js";
 import type { Settings } from "../settings.js";
@@ -13,6 +13,8 @@ export const TEST_SETTINGS: Settings = {
   FOOD_SERVICE_ADDRESS: "localhost:50051",
   FOOD_SERVICE_SECURITY: "tls",
   FOOD_SERVICE_CA: "system",
+  USERS_ADDRESS: "localhost:9000",
+  USERS_SECURITY: "tls",
   CALL_DEADLINE_SECONDS: 10,
   POLL_PASSES: 1,
   POLL_PAGE_SIZE: 500,
@@ -177,6 +179,7 @@ export interface TestBed {
   published: { stage: Stage; message: OrderMessage }[];
   continuations: PollContinuation[];
   bus: Hooks<"publishOrders" | "publishContinuation">;
+  customers: Hooks<keyof Customers>;
 }
 
 /** New ports with nothing in them. */
@@ -188,6 +191,7 @@ export function testBed(
   const store = new WatchedStore(new Hooks(pause));
   const food = new StubFoodService(new Hooks(pause));
   const bus: TestBed["bus"] = new Hooks(pause);
+  const customers: TestBed["customers"] = new Hooks(pause);
   const lines: LogLine[] = [];
   const published: TestBed["published"] = [];
   const continuations: PollContinuation[] = [];
@@ -201,6 +205,9 @@ export function testBed(
     food,
     log,
     settings: { ...TEST_SETTINGS, ...settings },
+    customers: {
+      userByName: (name) => customers.around("userByName", async () => ({ name, class: "7", roll: 70 })),
+    },
     bus: {
       publishOrders: (stage, messages) =>
         bus.around(
@@ -211,5 +218,5 @@ export function testBed(
         bus.around("publishContinuation", async () => void continuations.push(continuation)),
     },
   };
-  return { ports, clock, store, food, lines, published, continuations, bus };
+  return { ports, clock, store, food, lines, published, continuations, bus, customers };
 }

@@ -2,7 +2,7 @@
 import type { PubSub, Topic } from "@google-cloud/pubsub";
 import { BusError } from "../errors.js";
 import { CONTINUATION_TOPIC } from "../intake/message.js";
-import { type Stage, STAGES } from "../life-cycle.js";
+import { STAGES, type Stage } from "../life-cycle.js";
 import type { Bus, OrderMessage, PollContinuation } from "../ports.js";
 
 /** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */

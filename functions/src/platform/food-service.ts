@@ -1,10 +1,10 @@
 /** The food service over gRPC. */
 import {
   DroneServiceService as drones,
-  type KitchenOrder as WireKitchenOrder,
   KitchenServiceService as kitchens,
-  type Order as WireOrder,
   OrderServiceService as orders,
+  type KitchenOrder as WireKitchenOrder,
+  type Order as WireOrder,
   type Shipment as WireShipment,
 } from "../generated/food/v1/food.js";
 import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES, statusOf } from "../life-cycle.js";

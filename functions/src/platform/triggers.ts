@@ -6,14 +6,10 @@ import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
 import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../config.js";
 import { MalformedError } from "../errors.js";
+import { continuePoll, type ReactionName, reactTo, SCHEDULED, take } from "../handlers.js";
 import { CONTINUATION_TOPIC } from "../intake/message.js";
-import { type Stage, STAGES } from "../life-cycle.js";
-import { orderName } from "../names.js";
-import type { Ports } from "../ports.js";
+import { STAGES, type Stage } from "../life-cycle.js";
 import { RELATIONS } from "../relations/document.js";
-import type { RelationChange } from "../relations/on-relation-written.js";
-import type { Result } from "../result.js";
-import { type Advance, logged, takeMessage } from "../stage.js";
 import { openPorts } from "./ports.js";
 import { snapshotOf } from "./store.js";
 
@@ -27,56 +23,49 @@ const ports = () => openPorts(readSettings);
 // A wrong setting is said when an instance starts, not when the first order needs it.
 onInit(() => void ports());
 
-/** A function on the schedule of the poll. */
-export function scheduledPoll(run: (ports: Ports) => Promise<unknown>) {
-  const options = { schedule: POLL_SCHEDULE.toCEL(), timeoutSeconds: 180, maxInstances: 1, retryCount: 0 };
-  return onSchedule(options, async () => void (await run(ports())));
-}
+/** When each scheduled function runs, and how many seconds a run may take. */
+const SCHEDULES = {
+  pollOrders: { schedule: POLL_SCHEDULE.toCEL(), timeoutSeconds: 180 },
+  sweep: { schedule: SWEEP_SCHEDULE.toCEL(), timeoutSeconds: 540 },
+} as const satisfies Record<keyof typeof SCHEDULED, object>;
 
-/** A function on the schedule of the sweep. */
-export function scheduledSweep(run: (ports: Ports) => Promise<unknown>) {
-  const options = { schedule: SWEEP_SCHEDULE.toCEL(), timeoutSeconds: 540, maxInstances: 1, retryCount: 0 };
-  return onSchedule(options, async () => void (await run(ports())));
+/** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
+export function scheduled(name: keyof typeof SCHEDULED) {
+  return onSchedule({ ...SCHEDULES[name], maxInstances: 1, retryCount: 0 }, async () => {
+    await SCHEDULED[name](ports());
+  });
 }
 
 /** A function that goes on with a poll where another run stopped. */
-export function pollContinuation(run: (payload: unknown, ports: Ports) => Promise<unknown>) {
-  return onMessagePublished({ topic: CONTINUATION_TOPIC, retry: true, timeoutSeconds: 180 }, async (event) => {
-    await unlessTooOld(event, async () => {
-      await run(jsonIn(event.data.message), ports());
-    });
-  });
+export function pollContinuation() {
+  return onMessagePublished({ topic: CONTINUATION_TOPIC, retry: true, timeoutSeconds: 180 }, (event) =>
+    unlessTooOld(event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
+  );
 }
 
 /** A function that advances the orders of one stage. */
-export function stage(name: Stage, advance: Advance) {
-  return onMessagePublished({ topic: STAGES[name].topic, retry: true, concurrency: 80 }, async (event) => {
-    await unlessTooOld(event, () => takeMessage(name, jsonIn(event.data.message), advance, ports()));
-  });
+export function stage(name: Stage) {
+  return onMessagePublished({ topic: STAGES[name].topic, retry: true, concurrency: 80 }, (event) =>
+    unlessTooOld(event, () => take(name, jsonIn(event.data.message), ports())),
+  );
 }
-
-type Reaction = (change: RelationChange, ports: Ports) => Promise<Result>;
 
 const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true, concurrency: 80 } as const;
 
 /** A function that reacts to every write of a relation. */
-export function relationWritten(name: string, react: Reaction) {
+export function relationWritten(name: ReactionName) {
   return onDocumentWritten(RELATION_EVENTS, (event) => {
     const change = { before: snapshotOf(event.data?.before), after: snapshotOf(event.data?.after) };
-    return unlessTooOld(event, () => reacted(name, event.params.id, change, react));
+    return unlessTooOld(event, () => reactTo(name, event.params.id, change, ports()));
   });
 }
 
 /** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
-export function relationCreated(name: string, react: Reaction) {
+export function relationCreated(name: ReactionName) {
   return onDocumentCreated(RELATION_EVENTS, (event) => {
     const change = { before: undefined, after: snapshotOf(event.data) };
-    return unlessTooOld(event, () => reacted(name, event.params.id, change, react), 24 * OLDEST_EVENT);
+    return unlessTooOld(event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
   });
-}
-
-function reacted(name: string, id: string, change: RelationChange, react: Reaction): Promise<void> {
-  return logged({ stage: name, order: orderName(id) }, ports(), () => react(change, ports()));
 }
 
 async function unlessTooOld(

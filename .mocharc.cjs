@@ -1,0 +1,20 @@
+/** How mocha runs here. Where the command line names test files, only those run; mocha itself would add all the others. */
+const named = process.argv.slice(2).some((argument) => /\.test\.ts$/.test(argument));
+
+module.exports = {
+  "node-option": ["import=tsx"],
+  require: ["test/setup.ts", "test/emulators.ts"],
+  spec: named
+    ? []
+    : [
+        "functions/src/**/*.test.ts",
+        "services/**/*.test.ts",
+        "local/**/*.test.ts",
+        "test/**/*.test.ts",
+        "simulation/**/*.test.ts",
+      ],
+  timeout: 20_000,
+  "forbid-only": true,
+  "forbid-pending": true,
+  reporter: "test/reporter.mjs",
+};

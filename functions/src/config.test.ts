@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { readSettings } from "./config.js";
+import { MalformedError } from "./errors.js";
+
+/** What a deployment gives to its functions: every param in the environment, as text. */
+const DEPLOYED = {
+  FOOD_SERVICE_ADDRESS: "food.example.com:443",
+  FOOD_SERVICE_SECURITY: "tls",
+  FOOD_SERVICE_CA: "system",
+  USERS_ADDRESS: "users.example.com:443",
+  USERS_SECURITY: "tls",
+  CALL_DEADLINE_SECONDS: "10",
+  POLL_PASSES: "2",
+  POLL_PAGE_SIZE: "500",
+  CREATE_POLICY: "park",
+  CREATE_LEASE_SECONDS: "60",
+  CREATE_TRIES: "8",
+};
+
+describe("the configuration", () => {
+  let before: NodeJS.ProcessEnv;
+  beforeEach(() => {
+    before = { ...process.env };
+    delete process.env["FUNCTIONS_EMULATOR"];
+    Object.assign(process.env, DEPLOYED);
+  });
+  afterEach(() => {
+    for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name];
+    Object.assign(process.env, before);
+  });
+
+  it("comes from the params of the deployment", () => {
+    const settings = readSettings();
+    assert.equal(settings.FOOD_SERVICE_ADDRESS, "food.example.com:443");
+    assert.equal(settings.POLL_PASSES, 2);
+    assert.equal(settings.CREATE_POLICY, "park");
+  });
+
+  for (const name of ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"] as const) {
+    for (const [emulator, title] of [
+      [undefined, "outside the emulator"],
+      ["false", "where FUNCTIONS_EMULATOR is false"],
+      ["", "where FUNCTIONS_EMULATOR is empty"],
+    ] as const) {
+      it(`refuses plaintext for ${name} ${title}`, () => {
+        process.env[name] = "plaintext";
+        if (emulator !== undefined) process.env["FUNCTIONS_EMULATOR"] = emulator;
+        assert.throws(readSettings, (error: Error) => {
+          assert.ok(error instanceof MalformedError);
+          assert.match(error.message, new RegExp(`${name} is plaintext: only tls is allowed`));
+          return true;
+        });
+      });
+    }
+
+    it(`takes plaintext for ${name} in the emulator`, () => {
+      process.env[name] = "plaintext";
+      process.env["FUNCTIONS_EMULATOR"] = "true";
+      assert.equal(readSettings()[name], "plaintext");
+    });
+  }
+
+  it("names each param that the deployment left out", () => {
+    for (const name of Object.keys(DEPLOYED)) {
+      const { [name]: value } = process.env;
+      delete process.env[name];
+      assert.throws(readSettings, new RegExp(`Wrong configuration.*\\b${name}\\b`), name);
+      process.env[name] = value;
+    }
+  });
+
+  it("takes no text for a number", () => {
+    for (const text of ["ten", "", "-1", "1000000000"]) {
+      process.env["POLL_PASSES"] = text;
+      assert.throws(readSettings, /POLL_PASSES/, text);
+    }
+  });
+});

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
+import {
+  BusError,
+  CallError,
+  ConflictError,
+  DuplicateError,
+  describe as described,
+  isWorthRetrying,
+  MalformedError,
+  StoreError,
+} from "./errors.js";
+
+const REFUSALS = [
+  "INVALID_ARGUMENT",
+  "NOT_FOUND",
+  "PERMISSION_DENIED",
+  "UNAUTHENTICATED",
+  "FAILED_PRECONDITION",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+];
+const CODES = [...Object.keys(status).filter((name) => Number.isNaN(Number(name))), "BAD_REPLY", "99", ""];
+
+describe("a call that failed", () => {
+  for (const code of CODES) {
+    const refused = REFUSALS.includes(code);
+    it(`with ${code || "no code"} ${refused ? "was certainly not carried out, and is not repeated" : "may have been, and is repeated"}`, () => {
+      const error = new CallError(code, "", true);
+      assert.equal(error.refused, refused);
+      assert.equal(isWorthRetrying(error), !refused);
+    });
+  }
+});
+
+describe("failures", () => {
+  it("of the store and the bus are worth a retry, and so is a lost race", () => {
+    for (const error of [new StoreError("x"), new BusError("x"), new ConflictError("x")])
+      assert.ok(isWorthRetrying(error));
+  });
+
+  it("that another try would meet again are not", () => {
+    const hopeless = [
+      new MalformedError("x"),
+      new DuplicateError("relations/x", "x"),
+      new TypeError("x"),
+      "x",
+      undefined,
+    ];
+    for (const error of hopeless) assert.ok(!isWorthRetrying(error), String(error));
+  });
+
+  it("keep their cause and say their name", () => {
+    const cause = new Error("below");
+    const error = new StoreError("above", { cause });
+    assert.equal(error.cause, cause);
+    assert.deepEqual(described(error), { code: "StoreError", message: "above" });
+    assert.deepEqual(described(new CallError("ABORTED", "no", true)), { code: "ABORTED", message: "no" });
+    assert.deepEqual(described("thrown text"), { code: "UNKNOWN", message: "thrown text" });
+  });
+});

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { MalformedError } from "./errors.js";
+import { TEST_SETTINGS } from "./memory/test-bed.js";
+import { parseSettings, type Settings } from "./settings.js";
+
+const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+function messageFor(wrong: Record<string, unknown>): string {
+  try {
+    parseSettings({ ...TEST_SETTINGS, ...wrong });
+  } catch (error) {
+    assert.ok(error instanceof MalformedError);
+    return error.message;
+  }
+  return assert.fail(`${JSON.stringify(wrong)} was taken`);
+}
+
+describe("settings", () => {
+  it("are taken as they are where all is allowed", () => {
+    assert.deepEqual(parseSettings(TEST_SETTINGS), TEST_SETTINGS);
+  });
+
+  const allowed: { [N in keyof Settings]?: Settings[N][] } = {
+    FOOD_SERVICE_ADDRESS: ["food.example.com:443", "10.0.0.7:1", "[::1]:50051", "localhost:65535"],
+    FOOD_SERVICE_SECURITY: ["tls", "plaintext"],
+    FOOD_SERVICE_CA: ["system", " system\n", PEM, PEM + PEM, PEM.replaceAll("\n", "\r\n")],
+    USERS_ADDRESS: ["users.example.com:443"],
+    USERS_SECURITY: ["tls", "plaintext"],
+    CALL_DEADLINE_SECONDS: [1, 30],
+    POLL_PASSES: [1, 12],
+    POLL_PAGE_SIZE: [1, 1000],
+    CREATE_POLICY: ["park", "idempotency-key"],
+    CREATE_LEASE_SECONDS: [20, 600],
+    CREATE_TRIES: [1, 100],
+  };
+  for (const [name, values] of Object.entries(allowed)) {
+    it(`take the first and the last that is allowed for ${name}`, () => {
+      for (const value of values) assert.doesNotThrow(() => parseSettings({ ...TEST_SETTINGS, [name]: value }));
+    });
+  }
+
+  const wrong: [name: keyof Settings, says: RegExp, ...values: unknown[]][] = [
+    [
+      "FOOD_SERVICE_ADDRESS",
+      /host:port/,
+      ...["", "localhost", "localhost:", ":50051", "https://food:443", "food:44x", "a b:1", "food:443/", "food:443\n"],
+    ],
+    ["FOOD_SERVICE_ADDRESS", /host:port/, "localhost:0", "localhost:65536", "localhost:99999"],
+    ["FOOD_SERVICE_SECURITY", /"tls" \| "plaintext"/, "", "TLS", "none", undefined],
+    ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots"],
+    ["USERS_ADDRESS", /host:port/, "", "localhost"],
+    ["USERS_SECURITY", /"tls" \| "plaintext"/, "", "none"],
+    ["CALL_DEADLINE_SECONDS", /1|60/, 0, -1, 61],
+    ["POLL_PASSES", /1|12/, 0, 13],
+    ["POLL_PAGE_SIZE", /1|1000/, 0, 1001],
+    ["CREATE_POLICY", /"park" \| "idempotency-key"/, "", "Park", "retry", undefined],
+    ["CREATE_LEASE_SECONDS", /2|600/, 0, 601, 1],
+    ["CREATE_LEASE_SECONDS", /twice CALL_DEADLINE_SECONDS/, 19],
+    ["CREATE_TRIES", /1|100/, 0, 101],
+  ];
+  for (const [name, says, ...values] of wrong) {
+    for (const value of values) {
+      it(`name ${name} where it is ${JSON.stringify(value)}, and say what is allowed`, () => {
+        const message = messageFor({ [name]: value });
+        assert.match(message, /^Wrong configuration\. /);
+        assert.match(message, new RegExp(`\\b${name}\\b`));
+        assert.match(message, says);
+      });
+    }
+  }
+
+  it("show the value that is wrong, also where it is wrong only beside another", () => {
+    assert.match(messageFor({ CALL_DEADLINE_SECONDS: 61 }), /CALL_DEADLINE_SECONDS is 61/);
+    assert.match(messageFor({ CREATE_POLICY: "retry" }), /CREATE_POLICY is "retry"/);
+    assert.match(messageFor({ CREATE_LEASE_SECONDS: 19 }), /CREATE_LEASE_SECONDS is 19/);
+  });
+
+  it("say what a number may be, also where the given one is none", () => {
+    for (const value of [Number.NaN, 1.5]) assert.match(messageFor({ POLL_PASSES: value }), /\b1\b.*\b12\b/);
+  });
+
+  it("name every wrong one at once", () => {
+    const message = messageFor({ POLL_PASSES: 0, CREATE_POLICY: "never", FOOD_SERVICE_ADDRESS: "nowhere" });
+    for (const name of ["POLL_PASSES", "CREATE_POLICY", "FOOD_SERVICE_ADDRESS"])
+      assert.match(message, new RegExp(name));
+    assert.doesNotMatch(message, /CREATE_TRIES|CREATE_LEASE_SECONDS/);
+  });
+
+  it("never print a secret", () => {
+    assert.doesNotMatch(messageFor({ FOOD_SERVICE_CA: "-----BEGIN PRIVATE KEY-----" }), /PRIVATE KEY/);
+  });
+
+  it("are refused whole where there are none", () => {
+    for (const given of [undefined, null, [], "settings"]) {
+      assert.throws(() => parseSettings(given), MalformedError);
+    }
+  });
+
+  it("are either taken or refused by name, whatever they hold", () => {
+    const some = fc.record(Object.fromEntries(Object.keys(TEST_SETTINGS).map((name) => [name, fc.anything()])), {
+      requiredKeys: [],
+    });
+    fc.assert(
+      fc.property(some, (given) => {
+        try {
+          parseSettings({ ...TEST_SETTINGS, ...given });
+        } catch (error) {
+          assert.ok(error instanceof MalformedError, String(error));
+          assert.ok(Object.keys(given).some((name) => error.message.includes(name)));
+        }
+      }),
+    );
+  });
+});
