@@ -1,12 +1,11 @@
 /** `npm run demo`: places orders in a system of its own, waits until each has ended, and checks what really happened. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/document.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { StartError } from "../services/server.js";
-import { readCollection } from "./documents.js";
 import type { FoodServer } from "./food-server.js";
-import { addPortOptions, numberFrom, portOptions } from "./options.js";
+import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "./options.js";
 import { pathOf } from "./order-path.js";
 import { type Running, runWithSystem } from "./programs.js";
 import { Screen } from "./screen.js";
@@ -30,10 +29,12 @@ const program = new Command("npm run demo --")
     "give up so long after the start (default: 120 and half a second an order)",
     numberFrom(1, 86_400),
   )
+  .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
+  .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
   .option("--json", "print nothing but the last line on stdout", false);
 addPortOptions(program, "auto").parse();
 
-interface Options {
+interface Options extends RunnerOptions {
   orders: number;
   seed?: string;
   rejected: number;
@@ -55,6 +56,7 @@ await runWithSystem(
     return {
       ...portOptions(program, "auto"),
       foodService: { simulated: { speed, rejected, cancelled, seed } },
+      embedded: embeddedIn(options),
       interval,
       params: { POLL_PASSES: "1" },
       onProgress: (message) => screen.news(message),
@@ -93,7 +95,9 @@ async function demonstrate({ system, signal }: Running): Promise<number> {
   screen.end();
 
   const { summary, problems, notes } = judge(now);
-  for (const order of now.truth.orders) screen.news(pathOf(order, now.relations.get(order.name), now.truth));
+  if (!options.json) {
+    for (const order of now.truth.orders) screen.news(pathOf(order, now.relations.get(order.name), now.truth));
+  }
   for (const note of notes) screen.news(`Note: ${note}`);
   for (const problem of problems) screen.news(`Wrong: ${problem}`);
   if (problems.length > 0) screen.news(`The log of the functions is ${system.log}`);
@@ -116,8 +120,8 @@ async function place(foodServer: FoodServer): Promise<string[]> {
   return placed;
 }
 
-async function relationsIn({ firestore, project }: System): Promise<Map<string, Relation>> {
-  const documents = await readCollection(firestore, project, RELATIONS);
+async function relationsIn({ documents: read }: System): Promise<Map<string, Relation>> {
+  const documents = await read(RELATIONS);
   return new Map(
     documents.map(({ path, fields }) => parseRelation(path, fields)).map((relation) => [relation.order, relation]),
   );

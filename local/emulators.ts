@@ -13,15 +13,17 @@ addPortOptions(program, "usual").parse();
 await runWithSystem(
   async () => ({
     ...portOptions(program, "usual"),
+    embedded: false,
     withOwnParams: true,
     onProgress: (message) => console.log(message),
   }),
   async ({ system, signal }) => {
-    const { functions, firestore, pubsub, auth, hosting, log } = system;
+    if (!system.suite) throw new Error("an Emulator Suite was insisted on, and there is none");
+    const { functions, firestore, pubsub, auth, hosting } = system.suite;
     console.log(
       `\nReady\n  Functions ${functions}\n  Firestore ${firestore}\n  Pub/Sub   ${pubsub}\n  Auth      ${auth}`,
     );
-    console.log(`  Page      ${hosting}\n  Log       ${log}\nStop with Ctrl-C.`);
+    console.log(`  Page      ${hosting}\n  Log       ${system.log}\nStop with Ctrl-C.`);
     const stopped = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
     const failure = await Promise.race([stopped, system.failed]);
     if (failure === undefined) return 0;

@@ -51,3 +51,14 @@ export function portOptions(command: Command, usual: PortOptions["portsFrom"]): 
 function variableOf(flag: string): string {
   return flag.slice(2).replaceAll("-", "_").toUpperCase();
 }
+
+export interface RunnerOptions {
+  embedded?: true;
+  emulators?: true;
+}
+
+/** Whether to run embedded; undefined where the machine decides. */
+export function embeddedIn({ embedded, emulators }: RunnerOptions): boolean | undefined {
+  if (embedded) return true;
+  return emulators ? false : undefined;
+}

@@ -2,7 +2,7 @@
 import type { RelationState } from "../functions/src/life-cycle.js";
 import { ATTEMPTS, attemptIn } from "../functions/src/relations/attempt.js";
 import { parseRelation, RELATIONS } from "../functions/src/relations/document.js";
-import { type Document, readCollection } from "./documents.js";
+import type { Document } from "./documents.js";
 
 /** What each count is called on the line. */
 const TITLES = {
@@ -23,13 +23,10 @@ const RARE: (keyof OrderCounts)[] = ["GONE", "waiting", "unreadable"];
 
 /**
  * Counts by stage, from the whole of both collections.
- * @throws Error where Firestore does not answer
+ * @throws Error where they can't be read
  */
-export async function countOrders(firestore: string, project: string): Promise<OrderCounts> {
-  const [relations, attempts] = await Promise.all([
-    readCollection(firestore, project, RELATIONS),
-    readCollection(firestore, project, ATTEMPTS),
-  ]);
+export async function countOrders(documents: (collection: string) => Promise<Document[]>): Promise<OrderCounts> {
+  const [relations, attempts] = await Promise.all([documents(RELATIONS), documents(ATTEMPTS)]);
   return countsIn(relations, attempts);
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parseRelation } from "../functions/src/relations/document.js";
 import { pathOf } from "./order-path.js";
 
 const at = (second: number) => new Date(1_700_000_000_000 + second * 1000).toISOString();
@@ -25,14 +26,11 @@ describe("the way of an order", () => {
         { status: "PACKAGED" as const, at: at(9.04) },
       ],
     };
-    const relation = {
-      order: "orders/a",
+    const relation = parseRelation("relations/a", {
       kitchen: "kitchenorders/a",
-      shipment: undefined,
-      state: "PREPARATION" as const,
-      customerId: undefined,
+      state: "PREPARATION",
       times: { PREPARATION: new Date(at(1.1)) },
-    };
+    });
     assert.equal(
       pathOf(order, relation, { orders: [order], kitchenOrders: [kitchen], shipments: [] }),
       "orders/a  0.0 NEW, 1.3 PREPARATION (1.1), 9.0 meal packaged, 10.0 IN_FLIGHT",

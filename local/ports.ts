@@ -44,16 +44,25 @@ export interface PortChoice {
   chosen?: Partial<Record<NamedListener, number>>;
   /** Listeners that this run does without. */
   without?: NamedListener[];
+  /** The listeners that this run has, where they are few. */
+  only?: NamedListener[];
 }
 
 /**
  * A free port for each listener.
  * @throws StartError that names the listener whose port is taken, and the flag that chooses another
  */
-export async function choosePorts({ from, chosen = {}, without = [] }: PortChoice): Promise<Ports> {
+export async function choosePorts({
+  from,
+  chosen = {},
+  without = [],
+  only = ALL as NamedListener[],
+}: PortChoice): Promise<Ports> {
   const block = typeof from === "object" ? { ...(await freeBlock()), ...from } : await blockFrom(from);
   const ports: Ports = { ...block, ...chosen };
-  const needed = ALL.filter((listener) => !(without as Listener[]).includes(listener));
+  const needed = ALL.filter(
+    (listener) => (only as Listener[]).includes(listener) && !(without as Listener[]).includes(listener),
+  );
   const seen = new Map<number, Listener>();
   for (const listener of needed) {
     const port = ports[listener];

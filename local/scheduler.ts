@@ -14,17 +14,17 @@ export interface ScheduledFunction {
 }
 
 export interface SchedulerOptions {
-  /** The Functions emulator, as http://host:port. */
-  functions: string;
-  project: string;
   /** Seconds between ticks of every function, instead of their own schedules. */
   interval?: number | undefined;
   /** Is told of each tick that did not end well, and of schedules that can't be read. */
   onTrouble(message: string): void;
 }
 
-/** What became of one tick. `status` is the function's HTTP status. */
+/** What became of one tick. `status` is the function's HTTP status, where it was called over HTTP. */
 export type Tick = { function: string; outcome: "ran" | "failed" | "skipped"; status?: number; reason?: string };
+
+/** Runs a scheduled function once. It never rejects. */
+export type Fire = (scheduled: ScheduledFunction, due: Date, signal: AbortSignal) => Promise<Tick>;
 
 /** How long a function's answer is waited for, in milliseconds. */
 const LONGEST_RUN = 5 * 60_000;
@@ -36,17 +36,23 @@ export class Scheduler {
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private readonly stopping = new AbortController();
 
-  private constructor(
+  /** Nothing is fired before `start` or `tick`. */
+  constructor(
     readonly functions: ScheduledFunction[],
+    private readonly run: Fire,
     private readonly options: SchedulerOptions,
   ) {}
 
   /**
-   * Looks the scheduled functions up. Nothing is fired before `start` or `tick`.
+   * Looks up the scheduled functions of the Functions emulator at this origin, as http://host:port.
    * @throws Error where the emulator does not answer as it should
    */
-  static async open(options: SchedulerOptions): Promise<Scheduler> {
-    return new Scheduler(await scheduledFunctions(options.functions), options);
+  static async open({
+    functions,
+    project,
+    ...options
+  }: SchedulerOptions & { functions: string; project: string }): Promise<Scheduler> {
+    return new Scheduler(await scheduledFunctions(functions), overHttp(functions, project), options);
   }
 
   /** Fires from now on: with an interval at once and then at each, otherwise when each function is due. */
@@ -99,7 +105,7 @@ export class Scheduler {
       return { function: name, outcome: "skipped", reason: "the run before is still under way" };
     }
     this.running.add(name);
-    const tick = await this.post(scheduled, due);
+    const tick = await this.run(scheduled, due, this.stopping.signal);
     this.running.delete(name);
     this.counts[tick.outcome]++;
     if (tick.outcome === "failed" && !this.stopping.signal.aborted) {
@@ -107,9 +113,11 @@ export class Scheduler {
     }
     return tick;
   }
+}
 
-  private async post({ name, region }: ScheduledFunction, due: Date): Promise<Tick> {
-    const { functions, project } = this.options;
+/** Calls a function of the emulator as Cloud Scheduler would. */
+function overHttp(functions: string, project: string): Fire {
+  return async ({ name, region }, due, stopping) => {
     try {
       const response = await fetch(`${functions}/${project}/${region}/${name}-0`, {
         method: "POST",
@@ -120,7 +128,7 @@ export class Scheduler {
           "X-CloudScheduler-ScheduleTime": due.toISOString(),
         },
         body: "{}",
-        signal: AbortSignal.any([this.stopping.signal, AbortSignal.timeout(LONGEST_RUN)]),
+        signal: AbortSignal.any([stopping, AbortSignal.timeout(LONGEST_RUN)]),
       });
       await response.arrayBuffer();
       return { function: name, outcome: response.ok ? "ran" : "failed", status: response.status };
@@ -128,7 +136,7 @@ export class Scheduler {
       const { message, cause } = error as Error;
       return { function: name, outcome: "failed", reason: cause instanceof Error ? cause.message : message };
     }
-  }
+  };
 }
 
 /** The functions in the emulator's list that have a schedule. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { readAddress } from "../services/food-service/options.js";
-import { addPortOptions, numberFrom, portOptions } from "./options.js";
+import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "./options.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./programs.js";
 import { Screen } from "./screen.js";
@@ -25,6 +25,9 @@ const program = new Command("npm start --")
   .helpOption("--help", "show this")
   .option("--server <host:port>", "use this food service instead of a simulated one", readAddress)
   .option("--certificate <file>", "its certificate, or the one that signed it (default: the roots of Node.js)")
+  .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
+  .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
+  .option("--users <host:port>", "use this orchestrator 1 instead of a user chain of its own", readAddress)
   .option("--interval <seconds>", "poll so often, instead of at POLL_SCHEDULE", numberFrom(0.5, 86_400))
   .addOption(
     simulated("--speed <factor>", "how much faster than real kitchen and drones are").argParser(numberFrom(0.01, 1e6)),
@@ -36,7 +39,8 @@ const program = new Command("npm start --")
   .addOption(simulated("--seed <text>", "decides every draw of the simulated food service"));
 addPortOptions(program, "usual").parse();
 
-interface Options {
+interface Options extends RunnerOptions {
+  users?: string;
   server?: string;
   certificate?: string;
   interval?: number;
@@ -57,6 +61,8 @@ async function systemOptions(): Promise<SystemOptions> {
   return {
     ...portOptions(program, "usual"),
     foodService: await foodService(),
+    users: options.users,
+    embedded: embeddedIn(options),
     interval: options.interval,
     // One pass a run: the interval is as fine as it should be.
     params: options.interval === undefined ? {} : { POLL_PASSES: "1" },
@@ -90,7 +96,7 @@ async function show({ system, signal }: Running): Promise<number> {
   let pause = 1_000;
   while (!signal.aborted && status === undefined) {
     const began = Date.now();
-    await countOrders(system.firestore, system.project).then(
+    await countOrders(system.documents).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
       // It is just ending, or busy: the next look tells.
       () => undefined,
@@ -104,19 +110,25 @@ async function show({ system, signal }: Running): Promise<number> {
   return status ?? 0;
 }
 
-function readyBlock({ ports, firestore, functions, hosting, foodService, foodServer, scheduler, log }: System): string {
+function readyBlock({ suite, users, foodService, foodServer, scheduler, log }: System): string {
   const fired = scheduler.functions.map(({ name, schedule }) =>
     options.interval === undefined ? `${name} at "${schedule}"` : `${name} every ${options.interval} s`,
   );
-  const where =
-    ports.foodService === 50_051 ? "" : ` --server ${foodServer?.address} --certificate ${foodServer?.certificatePath}`;
+  const isUsual = foodServer?.address.endsWith(":50051");
+  const where = isUsual ? "" : ` --server ${foodServer?.address} --certificate ${foodServer?.certificatePath}`;
+  const places = suite
+    ? [
+        `  Operators' page   ${suite.hosting}`,
+        `  Functions         ${suite.functions}`,
+        `  Firestore         ${suite.firestore}`,
+      ]
+    : ["  Embedded          in this process; documents are gone when it ends"];
   return [
     "",
     "Ready",
-    `  Operators' page   ${hosting}`,
+    ...places,
     `  Food service      ${foodService?.address}${foodServer ? ", simulated" : ""}`,
-    `  Functions         ${functions}`,
-    `  Firestore         ${firestore}`,
+    `  Users             ${users}`,
     `  Fired             ${fired.join(", ") || "nothing: no function has a schedule"}`,
     `  Log               ${log}`,
     ...(foodServer ? ["", `Place an order:  npm run order -- --customer krithik${where}`] : []),

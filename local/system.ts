@@ -3,17 +3,21 @@
  * and tests it shares this.
  */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { createWriteStream, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { StartError } from "../services/server.js";
+import { type Document, readCollection } from "./documents.js";
+import { startEmbedded } from "./embedded.js";
 import { type EmulatorPlaces, findEmulator } from "./emulator-programs.js";
 import { PROJECT, type Suite, startSuite } from "./emulator-suite.js";
 import { FoodServer, type SimulationOptions } from "./food-server.js";
-import { findJava } from "./java.js";
+import { findJava, type Java } from "./java.js";
 import { choosePorts, type NamedListener, type Ports } from "./ports.js";
 import { makeRunDirectory } from "./run-directory.js";
 import { Scheduler } from "./scheduler.js";
+import { startUsers } from "./users.js";
 
 /** The top folder of the project. */
 export const ROOT = join(import.meta.dirname, "..");
@@ -33,6 +37,10 @@ export interface SystemOptions {
   foodService?: { given: GivenFoodService } | { simulated: SimulationOptions; certificates?: string } | undefined;
   /** Seconds between ticks, instead of the functions' own schedules. */
   interval?: number | undefined;
+  /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
+  users?: string | undefined;
+  /** Whether to run in one process, without Java or emulators; undefined for what this machine can do. */
+  embedded?: boolean | undefined;
   /** Params of the functions by name. */
   params?: Record<string, string>;
   /** Whether the person's own params in functions/.env* hold for what is left open. */
@@ -45,11 +53,8 @@ export interface SystemOptions {
   signal?: AbortSignal;
 }
 
-export interface System {
+export interface Addresses {
   project: string;
-  /** The folder of this run. */
-  directory: string;
-  ports: Ports;
   /** host:port */
   firestore: string;
   pubsub: string;
@@ -57,13 +62,24 @@ export interface System {
   /** http://host:port */
   functions: string;
   hosting: string;
+}
+
+export interface System {
+  /** The folder of this run. */
+  directory: string;
+  /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
+  suite: Addresses | undefined;
+  /** Every document of a collection. */
+  documents(collection: string): Promise<Document[]>;
+  /** Orchestrator 1 of the user chain, as host:port. */
+  users: string;
   /** Undefined for a system without any. */
   foodService: GivenFoodService | undefined;
   /** The food service where it is the simulated one. */
   foodServer: FoodServer | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
   scheduler: Scheduler;
-  /** The Emulator Suite's log, which has the functions' own. */
+  /** The log of the functions and of what runs them. */
   log: string;
   /** Resolves with the reason when the system ends by itself. */
   failed: Promise<string>;
@@ -79,21 +95,20 @@ export interface System {
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { onProgress = () => {}, onTrouble = () => {}, signal = new AbortController().signal } = options;
-  const started: { stop(): Promise<void> }[] = [];
+  const started: { stop(): Promise<void>; kill?(): void }[] = [];
   const stop = async () => {
     for (const part of started.splice(0).reverse()) await part.stop();
   };
+  const kill = () => {
+    for (const part of started) part.kill?.();
+  };
   try {
-    onProgress("Looking for Java and the emulators");
-    const machine = { env: process.env, home: homedir() };
-    const java = await findJava(machine);
-    const download = downloader(java.home, onProgress);
-    const programs = {
-      firestore: await findEmulator("firestore", { ...machine, download }),
-      pubsub: await findEmulator("pubsub", { ...machine, download }),
-    };
+    const programs = options.embedded === true ? undefined : await programsFor(options, onProgress);
     const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
-    const ports = await portsFor(options, simulated !== undefined);
+    const ports = await portsFor(options, {
+      withFoodService: simulated !== undefined,
+      withSuite: programs !== undefined,
+    });
     signal.throwIfAborted();
     const directory = makeRunDirectory(ROOT);
 
@@ -109,52 +124,157 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         onDeath: onTrouble,
         signal,
       });
-      started.push(foodServer);
+      started.push({ stop: () => foodServer?.stop() ?? Promise.resolve(), kill: () => foodServer?.killNow() });
     }
     const foodService = foodServiceOf(options, foodServer);
+    const users = options.users ?? (await startOwnUsers(directory, started));
 
-    onProgress("Starting the Emulator Suite (15 to 40 seconds)");
-    const suite = await startSuite({
-      root: ROOT,
-      directory,
-      ports,
-      java,
-      programs,
-      params: { ...(foodService && { FOOD_SERVICE_ADDRESS: foodService.address }), ...options.params },
-      secrets: foodService ? { FOOD_SERVICE_CA: foodService.certificate ?? "system" } : {},
-      withOwnParams: options.withOwnParams ?? false,
-      signal,
-    });
-    started.push(suite);
-
-    const functions = `http://127.0.0.1:${ports.functions}`;
-    const scheduler = await Scheduler.open({ functions, project: PROJECT, interval: options.interval, onTrouble });
-    started.push({ stop: async () => scheduler.stop() });
-    return {
-      project: PROJECT,
-      directory,
-      ports,
-      firestore: `127.0.0.1:${ports.firestore}`,
-      pubsub: `127.0.0.1:${ports.pubsub}`,
-      auth: `127.0.0.1:${ports.auth}`,
-      functions,
-      hosting: `http://127.0.0.1:${ports.hosting}`,
-      foodService,
-      foodServer,
-      scheduler,
-      log: suite.log,
-      failed: failureOf(suite),
-      stop,
-      kill: () => {
-        scheduler.stop();
-        suite.kill();
-        foodServer?.killNow();
+    const configuration = {
+      params: {
+        USERS_ADDRESS: users,
+        ...(foodService && { FOOD_SERVICE_ADDRESS: foodService.address }),
+        ...options.params,
       },
+      secrets: foodService ? { FOOD_SERVICE_CA: foodService.certificate ?? "system" } : {},
     };
+    const runner = programs
+      ? await startInSuite({ ...configuration, ...programs, directory, ports, signal, options, onProgress, onTrouble })
+      : startEmbeddedIn(directory, { ...configuration.params, ...configuration.secrets }, options);
+    started.push(runner);
+    return { directory, users, foodService, foodServer, ...runner, stop, kill };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** What runs the functions. */
+type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop" | "kill">;
+
+interface Programs {
+  java: Java;
+  programs: Record<"firestore" | "pubsub", string>;
+}
+
+/** Java and the emulators; undefined where they are missing and nobody insists on them. */
+async function programsFor(
+  { embedded }: SystemOptions,
+  onProgress: (message: string) => void,
+): Promise<Programs | undefined> {
+  onProgress("Looking for Java and the emulators");
+  const machine = { env: process.env, home: homedir() };
+  try {
+    const java = await findJava(machine);
+    const download = downloader(java.home, onProgress);
+    const programs = {
+      firestore: await findEmulator("firestore", { ...machine, download }),
+      pubsub: await findEmulator("pubsub", { ...machine, download }),
+    };
+    return { java, programs };
+  } catch (error) {
+    if (!(error instanceof StartError) || embedded === false) throw error;
+    onProgress(`${error.message}\nGoing on embedded, in one process without emulators; --emulators insists on them.`);
+    return undefined;
+  }
+}
+
+async function startOwnUsers(directory: string, started: { stop(): Promise<void> }[]): Promise<string> {
+  const log = createWriteStream(join(directory, "users.log"));
+  const users = await startUsers((lines) => log.write(lines));
+  const stop = async () => {
+    await users.stop();
+    await new Promise((resolve) => log.end(resolve));
+  };
+  started.push({ stop });
+  return users.address;
+}
+
+async function startInSuite({
+  directory,
+  ports,
+  java,
+  programs,
+  params,
+  secrets,
+  signal,
+  options: { interval, withOwnParams = false },
+  onProgress,
+  onTrouble,
+}: Programs & {
+  directory: string;
+  ports: Ports;
+  params: Record<string, string>;
+  secrets: Record<string, string>;
+  signal: AbortSignal;
+  options: SystemOptions;
+  onProgress(message: string): void;
+  onTrouble(message: string): void;
+}): Promise<Runner> {
+  onProgress("Starting the Emulator Suite (15 to 40 seconds)");
+  const suite = await startSuite({
+    root: ROOT,
+    directory,
+    ports,
+    java,
+    programs,
+    params,
+    secrets,
+    withOwnParams,
+    signal,
+  });
+  const functions = `http://127.0.0.1:${ports.functions}`;
+  const firestore = `127.0.0.1:${ports.firestore}`;
+  let scheduler: Scheduler;
+  try {
+    scheduler = await Scheduler.open({ functions, project: PROJECT, interval, onTrouble });
+  } catch (error) {
+    await suite.stop();
+    throw error;
+  }
+  return {
+    suite: {
+      project: PROJECT,
+      firestore,
+      pubsub: `127.0.0.1:${ports.pubsub}`,
+      auth: `127.0.0.1:${ports.auth}`,
+      functions,
+      hosting: `http://127.0.0.1:${ports.hosting}`,
+    },
+    documents: (collection) => readCollection(firestore, PROJECT, collection),
+    scheduler,
+    log: suite.log,
+    failed: failureOf(suite),
+    stop: async () => {
+      scheduler.stop();
+      await suite.stop();
+    },
+    kill: () => {
+      scheduler.stop();
+      suite.kill();
+    },
+  };
+}
+
+function startEmbeddedIn(
+  directory: string,
+  params: Record<string, string>,
+  { interval, onTrouble = () => {} }: SystemOptions,
+): Runner {
+  const embedded = startEmbedded(directory, params);
+  const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { interval, onTrouble });
+  return {
+    suite: undefined,
+    documents: async (collection) => embedded.documents(collection),
+    scheduler,
+    log: embedded.log,
+    // It lives in this process, and ends with it.
+    failed: new Promise(() => {}),
+    stop: async () => {
+      scheduler.stop();
+      await embedded.stop();
+    },
+    kill: () => scheduler.stop(),
+  };
 }
 
 async function failureOf(suite: Suite): Promise<string> {
@@ -169,8 +289,13 @@ function foodServiceOf(
   return foodService && "given" in foodService ? foodService.given : undefined;
 }
 
-async function portsFor({ portsFrom = "usual", ports = {} }: SystemOptions, withFoodService: boolean): Promise<Ports> {
+async function portsFor(
+  { portsFrom = "usual", ports = {} }: SystemOptions,
+  { withFoodService, withSuite }: { withFoodService: boolean; withSuite: boolean },
+): Promise<Ports> {
   const from = portsFrom === "usual" ? usualPorts() : portsFrom;
+  const only: NamedListener[] = withFoodService ? ["foodService"] : [];
+  if (!withSuite) return choosePorts({ from, chosen: ports, only });
   return choosePorts({ from, chosen: ports, without: withFoodService ? [] : ["foodService"] });
 }
 

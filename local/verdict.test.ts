@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { OrderStatus, RelationState } from "../functions/src/life-cycle.js";
 import type { GroundTruth } from "../functions/src/memory/food-service.js";
-import type { Relation } from "../functions/src/relations/document.js";
+import { parseRelation, type Relation } from "../functions/src/relations/document.js";
 import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
 import { type Evidence, judge } from "./verdict.js";
 
@@ -49,15 +49,9 @@ function evidence(...names: string[]): Evidence {
   };
 }
 
-function relation(order: string, state: RelationState | undefined): Relation {
-  return {
-    order,
-    kitchen: order.replace("orders", "kitchenorders"),
-    shipment: order.replace("orders", "shipments"),
-    state,
-    customerId: undefined,
-    times: {},
-  };
+function relation(order: string, state: RelationState): Relation {
+  const id = order.replace("orders/", "");
+  return parseRelation(`relations/${id}`, { kitchen: `kitchenorders/${id}`, shipment: `shipments/${id}`, state });
 }
 
 /** The first order's part of the evidence, to be spoiled. */
@@ -250,7 +244,7 @@ describe("the verdict over a run", () => {
 
   it("finds a relation of an order that nobody placed", () => {
     const given = evidence("a");
-    given.relations.set("orders/ghost", relation("orders/ghost", undefined));
+    given.relations.set("orders/ghost", relation("orders/ghost", "GONE"));
     assert.deepEqual(judge(given).problems, [
       "There is a relation of orders/ghost, which the food service does not know",
     ]);

@@ -1,5 +1,12 @@
 /** The declared params and secrets; the only place that reads configuration. */
-import { defineInt, defineSecret, defineString, select } from "firebase-functions/params";
+import {
+  defineInt,
+  defineSecret,
+  defineString,
+  type IntParam,
+  type StringParam,
+  select,
+} from "firebase-functions/params";
 import { MalformedError } from "./errors.js";
 import { parseSettings, type Settings } from "./settings.js";
 
@@ -76,10 +83,9 @@ const CREATE_TRIES = defineInt("CREATE_TRIES", {
   description: "How often a create may be refused before its order is parked, from 1 to 100.",
 });
 
-const params = [
+const params: (StringParam | IntParam)[] = [
   FOOD_SERVICE_ADDRESS,
   FOOD_SERVICE_SECURITY,
-  FOOD_SERVICE_CA,
   USERS_ADDRESS,
   USERS_SECURITY,
   CALL_DEADLINE_SECONDS,
@@ -90,12 +96,18 @@ const params = [
   CREATE_TRIES,
 ];
 
+/** The value of a param, its default where the environment has none: the Firebase CLI fills defaults in, others need not. */
+export function configured(param: StringParam | IntParam): unknown {
+  return process.env[param.name] === undefined ? param.options.default : param.value();
+}
+
 /**
  * The settings of this deployment.
  * @throws MalformedError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
-  const settings = parseSettings(Object.fromEntries(params.map((param) => [param.name, param.value()])));
+  const given = params.map((param) => [param.name, configured(param)]);
+  const settings = parseSettings({ ...Object.fromEntries(given), FOOD_SERVICE_CA: FOOD_SERVICE_CA.value() });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
   for (const name of ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"] as const) {
     if (settings[name] === "tls") continue;

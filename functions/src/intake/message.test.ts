@@ -29,7 +29,9 @@ describe("an order message", () => {
   });
 
   it("may have more in it than we know, which is left out", () => {
-    const payload: unknown = JSON.parse('{"order":"orders/1","status":"NEW","id":"2","__proto__":{"order":"orders/3"}}');
+    const payload: unknown = JSON.parse(
+      '{"order":"orders/1","status":"NEW","id":"2","__proto__":{"order":"orders/3"}}',
+    );
     assert.deepEqual(parseOrderMessage(payload), { order: "orders/1", status: "NEW", id: "1" });
   });
 

@@ -1,9 +1,9 @@
 /** The poll: lists every order on its way and publishes each to the topic of its stage. */
 import { describe } from "../errors.js";
+import { acquire, type Lease, release, resume } from "../lease.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../life-cycle.js";
 import { orderId } from "../names.js";
 import type { Order, OrderMessage, Ports } from "../ports.js";
-import { acquire, type Lease, release, resume } from "../lease.js";
 import { parseContinuation } from "./message.js";
 
 const LEASE_PATH = "leases/poll";

@@ -1,6 +1,7 @@
 /** The bus in one process: hands each message to whoever takes it. */
-import type { Bus, OrderMessage, PollContinuation } from "../ports.js";
+
 import type { Stage } from "../life-cycle.js";
+import type { Bus, OrderMessage, PollContinuation } from "../ports.js";
 
 export class MemoryBus implements Bus {
   constructor(

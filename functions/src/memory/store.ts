@@ -60,6 +60,11 @@ export class MemoryStore implements Store {
       .flatMap((path) => this.peek(path) ?? []);
   }
 
+  /** Every document of a collection. */
+  all(collection: string): Snapshot[] {
+    return [...this.documents.keys()].filter((path) => isIn(path, collection)).flatMap((path) => this.peek(path) ?? []);
+  }
+
   /** The document as it is now, undefined where there is none. What is stored is never changed, only replaced. */
   peek(path: string): Snapshot | undefined {
     const document = this.documents.get(path);

@@ -1,9 +1,26 @@
 /** Ports for tests: every effect is kept to be looked at, and can be made to fail, wait or meet a changed world. */
-import type { Stage } from "../life-cycle.js";
-import type { Customers, Field, Fields, FoodService, KitchenOrder, Log, Order, OrderMessage } from "../ports.js";
-import type { OrderPage, PollContinuation, Ports, Query, Shipment, Snapshot, Store, Unique, Write } from "../ports.js";
+
 import { CallError } from "../errors.js";
-import type { ReportedStatus } from "../life-cycle.js";
+import type { ReportedStatus, Stage } from "../life-cycle.js";
+import type {
+  Customers,
+  Field,
+  Fields,
+  FoodService,
+  KitchenOrder,
+  Log,
+  Order,
+  OrderMessage,
+  OrderPage,
+  PollContinuation,
+  Ports,
+  Query,
+  Shipment,
+  Snapshot,
+  Store,
+  Unique,
+  Write,
+} from "../ports.js";
 import type { Settings } from "../settings.js";
 import { ManualClock } from "./clock.js";
 import { seededRandomness } from "./random.js";

@@ -3,7 +3,15 @@ import fc from "fast-check";
 import { MalformedError } from "../errors.js";
 import { orderId } from "../names.js";
 import type { Fields } from "../ports.js";
-import { ATTEMPT_STATES, type Attempt, type AttemptState, attemptIn, attemptPath, claimFields, turnOf } from "./attempt.js";
+import {
+  ATTEMPT_STATES,
+  type Attempt,
+  type AttemptState,
+  attemptIn,
+  attemptPath,
+  claimFields,
+  turnOf,
+} from "./attempt.js";
 
 const NOW = Date.UTC(2026, 0, 1);
 const PAST = new Date(NOW - 1);
@@ -89,15 +97,55 @@ describe("whose turn it is with an attempt", () => {
     ["is being sent, with a key", { leaseUntil: FUTURE, policy: "idempotency-key" }, "idempotency-key", "wait"],
     ["ran out of its lease this moment, under park", { leaseUntil: EXACTLY }, "park", "declare uncertain"],
     ["ran out of its lease, under park", { leaseUntil: PAST }, "park", "declare uncertain"],
-    ["ran out of its lease, sent with a key", { leaseUntil: PAST, policy: "idempotency-key" }, "idempotency-key", "send"],
-    ["ran out of its lease, sent under park, the policy is new", { leaseUntil: PAST }, "idempotency-key", "declare uncertain"],
-    ["ran out of its lease, sent with a key, the policy is park again", { leaseUntil: PAST, policy: "idempotency-key" }, "park", "declare uncertain"],
+    [
+      "ran out of its lease, sent with a key",
+      { leaseUntil: PAST, policy: "idempotency-key" },
+      "idempotency-key",
+      "send",
+    ],
+    [
+      "ran out of its lease, sent under park, the policy is new",
+      { leaseUntil: PAST },
+      "idempotency-key",
+      "declare uncertain",
+    ],
+    [
+      "ran out of its lease, sent with a key, the policy is park again",
+      { leaseUntil: PAST, policy: "idempotency-key" },
+      "park",
+      "declare uncertain",
+    ],
     ["is uncertain, under park", { state: "UNCERTAIN" }, "park", "wait"],
-    ["is uncertain, sent under park, the policy is new", { state: "UNCERTAIN", nextTryAt: PAST }, "idempotency-key", "wait"],
-    ["is uncertain, sent with a key, backing off", { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: FUTURE }, "idempotency-key", "wait"],
-    ["is uncertain, sent with a key, backoff over", { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: EXACTLY }, "idempotency-key", "send"],
-    ["is uncertain, sent with a key, the policy is park again", { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: PAST }, "park", "wait"],
-    ["was left to an operator when it got uncertain", { state: "UNCERTAIN", policy: "idempotency-key" }, "idempotency-key", "wait"],
+    [
+      "is uncertain, sent under park, the policy is new",
+      { state: "UNCERTAIN", nextTryAt: PAST },
+      "idempotency-key",
+      "wait",
+    ],
+    [
+      "is uncertain, sent with a key, backing off",
+      { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: FUTURE },
+      "idempotency-key",
+      "wait",
+    ],
+    [
+      "is uncertain, sent with a key, backoff over",
+      { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: EXACTLY },
+      "idempotency-key",
+      "send",
+    ],
+    [
+      "is uncertain, sent with a key, the policy is park again",
+      { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: PAST },
+      "park",
+      "wait",
+    ],
+    [
+      "was left to an operator when it got uncertain",
+      { state: "UNCERTAIN", policy: "idempotency-key" },
+      "idempotency-key",
+      "wait",
+    ],
     ["failed, backing off", { state: "FAILED", nextTryAt: FUTURE }, "park", "wait"],
     ["failed, backoff over this moment", { state: "FAILED", nextTryAt: EXACTLY }, "park", "send"],
     ["failed, backoff over", { state: "FAILED", nextTryAt: PAST }, "park", "send"],
@@ -123,11 +171,16 @@ describe("whose turn it is with an attempt", () => {
   it("needs the same key wherever an earlier create may have been carried out", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
-      fc.property(fc.constantFrom("SENDING" as const, "UNCERTAIN" as const), time, time, (state, leaseUntil, nextTryAt) => {
-        const given = attempt({ state, leaseUntil, nextTryAt, policy: "idempotency-key" });
-        const turn = turnOf(given, NOW, "idempotency-key");
-        assert.ok(turn.may !== "send" || turn.because === "same key");
-      }),
+      fc.property(
+        fc.constantFrom("SENDING" as const, "UNCERTAIN" as const),
+        time,
+        time,
+        (state, leaseUntil, nextTryAt) => {
+          const given = attempt({ state, leaseUntil, nextTryAt, policy: "idempotency-key" });
+          const turn = turnOf(given, NOW, "idempotency-key");
+          assert.ok(turn.may !== "send" || turn.because === "same key");
+        },
+      ),
     );
   });
 });

@@ -25,11 +25,10 @@ describe("a relation document", () => {
 
   it("of an older scheduler, with kitchen order and shipment, stands for IN_FLIGHT", () => {
     const relation = parseRelation(PATH, { kitchen: "kitchenorders/9", shipment: "shipments/4" });
-    assert.deepEqual([relation.state, relation.kitchen, relation.shipment], [
-      "IN_FLIGHT",
-      "kitchenorders/9",
-      "shipments/4",
-    ]);
+    assert.deepEqual(
+      [relation.state, relation.kitchen, relation.shipment],
+      ["IN_FLIGHT", "kitchenorders/9", "shipments/4"],
+    );
   });
 
   it("with fields of other programs is read, and they are left alone", () => {

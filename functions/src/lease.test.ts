@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { ConflictError, MalformedError, StoreError } from "./errors.js";
+import { acquire, type Lease, release, resume } from "./lease.js";
+import { type TestBed, testBed } from "./memory/test-bed.js";
+
+const PATH = "leases/poll";
+const TERM = 50_000;
+
+const take = (bed: TestBed) => acquire(PATH, TERM, bed.ports);
+
+async function taken(bed: TestBed): Promise<Lease> {
+  return (await take(bed)) ?? assert.fail("the lease is held");
+}
+
+describe("a lease", () => {
+  it("is one holder's until it ends, and anybody's from then on", async () => {
+    const bed = testBed();
+    const first = await taken(bed);
+    bed.clock.advance(TERM - 1);
+    assert.equal(await take(bed), undefined);
+    bed.clock.advance(1);
+    assert.notEqual((await taken(bed)).holder, first.holder);
+  });
+
+  it("can be taken at once after it was given back", async () => {
+    const bed = testBed();
+    await release(await taken(bed), bed.ports);
+    assert.ok(await take(bed));
+  });
+
+  it("is not given back by a holder who lost it", async () => {
+    const bed = testBed();
+    const slow = await taken(bed);
+    bed.clock.advance(TERM);
+    await taken(bed);
+    await release(slow, bed.ports);
+    assert.equal(await take(bed), undefined);
+  });
+
+  it("goes to one of several that ask at the same moment, however they interleave", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, expired) => {
+        const pause = (label: string) => scheduler.schedule(Promise.resolve(), label);
+        const bed = testBed({}, { pause });
+        if (expired) await bed.store.set(PATH, { holder: "dead", step: 3, until: new Date(0) });
+        const all = Promise.all([take(bed), take(bed), take(bed)]);
+        await scheduler.waitFor(all);
+        assert.equal((await all).filter(Boolean).length, 1);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("is handed over once: a doubled hand-over does nothing", async () => {
+    const bed = testBed();
+    const { holder, step } = await taken(bed);
+    const next = await resume(PATH, { holder, step }, TERM, bed.ports);
+    assert.deepEqual([next?.holder, next?.step], [holder, 1]);
+    assert.equal(await resume(PATH, { holder, step }, TERM, bed.ports), undefined);
+  });
+
+  it("lasts its whole term again after a hand-over", async () => {
+    const bed = testBed();
+    const { holder, step } = await taken(bed);
+    bed.clock.advance(TERM - 1);
+    await resume(PATH, { holder, step }, TERM, bed.ports);
+    bed.clock.advance(TERM - 1);
+    assert.equal(await take(bed), undefined);
+  });
+
+  it("is not handed over where somebody else has it, gave it back, or nobody ever had it", async () => {
+    const bed = testBed();
+    assert.equal(await resume(PATH, { holder: "a", step: 0 }, TERM, bed.ports), undefined);
+    const lost = await taken(bed);
+    bed.clock.advance(TERM);
+    const held = await taken(bed);
+    assert.equal(await resume(PATH, lost, TERM, bed.ports), undefined);
+    await release(held, bed.ports);
+    assert.equal(await resume(PATH, held, TERM, bed.ports), undefined);
+  });
+
+  it("is its taker's where the commit was applied and answered with a conflict", async () => {
+    const bed = testBed();
+    bed.store.hooks.once("commit", "after", () => {
+      throw new ConflictError("exists already");
+    });
+    assert.ok(await take(bed), "its own earlier write was taken for somebody else's");
+  });
+
+  it("says that the store failed, and holds nobody up for longer than its term", async () => {
+    const bed = testBed();
+    bed.store.hooks.once("commit", "after", () => {
+      throw new StoreError("no answer");
+    });
+    await assert.rejects(take(bed), StoreError);
+    bed.clock.advance(TERM);
+    assert.ok(await take(bed));
+  });
+
+  for (const [what, broken] of [
+    ["of wrong types", { holder: 7, step: "0", until: "soon" }],
+    ["without an end", { holder: "a", step: 0 }],
+    ["that is empty", {}],
+  ] as const) {
+    it(`${what} is refused with what to do, and not written to`, async () => {
+      const bed = testBed();
+      await bed.store.set(PATH, broken);
+      await assert.rejects(take(bed), (error: unknown) => {
+        assert.ok(error instanceof MalformedError);
+        assert.match(error.message, /leases\/poll is not a lease; delete it/);
+        return true;
+      });
+      await assert.rejects(resume(PATH, { holder: "a", step: 0 }, TERM, bed.ports), MalformedError);
+      assert.deepEqual(await bed.store.fields(PATH), broken);
+    });
+  }
+});

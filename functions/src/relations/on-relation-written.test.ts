@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { CallError, MalformedError, StoreError } from "../errors.js";
+import { ORDER_STATUSES, type OrderStatus, RELATION_STATES, type RelationState } from "../life-cycle.js";
+import { type TestBed, testBed } from "../memory/test-bed.js";
+import type { Fields, Snapshot } from "../ports.js";
+import { logged } from "../stage.js";
+import { onRelationWritten } from "./on-relation-written.js";
+
+const ID = "7f3c";
+const ORDER = `orders/${ID}`;
+const RELATION = `relations/${ID}`;
+const AT = new Date("2026-01-01T00:00:00.000Z");
+
+const STATES = Object.keys(RELATION_STATES) as RelationState[];
+const ORDERS = Object.keys(ORDER_STATUSES) as OrderStatus[];
+
+function snapshot(fields: Fields): Snapshot {
+  return { path: RELATION, fields, version: "1" };
+}
+
+/** The document of a relation in this state, as this build writes it. */
+function written(state: RelationState): Snapshot {
+  const links = state === "PREPARATION" ? { kitchen: "k/1" } : { kitchen: "k/1", shipment: "s/1" };
+  return snapshot({ schema: 1, ...links, state, times: { [state]: AT }, customerId: "krithik" });
+}
+
+function bedWith(status: OrderStatus): TestBed {
+  const bed = testBed();
+  bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status });
+  return bed;
+}
+
+const statusOf = (bed: TestBed) => bed.food.orders.get(ORDER)?.status;
+const historyIn = (bed: TestBed) => bed.store.writes.map((write) => write.path);
+
+describe("a relation that came to a new state", () => {
+  for (const status of ORDERS) {
+    for (const state of STATES) {
+      it(`${state} is told to an order that is ${status} only if that is forwards`, async () => {
+        const bed = bedWith(status);
+        await onRelationWritten({ before: undefined, after: written(state) }, bed.ports);
+        const rank = { NEW: 0, PREPARATION: 1, IN_FLIGHT: 2, DELIVERED: 3, REJECTED: 3 };
+        const forwards =
+          status in rank && state in rank && !["DELIVERED", "REJECTED"].includes(status)
+            ? rank[status as keyof typeof rank] < rank[state as keyof typeof rank]
+            : false;
+        assert.equal(statusOf(bed), forwards ? state : status);
+        assert.equal(bed.food.updates.length, forwards ? 1 : 0);
+      });
+    }
+  }
+
+  it("is never told as CANCELLED or UNKNOWN, nor to an order that has ended, over any events in any order", async () => {
+    const event = fc.record({
+      before: fc.option(fc.constantFrom(...STATES), { nil: undefined }),
+      after: fc.option(fc.constantFrom(...STATES), { nil: undefined }),
+    });
+    const start = fc.constantFrom(...ORDERS);
+    await fc.assert(
+      fc.asyncProperty(start, fc.array(event, { maxLength: 10 }), async (status, events) => {
+        const bed = bedWith(status);
+        const seen: OrderStatus[] = [status];
+        for (const { before, after } of events) {
+          const change = { before: before && written(before), after: after && written(after) };
+          await onRelationWritten(change, bed.ports);
+          seen.push(statusOf(bed) ?? "UNKNOWN");
+        }
+        const moves = seen.filter((now, index) => index > 0 && now !== seen[index - 1]);
+        for (const [index, now] of moves.entries()) {
+          assert.ok(now !== "CANCELLED" && now !== "UNKNOWN" && now !== "NEW");
+          const from = ORDER_STATUSES[index === 0 ? status : (moves[index - 1] ?? status)];
+          assert.ok(!from.ended && (from.rank ?? 9) < (ORDER_STATUSES[now].rank ?? 0));
+        }
+        const entries = historyIn(bed);
+        assert.equal(new Set(entries).size, entries.length, "one history entry a state");
+      }),
+    );
+  });
+
+  it("is kept in the history with its time and its links", async () => {
+    const bed = bedWith("NEW");
+    bed.clock.advance(5_000);
+    await onRelationWritten({ before: undefined, after: written("PREPARATION") }, bed.ports);
+    await onRelationWritten({ before: written("PREPARATION"), after: written("IN_FLIGHT") }, bed.ports);
+    assert.deepEqual(await bed.store.fields(`${RELATION}/history/PREPARATION`), {
+      state: "PREPARATION",
+      at: AT,
+      kitchen: "k/1",
+    });
+    assert.deepEqual(await bed.store.fields(`${RELATION}/history/IN_FLIGHT`), {
+      state: "IN_FLIGHT",
+      at: AT,
+      kitchen: "k/1",
+      shipment: "s/1",
+    });
+  });
+
+  it("has the time of the event's handling where an older scheduler kept none", async () => {
+    const bed = bedWith("NEW");
+    await onRelationWritten({ before: undefined, after: snapshot({ kitchen: "kitchens/9" }) }, bed.ports);
+    assert.deepEqual(await bed.store.fields(`${RELATION}/history/PREPARATION`), {
+      state: "PREPARATION",
+      at: new Date(bed.clock.now()),
+      kitchen: "kitchens/9",
+    });
+    assert.equal(statusOf(bed), "PREPARATION");
+  });
+
+  it("is told where an older scheduler added the shipment alone", async () => {
+    const bed = bedWith("PREPARATION");
+    const before = snapshot({ kitchen: "k/1" });
+    await onRelationWritten({ before, after: snapshot({ kitchen: "k/1", shipment: "s/1" }) }, bed.ports);
+    assert.equal(statusOf(bed), "IN_FLIGHT");
+  });
+
+  it("is kept and told once where the event comes twice", async () => {
+    const bed = bedWith("NEW");
+    const change = { before: undefined, after: written("PREPARATION") };
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "moved");
+    bed.clock.advance(60_000);
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "nothing");
+    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
+    assert.equal(bed.food.updates.length, 1);
+  });
+
+  it("is kept once where its event comes twice at the same moment", async () => {
+    const bed = bedWith("NEW");
+    const change = { before: undefined, after: written("PREPARATION") };
+    await Promise.all([onRelationWritten(change, bed.ports), onRelationWritten(change, bed.ports)]);
+    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
+    assert.equal(statusOf(bed), "PREPARATION");
+  });
+
+  it("is not undone by an older event that comes later, and both are kept", async () => {
+    const bed = bedWith("NEW");
+    await onRelationWritten({ before: written("PREPARATION"), after: written("IN_FLIGHT") }, bed.ports);
+    await onRelationWritten({ before: undefined, after: written("PREPARATION") }, bed.ports);
+    assert.equal(statusOf(bed), "IN_FLIGHT");
+    assert.deepEqual(historyIn(bed), [`${RELATION}/history/IN_FLIGHT`, `${RELATION}/history/PREPARATION`]);
+  });
+
+  it("is told again by the next event where the service was away, and its history entry is still kept once", async () => {
+    const bed = bedWith("NEW");
+    const change = { before: undefined, after: written("PREPARATION") };
+    const down = new CallError("UNAVAILABLE", "down", false);
+    bed.food.hooks.once("updateOrder", "before", () => {
+      throw down;
+    });
+    await assert.rejects(onRelationWritten(change, bed.ports), down);
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "moved");
+    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
+  });
+
+  it("is not told before its history is kept: the event comes again where the store is away", async () => {
+    const bed = bedWith("NEW");
+    const change = { before: undefined, after: written("PREPARATION") };
+    bed.store.hooks.once("commit", "before", () => {
+      throw new StoreError("no answer");
+    });
+    await assert.rejects(onRelationWritten(change, bed.ports), StoreError);
+    assert.equal(statusOf(bed), "NEW");
+  });
+
+  it("goes on where the history entry was kept and the answer lost", async () => {
+    const bed = bedWith("NEW");
+    const change = { before: undefined, after: written("PREPARATION") };
+    bed.store.hooks.once("commit", "after", () => {
+      throw new StoreError("no answer");
+    });
+    await assert.rejects(onRelationWritten(change, bed.ports), StoreError);
+    await onRelationWritten(change, bed.ports);
+    assert.equal(statusOf(bed), "PREPARATION");
+  });
+});
+
+describe("a change of a relation that is no new state", () => {
+  it("is nothing to tell", async () => {
+    for (const state of STATES) {
+      const bed = bedWith("NEW");
+      const after = { ...written(state), fields: { ...written(state).fields, note: "extra cutlery" } };
+      assert.equal((await onRelationWritten({ before: written(state), after }, bed.ports)).outcome, "nothing");
+      assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
+    }
+  });
+
+  for (const [what, after] of [
+    ["was deleted", undefined],
+    ["is empty", snapshot({})],
+    ["has only fields of other programs", snapshot({ note: "x" })],
+  ] as const) {
+    it(`is nothing where the document ${what}`, async () => {
+      const bed = bedWith("NEW");
+      const result = await onRelationWritten({ before: written("PREPARATION"), after }, bed.ports);
+      assert.equal(result.outcome, "nothing");
+      assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
+    });
+  }
+
+  it("is nothing where an event without a document came", async () => {
+    const bed = bedWith("NEW");
+    assert.equal((await onRelationWritten({ before: undefined, after: undefined }, bed.ports)).outcome, "nothing");
+  });
+});
+
+describe("a relation that can't be read", () => {
+  const unreadable: [what: string, fields: Fields][] = [
+    ["of a newer schema", { schema: 2, kitchen: "k/1", state: "BAKED" }],
+    ["of wrong types", { kitchen: 7 }],
+    ["in a foreign state", { kitchen: "k/1", state: "BAKING" }],
+  ];
+  for (const [what, fields] of unreadable) {
+    it(`${what} after the write is refused: nothing is told or written`, async () => {
+      const bed = bedWith("NEW");
+      const change = { before: written("PREPARATION"), after: snapshot(fields) };
+      await assert.rejects(onRelationWritten(change, bed.ports), MalformedError);
+      assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
+    });
+
+    it(`${what} before the write is as good as none`, async () => {
+      const bed = bedWith("NEW");
+      await onRelationWritten({ before: snapshot(fields), after: written("PREPARATION") }, bed.ports);
+      assert.equal(statusOf(bed), "PREPARATION");
+    });
+  }
+});
+
+describe("an order that the food service does not know", () => {
+  it("is dropped with one line, and does not come back for ever", async () => {
+    const bed = testBed();
+    const change = { before: undefined, after: written("PREPARATION") };
+    await logged({ stage: "report", order: ORDER }, bed.ports, () => onRelationWritten(change, bed.ports));
+    assert.deepEqual(
+      bed.lines.map(({ level, fields }) => [level, (fields as Fields)["outcome"]]),
+      [["error", "dropped"]],
+    );
+    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
+  });
+});

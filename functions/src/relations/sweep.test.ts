@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { CallError } from "../errors.js";
+import type { OrderStatus } from "../life-cycle.js";
+import { type TestBed, testBed } from "../memory/test-bed.js";
+import type { Fields } from "../ports.js";
+import type { Settings } from "../settings.js";
+import { claimFields } from "./attempt.js";
+import { sweep } from "./sweep.js";
+
+const HOUR = 3_600_000;
+
+function place(bed: TestBed, id: string, status: OrderStatus): string {
+  const name = `orders/${id}`;
+  bed.food.orders.set(name, { name, customerId: "krithik", status });
+  return name;
+}
+
+async function relate(bed: TestBed, id: string, fields: Fields = { schema: 1, state: "PREPARATION" }): Promise<void> {
+  await bed.store.set(`relations/${id}`, { kitchen: `kitchenorders/${id}`, ...fields });
+}
+
+async function attempt(bed: TestBed, id: string, fields: Fields): Promise<string> {
+  const { CREATE_POLICY: policy } = bed.ports.settings;
+  const claim = { order: `orders/${id}`, stage: "kitchen", id: "a", policy, tries: 1 } as const;
+  const path = `attempts/kitchen:${id}`;
+  await bed.store.set(path, { ...claimFields({ ...claim, leaseUntil: bed.clock.now() + HOUR }), ...fields });
+  return path;
+}
+
+const swept = (result: Partial<Awaited<ReturnType<typeof sweep>>>) => ({
+  outcome: "swept",
+  closed: 0,
+  expired: 0,
+  waiting: 0,
+  failed: 0,
+  ...result,
+});
+
+describe("the sweep", () => {
+  for (const status of ["CANCELLED", "REJECTED", "DELIVERED"] as const) {
+    it(`closes the relation of an order that is ${status}`, async () => {
+      const bed = testBed();
+      place(bed, "1", status);
+      await relate(bed, "1");
+      assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+      assert.equal(await bed.store.field("relations/1", "state"), status);
+      assert.deepEqual(await sweep(bed.ports), swept({}), "and is done with it");
+    });
+  }
+
+  it("closes the relation of an order that is gone", async () => {
+    const bed = testBed();
+    await relate(bed, "1");
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await bed.store.field("relations/1", "state"), "GONE");
+  });
+
+  it("closes the relation that an older scheduler wrote, with only a kitchen order", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    await bed.store.set("relations/1", { kitchen: "kitchens/1" });
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await bed.store.field("relations/1", "state"), "CANCELLED");
+  });
+
+  for (const status of ["NEW", "PREPARATION", "IN_FLIGHT", "UNKNOWN"] as const) {
+    it(`leaves the relation of an order that is ${status}`, async () => {
+      const bed = testBed();
+      place(bed, "1", status);
+      await relate(bed, "1");
+      assert.deepEqual(await sweep(bed.ports), swept({}));
+      assert.equal(await bed.store.field("relations/1", "state"), "PREPARATION");
+    });
+  }
+
+  it("asks the food service only about orders that are in none of its active lists", async () => {
+    const bed = testBed();
+    for (let count = 0; count < 50; count++) {
+      place(bed, String(count), "PREPARATION");
+      await relate(bed, String(count));
+    }
+    place(bed, "x", "CANCELLED");
+    await relate(bed, "x");
+    const asked: string[] = [];
+    const { getOrder } = bed.food;
+    bed.food.getOrder = (name) => {
+      asked.push(name);
+      return getOrder(name);
+    };
+    await sweep(bed.ports);
+    assert.deepEqual(asked, ["orders/x"]);
+  });
+
+  it("comes to every relation, over as many pages as there are", async () => {
+    const bed = testBed();
+    for (let count = 0; count < 700; count++) {
+      place(bed, String(count), "CANCELLED");
+      await relate(bed, String(count));
+    }
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 700 }));
+  });
+
+  it("goes on with the others where a relation can't be read or its order not be asked for", async () => {
+    const bed = testBed();
+    await relate(bed, "1", { schema: 2, state: "PREPARATION" });
+    await relate(bed, "2");
+    place(bed, "3", "CANCELLED");
+    await relate(bed, "3");
+    bed.food.hooks.once("getOrder", "before", () => {
+      throw new CallError("UNAVAILABLE", "down", true);
+    });
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1, failed: 2 }));
+    assert.deepEqual(await bed.store.fields("relations/1"), {
+      kitchen: "kitchenorders/1",
+      schema: 2,
+      state: "PREPARATION",
+    });
+    assert.equal(await bed.store.field("relations/2", "state"), "PREPARATION", "not closed for want of an answer");
+  });
+
+  it("closes nothing where the orders can't be listed, and does so the next time", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    await relate(bed, "1");
+    bed.food.hooks.once("listOrders", "before", () => {
+      throw new CallError("UNAVAILABLE", "down", true);
+    });
+    await assert.rejects(sweep(bed.ports), { code: "UNAVAILABLE" });
+    assert.equal(await bed.store.field("relations/1", "state"), "PREPARATION");
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }), "the lease was given back");
+  });
+
+  it("does nothing while another sweep is under way", async () => {
+    const bed = testBed();
+    let meanwhile: unknown;
+    bed.food.hooks.once("listOrders", "before", async () => {
+      meanwhile = await sweep(bed.ports);
+    });
+    await sweep(bed.ports);
+    assert.deepEqual(meanwhile, { ...swept({}), outcome: "nothing" });
+  });
+
+  it("leaves it to whoever changed the relation in the meantime", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    await relate(bed, "1");
+    bed.store.hooks.once("query", "after", () => bed.store.set("relations/1", { note: "x" }));
+    const result = await sweep(bed.ports);
+    assert.equal(result.failed, 0);
+  });
+});
+
+describe("the sweep of attempts", () => {
+  const inState = (bed: TestBed, path: string) => bed.store.field(path, "state");
+
+  async function bedWith(fields: Fields, status: OrderStatus = "NEW", settings: Partial<Settings> = {}) {
+    const bed = testBed(settings);
+    place(bed, "1", status);
+    const path = await attempt(bed, "1", fields);
+    return { bed, path };
+  }
+
+  it("leaves a create that is under way", async () => {
+    const { bed, path } = await bedWith({});
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+    assert.equal(await inState(bed, path), "SENDING");
+  });
+
+  it("declares a create uncertain whose lease ran out, and says so at every sweep until somebody decides", async () => {
+    const { bed, path } = await bedWith({});
+    bed.clock.advance(HOUR);
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+    assert.equal(await inState(bed, path), "UNCERTAIN");
+    assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
+    const alerts = bed.lines.filter(({ level }) => level === "error");
+    assert.equal(alerts.length, 2);
+    assert.equal((alerts[0]?.fields as Fields)["order"], "orders/1");
+    assert.equal((alerts[0]?.fields as Fields)["stage"], "kitchen");
+  });
+
+  it("leaves an expired create with a key to the next message, which sends it again", async () => {
+    const { bed, path } = await bedWith({}, "NEW", { CREATE_POLICY: "idempotency-key" });
+    bed.clock.advance(HOUR);
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+    assert.equal(await inState(bed, path), "SENDING");
+  });
+
+  it("declares an expired create with a key uncertain where no message comes any more", async () => {
+    const { bed, path } = await bedWith({}, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
+    bed.clock.advance(HOUR);
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+    assert.equal(await inState(bed, path), "UNCERTAIN");
+  });
+
+  for (const state of ["FAILED", "PARKED"]) {
+    it(`closes an attempt that is ${state} once its order has ended`, async () => {
+      const { bed, path } = await bedWith({ state, leaseUntil: null }, "CANCELLED");
+      assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+      assert.equal(await inState(bed, path), "CLOSED");
+    });
+
+    it(`leaves an attempt that is ${state} while its order goes on`, async () => {
+      const { bed, path } = await bedWith({ state, leaseUntil: null });
+      assert.deepEqual(await sweep(bed.ports), swept({ waiting: state === "PARKED" ? 1 : 0 }));
+      assert.equal(await inState(bed, path), state);
+    });
+  }
+
+  it("closes a parked attempt whose link somebody else made", async () => {
+    const { bed, path } = await bedWith({ state: "PARKED", leaseUntil: null }, "PREPARATION");
+    await relate(bed, "1");
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await inState(bed, path), "CLOSED");
+  });
+
+  it("never closes what may have been created, however its order ended", async () => {
+    const { bed, path } = await bedWith({ state: "UNCERTAIN", leaseUntil: null }, "CANCELLED");
+    assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
+    assert.equal(await inState(bed, path), "UNCERTAIN");
+  });
+
+  it("never touches what it can't read, and goes on with the others", async () => {
+    const { bed } = await bedWith({ schema: 2 });
+    bed.clock.advance(HOUR);
+    place(bed, "2", "NEW");
+    await attempt(bed, "2", { leaseUntil: new Date(bed.clock.now() - 1) });
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1, failed: 1 }));
+    assert.equal(await bed.store.field("attempts/kitchen:1", "state"), "SENDING");
+  });
+});
