@@ -29,11 +29,12 @@ describe("the way of an order", () => {
     const relation = parseRelation("relations/a", {
       kitchen: "kitchenorders/a",
       state: "PREPARATION",
+      customer: { name: "krithik", class: "7", roll: 70 },
       times: { PREPARATION: new Date(at(1.1)) },
     });
     assert.equal(
       pathOf(order, relation, { orders: [order], kitchenOrders: [kitchen], shipments: [] }),
-      "orders/a  0.0 NEW, 1.3 PREPARATION (1.1), 9.0 meal packaged, 10.0 IN_FLIGHT",
+      "orders/a krithik (class 7)  0.0 NEW, 1.3 PREPARATION (1.1), 9.0 meal packaged, 10.0 IN_FLIGHT",
     );
   });
 
@@ -41,6 +42,6 @@ describe("the way of an order", () => {
     const changes = [{ status: "NEW" as const, at: at(0), by: "customer" as const }];
     const order = { name: "orders/a", customerId: "x", status: "NEW" as const, changes };
     const truth = { orders: [order], kitchenOrders: [], shipments: [] };
-    assert.equal(pathOf(order, undefined, truth), "orders/a  0.0 NEW");
+    assert.equal(pathOf(order, undefined, truth), "orders/a x (not asked for)  0.0 NEW");
   });
 });

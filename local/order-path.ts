@@ -3,7 +3,7 @@ import type { GroundTruth, PlacedOrder } from "../functions/src/memory/food-serv
 import type { Relation } from "../functions/src/relations/document.js";
 
 /**
- * Such as "orders/6b… krithik: NEW 0.0, kitchen order 1.2, PREPARATION 1.3, …". Capitals are the order's statuses; a time
+ * Such as "orders/6b… krithik (class 7)  0.0 NEW, 1.3 PREPARATION (1.1), 9.0 meal packaged, …". Capitals are the order's statuses; a time
  * in brackets is when the relation came to the same state.
  */
 export function pathOf(order: PlacedOrder, relation: Relation | undefined, truth: GroundTruth): string {
@@ -25,5 +25,14 @@ export function pathOf(order: PlacedOrder, relation: Relation | undefined, truth
     }
   }
   steps.sort((a, b) => a.at - b.at);
-  return `${order.name}  ${steps.map(({ at, text }) => `${seconds(at)} ${text}`).join(", ")}`;
+  return `${order.name} ${customerOf(order, relation)}  ${steps.map(({ at, text }) => `${seconds(at)} ${text}`).join(", ")}`;
+}
+
+/** Who placed it, and what the user orchestrators know of them. */
+function customerOf({ customerId }: PlacedOrder, relation: Relation | undefined): string {
+  const customer = relation?.customer;
+  if (!customer) return `${customerId} (not asked for)`;
+  return "reason" in customer
+    ? `${customerId} (unknown: ${customer.reason.code})`
+    : `${customerId} (class ${customer.class})`;
 }

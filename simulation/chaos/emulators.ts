@@ -1,0 +1,91 @@
+/** The official Firestore and Pub/Sub emulators by themselves, without the Emulator Suite, with push subscriptions that redeliver. */
+import { execFile } from "node:child_process";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { findEmulator } from "../../local/emulator-programs.js";
+import { wrapFirestoreEmulator, wrapPubSubEmulator } from "../../local/emulator-wrappers.js";
+import { findJava } from "../../local/java.js";
+import { answers } from "../../local/ports.js";
+import { type Child, startChild } from "../../local/processes.js";
+import { StartError } from "../../services/server.js";
+
+/** How long an emulator may take to listen, in milliseconds. */
+const START_TIME = 60_000;
+
+/** After so long without an answer a push is made again, in seconds; the least that Pub/Sub knows is 10. */
+export const ACK_DEADLINE = 10;
+
+interface Options {
+  /** The top folder of the project. */
+  root: string;
+  /** A folder of this run's own. */
+  directory: string;
+  ports: { firestore: number; pubsub: number };
+  onLine(line: string): void;
+  signal: AbortSignal;
+}
+
+/**
+ * Starts both and resolves with their processes when they listen.
+ * @throws StartError where one is missing or does not start; neither is left running then
+ */
+export async function startEmulators({ root, directory, ports, onLine, signal }: Options): Promise<Child[]> {
+  const places = { env: process.env, home: homedir() };
+  const java = await findJava(places);
+  const download = async (name: string) => {
+    const firebase = join(root, "node_modules/firebase-tools/lib/bin/firebase.js");
+    await promisify(execFile)(process.execPath, [firebase, `setup:emulators:${name}`], { cwd: directory });
+  };
+  const firestore = wrapFirestoreEmulator(await findEmulator("firestore", { ...places, download }), directory);
+  const pubsub = wrapPubSubEmulator(await findEmulator("pubsub", { ...places, download }), directory);
+  const env = {
+    ...process.env,
+    JAVA_HOME: java.home,
+    PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
+  };
+  const on = (port: number) => ["--host=127.0.0.1", `--port=${port}`];
+  const heap = ["-XX:+UseSerialGC", "-Xmx768m"];
+  const common = { cwd: directory, env, onLine };
+  const children: Child[] = [];
+  try {
+    const firestoreArgs = [...heap, "-jar", firestore, ...on(ports.firestore)];
+    children.push(await startChild({ ...common, command: join(java.home, "bin", "java"), args: firestoreArgs }));
+    children.push(await startChild({ ...common, command: pubsub, args: on(ports.pubsub) }));
+    await untilListening(children, Object.values(ports), signal);
+    return children;
+  } catch (error) {
+    for (const child of children) await child.stop("SIGKILL", 0);
+    throw error;
+  }
+}
+
+async function untilListening(children: Child[], ports: number[], signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + START_TIME;
+  while (!(await Promise.all(ports.map(answers))).every(Boolean)) {
+    const ended = children.find((child) => child.ended !== undefined)?.ended;
+    if (ended !== undefined) throw new StartError(`An emulator ${ended} before it was ready.`);
+    if (Date.now() > deadline) throw new StartError(`The emulators do not listen after ${START_TIME / 1000} s.`);
+    await sleep(100, undefined, { signal });
+  }
+}
+
+/** Makes a topic with one push subscription, which makes each push again until it is answered with success. */
+export async function subscribe(pubsub: string, project: string, topic: string, endpoint: string): Promise<void> {
+  const put = async (path: string, body: object) => {
+    const response = await fetch(`http://${pubsub}/v1/projects/${project}/${path}`, {
+      method: "PUT",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) throw new StartError(`The Pub/Sub emulator answered ${response.status} for ${path}.`);
+  };
+  await put(`topics/${topic}`, {});
+  await put(`subscriptions/${topic}`, {
+    topic: `projects/${project}/topics/${topic}`,
+    pushConfig: { pushEndpoint: endpoint },
+    ackDeadlineSeconds: ACK_DEADLINE,
+    retryPolicy: { minimumBackoff: "1s", maximumBackoff: "5s" },
+  });
+}
