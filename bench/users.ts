@@ -39,13 +39,19 @@ async function measure(side: Side, load: Load): Promise<number> {
   if (side === "chain") {
     const addresses = { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT };
     const chain = await startChain({ addresses, flags, log, output: "ignore" });
-    return loadFromProcess(side, chain.addresses.orchestrator1, load).finally(() => chain.stop());
+    try {
+      return await loadFromProcess(side, chain.addresses.orchestrator1, load);
+    } finally {
+      await chain.stop();
+    }
   }
   const data = await startProcess("data", ["--address", ANY_PORT], "ignore");
-  return loadFromProcess(side, data.address, load).finally(() => {
+  try {
+    return await loadFromProcess(side, data.address, load);
+  } finally {
     data.signal("SIGTERM");
-    return data.ended;
-  });
+    await data.ended;
+  }
 }
 
 /** The client's side in a process of its own; resolves with calls a second. */
@@ -165,7 +171,7 @@ try {
       )
       .option("--runs <n>", "runs of each side", wholeNumber, 5)
       .option("--calls <n>", "calls of one run", wholeNumber, 10_000)
-      .option("--warm-up <n>", "calls before those that count", wholeNumber, 3_000)
+      .option("--warm-up <n>", "calls before those that count", wholeNumber, 5_000)
       .option("--concurrency <n>", "calls at once", wholeNumber, 64)
       .parse()
       .opts<Load & { runs: number }>();

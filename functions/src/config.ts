@@ -96,6 +96,9 @@ const params: (StringParam | IntParam)[] = [
   CREATE_TRIES,
 ];
 
+/** Everything that a deployment may choose, in the order in which the README shows it. */
+export const ALL_PARAMS = [REGION, POLL_SCHEDULE, SWEEP_SCHEDULE, FOOD_SERVICE_CA, ...params];
+
 /** The value of a param, its default where the environment has none: the Firebase CLI fills defaults in, others need not. */
 export function configured(param: StringParam | IntParam): unknown {
   return process.env[param.name] === undefined ? param.options.default : param.value();

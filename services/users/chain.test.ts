@@ -299,14 +299,14 @@ describe("servers that come and go", () => {
 const require = createRequire(import.meta.url);
 
 function healthClient(address: string) {
-  const Health = loadPackageDefinition({ Health: healthService })["Health"] as ServiceClientConstructor;
+  const Health = loadPackageDefinition({ Health: healthService }).Health as ServiceClientConstructor;
   return new Health(address, credentials.createInsecure());
 }
 
 async function healthOf(address: string, service: string): Promise<string> {
   const client = healthClient(address);
   return new Promise<string>((resolve, reject) => {
-    client["check"]?.({ service }, (error: Error | null, reply: { status: string }) => {
+    client.check?.({ service }, (error: Error | null, reply: { status: string }) => {
       if (error === null) resolve(reply.status);
       else reject(error);
     });
@@ -319,7 +319,7 @@ describe("health and reflection", () => {
     assert.equal(await healthOf(chain.orchestrator1.address, "user.Orchestrator1Service"), "SERVING");
     const client = healthClient(chain.orchestrator1.address);
     const seen: string[] = [];
-    const watch = client["watch"]?.({ service: "" });
+    const watch = client.watch?.({ service: "" });
     const ended = new Promise((resolve) => watch.on("end", resolve));
     watch.on("error", () => {});
     watch.on("data", (reply: { status: string }) => seen.push(reply.status));
@@ -336,10 +336,10 @@ describe("health and reflection", () => {
     const chain = await startInProcess();
     const protos = join(dirname(require.resolve("@grpc/reflection/package.json")), "build/proto");
     const loaded = loadPackageDefinition(loadSync("grpc/reflection/v1/reflection.proto", { includeDirs: [protos] }));
-    const v1 = ((loaded["grpc"] as GrpcObject)["reflection"] as GrpcObject)["v1"] as GrpcObject;
-    const Reflection = v1["ServerReflection"] as ServiceClientConstructor;
+    const v1 = ((loaded.grpc as GrpcObject).reflection as GrpcObject).v1 as GrpcObject;
+    const Reflection = v1.ServerReflection as ServiceClientConstructor;
     const client = new Reflection(chain.orchestrator2.address, credentials.createInsecure());
-    const stream = client["serverReflectionInfo"]?.();
+    const stream = client.serverReflectionInfo?.();
     const replies: object[] = [];
     stream.on("data", (reply: object) => replies.push(reply));
     stream.write({ listServices: "*" });

@@ -1,5 +1,5 @@
 /** The next server of the chain as its caller sees it: one channel, waited for within the deadline of each call. */
-import type { CallOptions, ClientOptions, MethodDefinition, ServerUnaryCall, ServiceError } from "@grpc/grpc-js";
+import type { CallOptions, ClientOptions, MethodDefinition, ServerUnaryCall } from "@grpc/grpc-js";
 import { Client, connectivityState, Metadata, status } from "@grpc/grpc-js";
 import type { Security } from "./security.js";
 import { channelCredentials } from "./security.js";
@@ -48,18 +48,16 @@ export async function ask<Request, Response>(
   // The metadata of a call in progress is nobody else's by now, so it goes on as it is.
   const metadata = parent?.metadata ?? new Metadata();
   metadata.set(TRACE_ID, trace);
-  const attempt = (waitForReady: boolean, deadline: number) => {
-    metadata.setOptions({ waitForReady });
-    return callOnce(client, method, request, metadata, parent === undefined ? { deadline } : { deadline, parent });
-  };
+  metadata.setOptions({ waitForReady: true });
   try {
-    return await attempt(true, deadline - reserve);
+    return await callOnce(client, method, request, metadata, deadline - reserve, parent);
   } catch (error) {
     if (isConnected(client) || !isStatus(error, status.DEADLINE_EXCEEDED)) throw error;
   }
   // Only a call that does not wait is told why there is no connection.
+  metadata.setOptions({ waitForReady: false });
   try {
-    return await attempt(false, deadline - reserve / 2);
+    return await callOnce(client, method, request, metadata, deadline - reserve / 2, parent);
   } catch (error) {
     if (isStatus(error, status.CANCELLED)) throw error;
     const reason = isStatus(error, status.UNAVAILABLE) ? `: ${lastConnectionError(error.details)}` : "";
@@ -72,22 +70,31 @@ function callOnce<Request, Response>(
   { path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>,
   request: Request,
   metadata: Metadata,
-  options: CallOptions,
+  deadline: number,
+  parent: ServerUnaryCall<unknown, unknown> | undefined,
 ): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    const answered = (error: ServiceError | null, response?: Response) => {
-      if (response !== undefined) resolve(response);
-      else reject(new CallStatus(error?.code ?? status.INTERNAL, error?.details ?? "No answer", error?.metadata));
-    };
-    // gRPC keeps the stack of every call for an error that may come; here nobody would see it, and it costs time.
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0;
-    try {
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, answered);
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit;
-    }
-  });
+  const options: CallOptions = parent === undefined ? { deadline } : { deadline, parent };
+  // gRPC keeps the stack of every call for an error that may come; here nobody would see it, and it costs time.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new Promise<Response>((resolve, reject) => {
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        options,
+        (error, response) => {
+          if (response !== undefined) resolve(response);
+          else reject(new CallStatus(error?.code ?? status.INTERNAL, error?.details ?? "No answer", error?.metadata));
+        },
+      );
+    });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 function isStatus(error: unknown, code: status): error is CallStatus {

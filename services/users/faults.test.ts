@@ -49,7 +49,7 @@ function ask(client: Client, role: Role, deadlineMilliseconds: number): Promise<
 
 /** Resolves when the server has taken every call that went before on this connection: it reads them in order. */
 function everythingTaken(client: Client): Promise<void> {
-  const check = health["Check"] as MethodDefinition<object, object>;
+  const check = health.Check as MethodDefinition<object, object>;
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(check.path, check.requestSerialize, check.responseDeserialize, {}, (error) => {
       if (error === null) resolve();

@@ -165,8 +165,9 @@ class Progress<Request, Response> implements Context {
     const given = Number(call.getDeadline());
     this.deadline = given === Infinity ? this.started + defaultDeadline : given;
     if (given === Infinity) {
-      const late = new CallStatus(status.DEADLINE_EXCEEDED, `No answer within ${defaultDeadline} ms`);
-      this.timer = setTimeout(() => this.fail(late), defaultDeadline);
+      this.timer = setTimeout(() => {
+        this.fail(new CallStatus(status.DEADLINE_EXCEEDED, `No answer within ${defaultDeadline} ms`));
+      }, defaultDeadline);
     }
     // The server itself answers a call whose given deadline has passed, and says so by this event too.
     call.once("cancelled", () => this.end(Date.now() < this.deadline ? status.CANCELLED : status.DEADLINE_EXCEEDED));

@@ -216,6 +216,8 @@ function environment(
     CREATE_LEASE_SECONDS: String(CREATE_LEASE),
     CREATE_POLICY: policy,
     POLL_PAGE_SIZE: "100",
+    // Customers are looked up by nothing here.
+    USERS_SECURITY: "tls",
   };
 }
 

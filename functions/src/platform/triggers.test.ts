@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { deleteApp, getApps } from "firebase-admin/app";
 import functionsTest from "firebase-functions-test";
 import type * as Deployed from "../index.js";
 import type { Fields } from "../ports.js";
@@ -93,8 +94,9 @@ describe("the deployed functions", () => {
     deployed = await import("../index.js");
   });
 
-  after(() => {
+  after(async () => {
     library.cleanup();
+    await Promise.all(getApps().map(deleteApp));
     for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name];
     Object.assign(process.env, environment);
   });

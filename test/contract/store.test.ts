@@ -1,0 +1,440 @@
+/** What every store promises, checked on the one in memory and on the official Firestore emulator. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import fc from "fast-check";
+import { ConflictError, DuplicateError } from "../../functions/src/errors.js";
+import { MemoryStore } from "../../functions/src/memory/store.js";
+import { orderId } from "../../functions/src/names.js";
+import { FirestoreStore, openFirestore } from "../../functions/src/platform/store.js";
+import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
+import { attemptPath } from "../../functions/src/relations/attempt.js";
+import { relationPath } from "../../functions/src/relations/document.js";
+import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { withEnvironment } from "../environment.js";
+
+/** A store, and what closes it. Its documents are its own. */
+type Opened = { store: Store; close(): Promise<void> };
+
+async function openFirestoreStore(): Promise<Opened> {
+  const { firestore: host } = await emulators();
+  const environment = { FIRESTORE_EMULATOR_HOST: host, GCLOUD_PROJECT: "demo-contract" };
+  const firestore = withEnvironment(environment, openFirestore);
+  return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
+}
+
+const STORES: Record<string, () => Promise<Opened>> = {
+  "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
+  "on Firestore": openFirestoreStore,
+};
+
+for (const [where, open] of Object.entries(STORES)) {
+  describe(`the store ${where}`, () => {
+    let opened: Opened;
+    let store: Store;
+    let path: string;
+
+    before(async function () {
+      this.timeout(EMULATOR_START_TIME);
+      opened = await open();
+      store = opened.store;
+    });
+    after(() => opened?.close());
+    beforeEach(() => {
+      path = `things/${randomUUID()}`;
+    });
+
+    const create = async (at: string, fields: Fields): Promise<string> => {
+      const [version] = await store.commit([{ kind: "create", path: at, fields }]);
+      return version ?? assert.fail("no version");
+    };
+    const fieldsOf = async (at: string) => (await store.read(at))[0]?.fields;
+
+    describe("reads", () => {
+      it("nothing where there is no document", async () => assert.deepEqual(await store.read(path), [undefined]));
+
+      it("several in the order in which they are asked for, with gaps", async () => {
+        await create(path, { a: 1 });
+        await create(`${path}x`, { a: 2 });
+        const found = await store.read(`${path}x`, `${path}-none`, path);
+        assert.deepEqual(
+          found.map((each) => each?.fields.a),
+          [2, undefined, 1],
+        );
+        assert.deepEqual(
+          found.map((each) => each?.path),
+          [`${path}x`, undefined, path],
+        );
+      });
+
+      it("a document below another without the other", async () => {
+        await create(`${path}/history/NEW`, { a: 1 });
+        assert.equal((await store.read(path))[0], undefined);
+        assert.deepEqual(await fieldsOf(`${path}/history/NEW`), { a: 1 });
+      });
+    });
+
+    describe("keeps", () => {
+      const values: Record<string, Field> = {
+        text: "größe 😀 \u2028",
+        "empty text": "",
+        "text of 1,400 bytes": "x".repeat(1400),
+        "a whole number": 7,
+        "a large number": 2 ** 53 - 1,
+        "a negative number": -7,
+        "a fraction": 0.1,
+        true: true,
+        false: false,
+        null: null,
+        "a date": new Date("2026-01-01T00:00:00.123Z"),
+        "the first date": new Date(0),
+        "a map": { a: { b: { c: [1, "x", null, { d: new Date(5) }] } } },
+        "an empty map": {},
+        "an empty list": [],
+        "a map with keys that look like paths": { "a.b": 1, "c/d": 2, "`": 3 },
+      };
+      for (const [what, value] of Object.entries(values)) {
+        it(`${what} as it is`, async () => {
+          await create(path, { value });
+          assert.deepEqual(await fieldsOf(path), { value });
+          const [found] = await store.read(path);
+          await store.commit([{ kind: "update", path, version: found?.version ?? "", fields: { value, more: value } }]);
+          assert.deepEqual(await fieldsOf(path), { value, more: value });
+        });
+      }
+
+      it("its own copy: what the caller changes later is not kept", async () => {
+        const fields: Fields = { map: { list: [1] }, at: new Date(5) };
+        await create(path, fields);
+        ((fields.map as Fields).list as number[]).push(2);
+        (fields.at as Date).setTime(9);
+        assert.deepEqual(await fieldsOf(path), { map: { list: [1] }, at: new Date(5) });
+      });
+
+      it("what it holds from whoever changes what was read", async () => {
+        await create(path, { map: { list: [1] } });
+        const [found] = await store.read(path);
+        try {
+          ((found?.fields.map as Fields).list as number[]).push(2);
+        } catch (error) {
+          assert.ok(error instanceof TypeError, "frozen is as good as copied");
+        }
+        assert.deepEqual(await fieldsOf(path), { map: { list: [1] } });
+      });
+    });
+
+    describe("creates", () => {
+      it("only where there is no document, and leaves the one that is there", async () => {
+        const version = await create(path, { a: 1 });
+        await assert.rejects(create(path, { a: 2 }), ConflictError);
+        assert.deepEqual(await store.read(path), [{ path, fields: { a: 1 }, version }]);
+      });
+
+      it("once where several do at the same moment", async () => {
+        const all = await Promise.allSettled([1, 2, 3, 4, 5].map((a) => create(path, { a })));
+        assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
+        for (const each of all) if (each.status === "rejected") assert.ok(each.reason instanceof ConflictError);
+      });
+
+      it("again where it was deleted", async () => {
+        const version = await create(path, { a: 1 });
+        await store.commit([{ kind: "delete", path, version }]);
+        await create(path, { b: 2 });
+        assert.deepEqual(await fieldsOf(path), { b: 2 });
+      });
+    });
+
+    describe("updates", () => {
+      it("top-level fields by a merge, and replaces a map whole", async () => {
+        const version = await create(path, { a: 1, map: { x: 1, y: 2 }, list: [1, 2] });
+        await store.commit([{ kind: "update", path, version, fields: { b: 2, map: { z: 3 }, list: [3] } }]);
+        assert.deepEqual(await fieldsOf(path), { a: 1, b: 2, map: { z: 3 }, list: [3] });
+      });
+
+      it("only the version that was read", async () => {
+        const first = await create(path, { a: 1 });
+        const [second] = await store.commit([{ kind: "update", path, version: first, fields: { a: 2 } }]);
+        assert.notEqual(second, first);
+        const stale: Write = { kind: "update", path, version: first, fields: { a: 3 } };
+        await assert.rejects(store.commit([stale]), ConflictError);
+        assert.deepEqual(await store.read(path), [{ path, fields: { a: 2 }, version: second }]);
+      });
+
+      it("never a document that is gone, nor one that was never there", async () => {
+        const version = await create(path, { a: 1 });
+        await store.commit([{ kind: "delete", path, version }]);
+        for (const at of [path, `${path}-none`]) {
+          const update: Write = { kind: "update", path: at, version, fields: { a: 2 } };
+          await assert.rejects(store.commit([update]), ConflictError);
+          assert.equal(await fieldsOf(at), undefined);
+        }
+      });
+
+      it("never a document that was deleted and created anew", async () => {
+        const version = await create(path, { a: 1 });
+        await store.commit([{ kind: "delete", path, version }]);
+        await create(path, { a: 2 });
+        await assert.rejects(store.commit([{ kind: "update", path, version, fields: { a: 3 } }]), ConflictError);
+        assert.deepEqual(await fieldsOf(path), { a: 2 });
+      });
+
+      it("with the version that the commit before gave, without reading in between", async () => {
+        let version = await create(path, { a: 0 });
+        for (let a = 1; a <= 3; a++) {
+          [version = ""] = await store.commit([{ kind: "update", path, version, fields: { a } }]);
+        }
+        assert.deepEqual(await store.read(path), [{ path, fields: { a: 3 }, version }]);
+      });
+
+      it("to no new version where they change nothing", async () => {
+        const version = await create(path, { a: 1, map: { b: new Date(5) } });
+        const fields = { a: 1, map: { b: new Date(5) } };
+        const versions = await store.commit([{ kind: "update", path, version, fields }]);
+        assert.deepEqual(versions, [version]);
+        assert.equal((await store.read(path))[0]?.version, version);
+      });
+
+      it("once where several update the same version at the same moment", async () => {
+        const version = await create(path, { a: 0 });
+        const all = await Promise.allSettled(
+          [1, 2, 3, 4, 5].map((a) => store.commit([{ kind: "update", path, version, fields: { a } }])),
+        );
+        assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
+        for (const each of all) if (each.status === "rejected") assert.ok(each.reason instanceof ConflictError);
+      });
+    });
+
+    describe("deletes", () => {
+      it("only the version that was read", async () => {
+        const version = await create(path, { a: 1 });
+        await store.commit([{ kind: "update", path, version, fields: { a: 2 } }]);
+        await assert.rejects(store.commit([{ kind: "delete", path, version }]), ConflictError);
+        assert.deepEqual(await fieldsOf(path), { a: 2 });
+      });
+
+      it("nothing that is not there", async () => {
+        const version = await create(path, { a: 1 });
+        await store.commit([{ kind: "delete", path, version }]);
+        await assert.rejects(store.commit([{ kind: "delete", path, version }]), ConflictError);
+      });
+    });
+
+    describe("commits", () => {
+      it("several writes with a version each", async () => {
+        const kept = await create(`${path}b`, { a: 1 });
+        const gone = await create(`${path}c`, { a: 1 });
+        const versions = await store.commit([
+          { kind: "create", path: `${path}a`, fields: { a: 1 } },
+          { kind: "update", path: `${path}b`, version: kept, fields: { a: 2 } },
+          { kind: "delete", path: `${path}c`, version: gone },
+        ]);
+        assert.equal(versions.length, 3);
+        const found = await store.read(`${path}a`, `${path}b`, `${path}c`);
+        assert.deepEqual(
+          found.map((each) => each?.fields.a),
+          [1, 2, undefined],
+        );
+        assert.deepEqual(
+          found.slice(0, 2).map((each) => each?.version),
+          versions.slice(0, 2),
+        );
+      });
+
+      const failing: Record<string, (at: string, stale: string) => Write> = {
+        "a create": (at) => ({ kind: "create", path: at, fields: { a: 9 } }),
+        "an update": (at, stale) => ({ kind: "update", path: at, version: stale, fields: { a: 9 } }),
+        "a delete": (at, stale) => ({ kind: "delete", path: at, version: stale }),
+      };
+      for (const [what, write] of Object.entries(failing)) {
+        for (const place of ["first", "last"]) {
+          it(`nothing at all where ${what}, the ${place}, meets a conflict`, async () => {
+            const stale = await create(path, { a: 1 });
+            await store.commit([{ kind: "update", path, version: stale, fields: { a: 2 } }]);
+            const good: Write = { kind: "create", path: `${path}x`, fields: { a: 1 } };
+            const bad = write(path, stale);
+            await assert.rejects(store.commit(place === "first" ? [bad, good] : [good, bad]), ConflictError);
+            assert.equal(await fieldsOf(`${path}x`), undefined);
+            assert.deepEqual(await fieldsOf(path), { a: 2 });
+          });
+        }
+      }
+    });
+
+    describe("commits a value that must be unique", () => {
+      let collection: string;
+      beforeEach(() => {
+        collection = `unique-${randomUUID()}`;
+      });
+      const link = (id: string, value = "k/1") => {
+        const at = `${collection}/${id}`;
+        const write: Write = { kind: "create", path: at, fields: { kitchen: value } };
+        return store.commitUnique({ collection, field: "kitchen", value, except: at }, [write]);
+      };
+
+      it("where nobody has it", async () => {
+        await link("1");
+        await link("2", "k/2");
+        assert.deepEqual(await fieldsOf(`${collection}/1`), { kitchen: "k/1" });
+      });
+
+      it("never where another document has it, and says which", async () => {
+        await link("1");
+        await assert.rejects(link("2"), (error: unknown) => {
+          assert.ok(error instanceof DuplicateError);
+          assert.equal(error.path, `${collection}/1`);
+          return true;
+        });
+        assert.equal(await fieldsOf(`${collection}/2`), undefined);
+      });
+
+      it("where only the very document has it", async () => {
+        const at = `${collection}/1`;
+        const version = await create(at, { kitchen: "k/1" });
+        const writes: Write[] = [{ kind: "update", path: at, version, fields: { state: "x" } }];
+        await store.commitUnique({ collection, field: "kitchen", value: "k/1", except: at }, writes);
+        assert.deepEqual(await fieldsOf(at), { kitchen: "k/1", state: "x" });
+      });
+
+      it("never where both the very document and another have it", async () => {
+        const at = `${collection}/1`;
+        const version = await create(at, { kitchen: "k/1" });
+        await create(`${collection}/0`, { kitchen: "k/1" });
+        const writes: Write[] = [{ kind: "update", path: at, version, fields: { state: "x" } }];
+        const unique = { collection, field: "kitchen", value: "k/1", except: at };
+        await assert.rejects(store.commitUnique(unique, writes), DuplicateError);
+        assert.deepEqual(await fieldsOf(at), { kitchen: "k/1" });
+      });
+
+      it("whatever documents of other collections and below have", async () => {
+        await create(`${collection}x/1`, { kitchen: "k/1" });
+        await create(`${collection}/0/history/NEW`, { kitchen: "k/1" });
+        await create(`${collection}/2`, { shipment: "k/1" });
+        await link("1");
+      });
+
+      it("all or nothing where a write meets a conflict", async () => {
+        await create(path, { a: 1 });
+        const at = `${collection}/1`;
+        const writes: Write[] = [
+          { kind: "create", path: at, fields: { kitchen: "k/1" } },
+          { kind: "create", path, fields: { a: 2 } },
+        ];
+        const unique = { collection, field: "kitchen", value: "k/1", except: at };
+        await assert.rejects(store.commitUnique(unique, writes), ConflictError);
+        assert.equal(await fieldsOf(at), undefined);
+        assert.deepEqual(await fieldsOf(path), { a: 1 });
+      });
+
+      it("for one of several at the same moment", async function () {
+        this.timeout(60_000);
+        const all = await Promise.allSettled(["1", "2", "3"].map((id) => link(id)));
+        const found = await store.read(`${collection}/1`, `${collection}/2`, `${collection}/3`);
+        assert.equal(found.filter(Boolean).length, 1);
+        assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
+      });
+    });
+
+    describe("queries", () => {
+      let collection: string;
+      beforeEach(() => {
+        collection = `queried-${randomUUID()}`;
+      });
+      const put = (id: string, state: Field = "OPEN") => create(`${collection}/${id}`, { state });
+      const ids = async (query: { oneOf?: string[]; limit?: number; after?: string } = {}) => {
+        const { after, ...rest } = query;
+        const at = after === undefined ? {} : { after: `${collection}/${after}` };
+        const found = await store.query({ collection, field: "state", oneOf: ["OPEN"], limit: 100, ...rest, ...at });
+        return found.map(({ path: at }) => at.slice(collection.length + 1));
+      };
+
+      it("nothing in a collection that is empty", async () => assert.deepEqual(await ids(), []));
+
+      it("documents whose field is one of the values, with fields and version", async () => {
+        const version = await put("1");
+        await put("2", "CLOSED");
+        await put("3", "HALF");
+        await create(`${collection}/4`, { other: "OPEN" });
+        await put("5", 7);
+        await put("6", ["OPEN"]);
+        assert.deepEqual(await ids(), ["1"]);
+        assert.deepEqual(await ids({ oneOf: ["HALF", "OPEN"] }), ["1", "3"]);
+        const [found] = await store.query({ collection, field: "state", oneOf: ["OPEN"], limit: 1 });
+        assert.deepEqual(found, { path: `${collection}/1`, fields: { state: "OPEN" }, version });
+      });
+
+      it("no document of another collection, nor below", async () => {
+        await put("1");
+        await create(`${collection}x/2`, { state: "OPEN" });
+        await create(`${collection}/1/history/NEW`, { state: "OPEN" });
+        assert.deepEqual(await ids(), ["1"]);
+      });
+
+      it("by path, whatever the order of creation", async () => {
+        for (const id of ["b", "a", "10", "9", "B", "_", "ä", "aa"]) await put(id);
+        assert.deepEqual(await ids(), ["10", "9", "B", "_", "a", "aa", "b", "ä"]);
+      });
+
+      it("by path in the order of UTF-8, which is not that of UTF-16", async () => {
+        for (const id of ["😀", "\uff5e", "z"]) await put(id);
+        assert.deepEqual(await ids(), ["z", "\uff5e", "😀"]);
+        assert.deepEqual(await ids({ after: "\uff5e" }), ["😀"]);
+      });
+
+      it("page by page, each document once", async () => {
+        const all = Array.from({ length: 7 }, (_, index) => `id-${index}`);
+        for (const id of all) await put(id);
+        const seen: string[] = [];
+        for (let page = await ids({ limit: 3 }); page.length > 0; ) {
+          seen.push(...page);
+          page = await ids({ limit: 3, after: page.at(-1) ?? "" });
+        }
+        assert.deepEqual(seen, all);
+      });
+
+      it("goes on after a document that is gone by now", async () => {
+        for (const id of ["1", "2", "3"]) await put(id);
+        const [found] = await store.read(`${collection}/2`);
+        await store.commit([{ kind: "delete", path: `${collection}/2`, version: found?.version ?? "" }]);
+        assert.deepEqual(await ids({ after: "2" }), ["3"]);
+      });
+
+      it("what was committed just before", async () => {
+        const version = await put("1");
+        assert.deepEqual(await ids(), ["1"]);
+        await store.commit([{ kind: "update", path: `${collection}/1`, version, fields: { state: "CLOSED" } }]);
+        assert.deepEqual(await ids(), []);
+      });
+    });
+
+    it("takes every id that an order's name can give", async function () {
+      this.timeout(60_000);
+      const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary", maxLength: 8 }));
+      const special = [
+        "__\u2028__",
+        "____",
+        ".x",
+        "..x",
+        "a b",
+        "%2F",
+        "*",
+        "[`]",
+        "~",
+        "'\"\\",
+        "x".repeat(1400),
+        "ü".repeat(700),
+      ];
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(text, fc.constantFrom(...special)), async (candidate) => {
+          const id = orderId(`orders/${candidate}`);
+          if (id === undefined) return;
+          const run = randomUUID().slice(0, 8);
+          for (const at of [relationPath(id), attemptPath("shipment", id)]) {
+            const where = at.replace("/", `-${run}/`);
+            await create(where, { a: 1 });
+            assert.equal((await store.read(where))[0]?.path, where);
+          }
+        }),
+        { numRuns: 60, examples: special.map((each) => [each]) },
+      );
+    });
+  });
+}

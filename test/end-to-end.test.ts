@@ -1,0 +1,161 @@
+/** The whole system on real components: the Emulator Suite with the built functions, the simulated food service over TLS. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/document.js";
+import { type System, startSystem } from "../local/system.js";
+import { type Evidence, judge, whyNotEnded } from "../local/verdict.js";
+import { placeOrders } from "../services/food-service/place-orders.js";
+
+const MINUTE = 60_000;
+
+/** Runs one of the programs as its npm script does, and resolves with all that it printed. */
+function run(program: string, ...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, ["local/run.mjs", program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.on("data", (text) => (output.stdout += text));
+  child.stderr.on("data", (text) => (output.stderr += text));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (status) => resolve({ status, ...output }));
+  });
+}
+
+/** Waits for a condition, for so long at most. */
+async function until(what: string, holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
+  for (const started = Date.now(); !(await holds()); await sleep(250)) {
+    if (Date.now() - started > milliseconds) throw new Error(`waited in vain until ${what}`);
+  }
+}
+
+describe("the whole system in the Emulator Suite", function () {
+  this.timeout(5 * MINUTE);
+  let system: System;
+  let placed: string[];
+
+  before(async () => {
+    const simulated = { speed: 120, rejected: 0.2, cancelled: 0, seed: "7" };
+    const params = { CREATE_POLICY: "idempotency-key" };
+    const foodService = { simulated: { ...simulated, honoursKeys: true } };
+    system = await startSystem({ portsFrom: "auto", embedded: false, foodService, interval: 1, params });
+    placed = [];
+  });
+
+  after(() => system?.stop());
+
+  const food = () => {
+    assert.ok(system.foodServer);
+    return system.foodServer;
+  };
+
+  const place = async (customer: string, count: number) => {
+    const { address: server, certificate } = food();
+    const placing = { server, certificate: Buffer.from(certificate), customer, count };
+    for await (const name of placeOrders(placing)) placed.push(name);
+  };
+
+  const relations = async (): Promise<Map<string, Relation>> => {
+    const found = (await system.documents(RELATIONS)).map(({ path, fields }) => parseRelation(path, fields));
+    return new Map(found.map((relation) => [relation.order, relation]));
+  };
+
+  const evidence = async (): Promise<Evidence> => ({ placed, truth: food().truth(), relations: await relations() });
+
+  const allEnded = async () => {
+    const { truth, relations } = await evidence();
+    const known = new Map(truth.orders.map((order) => [order.name, order]));
+    return placed.every((name) => whyNotEnded(known.get(name), relations.get(name)) === undefined);
+  };
+
+  it("loses and doubles nothing when the food service is killed in mid-run and started again", async () => {
+    await place("krithik", 8);
+    system.scheduler.start();
+    await until("some order is on its way", async () => (await relations()).size > 0, MINUTE);
+    await food().kill();
+    await place("amelie", 1).then(
+      () => assert.fail("a food service that was killed took an order"),
+      () => undefined,
+    );
+    await food().restart();
+    await place("ana", 2);
+    await until("every order has ended", allEnded, 4 * MINUTE);
+    const { summary, problems } = judge(await evidence());
+    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      { orders: summary.orders, duplicates: summary.duplicates, lost: summary.lost },
+      { orders: 10, duplicates: 0, lost: 0 },
+    );
+  });
+
+  it("keeps the customer on the relation, or why there is none, and holds no order up for it", async () => {
+    await until(
+      "every customer is asked for",
+      async () => [...(await relations()).values()].every(({ customer }) => customer !== undefined),
+      MINUTE,
+    );
+    const customers = [...(await relations()).values()].map(({ customerId, customer }) => ({ customerId, customer }));
+    const known = customers.filter(({ customerId }) => customerId === "krithik");
+    assert.equal(known.length, 8);
+    for (const { customer } of known) assert.deepEqual(customer, { name: "krithik", class: "7", roll: 70 });
+    for (const { customer } of customers.filter(({ customerId }) => customerId === "ana")) {
+      assert.ok(customer && "reason" in customer);
+      assert.equal(customer.reason.code, "INVALID_ARGUMENT");
+      assert.match(customer.reason.message, /"ana" is shorter than 6/);
+    }
+  });
+
+  it("keeps the history of every order", async () => {
+    const [name = ""] = placed;
+    const history = await system.documents(`${RELATIONS}/${name.slice("orders/".length)}/history`);
+    const states = history.map(({ fields }) => fields.state).sort();
+    assert.equal(states.length, 3);
+    assert.deepEqual(states.slice(-2), states.includes("DELIVERED") ? ["IN_FLIGHT", "PREPARATION"] : states.slice(-2));
+  });
+});
+
+describe("the programs", function () {
+  this.timeout(3 * MINUTE);
+
+  for (const runner of ["--embedded", "--emulators"]) {
+    it(`the demo ends with the line that it promises, and with nothing wrong (${runner})`, async () => {
+      const { status, stdout, stderr } = await run("local/demo.ts", "--orders", "6", "--seed", "7", "--json", runner);
+      assert.equal(status, 0, stderr);
+      const { delivered, rejected, cancelled, seconds, ...rest } = JSON.parse(stdout) as Record<string, number>;
+      assert.equal((delivered ?? 0) + (rejected ?? 0) + (cancelled ?? 0), 6);
+      assert.deepEqual(
+        { orders: rest.orders, duplicates: rest.duplicates, lost: rest.lost },
+        { orders: 6, duplicates: 0, lost: 0 },
+      );
+      assert.ok((seconds ?? 0) > 0);
+    });
+  }
+
+  it("a port that is taken is said by its name, with status 1", async () => {
+    const squatter = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => squatter.once("listening", resolve));
+    const { port } = squatter.address() as { port: number };
+    try {
+      for (const [flag, name] of [
+        ["--firestore-port", "the Firestore emulator"],
+        ["--food-service-port", "the simulated food service"],
+      ] as const) {
+        const { status, stdout, stderr } = await run("local/start.ts", "--ports-from", "auto", flag, String(port));
+        assert.equal(status, 1);
+        assert.match(stdout + stderr, new RegExp(`Port ${port}, for ${name}, is taken`));
+      }
+    } finally {
+      squatter.close();
+    }
+  });
+
+  it("a server that can't be reached, and a certificate that is none, are said in one message each", async () => {
+    const unreachable = await run("local/start.ts", "--server", "localhost:1", "--certificate", "package.json");
+    assert.equal(unreachable.status, 1);
+    assert.match(unreachable.stderr, /package\.json is not a certificate/);
+    const nobody = await run("local/start.ts", "--server", "localhost:1");
+    assert.equal(nobody.status, 1);
+    assert.match(nobody.stderr, /localhost:1/);
+    assert.doesNotMatch(nobody.stderr, /\n\s+at /, "no stack for what a user can mend");
+  });
+});

@@ -1,0 +1,64 @@
+/** Holds the README and the pages in docs against the project: paths, commands, params. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ALL_PARAMS } from "../functions/src/config.js";
+
+const PAGES = [
+  "README.md",
+  ...readdirSync("docs").flatMap((file) => (file.endsWith(".md") ? [join("docs", file)] : [])),
+];
+
+/** Paths that a reader makes, or that exist only while something runs. */
+const MADE_BY_READERS = ["functions/.env.YOUR-PROJECT", "./localhost.crt", "./food-service-ca.pem"];
+
+const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+
+const textOf = (page: string) => readFileSync(page, "utf8");
+
+function* matches(text: string, pattern: RegExp): Generator<string> {
+  for (const [, found = ""] of text.matchAll(pattern)) yield found;
+}
+
+describe("what the documents say", () => {
+  for (const page of PAGES) {
+    it(`names no path that is not there (${page})`, () => {
+      const text = textOf(page);
+      const folders = "functions|services|local|simulation|test|bench|docs|proto|board";
+      const named = [...matches(text, new RegExp(`\`((?:${folders})/[^\`\\s]*)\``, "g"))];
+      const linked = [...matches(text, /\]\((?!https?:|#)([^)#]+)/g)].map((link) => join(dirname(page), link));
+      const missing = [...named, ...linked].filter((path) => !MADE_BY_READERS.includes(path) && !existsSync(path));
+      assert.deepEqual(missing, []);
+    });
+
+    it(`names no command that is not there (${page})`, () => {
+      const run = [...matches(textOf(page), /npm run ([a-z][a-z:-]*)/g)];
+      const missing = run.filter((name) => !(name in scripts));
+      assert.deepEqual(missing, []);
+    });
+  }
+
+  it("shows every param with its default and what it is", () => {
+    const rows = ALL_PARAMS.map((param) => {
+      const { description = "" } = param.options;
+      const usual = "default" in param.options ? `\`${String(param.options.default)}\`` : "a secret";
+      return `| \`${param.name}\` | ${usual} | ${description} |`;
+    });
+    const table = textOf("README.md").split("<!-- params -->")[1]?.split("<!-- /params -->")[0];
+    assert.equal(table?.trim(), ["| param | default | what it is |", "|---|---|---|", ...rows].join("\n"));
+  });
+
+  it("tells of every place in the tree", () => {
+    const told = textOf("README.md");
+    const places = readdirSync(".", { withFileTypes: true })
+      .filter(
+        (entry) =>
+          entry.isDirectory() && !entry.name.startsWith(".") && !["node_modules", "coverage"].includes(entry.name),
+      )
+      .map(({ name }) => `\`${name}/`);
+    assert.deepEqual(
+      places.filter((place) => !told.includes(place)),
+      [],
+    );
+  });
+});
