@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { rootCertificates } from "node:tls";
 import fc from "fast-check";
 import { MalformedError } from "./errors.js";
 import { TEST_SETTINGS } from "./memory/test-bed.js";
 import { parseSettings, type Settings } from "./settings.js";
 
-const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+const PEM = `${rootCertificates[0]}\n`;
+const BROKEN_PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 function messageFor(wrong: Record<string, unknown>): string {
   try {
@@ -48,7 +50,7 @@ describe("settings", () => {
     ],
     ["FOOD_SERVICE_ADDRESS", /host:port/, "localhost:0", "localhost:65536", "localhost:99999"],
     ["FOOD_SERVICE_SECURITY", /"tls" \| "plaintext"/, "", "TLS", "none", undefined],
-    ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots"],
+    ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots", BROKEN_PEM],
     ["USERS_ADDRESS", /host:port/, "", "localhost"],
     ["USERS_SECURITY", /"tls" \| "plaintext"/, "", "none"],
     ["CALL_DEADLINE_SECONDS", /1|60/, 0, -1, 61],

@@ -1,7 +1,10 @@
 /** What holds along the whole chain: answers, refusals, deadlines, cancellation, metadata, health, reflection, TLS. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -17,7 +20,7 @@ import { MockUserDataServiceService } from "../../functions/src/generated/user/u
 import { askForUser } from "./client.js";
 import { startUserData, userOf } from "./data.js";
 import type { InProcess } from "./in-process.js";
-import { ANY_PORT, NO_LOG, PlainClient, startInProcess, until } from "./in-process.js";
+import { ANY_PORT, KeptLog, NO_LOG, PlainClient, startInProcess, until } from "./in-process.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
 import { startOrchestrator2 } from "./orchestrator2.js";
 import type { Context, ServeOptions } from "./serve.js";
@@ -219,6 +222,32 @@ describe("deadlines, cancellation and metadata", () => {
     assert.ok(Date.now() - started < 5_000);
   });
 
+  it("so does one to the data service, whose work stops then", async () => {
+    const log = new KeptLog();
+    const options = { address: ANY_PORT, deadlineMilliseconds: 300, log: log.of("user data") };
+    const data = await startUserData({ ...options, delayMilliseconds: 60_000 });
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    const before = timers();
+    const client = new PlainClient(data.address);
+    const { path, requestSerialize, responseDeserialize } = MockUserDataServiceService.getMockUserData;
+    const asked = new Promise((resolve, reject) => {
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { name: "krithik" }, (error) => {
+        if (error === null) resolve(undefined);
+        else reject(error);
+      });
+    });
+    const { code, details } = await failure(asked);
+    client.close();
+    await data.stop();
+    assert.equal(code, status.DEADLINE_EXCEEDED);
+    assert.equal(details, "No answer within 300 ms");
+    await until("nothing waits any more", () => timers() <= before);
+    assert.deepEqual(
+      log.lines.flatMap(({ code }) => code ?? []),
+      ["DEADLINE_EXCEEDED"],
+    );
+  });
+
   it("the client's metadata reaches the data service", async () => {
     const metadata = { "x-tenant": "north", "x-trace-id": "t" };
     const asked = client.ask("krithik", { metadata, deadline: Date.now() + 20_000 });
@@ -287,6 +316,27 @@ describe("servers that come and go", () => {
       assert.ok(Date.now() - back < 3_000, `needed ${Date.now() - back} ms`);
     });
   }
+
+  it("tries a server that does not answer again and again, a second apart at most", async () => {
+    let tries = 0;
+    const deaf = createServer((socket) => {
+      tries++;
+      socket.destroy();
+    });
+    await once(deaf.listen(0, "127.0.0.1"), "listening");
+    open.push(() => deaf.close());
+    const data = `127.0.0.1:${(deaf.address() as AddressInfo).port}`;
+    const orchestrator2 = closing(await startOrchestrator2({ address: ANY_PORT, log: NO_LOG, data }));
+    const orchestrator1 = await startOrchestrator1({
+      address: ANY_PORT,
+      log: NO_LOG,
+      orchestrator2: orchestrator2.address,
+    });
+    const client = clientOf(closing(orchestrator1).address);
+    const { code } = await failure(client.ask("krithik", { deadline: Date.now() + 3_500 }));
+    assert.equal(code, status.UNAVAILABLE);
+    assert.ok(tries >= 5, `${tries} tries`);
+  });
 
   it("the client says UNAVAILABLE where orchestrator 1 is not there", async () => {
     const question = { name: "krithik", server: "127.0.0.1:1", deadlineMilliseconds: 1_000, security: {} };

@@ -146,7 +146,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   for (;;) {
     const restless = food.truth().orders.filter((order) => unrest(order, documents) !== undefined);
     if ((restless.length === 0 && bridge.isIdle) || Date.now() > deadline) break;
-    onProgress(`${restless.length} orders are under way`);
+    onProgress(`${restless.length} orders are under way ${bridge.busy}`);
     await sleep(2_000, undefined, { signal });
     documents = await documentsIn(firestore);
   }

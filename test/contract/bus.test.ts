@@ -1,3 +1,150 @@
 /** What every bus promises, checked on the one in memory and on the official Pub/Sub emulator. */
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
+import { randomUUID } from "node:crypto";
+import { BusError } from "../../functions/src/errors.js";
+import { CONTINUATION_TOPIC, parseContinuation, parseOrderMessage } from "../../functions/src/intake/message.js";
+import { STAGES, type Stage } from "../../functions/src/life-cycle.js";
+import { MemoryBus } from "../../functions/src/memory/bus.js";
+import { PubSubBus } from "../../functions/src/platform/bus.js";
+import type { Bus, OrderMessage, PollContinuation } from "../../functions/src/ports.js";
+import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { PubSubTopics } from "../pubsub.js";
+
+/** A bus, and what was published on it to this topic since the last look. */
+interface Opened {
+  bus: Bus;
+  taken(topic: string): Promise<unknown[]>;
+}
+
+const TOPICS = [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC];
+
+/** Publishes something, so that the client has read the environment by the end of this. */
+async function openPubSubBus(host: string): Promise<Bus> {
+  const bus = new PubSubBus();
+  const environment = { PUBSUB_EMULATOR_HOST: host, PUBSUB_PROJECT_ID: "demo-contract", GCLOUD_PROJECT: "demo-contract" };
+  const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
+  Object.assign(process.env, environment);
+  try {
+    await bus.publishOrders("kitchen", []);
+  } finally {
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+  return bus;
+}
+
+async function openInMemory(): Promise<Opened> {
+  const published: { topic: string; payload: unknown }[] = [];
+  const bus = new MemoryBus(
+    (stage, payload) => published.push({ topic: STAGES[stage].topic, payload }),
+    (payload) => published.push({ topic: CONTINUATION_TOPIC, payload }),
+  );
+  const taken = async (topic: string) => {
+    const found = published.filter((each) => each.topic === topic).map(({ payload }) => payload);
+    published.splice(0, published.length, ...published.filter((each) => each.topic !== topic));
+    return found;
+  };
+  return { bus, taken };
+}
+
+async function openOnPubSub(): Promise<Opened> {
+  const { pubsub } = await emulators();
+  const topics = new PubSubTopics(pubsub, "demo-contract");
+  await Promise.all(TOPICS.map((topic) => topics.make(topic)));
+  return { bus: await openPubSubBus(pubsub), taken: (topic) => topics.take(topic) };
+}
+
+const orders = (count: number): OrderMessage[] =>
+  Array.from({ length: count }, (_, index) => ({ order: `orders/${index}`, status: "NEW" }));
+
+const sorted = (messages: unknown[]) => messages.map((message) => JSON.stringify(message)).sort();
+
+for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/Sub": openOnPubSub })) {
+  describe(`the bus ${where}`, () => {
+    let bus: Bus;
+    let taken: Opened["taken"];
+
+    before(async function () {
+      this.timeout(EMULATOR_START_TIME);
+      ({ bus, taken } = await open());
+    });
+
+    for (const stage of Object.keys(STAGES) as Stage[]) {
+      it(`brings orders to the topic of the ${stage} stage, and to no other`, async () => {
+        const messages: OrderMessage[] = [
+          { order: "orders/1", status: STAGES[stage].takes },
+          { order: "orders/größe 😀 \u2028", status: STAGES[stage].takes },
+        ];
+        await bus.publishOrders(stage, messages);
+        for (const topic of TOPICS) {
+          const expected = topic === STAGES[stage].topic ? messages : [];
+          const found = await taken(topic);
+          assert.deepEqual(sorted(found), sorted(expected), topic);
+          for (const message of found) assert.doesNotThrow(() => parseOrderMessage(message));
+        }
+      });
+    }
+
+    it("has taken every message once a publish resolves, however many there are", async () => {
+      await bus.publishOrders("kitchen", orders(2_500));
+      assert.deepEqual(sorted(await taken("orders-new")), sorted(orders(2_500)));
+    });
+
+    it("takes several publishes at the same moment", async () => {
+      const all = orders(8);
+      await Promise.all(all.map((message) => bus.publishOrders("kitchen", [message])));
+      assert.deepEqual(sorted(await taken("orders-new")), sorted(all));
+    });
+
+    it("brings the same message twice where it was published twice", async () => {
+      await bus.publishOrders("kitchen", [...orders(1), ...orders(1)]);
+      assert.equal((await taken("orders-new")).length, 2);
+    });
+
+    it("publishes nothing where there is nothing", async () => {
+      await bus.publishOrders("kitchen", []);
+      assert.deepEqual(await taken("orders-new"), []);
+    });
+
+    it("brings a continuation as it is", async () => {
+      const continuation: PollContinuation = {
+        holder: randomUUID(),
+        step: 3,
+        statuses: ["PREPARATION", "IN_FLIGHT"],
+        pageToken: "größe ==\n\u2028",
+      };
+      await bus.publishContinuation(continuation);
+      const [found, ...more] = await taken(CONTINUATION_TOPIC);
+      assert.deepEqual([parseContinuation(found), more], [continuation, []]);
+    });
+  });
+}
+
+describe("a bus that does not take a message", () => {
+  const failsWith = (topic: string) => (error: unknown) => {
+    assert.ok(error instanceof BusError, String(error));
+    assert.ok(error.message.includes(topic) && error.cause !== undefined);
+    return true;
+  };
+
+  it("says so where the topic is missing", async function () {
+    this.timeout(EMULATOR_START_TIME);
+    const { pubsub } = await emulators();
+    const topics = new PubSubTopics(pubsub, "demo-contract");
+    const bus = await openPubSubBus(pubsub);
+    await topics.make("orders-in-flight").catch(() => undefined);
+    await topics.remove("orders-in-flight");
+    await assert.rejects(bus.publishOrders("completion", orders(3)), failsWith("orders-in-flight"));
+  });
+
+  it("says so within its deadline where nothing answers: the poll's lease must not run out over it", async function () {
+    this.timeout(30_000);
+    const bus = await openPubSubBus("127.0.0.1:1");
+    const started = Date.now();
+    await assert.rejects(bus.publishOrders("kitchen", orders(3)), failsWith("orders-new"));
+    const took = Date.now() - started;
+    assert.ok(took < 15_000, `${took} ms`);
+  });
+});

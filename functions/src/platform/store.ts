@@ -18,8 +18,9 @@ const INVALID_ARGUMENT = 3;
 
 /** The Firestore of this project; one per instance. */
 export function openFirestore(): Firestore {
-  if (getApps().length === 0) initializeApp();
-  return getFirestore();
+  // firebase-functions has an app of its own, which is there before us where a Firestore event came first.
+  const app = getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
+  return getFirestore(app);
 }
 
 export class FirestoreStore implements Store {
