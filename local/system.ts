@@ -53,7 +53,7 @@ export interface SystemOptions {
   signal?: AbortSignal;
 }
 
-export interface Addresses {
+interface Addresses {
   project: string;
   /** host:port */
   firestore: string;

@@ -38,7 +38,7 @@ export const INVARIANTS = [
   "nobody waits for a poisoned order",
 ] as const;
 
-export type Invariant = (typeof INVARIANTS)[number];
+type Invariant = (typeof INVARIANTS)[number];
 
 export interface Violation {
   invariant: Invariant;

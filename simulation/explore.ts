@@ -13,7 +13,7 @@ export interface Findings {
   failures: Failure[];
 }
 
-export interface Failure {
+interface Failure {
   scenario: Scenario;
   /** The shortest schedule found that still breaks it. */
   schedule: [number, Fault][];

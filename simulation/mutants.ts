@@ -5,7 +5,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { build, type Plugin } from "../functions/node_modules/esbuild/lib/main.js";
+import { build, type Plugin } from "esbuild";
 import { INVARIANTS } from "./checker.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
 

@@ -13,7 +13,7 @@ import type { Fields, Snapshot } from "../ports.js";
 
 export const ATTEMPTS = "attempts";
 
-export const ATTEMPT_SCHEMA = 1;
+const ATTEMPT_SCHEMA = 1;
 
 /** Each state, whether something is still to come of it, and whether an operator has to bring that about. */
 export const ATTEMPT_STATES = {

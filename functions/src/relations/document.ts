@@ -11,7 +11,7 @@ import type { Fields, Snapshot, User } from "../ports.js";
 export const RELATIONS = "relations";
 
 /** A document of a newer schema than this is left to the newer build that wrote it. */
-export const RELATION_SCHEMA = 1;
+const RELATION_SCHEMA = 1;
 
 const name = v.pipe(v.string(), v.check(isUsableName, "must be a resource name"));
 const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
