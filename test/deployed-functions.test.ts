@@ -1,0 +1,304 @@
+/** Every deployed function with the events that the cloud brings, on the official emulators and a food service over TLS. */
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
+import { STAGES, type Stage } from "../functions/src/life-cycle.js";
+import { startUsers, type Users } from "../local/users.js";
+import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
+import { EMULATOR_START_TIME, emulators } from "./emulators.js";
+import { PubSubTopics } from "./pubsub.js";
+
+const PROJECT = "demo-deployed";
+const FUNCTIONS: Record<Stage, string> = {
+  kitchen: "sendToKitchen",
+  shipment: "dispatchShipment",
+  completion: "completeOrder",
+};
+
+/** An order's 25 minutes in about half a second. */
+const SPEED = 3_000;
+
+/** How long an order may take to its end here, in milliseconds. */
+const PATIENCE = 60_000;
+
+/** A document as Firestore's REST interface and its events have it. */
+interface WireDocument {
+  name: string;
+  fields: Record<string, { stringValue?: string; mapValue?: unknown }>;
+  createTime: string;
+  updateTime: string;
+}
+
+describe("the deployed functions, on emulators", () => {
+  let instance: ChildProcess;
+  let food: RunningFoodService;
+  let users: Users;
+  let topics: PubSubTopics;
+  let documents: string;
+  let directory: string;
+  let events = 0;
+  const lines: Record<string, unknown>[] = [];
+  const waiting = new Map<number, (failure: string | undefined) => void>();
+
+  before(async function () {
+    this.timeout(EMULATOR_START_TIME);
+    const { firestore, pubsub } = await emulators();
+    documents = `http://${firestore}/v1/projects/${PROJECT}/databases/(default)/documents`;
+    topics = new PubSubTopics(pubsub, PROJECT);
+    for (const { topic } of Object.values(STAGES)) await topics.make(topic);
+    await topics.make(CONTINUATION_TOPIC);
+    directory = mkdtempSync(join(tmpdir(), "diet-deployed-"));
+    food = await startFoodService({ address: "localhost:0", certificates: directory, speed: SPEED, seed: "1" });
+    users = await startUsers(() => {});
+    instance = fork(fileURLToPath(new URL("deployed.ts", import.meta.url)), {
+      execArgv: ["--import", "tsx"],
+      silent: true,
+      env: {
+        ...process.env,
+        GCLOUD_PROJECT: PROJECT,
+        FUNCTIONS_EMULATOR: "true",
+        FIRESTORE_EMULATOR_HOST: firestore,
+        PUBSUB_EMULATOR_HOST: pubsub,
+        FOOD_SERVICE_ADDRESS: food.address,
+        FOOD_SERVICE_SECURITY: "tls",
+        FOOD_SERVICE_CA: food.certificate,
+        USERS_ADDRESS: users.address,
+        USERS_SECURITY: "plaintext",
+        CALL_DEADLINE_SECONDS: "2",
+        POLL_PASSES: "1",
+        POLL_PAGE_SIZE: "2",
+        CREATE_POLICY: "park",
+        CREATE_LEASE_SECONDS: "60",
+        CREATE_TRIES: "8",
+      },
+    });
+    for (const stream of [instance.stdout, instance.stderr]) {
+      if (!stream) throw new Error("the instance says nothing");
+      createInterface({ input: stream }).on("line", (line) => {
+        if (line.startsWith("{")) lines.push(JSON.parse(line) as Record<string, unknown>);
+      });
+    }
+    await once(instance, "message");
+    instance.on("message", ({ id, failure }: { id: number; failure?: string }) => waiting.get(id)?.(failure));
+    instance.on("exit", (status) => {
+      for (const settle of waiting.values()) settle(`the instance ended with ${status}`);
+    });
+  });
+
+  after(async () => {
+    if (instance?.connected) {
+      const ended = once(instance, "exit");
+      instance.disconnect();
+      await ended;
+    }
+    await food?.stop();
+    await users?.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** Calls a function with an event; resolves with what it failed with, after which the cloud would bring the event again. */
+  function call(name: string, event: object): Promise<string | undefined> {
+    const id = ++events;
+    return new Promise((resolve) => {
+      waiting.set(id, resolve);
+      instance.send({ id, name, event });
+    });
+  }
+
+  async function succeeds(name: string, event: object): Promise<void> {
+    assert.equal(await call(name, event), undefined, name);
+  }
+
+  const cloudEvent = (type: string, more: object) => ({
+    specversion: "1.0",
+    id: `event-${events}`,
+    source: "//test",
+    type,
+    time: new Date().toISOString(),
+    ...more,
+  });
+
+  const messageEvent = (payload: unknown) => {
+    const data = Buffer.from(JSON.stringify(payload)).toString("base64");
+    const message = { messageId: "1", data, publishTime: new Date().toISOString() };
+    return cloudEvent("google.cloud.pubsub.topic.v1.messagePublished", { data: { message, subscription: "s" } });
+  };
+
+  const scheduled = () => ({ jobName: "test", scheduleTime: new Date().toISOString() });
+
+  const relationEvent = (id: string, kind: "written" | "created", value?: WireDocument, oldValue?: WireDocument) =>
+    cloudEvent(`google.cloud.firestore.document.v1.${kind}`, {
+      datacontenttype: "application/json",
+      project: PROJECT,
+      database: "(default)",
+      namespace: "(default)",
+      document: `relations/${id}`,
+      location: "us-central1",
+      data: { ...(value && { value }), ...(oldValue && { oldValue }) },
+    });
+
+  async function documentAt(path: string): Promise<WireDocument | undefined> {
+    const answer = await fetch(`${documents}/${path}`);
+    return answer.status === 404 ? undefined : ((await answer.json()) as WireDocument);
+  }
+
+  async function put(path: string, fields: object): Promise<void> {
+    const answer = await fetch(`${documents}/${path}`, { method: "PATCH", body: JSON.stringify({ fields }) });
+    assert.ok(answer.ok, await answer.text());
+  }
+
+  async function remove(path: string): Promise<void> {
+    await fetch(`${documents}/${path}`, { method: "DELETE" });
+  }
+
+  /** Brings every published message to the function of its stage; resolves with how many there were. */
+  async function deliverMessages(): Promise<number> {
+    let count = 0;
+    for (const [stage, { topic }] of Object.entries(STAGES)) {
+      for (const payload of await topics.take(topic)) {
+        count++;
+        await succeeds(FUNCTIONS[stage as Stage], messageEvent(payload));
+      }
+    }
+    return count;
+  }
+
+  /** Brings the changes of a relation since the last look to the functions that react. */
+  async function react(id: string, seen: Map<string, WireDocument>): Promise<void> {
+    const [now, before] = [await documentAt(`relations/${id}`), seen.get(id)];
+    if (!now || now.updateTime === before?.updateTime) return;
+    seen.set(id, now);
+    await succeeds("onRelationWritten", relationEvent(id, "written", now, before));
+    if (!before) await succeeds("onRelationCreated", relationEvent(id, "created", now));
+  }
+
+  const placed = () => {
+    const { name } = food.model.placeOrder("krithik");
+    return { name, id: name.slice("orders/".length) };
+  };
+  const statusOf = async (name: string) => (await food.model.getOrder(name)).status;
+  const lineOf = (outcome: string, more: (line: Record<string, unknown>) => boolean = () => true) =>
+    lines.some((line) => line.outcome === outcome && more(line));
+
+  it("bring orders from the first poll to their end, once each, and keep their history and customers", async function () {
+    this.timeout(PATIENCE + 5_000);
+    const orders = Array.from({ length: 5 }, placed);
+    const seen = new Map<string, WireDocument>();
+    const deadline = Date.now() + PATIENCE;
+    const open = async () => {
+      const statuses = await Promise.all(orders.map(({ name }) => statusOf(name)));
+      return statuses.some((now) => now !== "DELIVERED" && now !== "REJECTED");
+    };
+    while (await open()) {
+      assert.ok(Date.now() < deadline, "not all orders have ended");
+      await succeeds("pollOrders", scheduled());
+      await deliverMessages();
+      for (const { id } of orders) await react(id, seen);
+      await sleep(50);
+    }
+    const { kitchenOrders, shipments, orders: truth } = food.model.truth();
+    assert.deepEqual([kitchenOrders.length, shipments.length], [5, 5]);
+    for (const { name, id } of orders) {
+      const relation = await documentAt(`relations/${id}`);
+      assert.equal(relation?.fields.state?.stringValue, "DELIVERED");
+      assert.ok(relation?.fields.customer?.mapValue, "the customer was looked up");
+      for (const state of ["PREPARATION", "IN_FLIGHT", "DELIVERED"]) {
+        assert.ok(await documentAt(`relations/${id}/history/${state}`), `${state} is in the history`);
+      }
+      const changes = truth.find((order) => order.name === name)?.changes.map(({ status }) => status);
+      assert.deepEqual(changes, ["NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED"]);
+      assert.ok(lineOf("moved", (line) => line.order === name && line.stage === "shipment"), "the log tells of it");
+    }
+  });
+
+  it("create once where a message is delivered many times at the same moment", async () => {
+    const { name, id } = placed();
+    const before = food.model.truth().kitchenOrders.length;
+    const event = messageEvent({ order: name, status: "NEW" });
+    await Promise.all(Array.from({ length: 10 }, () => succeeds("sendToKitchen", event)));
+    assert.equal(food.model.truth().kitchenOrders.length, before + 1);
+    assert.equal((await documentAt(`attempts/kitchen:${id}`))?.fields.state?.stringValue, "CREATED");
+  });
+
+  it("take over a document that an older scheduler wrote", async () => {
+    const { name, id } = placed();
+    const kitchen = food.model.makeKitchenOrder(null).name;
+    await put(`relations/${id}`, { kitchen: { stringValue: kitchen } });
+    const before = food.model.truth().kitchenOrders.length;
+    await succeeds("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
+    assert.equal(food.model.truth().kitchenOrders.length, before);
+    assert.equal(await statusOf(name), "PREPARATION");
+  });
+
+  it("leave a document of a newer schema alone, and drop its events", async () => {
+    const { name, id } = placed();
+    await put(`relations/${id}`, { kitchen: { stringValue: "k/1" }, schema: { integerValue: "2" } });
+    const document = await documentAt(`relations/${id}`);
+    await succeeds("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
+    await succeeds("onRelationWritten", relationEvent(id, "written", document));
+    await succeeds("onRelationCreated", relationEvent(id, "created", document));
+    assert.deepEqual(await documentAt(`relations/${id}`), document);
+    assert.equal(await statusOf(name), "NEW");
+    assert.equal(lines.filter((line) => line.outcome === "quarantined" && line.order === name).length, 3);
+  });
+
+  it("have nothing to tell of a relation that was deleted", async () => {
+    const { name, id } = placed();
+    await put(`relations/${id}`, { kitchen: { stringValue: "k/1" } });
+    const document = await documentAt(`relations/${id}`);
+    await remove(`relations/${id}`);
+    await succeeds("onRelationWritten", relationEvent(id, "written", undefined, document));
+    assert.equal(await statusOf(name), "NEW");
+  });
+
+  it("go on with a poll where it stopped, page by page to the last", async () => {
+    const orders = Array.from({ length: 5 }, placed);
+    await succeeds("pollOrders", scheduled());
+    for (const { topic } of Object.values(STAGES)) await topics.take(topic);
+    const until = { timestampValue: new Date(Date.now() + 60_000).toISOString() };
+    await put("leases/poll", { holder: { stringValue: "a" }, step: { integerValue: "4" }, until });
+    const rest = { holder: "a", step: 4, statuses: ["NEW"], pageToken: "" };
+    await succeeds("continuePoll", messageEvent(rest));
+    const published = (await topics.take("orders-new")).map((message) => (message as { order: string }).order);
+    for (const { name } of orders) assert.ok(published.includes(name));
+    await succeeds("continuePoll", messageEvent(rest));
+    assert.deepEqual(await topics.take("orders-new"), [], "a doubled continuation does nothing");
+  });
+
+  it("close, by the sweep, the relation of an order that its customer cancelled", async () => {
+    const { name, id } = placed();
+    await succeeds("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
+    food.model.cancelOrder(name);
+    await succeeds("sweep", scheduled());
+    assert.equal((await documentAt(`relations/${id}`))?.fields.state?.stringValue, "CANCELLED");
+  });
+
+  it("drop a message that is no JSON, and one that is too old", async () => {
+    const { name } = placed();
+    const event = messageEvent({ order: name, status: "NEW" });
+    const message = { messageId: "1", data: Buffer.from("{").toString("base64") };
+    await succeeds("sendToKitchen", { ...event, data: { message, subscription: "s" } });
+    await succeeds("sendToKitchen", { ...event, time: new Date(Date.now() - 2 * 3_600_000).toISOString() });
+    assert.equal(await statusOf(name), "NEW");
+    assert.ok(lineOf("dropped") && lineOf("quarantined"));
+  });
+
+  it("fail where the food service is away, so that the event comes again, and leave no claim behind", async function () {
+    this.timeout(40_000);
+    const { name, id } = placed();
+    await food.stop();
+    const failure = await call("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
+    assert.match(String(failure), /^CallError/);
+    assert.equal(await documentAt(`attempts/kitchen:${id}`), undefined);
+    assert.ok(lineOf("retry", (line) => line.order === name));
+    await succeeds("pollOrders", scheduled());
+    assert.ok(lineOf("failed"), "a poll that can't list says so and leaves it to the next tick");
+  });
+});
