@@ -4,7 +4,7 @@
  */
 import { fork } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Client } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";

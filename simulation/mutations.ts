@@ -157,8 +157,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "complete what is still flying",
     "completion/complete-order.ts",
-    "return outcome ? close(snapshot, outcome, ports)",
-    'return snapshot ? close(snapshot, outcome ?? "DELIVERED", ports)',
+    'return decision.outcome === "moved" ? close(snapshot, decision.to, ports)',
+    'return snapshot ? close(snapshot, decision.outcome === "moved" ? decision.to : "DELIVERED", ports)',
   ),
   one(
     "write over what can't be read",

@@ -214,7 +214,10 @@ describe("the deployed functions, on emulators", () => {
       }
       const changes = truth.find((order) => order.name === name)?.changes.map(({ status }) => status);
       assert.deepEqual(changes, ["NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED"]);
-      assert.ok(lineOf("moved", (line) => line.order === name && line.stage === "shipment"), "the log tells of it");
+      assert.ok(
+        lineOf("moved", (line) => line.order === name && line.stage === "shipment"),
+        "the log tells of it",
+      );
     }
   });
 

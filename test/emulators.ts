@@ -39,6 +39,10 @@ export function emulators(): Promise<Emulators> {
 export async function mochaGlobalTeardown(): Promise<void> {
   await starting?.catch(() => undefined);
   await Promise.all(children.map((child) => child.stop("SIGTERM", GRACE)));
+  cleanUp();
+}
+
+function cleanUp(): void {
   if (directory) rmSync(directory, { recursive: true, force: true });
 }
 
@@ -50,6 +54,9 @@ async function start(): Promise<Emulators> {
     findEmulator("pubsub", machine),
   ]);
   directory = mkdtempSync(join(tmpdir(), "diet-test-"));
+  // A run that is broken off ends without the teardown; what it started ends with it.
+  process.once("exit", cleanUp);
+  process.once("SIGTERM", () => process.exit(143));
   const wrapped = wrapFirestoreEmulator(jar, directory);
   const [firestore, pubsub] = await Promise.all([
     startOn(

@@ -21,7 +21,7 @@ describe("the configuration", () => {
   let before: NodeJS.ProcessEnv;
   beforeEach(() => {
     before = { ...process.env };
-    delete process.env["FUNCTIONS_EMULATOR"];
+    delete process.env.FUNCTIONS_EMULATOR;
     Object.assign(process.env, DEPLOYED);
   });
   afterEach(() => {
@@ -44,7 +44,7 @@ describe("the configuration", () => {
     ] as const) {
       it(`refuses plaintext for ${name} ${title}`, () => {
         process.env[name] = "plaintext";
-        if (emulator !== undefined) process.env["FUNCTIONS_EMULATOR"] = emulator;
+        if (emulator !== undefined) process.env.FUNCTIONS_EMULATOR = emulator;
         assert.throws(readSettings, (error: Error) => {
           assert.ok(error instanceof MalformedError);
           assert.match(error.message, new RegExp(`${name} is plaintext: only tls is allowed`));
@@ -55,15 +55,23 @@ describe("the configuration", () => {
 
     it(`takes plaintext for ${name} in the emulator`, () => {
       process.env[name] = "plaintext";
-      process.env["FUNCTIONS_EMULATOR"] = "true";
+      process.env.FUNCTIONS_EMULATOR = "true";
       assert.equal(readSettings()[name], "plaintext");
     });
   }
 
-  it("names each param that the deployment left out", () => {
+  it("takes the default of a param that the environment does not have, and works with all of them in the emulator", () => {
+    for (const name of Object.keys(DEPLOYED)) if (name !== "FOOD_SERVICE_CA") delete process.env[name];
+    process.env.FUNCTIONS_EMULATOR = "true";
+    const { FOOD_SERVICE_SECURITY, CREATE_POLICY, CREATE_LEASE_SECONDS } = readSettings();
+    assert.deepEqual([FOOD_SERVICE_SECURITY, CREATE_POLICY, CREATE_LEASE_SECONDS], ["tls", "park", 60]);
+  });
+
+  it("names each param that is empty, and the secret that is missing", () => {
     for (const name of Object.keys(DEPLOYED)) {
       const { [name]: value } = process.env;
-      delete process.env[name];
+      if (name === "FOOD_SERVICE_CA") delete process.env[name];
+      else process.env[name] = "";
       assert.throws(readSettings, new RegExp(`Wrong configuration.*\\b${name}\\b`), name);
       process.env[name] = value;
     }
@@ -71,7 +79,7 @@ describe("the configuration", () => {
 
   it("takes no text for a number", () => {
     for (const text of ["ten", "", "-1", "1000000000"]) {
-      process.env["POLL_PASSES"] = text;
+      process.env.POLL_PASSES = text;
       assert.throws(readSettings, /POLL_PASSES/, text);
     }
   });

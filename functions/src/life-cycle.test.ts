@@ -169,7 +169,7 @@ async function outcomeOf({ stage, order, links, kitchen = "NEW", shipment = "NEW
     created: food.created.map((create) => create.stage),
     linked: { ...(linkedKitchen && { kitchen: linkedKitchen }), ...(linkedShipment && { shipment: linkedShipment }) },
     reported: food.updates.map(({ status }) => status),
-    state: fields["state"] as string | undefined,
+    state: fields.state as string | undefined,
     attempts,
   };
 }

@@ -48,7 +48,7 @@ describe("a stage that takes a message", () => {
       });
       assert.equal(thrown, error);
       assert.deepEqual([lines.length, lines[0]?.level], [1, "error"]);
-      assert.equal((lines[0]?.fields as { outcome: string }).outcome, "retry");
+      assert.equal(lines[0]?.fields.outcome, "retry");
     });
   }
 
@@ -63,8 +63,8 @@ describe("a stage that takes a message", () => {
       });
       assert.equal(thrown, undefined);
       assert.deepEqual([lines.length, lines[0]?.level], [1, "error"]);
-      assert.equal((lines[0]?.fields as { outcome: string }).outcome, outcome);
-      assert.equal((lines[0]?.fields as { order: string }).order, "orders/1");
+      assert.equal(lines[0]?.fields.outcome, outcome);
+      assert.equal(lines[0]?.fields.order, "orders/1");
     });
   }
 
@@ -72,7 +72,7 @@ describe("a stage that takes a message", () => {
     for (const payload of [undefined, null, "", 7, [], {}, { order: "orders/../leases/poll", status: "NEW" }]) {
       const { thrown, calls, lines } = await take(async () => moved("PREPARATION"), { payload });
       assert.deepEqual([thrown, calls, lines.length], [undefined, 0, 1]);
-      assert.equal((lines[0]?.fields as { outcome: string }).outcome, "quarantined");
+      assert.equal(lines[0]?.fields.outcome, "quarantined");
     }
   });
 });

@@ -21,7 +21,11 @@ const TOPICS = [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION
 /** Publishes something, so that the client has read the environment by the end of this. */
 async function openPubSubBus(host: string): Promise<Bus> {
   const bus = new PubSubBus();
-  const environment = { PUBSUB_EMULATOR_HOST: host, PUBSUB_PROJECT_ID: "demo-contract", GCLOUD_PROJECT: "demo-contract" };
+  const environment = {
+    PUBSUB_EMULATOR_HOST: host,
+    PUBSUB_PROJECT_ID: "demo-contract",
+    GCLOUD_PROJECT: "demo-contract",
+  };
   const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
   Object.assign(process.env, environment);
   try {

@@ -5,7 +5,7 @@ import { type AddressInfo, connect as connectTo, createServer, type Socket } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
-import { type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall, status } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { CallError } from "../../functions/src/errors.js";
 import {
   DroneServiceService,
@@ -42,7 +42,12 @@ before(() => {
 });
 after(() => rmSync(certificates, { recursive: true, force: true }));
 
-function connect(settings: { address: string; ca: string; security?: Settings["FOOD_SERVICE_SECURITY"]; seconds?: number }) {
+function connect(settings: {
+  address: string;
+  ca: string;
+  security?: Settings["FOOD_SERVICE_SECURITY"];
+  seconds?: number;
+}) {
   return new GrpcFoodService(
     {
       FOOD_SERVICE_ADDRESS: settings.address,
@@ -273,7 +278,14 @@ async function startCable(address: string) {
   return { address: `localhost:${bound}`, cut, mend: () => lay(bound) };
 }
 
-type Method = "createKitchenOrder" | "createShipment" | "getOrder" | "getKitchenOrder" | "getShipment" | "listOrders" | "updateOrder";
+type Method =
+  | "createKitchenOrder"
+  | "createShipment"
+  | "getOrder"
+  | "getKitchenOrder"
+  | "getShipment"
+  | "listOrders"
+  | "updateOrder";
 type Answer = (call: ServerUnaryCall<never, unknown>, answer: sendUnaryData<unknown>) => void;
 
 /** A server that answers each method as told, and counts. */
@@ -423,7 +435,14 @@ describe("the connection to the food service", () => {
     assert.equal(calls.getOrder, 3);
   });
 
-  for (const code of ["UNKNOWN", "INTERNAL", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "ALREADY_EXISTS"] as const) {
+  for (const code of [
+    "UNKNOWN",
+    "INTERNAL",
+    "DEADLINE_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "ABORTED",
+    "ALREADY_EXISTS",
+  ] as const) {
     it(`does not repeat a read after ${code}, nor takes it for a refusal`, async () => {
       const { food, calls } = await serving((_, answer) => answer({ code: status[code], details: "no" }));
       assert.deepEqual(await failureOf(food.getOrder("orders/1")), { code, sent: true, refused: false });
@@ -432,7 +451,9 @@ describe("the connection to the food service", () => {
   }
 
   it("names the method and says what the service said", async () => {
-    const { food } = await serving((_, answer) => answer({ code: status.INVALID_ARGUMENT, details: "no such customer" }));
+    const { food } = await serving((_, answer) =>
+      answer({ code: status.INVALID_ARGUMENT, details: "no such customer" }),
+    );
     await assert.rejects(food.createKitchenOrder(inTime("k")), /CreateKitchenOrder: no such customer/);
   });
 
@@ -470,7 +491,10 @@ describe("the connection to the food service", () => {
       assert.equal((await food.getShipment("x")).status, "UNKNOWN");
       assert.equal((await food.createKitchenOrder(inTime("k"))).status, "UNKNOWN");
       const { orders } = await food.listOrders({ status: "NEW", pageSize: 1, pageToken: "" });
-      assert.deepEqual(orders.map(({ status: listed }) => listed), ["UNKNOWN"]);
+      assert.deepEqual(
+        orders.map(({ status: listed }) => listed),
+        ["UNKNOWN"],
+      );
     }
   });
 

@@ -114,7 +114,8 @@ for (const [where, open] of Object.entries(STORES)) {
         await create(path, { map: { list: [1] } });
         const [found] = await store.read(path);
         try {
-          ((found?.fields.map as Fields).list as number[]).push(2);
+          const map = found?.fields.map as Fields;
+          (map.list as number[]).push(2);
         } catch (error) {
           assert.ok(error instanceof TypeError, "frozen is as good as copied");
         }

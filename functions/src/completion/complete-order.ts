@@ -1,5 +1,4 @@
 /** Ends an order in flight: keeps its shipment's outcome. */
-import { SHIPMENT_STATUSES } from "../life-cycle.js";
 import type { Ports } from "../ports.js";
 import { close } from "../relations/close.js";
 import { park } from "../relations/create-once.js";
@@ -15,8 +14,8 @@ export async function completeOrder(name: string, id: string, ports: Ports): Pro
   if (!snapshot || !relation?.shipment) return stranded(name, id, ports);
 
   const shipment = await ports.food.getShipment(relation.shipment);
-  const { outcome } = SHIPMENT_STATUSES[shipment.status];
-  return outcome ? close(snapshot, outcome, ports) : decide(shipment.status);
+  const decision = decide(shipment.status);
+  return decision.outcome === "moved" ? close(snapshot, decision.to, ports) : decision;
 }
 
 /** Somebody set the order to IN_FLIGHT without a link: only an operator can say which shipment is its own. */

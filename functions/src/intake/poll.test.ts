@@ -131,7 +131,7 @@ describe("the poll", () => {
     const result = await pollOrders(bed.ports);
     assert.deepEqual(result, { outcome: "polled", published: 2, unusable: bad.length, failedPages: 0 });
     assert.deepEqual(publishedIn(bed), ["orders/good", "orders/better"]);
-    const warnings = bed.lines.filter(({ fields }) => (fields as { outcome: string }).outcome === "unusable");
+    const warnings = bed.lines.filter(({ fields }) => fields.outcome === "unusable");
     assert.equal(warnings.length, bad.length);
     for (const warning of warnings) assert.ok(JSON.stringify(warning).length < 500, "short enough for a log");
   });

@@ -71,7 +71,7 @@ class Hooks<O extends string> {
 }
 
 /** A store whose operations can be disturbed. What goes to `memory` directly is never disturbed. */
-export class WatchedStore implements Store {
+class WatchedStore implements Store {
   readonly memory: MemoryStore;
   /** The writes of every commit that was applied, the triggers' own included. */
   readonly writes: Write[] = [];
@@ -125,7 +125,7 @@ export class WatchedStore implements Store {
 }
 
 /** A food service that does what it is told: statuses stand until a test changes them. */
-export class StubFoodService implements FoodService {
+class StubFoodService implements FoodService {
   readonly orders = new Map<string, Order>();
   readonly kitchenOrders = new Map<string, KitchenOrder>();
   readonly shipments = new Map<string, Shipment>();
@@ -184,7 +184,7 @@ function found<T>(things: ReadonlyMap<string, T>, name: string): T {
 interface LogLine {
   level: "info" | "warn" | "error";
   message: string;
-  fields: object;
+  fields: Record<string, unknown>;
 }
 
 export interface TestBed {

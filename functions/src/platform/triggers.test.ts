@@ -128,7 +128,11 @@ describe("the deployed functions", () => {
     for (const name of Object.keys(deployed) as (keyof typeof Deployed)[]) {
       const endpoint = raw(name).__endpoint;
       assert.equal(endpoint.platform, "gcfv2");
-      assert.deepEqual(endpoint.secretEnvironmentVariables?.map(({ key }) => key), ["FOOD_SERVICE_CA"], name);
+      assert.deepEqual(
+        endpoint.secretEnvironmentVariables?.map(({ key }) => key),
+        ["FOOD_SERVICE_CA"],
+        name,
+      );
       assert.ok(Number(endpoint.maxInstances) > 0, name);
     }
   });
@@ -190,7 +194,10 @@ describe("the deployed functions", () => {
     it(`${name} drops a message that is older than an hour: the poll has brought its order again`, async () => {
       const data = JSON.stringify(TOPICS[name].payload);
       const lines = await linesOf(() => raw(name)(pubSubEvent(name, data, ago(HOUR + 1_000))));
-      assert.deepEqual(lines.map(({ outcome, severity }) => [outcome, severity]), [["dropped", "WARNING"]]);
+      assert.deepEqual(
+        lines.map(({ outcome, severity }) => [outcome, severity]),
+        [["dropped", "WARNING"]],
+      );
       assert.match(String(lines[0]?.message), /too old/);
       const wrap = wrapped(name);
       const event = { time: ago(HOUR + 1_000), data: { message: { json: TOPICS[name].payload } } };
@@ -206,12 +213,10 @@ describe("the deployed functions", () => {
   it("name stage, order and outcome in fields of their own, for whoever searches the log", async () => {
     const event = { data: { before: document({}), after: document(UNREADABLE) }, params: { id: "1" } };
     const [line] = await linesOf(async () => library.wrap(deployed.onRelationWritten)(event));
-    assert.deepEqual([line?.severity, line?.stage, line?.order, line?.outcome], [
-      "ERROR",
-      "report",
-      "orders/1",
-      "quarantined",
-    ]);
+    assert.deepEqual(
+      [line?.severity, line?.stage, line?.order, line?.outcome],
+      ["ERROR", "report", "orders/1", "quarantined"],
+    );
   });
 
   describe("for changes of relations", () => {
@@ -222,7 +227,11 @@ describe("the deployed functions", () => {
         data: { before: document(fields.before), after: document(fields.after) },
       }) as Promise<unknown>;
     const created = (fields: Fields, time = ago(0)) =>
-      library.wrap(deployed.onRelationCreated)({ time, params: { id: "1" }, data: document(fields) }) as Promise<unknown>;
+      library.wrap(deployed.onRelationCreated)({
+        time,
+        params: { id: "1" },
+        data: document(fields),
+      }) as Promise<unknown>;
 
     it("have nothing to tell of a relation that was deleted", async () => {
       assert.deepEqual(await outcomesOf(() => written({ before: { kitchen: "k/1" }, after: {} })), ["nothing"]);

@@ -64,8 +64,14 @@ async function deliver(bed: TestBed, stage: CreatingStage): Promise<{ thrown: un
 }
 
 const attemptOf = (bed: TestBed, stage: CreatingStage) => bed.store.fields(`attempts/${stage}:${ID}`);
-const stateOf = async (bed: TestBed, stage: CreatingStage) => (await attemptOf(bed, stage))?.["state"];
+const stateOf = async (bed: TestBed, stage: CreatingStage) => (await attemptOf(bed, stage))?.state;
 const linkOf = (bed: TestBed, stage: CreatingStage) => bed.store.field(RELATION, stage);
+
+function timeIn(fields: Fields | undefined, name: string): number {
+  const time = fields?.[name];
+  assert.ok(time instanceof Date, `${name} is ${time}`);
+  return time.getTime();
+}
 
 function fails(error: unknown) {
   return () => {
@@ -96,9 +102,9 @@ async function expectLinkedOnce(bed: TestBed, stage: CreatingStage): Promise<voi
   const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
   const relation = await bed.store.fields(RELATION);
   assert.equal(relation?.[stage], name);
-  assert.equal(relation?.["state"], LED_TO[stage]);
+  assert.equal(relation?.state, LED_TO[stage]);
   const attempt = await attemptOf(bed, stage);
-  assert.deepEqual([attempt?.["state"], attempt?.["name"]], ["CREATED", name]);
+  assert.deepEqual([attempt?.state, attempt?.name], ["CREATED", name]);
 }
 
 for (const stage of ["kitchen", "shipment"] as const) {
@@ -110,8 +116,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "before", async () => {
         const claim = await attemptOf(bed, stage);
-        assert.deepEqual([claim?.["state"], claim?.["tries"], claim?.["order"]], ["SENDING", 1, ORDER]);
-        assert.deepEqual(claim?.["leaseUntil"], new Date(bed.clock.now() + LEASE));
+        assert.deepEqual([claim?.state, claim?.tries, claim?.order], ["SENDING", 1, ORDER]);
+        assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE));
       });
       bed.store.hooks.once("commitUnique", "after", () => {
         const both = bed.store.writes.slice(-2).map((write) => write.path);
@@ -120,8 +126,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal((await deliver(bed, stage)).outcome, "moved");
       await expectLinkedOnce(bed, stage);
       const attempt = await attemptOf(bed, stage);
-      assert.deepEqual([attempt?.["leaseUntil"], attempt?.["nextTryAt"]], [null, null]);
-      assert.ok((attempt?.["expireAt"] as Date).getTime() > bed.clock.now(), "readable for a while");
+      assert.deepEqual([attempt?.leaseUntil, attempt?.nextTryAt], [null, null]);
+      assert.ok(timeIn(attempt, "expireAt") > bed.clock.now(), "readable for a while");
     });
 
     it("may be sent only while the claim holds", async () => {
@@ -228,7 +234,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         });
         await deliver(bed, stage);
         const attempt = await attemptOf(bed, stage);
-        assert.deepEqual([attempt?.["state"], attempt?.["tries"]], ["FAILED", 1]);
+        assert.deepEqual([attempt?.state, attempt?.tries], ["FAILED", 1]);
       });
     }
 
@@ -260,7 +266,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const { thrown } = await deliver(bed, stage);
       assert.ok(thrown instanceof StoreError);
       const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
-      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && (fields as Fields)["name"] === name));
+      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === name));
       assert.equal((await deliver(bed, stage)).outcome, "nothing");
       bed.clock.advance(LEASE);
       assert.equal((await deliver(bed, stage)).outcome, "refused");
@@ -286,8 +292,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
         bed.food.hooks.once(call, "before", fails(new CallError("DEADLINE_EXCEEDED", "never sent", false)));
         await deliver(bed, stage);
         const attempt = await attemptOf(bed, stage);
-        assert.deepEqual([attempt?.["state"], attempt?.["tries"], attempt?.["leaseUntil"]], ["FAILED", 0, null]);
-        const wait = (attempt?.["nextTryAt"] as Date).getTime() - bed.clock.now();
+        assert.deepEqual([attempt?.state, attempt?.tries, attempt?.leaseUntil], ["FAILED", 0, null]);
+        const wait = timeIn(attempt, "nextTryAt") - bed.clock.now();
         assert.ok(wait >= 2_500 && wait <= 5_000, `${wait} ms`);
         bed.clock.advance(wait - 1);
         assert.equal((await deliver(bed, stage)).outcome, "nothing");
@@ -306,10 +312,10 @@ for (const stage of ["kitchen", "shipment"] as const) {
           const { thrown, outcome } = await deliver(bed, stage);
           assert.deepEqual([thrown, outcome], [undefined, "refused"]);
           const attempt = await attemptOf(bed, stage);
-          assert.deepEqual([attempt?.["state"], attempt?.["tries"]], [tries < 3 ? "FAILED" : "PARKED", tries]);
-          assert.deepEqual(attempt?.["reason"], { code, message: "no" });
+          assert.deepEqual([attempt?.state, attempt?.tries], [tries < 3 ? "FAILED" : "PARKED", tries]);
+          assert.deepEqual(attempt?.reason, { code, message: "no" });
           if (tries === 3) break;
-          const wait = (attempt?.["nextTryAt"] as Date).getTime() - bed.clock.now();
+          const wait = timeIn(attempt, "nextTryAt") - bed.clock.now();
           assert.ok(wait >= 2_500 * 2 ** (tries - 1) && wait <= 5_000 * 2 ** (tries - 1), `${wait} ms`);
           bed.clock.advance(wait - 1);
           assert.equal((await deliver(bed, stage)).outcome, "nothing");
@@ -329,8 +335,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const { thrown, outcome } = await deliver(bed, stage);
         assert.deepEqual([thrown, outcome], [undefined, "refused"]);
         const attempt = await attemptOf(bed, stage);
-        assert.equal(attempt?.["state"], "UNCERTAIN");
-        assert.deepEqual(attempt?.["reason"], { code, message: "no answer" });
+        assert.equal(attempt?.state, "UNCERTAIN");
+        assert.deepEqual(attempt?.reason, { code, message: "no answer" });
         bed.clock.advance(LONG);
         assert.equal((await deliver(bed, stage)).outcome, "nothing");
         assert.equal(bed.food.created.length, 1);
@@ -395,8 +401,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
       bed.clock.advance(1);
       assert.equal((await deliver(bed, stage)).outcome, "refused");
       const attempt = await attemptOf(bed, stage);
-      assert.equal(attempt?.["state"], "UNCERTAIN");
-      assert.equal((attempt?.["reason"] as Fields)["code"], "LEASE_EXPIRED");
+      assert.equal(attempt?.state, "UNCERTAIN");
+      assert.equal((attempt?.reason as Fields | undefined)?.code, "LEASE_EXPIRED");
 
       answer.come();
       assert.equal((await slow).outcome, "moved");
@@ -462,8 +468,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.equal((await deliver(bed, stage)).outcome, "refused");
         assert.equal(await linkOf(bed, stage), undefined);
         const attempt = await attemptOf(bed, stage);
-        assert.deepEqual([attempt?.["state"], (attempt?.["reason"] as Fields)["code"]], ["UNCERTAIN", "BAD_REPLY"]);
-        assert.ok(JSON.stringify(attempt?.["reason"]).length < 1_000, "short enough to read");
+        assert.deepEqual([attempt?.state, (attempt?.reason as Fields | undefined)?.code], ["UNCERTAIN", "BAD_REPLY"]);
+        assert.ok(JSON.stringify(attempt?.reason).length < 1_000, "short enough to read");
       });
     }
 
@@ -475,7 +481,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await linkOf(bed, stage), undefined);
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
       assert.equal(state, "UNCERTAIN");
-      assert.match(String(reason["message"]), /made\/1.*relations\/other/);
+      assert.match(String(reason.message), /made\/1.*relations\/other/);
     });
 
     for (const now of ["CANCELLED", "REJECTED"] as const) {
@@ -506,7 +512,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await deliver(bed, stage);
       const relation = await bed.store.fields(RELATION);
       assert.deepEqual(
-        [relation?.["state"], relation?.[stage]],
+        [relation?.state, relation?.[stage]],
         ["CANCELLED", `${stage}${stage === "kitchen" ? "orders" : "s"}/1`],
       );
       assert.equal(await stateOf(bed, stage), "CREATED");
@@ -561,8 +567,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await linkOf(bed, stage), "theirs/1");
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
       assert.equal(state, "UNCERTAIN");
-      assert.match(String(reason["message"]), /ours\/1.*theirs\/1/);
-      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && (fields as Fields)["name"] === "ours/1"));
+      assert.match(String(reason.message), /ours\/1.*theirs\/1/);
+      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
 
     it("agrees with an older scheduler that linked the very same thing", async () => {
@@ -591,7 +597,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal((await deliver(bed, stage)).outcome, "refused");
       assert.equal(await linkOf(bed, stage), undefined);
       assert.equal(await bed.store.field(path, "name"), "found/1");
-      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && (fields as Fields)["name"] === "ours/1"));
+      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
 
     it("works with a food service whose methods need it as their this", async () => {
@@ -619,8 +625,8 @@ describe("an order that somebody moved on without a link", () => {
     bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "PREPARATION" });
     await deliver(bed, "shipment");
     const first = await bed.store.fields(`attempts/kitchen:${ID}`);
-    assert.deepEqual([first?.["state"], first?.["tries"], first?.["order"]], ["PARKED", 0, ORDER]);
-    assert.equal((first?.["reason"] as Fields)["code"], "STRANDED");
+    assert.deepEqual([first?.state, first?.tries, first?.order], ["PARKED", 0, ORDER]);
+    assert.equal((first?.reason as Fields | undefined)?.code, "STRANDED");
     const writes = bed.store.writes.length;
     const { thrown, outcome } = await deliver(bed, "shipment");
     assert.deepEqual([thrown, outcome], [undefined, "refused"]);

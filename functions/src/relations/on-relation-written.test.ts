@@ -231,7 +231,7 @@ describe("an order that the food service does not know", () => {
     const change = { before: undefined, after: written("PREPARATION") };
     await logged({ stage: "report", order: ORDER }, bed.ports, () => onRelationWritten(change, bed.ports));
     assert.deepEqual(
-      bed.lines.map(({ level, fields }) => [level, (fields as Fields)["outcome"]]),
+      bed.lines.map(({ level, fields }) => [level, fields.outcome]),
       [["error", "dropped"]],
     );
     assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);

@@ -174,8 +174,8 @@ describe("the sweep of attempts", () => {
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
     const alerts = bed.lines.filter(({ level }) => level === "error");
     assert.equal(alerts.length, 2);
-    assert.equal((alerts[0]?.fields as Fields)["order"], "orders/1");
-    assert.equal((alerts[0]?.fields as Fields)["stage"], "kitchen");
+    assert.equal(alerts[0]?.fields.order, "orders/1");
+    assert.equal(alerts[0]?.fields.stage, "kitchen");
   });
 
   it("leaves an expired create with a key to the next message, which sends it again", async () => {
