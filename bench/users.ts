@@ -123,6 +123,8 @@ function summary(values: number[]): { median: number; min: number; max: number }
 }
 
 async function compare(runs: number, given: Load): Promise<void> {
+  // What else the machine does disturbs the result; this tells how much it was.
+  const [loadBefore] = loadavg();
   const rates: Record<Side, number[]> = { direct: [], chain: [] };
   for (let run = 0; run < runs; run++) {
     for (const side of run % 2 === 0 ? SIDES : SIDES.toReversed()) {
@@ -146,6 +148,7 @@ async function compare(runs: number, given: Load): Promise<void> {
     model: cpus()[0]?.model ?? "unknown",
     memoryBytes: totalmem(),
     node: process.version,
+    loadBefore,
   };
   mkdirSync(new URL(".", RESULTS), { recursive: true });
   appendFileSync(RESULTS, `${JSON.stringify({ date: new Date().toISOString(), machine, ...result })}\n`);

@@ -141,7 +141,20 @@ function isDead(path) {
   return changed !== 0 && Date.now() - changed > DEAD_AFTER;
 }
 
+/** The shell that npm puts between itself and us passes no signal on: when it is gone, somebody ended npm. */
+function endWithNpm() {
+  const shell = process.ppid;
+  const look = () => {
+    if (process.ppid === shell) return;
+    clearInterval(looking);
+    process.kill(process.pid, "SIGTERM");
+  };
+  const looking = setInterval(look, 500);
+  looking.unref();
+}
+
 try {
+  if (process.env.npm_lifecycle_event) endWithNpm();
   checkNode();
   const [program, ...args] = process.argv.slice(2);
   if (!program || !existsSync(program)) throw new Stop("Usage: node local/run.mjs PROGRAM.ts ARGUMENTS");

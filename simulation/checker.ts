@@ -80,6 +80,7 @@ export function check(evidence: Evidence): Violation[] {
   checkCreates(evidence, keys, violate);
   checkRuns(evidence, keys, violate);
   checkWrites(evidence, keys, violate);
+  checkGivenUp(evidence, keys, violate);
   checkEnds(evidence, violate);
   if (evidence.history.every(({ fault }) => fault === undefined)) checkPace(evidence, keys, violate);
   return violations;
@@ -220,6 +221,25 @@ function checkWrites({ history, writes, documents, truth, poisoned }: Evidence, 
   }
 }
 
+/** Attempts that say that nothing was created. */
+const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
+
+function checkGivenUp({ writes, truth }: Evidence, keys: Keys, violate: Violate): void {
+  const createdAt = new Map<string, number>();
+  for (const { idempotencyKey: key, createdAt: at } of [...truth.shipments, ...truth.kitchenOrders].reverse()) {
+    const { order = "", stage } = keys.get(key ?? "") ?? {};
+    createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
+  }
+  for (const { path, after, at } of writes) {
+    const created = createdAt.get(path);
+    if (!after || !GIVEN_UP.includes(String(after.state)) || created === undefined || created > at) continue;
+    violate(
+      "given up only where nothing was created",
+      `${path} became ${after.state} though its create was carried out`,
+    );
+  }
+}
+
 /** Faults that leave no doubt about a create: what it came to was told, if late. */
 const TOLD: readonly (Fault | undefined)[] = [undefined, "pause", "cancel", ...DECIDABLE];
 
@@ -237,7 +257,6 @@ function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
 function checkEnds(evidence: Evidence, violate: Violate): void {
   const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
   if (unsettled) violate("every message is taken", "messages still come back when all is over");
-  const created = new Set([...truth.kitchenOrders, ...truth.shipments].map(({ idempotencyKey }) => idempotencyKey));
   const shipments = new Map(truth.shipments.map(({ name, status }) => [name, status]));
   for (const message of stuckAtHorizon) violate("every order moves on", message);
   for (const { name, status } of truth.orders) {
@@ -254,13 +273,6 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     for (const stage of STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
       if (!attempt) continue;
-      const givenUp = attempt.state === "FAILED" || attempt.state === "PARKED" || attempt.state === "CLOSED";
-      if (givenUp && !relation?.[stage] && created.has(idempotencyKey(name, stage))) {
-        violate(
-          "given up only where nothing was created",
-          `${name}: its ${stage} was created, its attempt is ${attempt.state}`,
-        );
-      }
       if (attempt.state === "SENDING" || attempt.state === "FAILED") {
         violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
       }

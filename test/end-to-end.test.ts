@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/document.js";
+import { answers } from "../local/ports.js";
 import { type System, startSystem } from "../local/system.js";
 import { type Evidence, judge, whyNotEnded } from "../local/verdict.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
@@ -130,6 +131,20 @@ describe("the programs", function () {
       assert.ok((seconds ?? 0) > 0);
     });
   }
+
+  it("nothing is left running when npm itself is ended", async () => {
+    const args = ["run", "--silent", "start", "--", "--embedded", "--ports-from", "auto"];
+    const npm = spawn("npm", args, { stdio: ["ignore", "pipe", "inherit"] });
+    let output = "";
+    npm.stdout.on("data", (text) => {
+      output += text;
+    });
+    await until("it is ready", async () => output.includes("Stop with Ctrl-C"), MINUTE);
+    const port = Number(/localhost:(\d+), simulated/.exec(output)?.[1]);
+    assert.ok(await answers(port), "the food service answers while the system runs");
+    npm.kill("SIGTERM");
+    await until("the food service is gone", async () => !(await answers(port)), MINUTE);
+  });
 
   it("a port that is taken is said by its name, with status 1", async () => {
     const squatter = createServer().listen(0, "127.0.0.1");

@@ -1,16 +1,16 @@
 /** Brings events to the functions as Eventarc and Cloud Scheduler do: at least once, in any order, until they are taken. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { STAGES } from "../../functions/src/life-cycle.js";
 import { CONTINUATION_TOPIC } from "../../functions/src/intake/message.js";
+import { STAGES } from "../../functions/src/life-cycle.js";
 import { openFirestore, snapshotOf } from "../../functions/src/platform/store.js";
 import type { Field, Fields, Randomness } from "../../functions/src/ports.js";
 import { ATTEMPTS } from "../../functions/src/relations/attempt.js";
 import { RELATIONS } from "../../functions/src/relations/document.js";
 import type { DocumentWrite } from "../checker.js";
 import { ACK_DEADLINE } from "./emulators.js";
-import type { Fleet, FunctionName } from "./fleet.js";
 import type { Counts } from "./faults.js";
+import type { Fleet, FunctionName } from "./fleet.js";
 
 /** The topic of each function that takes messages. */
 export const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
@@ -52,7 +52,12 @@ export class Bridge {
   }
 
   get busy(): string {
-    return `${this.underWay} ` + this.options.fleet.all.map((i) => `${i.name}${i.number}:${i.state}:${i.paused}:${[...i.inFlight].map((d) => d.number)}`).join(" ");
+    return (
+      `${this.underWay} ` +
+      this.options.fleet.all
+        .map((i) => `${i.name}${i.number}:${i.state}:${i.paused}:${[...i.inFlight].map((d) => d.number)}`)
+        .join(" ")
+    );
   }
 
   /** Resolves with the port that pushes go to. */

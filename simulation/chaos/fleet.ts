@@ -5,8 +5,8 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Child, startChild } from "../../local/processes.js";
 import type { Randomness } from "../../functions/src/ports.js";
+import { type Child, startChild } from "../../local/processes.js";
 import type { FoodGate } from "./food-gate.js";
 
 /** How many instances each function has; one without is started when it is first needed. */

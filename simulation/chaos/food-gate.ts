@@ -15,7 +15,6 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import type { MethodDefinition } from "@grpc/grpc-js";
 import {
   DroneServiceService,
@@ -95,14 +94,16 @@ export class FoodGate {
   }
 }
 
-/** What one process connects to. */
+/**
+ * What one process connects to: a port in front that can be cut, and behind it a server that reads what goes through.
+ * Each connection has one of its own to the food service, and ends with it.
+ */
 class Door {
-  private readonly server: Server;
-  private readonly secure: Http2SecureServer;
-  /** The connection to the food service for each of the caller's, by the caller's port. */
-  private readonly behind = new Map<number, Socket>();
+  private readonly front: Server;
+  private readonly inside: Http2SecureServer;
+  /** The callers' connections, by the port that each comes in by. */
+  private readonly callers = new Map<number, Socket>();
   private readonly sessions = new Map<ServerHttp2Session, ClientHttp2Session>();
-  private readonly sockets = new Set<Socket>();
 
   constructor(
     private readonly process: number,
@@ -110,64 +111,65 @@ class Door {
     private readonly calls: Call[],
     private readonly breaks: Break[],
   ) {
-    this.secure = createSecureServer({ key: options.key, cert: options.certificate });
-    this.secure.on("session", (session) => this.join(session));
-    this.secure.on("stream", (stream, headers) => {
+    this.inside = createSecureServer({ key: options.key, cert: options.certificate });
+    this.inside.on("session", (session) => this.join(session));
+    this.inside.on("stream", (stream, headers) => {
       stream.on("error", () => undefined);
       void this.carry(stream, headers).catch(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
     });
-    this.secure.on("sessionError", () => undefined);
-    this.secure.on("tlsClientError", () => undefined);
-    this.server = createServer((socket) => this.accept(socket));
+    this.inside.on("sessionError", () => undefined);
+    this.front = createServer((caller) => this.accept(caller));
   }
 
-  listen(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(0, "127.0.0.1", () => resolve((this.server.address() as { port: number }).port));
-    });
+  async listen(): Promise<number> {
+    await listening(this.inside);
+    return listening(this.front);
   }
 
   reset(): number {
-    const open = [...this.sockets];
-    for (const socket of open) socket.resetAndDestroy();
+    const open = [...this.callers.values()];
+    for (const caller of open) caller.resetAndDestroy();
     return open.length;
   }
 
   close(): void {
-    this.server.close();
+    this.front.close();
+    this.inside.close();
     this.reset();
+    for (const behind of this.sessions.values()) behind.destroy();
   }
 
   /** Takes a connection only where the food service takes one too. */
-  private accept(socket: Socket): void {
-    const behind = connectTcp({ host: "localhost", port: this.options.foodServicePort });
-    socket.on("error", () => undefined);
-    behind.on("error", () => undefined);
-    const port = socket.remotePort ?? 0;
-    behind.once("connect", () => {
-      this.behind.set(port, behind);
-      this.sockets.add(socket);
-      this.secure.emit("connection", socket);
-    });
-    behind.once("close", () => {
-      if (!socket.destroyed) socket.resetAndDestroy();
-    });
-    socket.once("close", () => {
-      if (this.sockets.delete(socket)) this.breaks.push({ process: this.process, at: Date.now() });
-      this.behind.delete(port);
-      behind.destroy();
+  private accept(caller: Socket): void {
+    caller.on("error", () => undefined);
+    const probe = connectTcp({ host: "localhost", port: this.options.foodServicePort });
+    probe.once("error", () => caller.resetAndDestroy());
+    probe.once("connect", () => {
+      probe.destroy();
+      const inward = connectTcp({ host: "127.0.0.1", port: portOf(this.inside) });
+      inward.once("error", () => caller.destroy());
+      inward.once("connect", () => {
+        const port = inward.localPort ?? 0;
+        this.callers.set(port, caller);
+        caller.pipe(inward).pipe(caller);
+        caller.once("close", () => {
+          inward.destroy();
+          this.callers.delete(port);
+          this.breaks.push({ process: this.process, at: Date.now() });
+        });
+        if (caller.destroyed) inward.destroy();
+      });
     });
   }
 
   private join(session: ServerHttp2Session): void {
-    const socket = this.behind.get(session.socket.remotePort ?? 0);
+    const caller = this.callers.get(session.socket.remotePort ?? 0);
     session.on("error", () => undefined);
-    if (!socket) return session.destroy();
-    const tls = () =>
-      connectTls({ socket, ca: this.options.certificate, servername: "localhost", ALPNProtocols: ["h2"] });
-    const behind = connect("https://localhost", { createConnection: tls });
-    behind.on("error", () => socket.destroy());
+    const behind = connect(`https://localhost:${this.options.foodServicePort}`, { ca: this.options.certificate });
+    behind.on("error", () => undefined);
+    behind.once("close", () => {
+      if (caller && !caller.destroyed) caller.resetAndDestroy();
+    });
     this.sessions.set(session, behind);
     session.once("close", () => {
       this.sessions.delete(session);
@@ -223,6 +225,17 @@ class Door {
     if (call.status === 0) call.response = method.definition.responseDeserialize(message.subarray(5));
     await this.options.onMoment(call, "answered");
   }
+}
+
+function listening(server: Server | Http2SecureServer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => resolve(portOf(server)));
+  });
+}
+
+function portOf(server: Server | Http2SecureServer): number {
+  return (server.address() as { port: number }).port;
 }
 
 /** All bytes until the end; rejects where it breaks off. */
