@@ -56,6 +56,7 @@ async function start(): Promise<Emulators> {
   directory = mkdtempSync(join(tmpdir(), "diet-test-"));
   // A run that is broken off ends without the teardown; what it started ends with it.
   process.once("exit", cleanUp);
+  process.once("SIGINT", () => process.exit(130));
   process.once("SIGTERM", () => process.exit(143));
   const wrapped = wrapFirestoreEmulator(jar, directory);
   const [firestore, pubsub] = await Promise.all([
