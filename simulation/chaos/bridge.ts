@@ -51,15 +51,6 @@ export class Bridge {
     return this.underWay === 0 && this.options.fleet.isIdle;
   }
 
-  get busy(): string {
-    return (
-      `${this.underWay} ` +
-      this.options.fleet.all
-        .map((i) => `${i.name}${i.number}:${i.state}:${i.paused}:${[...i.inFlight].map((d) => d.number)}`)
-        .join(" ")
-    );
-  }
-
   /** Resolves with the port that pushes go to. */
   listen(): Promise<number> {
     return new Promise((resolve, reject) => {

@@ -26,6 +26,8 @@ if (policy !== "park" && policy !== "idempotency-key") {
 const began = Date.now();
 const signal = stopOnSignals(() => process.exit(130));
 const elapsed = () => Math.round((Date.now() - began) / 1000);
+// What is waited for at the end, a child process, does not keep this one alive by itself.
+setInterval(() => undefined, 60_000);
 let status = 1;
 try {
   const onProgress = (message: string) => console.log(`${String(elapsed()).padStart(4)} s  ${message}`);

@@ -146,25 +146,21 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   for (;;) {
     const restless = food.truth().orders.filter((order) => unrest(order, documents) !== undefined);
     if ((restless.length === 0 && bridge.isIdle) || Date.now() > deadline) break;
-    onProgress(`${restless.length} orders are under way ${bridge.busy}`);
+    onProgress(`${restless.length} orders are under way`);
     await sleep(2_000, undefined, { signal });
     documents = await documentsIn(firestore);
   }
-  onProgress('A');
   const overAtWrite = bridge.writes.length;
   // One more look at everything: nothing may be written any more.
   await sleep(SWEEP_EVERY + 500, undefined, { signal });
-  onProgress('B');
   ticking.abort();
   await Promise.all(ticks);
   const settled = Date.now() + 10_000;
   while (!bridge.isIdle && Date.now() < settled) await sleep(100, undefined, { signal });
   documents = await documentsIn(firestore);
 
-  onProgress('C');
   const truth = food.truth();
   countFailures(gate, truth, counts);
-  onProgress('D');
   const judged = judge({
     calls: gate.calls,
     breaks: gate.breaks,
@@ -177,7 +173,6 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
     unsettled: !bridge.isIdle,
     overAtWrite,
   });
-  onProgress('E');
   return { ...judged, kills: injector.kills, faults: counts, directory };
 }
 
