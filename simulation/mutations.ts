@@ -117,8 +117,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "report the status first",
     "kitchen/send-to-kitchen.ts",
-    "const create = ports.food.createKitchenOrder;",
-    'await ports.food.updateOrder(name, "PREPARATION"); const create = ports.food.createKitchenOrder;',
+    "const decision = decide(order.status);",
+    'const decision = decide(order.status); if (decision.outcome === "moved") await ports.food.updateOrder(name, "PREPARATION");',
   ),
   one(
     "dispatch before the meal is packaged",

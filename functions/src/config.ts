@@ -101,7 +101,10 @@ export const ALL_PARAMS = [REGION, POLL_SCHEDULE, SWEEP_SCHEDULE, FOOD_SERVICE_C
 
 /** The value of a param, its default where the environment has none: the Firebase CLI fills defaults in, others need not. */
 export function configured(param: StringParam | IntParam): unknown {
-  return process.env[param.name] === undefined ? param.options.default : param.value();
+  const given = process.env[param.name];
+  if (given === undefined) return param.options.default;
+  // The SDK reads "10s" as 10; what is not wholly a number must be refused.
+  return typeof param.options.default === "number" ? Number(given) : param.value();
 }
 
 /**

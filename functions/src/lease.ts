@@ -1,6 +1,7 @@
 /** A lease: at most one run of its kind at a time. It ends by itself, so that a run that died holds nobody up for long. */
 import * as v from "valibot";
-import { ConflictError, MalformedError } from "./errors.js";
+import { ConflictError } from "./errors.js";
+import { parse } from "./parse.js";
 import type { Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
@@ -52,7 +53,12 @@ async function take(
     snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields },
     ports,
   );
-  return version === undefined ? undefined : { path, holder, step, version };
+  if (version !== undefined) return { path, holder, step, version };
+  // A commit that was retried below us may meet its own earlier write.
+  const [now] = await ports.store.read(path);
+  const found = now && read(now);
+  const isOurs = found?.holder === holder && found.step === step && found.until.getTime() === fields.until.getTime();
+  return now && isOurs ? { path, holder, step, version: now.version } : undefined;
 }
 
 async function write(write: Write, ports: Ports): Promise<string | undefined> {
@@ -66,7 +72,6 @@ async function write(write: Write, ports: Ports): Promise<string | undefined> {
 }
 
 function read(snapshot: Snapshot): v.InferOutput<typeof schema> {
-  const parsed = v.safeParse(schema, snapshot.fields);
-  if (parsed.success) return parsed.output;
-  throw new MalformedError(`${snapshot.path} is not a lease; delete it and the next tick makes a new one`);
+  const what = `${snapshot.path} is not a lease; delete it and the next tick makes a new one`;
+  return parse(schema, snapshot.fields, what);
 }

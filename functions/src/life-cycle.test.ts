@@ -148,9 +148,10 @@ async function outcomeOf({ stage, order, links, kitchen = "NEW", shipment = "NEW
   food.kitchenOrders.set("kitchenorders/k", { name: "kitchenorders/k", status: kitchen });
   food.shipments.set("shipments/s", { name: "shipments/s", status: shipment });
   food.nextNames.push("new");
+  const stateBefore = links === "kitchen" ? "PREPARATION" : "IN_FLIGHT";
   if (links !== "none") {
     const shipmentLink = links === "kitchen" ? {} : { shipment: "shipments/s" };
-    await store.set(RELATION, { kitchen: "kitchenorders/k", ...shipmentLink });
+    await store.set(RELATION, { kitchen: "kitchenorders/k", ...shipmentLink, state: stateBefore });
     store.changes.length = 0;
   }
 
@@ -169,7 +170,7 @@ async function outcomeOf({ stage, order, links, kitchen = "NEW", shipment = "NEW
     created: food.created.map((create) => create.stage),
     linked: { ...(linkedKitchen && { kitchen: linkedKitchen }), ...(linkedShipment && { shipment: linkedShipment }) },
     reported: food.updates.map(({ status }) => status),
-    state: fields.state as string | undefined,
+    state: links !== "none" && fields.state === stateBefore ? undefined : (fields.state as string | undefined),
     attempts,
   };
 }

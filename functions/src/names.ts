@@ -16,7 +16,7 @@ export function orderId(name: string): string | undefined {
   if (!name.startsWith(ORDER_PREFIX)) return undefined;
   const id = name.slice(ORDER_PREFIX.length);
   const usable =
-    id !== "" && id !== "." && id !== ".." && !id.includes("/") && !/^__.*__$/.test(id) && !UNSAFE.test(id);
+    id !== "" && id !== "." && id !== ".." && !id.includes("/") && !/^__.*__$/s.test(id) && !UNSAFE.test(id);
   return usable && Buffer.byteLength(id) <= LONGEST_ID ? id : undefined;
 }
 

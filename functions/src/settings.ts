@@ -1,13 +1,19 @@
 /** What a deployment may choose, with what is allowed. `config.ts` declares the params that they come from. */
+import { X509Certificate } from "node:crypto";
 import * as v from "valibot";
 import { MalformedError } from "./errors.js";
 
-const wholeNumber = (least: number, most: number) =>
-  v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
+const wholeNumber = (least: number, most: number) => {
+  const allowed = `must be a whole number from ${least} to ${most}`;
+  return v.pipe(v.number(allowed), v.integer(allowed), v.minValue(least, allowed), v.maxValue(most, allowed));
+};
 
 const address = v.pipe(
   v.string(),
-  v.regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "must be host:port, such as food.example.com:443"),
+  v.check((text) => {
+    const [, port] = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
+    return Number(port) >= 1 && Number(port) <= 65_535;
+  }, "must be host:port, such as food.example.com:443"),
 );
 
 const schema = v.pipe(
@@ -17,7 +23,7 @@ const schema = v.pipe(
     FOOD_SERVICE_CA: v.pipe(
       v.string(),
       v.check(
-        (ca) => ca.trim() === "system" || ca.includes("-----BEGIN CERTIFICATE-----"),
+        (ca) => ca.trim() === "system" || holdsCertificates(ca),
         "must be certificates in PEM form, or the word system for the roots that come with Node.js",
       ),
     ),
@@ -50,8 +56,22 @@ export function parseSettings(given: unknown): Settings {
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
   const wrong = parsed.issues.map((issue) => {
-    const name = v.getDotPath(issue) ?? "settings";
-    return name === "FOOD_SERVICE_CA" ? `${name} ${issue.message}` : `${name} is ${issue.received}: ${issue.message}`;
+    const name = v.getDotPath(issue) ?? "the configuration";
+    const value = (given as Record<string, unknown> | null)?.[name];
+    return name === "FOOD_SERVICE_CA" ? `${name} ${issue.message}` : `${name} is ${shown(value)}: ${issue.message}`;
   });
   throw new MalformedError(`Wrong configuration. ${wrong.join(". ")}.`);
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+function holdsCertificates(pem: string): boolean {
+  const found = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  try {
+    return found.map((certificate) => new X509Certificate(certificate)).length > 0;
+  } catch {
+    return false;
+  }
 }

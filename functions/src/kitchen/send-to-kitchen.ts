@@ -13,6 +13,14 @@ export async function sendToKitchen(name: string, id: string, ports: Ports): Pro
   const order = await ports.food.getOrder(name);
   const decision = decide(order.status);
   if (decision.outcome !== "moved") return decision;
-  const create = ports.food.createKitchenOrder;
-  return createOnce({ stage: "kitchen", id, order, snapshot: read.snapshot, create }, ports);
+  return createOnce(
+    {
+      stage: "kitchen",
+      id,
+      order,
+      snapshot: read.snapshot,
+      create: (options) => ports.food.createKitchenOrder(options),
+    },
+    ports,
+  );
 }

@@ -1,4 +1,5 @@
 /** The store in one process: what Firestore promises, in a map. */
+import { isDeepStrictEqual } from "node:util";
 import { ConflictError, DuplicateError } from "../errors.js";
 import type { Field, Fields, Query, Snapshot, Store, Unique, Write } from "../ports.js";
 
@@ -26,10 +27,15 @@ export class MemoryStore implements Store {
     for (const write of writes) {
       const before = this.peek(write.path);
       if (write.kind === "delete") this.documents.delete(write.path);
-      else this.documents.set(write.path, { fields: copy({ ...before?.fields, ...write.fields }), version });
+      else {
+        const fields = frozen({ ...before?.fields, ...write.fields });
+        // A write that changes nothing is none.
+        if (before && isDeepStrictEqual(before.fields, fields)) continue;
+        this.documents.set(write.path, { fields, version });
+      }
       this.onWrite({ before, after: this.peek(write.path) });
     }
-    return writes.map(() => version);
+    return writes.map(({ path }) => this.documents.get(path)?.version ?? version);
   }
 
   async commitUnique({ collection, field, value, except }: Unique, writes: Write[]): Promise<void> {
@@ -49,7 +55,7 @@ export class MemoryStore implements Store {
         isIn(path, collection) &&
         typeof value === "string" &&
         oneOf.includes(value) &&
-        (after === undefined || path > after)
+        (after === undefined || byBytes(path, after) > 0)
       ) {
         found.push(path);
       }
@@ -83,9 +89,15 @@ function isIn(path: string, collection: string): boolean {
   return path.startsWith(`${collection}/`) && !path.includes("/", collection.length + 1);
 }
 
-function copy<F extends Field>(field: F): F {
+/** Firestore orders ids by their bytes in UTF-8. */
+function byBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
+
+/** A copy that nobody can change. */
+function frozen<F extends Field>(field: F): F {
   if (field === null || typeof field !== "object") return field;
   if (field instanceof Date) return new Date(field) as F;
-  if (Array.isArray(field)) return field.map(copy) as F;
-  return Object.fromEntries(Object.entries(field).map(([name, value]) => [name, copy(value)])) as F;
+  if (Array.isArray(field)) return Object.freeze(field.map(frozen)) as unknown as F;
+  return Object.freeze(Object.fromEntries(Object.entries(field).map(([name, value]) => [name, frozen(value)]))) as F;
 }

@@ -8,6 +8,13 @@ import type { Bus, OrderMessage, PollContinuation } from "../ports.js";
 /** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
 const PUBLISH_DEADLINE = 10_000;
 
+const BACKOFF = {
+  initialRetryDelayMillis: 100,
+  retryDelayMultiplier: 2,
+  maxRetryDelayMillis: 2_000,
+  totalTimeoutMillis: PUBLISH_DEADLINE,
+};
+
 export class PubSubBus implements Bus {
   private client: Promise<PubSub> | undefined;
   private readonly topics = new Map<string, Topic>();
@@ -39,7 +46,7 @@ export class PubSubBus implements Bus {
     if (known) return known;
     const topic = client.topic(name, {
       batching: { maxMessages: 1000, maxMilliseconds: 20 },
-      gaxOpts: { timeout: PUBLISH_DEADLINE },
+      gaxOpts: { timeout: PUBLISH_DEADLINE, retry: { backoffSettings: BACKOFF } },
     });
     this.topics.set(name, topic);
     return topic;

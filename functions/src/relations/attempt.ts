@@ -7,8 +7,8 @@
  *     CLOSED: the order ended before anything was created
  */
 import * as v from "valibot";
-import { MalformedError } from "../errors.js";
 import type { CreatingStage } from "../life-cycle.js";
+import { parse } from "../parse.js";
 import type { Fields, Snapshot } from "../ports.js";
 
 export const ATTEMPTS = "attempts";
@@ -24,6 +24,9 @@ export const ATTEMPT_STATES = {
   UNCERTAIN: { open: true, needsOperator: true },
   CLOSED: { open: false, needsOperator: false },
 } as const satisfies Record<string, { open: boolean; needsOperator: boolean }>;
+
+/** The reason of an attempt whose order was advanced by somebody else, so that no stage will ever take it up. */
+export const STRANDED = "STRANDED";
 
 export type AttemptState = keyof typeof ATTEMPT_STATES;
 
@@ -60,10 +63,7 @@ export function attemptPath(stage: CreatingStage, id: string): string {
  */
 export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
   if (!snapshot) return undefined;
-  const parsed = v.safeParse(schema, snapshot.fields);
-  if (parsed.success) return parsed.output;
-  const wrong = parsed.issues.map((issue) => `${v.getDotPath(issue) ?? "document"}: ${issue.message}`);
-  throw new MalformedError(`${snapshot.path} is not an attempt that this build can read: ${wrong.join("; ")}`);
+  return parse(schema, snapshot.fields, `${snapshot.path} is not an attempt that this build can read`);
 }
 
 /** What may be done with an attempt that is there already. */
@@ -94,6 +94,14 @@ export function turnOf(attempt: Attempt, now: number, policy: Attempt["policy"])
     case "CLOSED":
       return { may: "wait", because: `the attempt is ${attempt.state}` };
   }
+}
+
+/** How long an attempt that is over stays readable, in milliseconds. */
+const KEPT_FOR = 30 * 24 * 3_600_000;
+
+/** When a time-to-live policy may delete an attempt that is over at this time. */
+export function expiryOf(now: number): Date {
+  return new Date(now + KEPT_FOR);
 }
 
 /** The fields of a claim. */

@@ -46,7 +46,7 @@ async function bedFor(
   bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: STAGES[stage].takes });
   if (stage === "shipment") {
     bed.food.kitchenOrders.set("kitchenorders/k", { name: "kitchenorders/k", status: "PACKAGED" });
-    await bed.store.set(RELATION, { kitchen: "kitchenorders/k" });
+    await bed.store.set(RELATION, { kitchen: "kitchenorders/k", state: "PREPARATION" });
   }
   return bed;
 }

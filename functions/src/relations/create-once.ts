@@ -8,7 +8,7 @@ import { type CreatingStage, RELATION_STATES, STAGES } from "../life-cycle.js";
 import { isNameOf, isUsableName } from "../names.js";
 import type { CreateOptions, Fields, Order, Ports, Snapshot, Write } from "../ports.js";
 import { moved, nothing, type Result, refused } from "../result.js";
-import { type Attempt, attemptIn, attemptPath, claimFields, turnOf } from "./attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, expiryOf, STRANDED, turnOf } from "./attempt.js";
 import { RELATIONS, type Relation, relationIn, relationPath, stateFields } from "./document.js";
 import { idempotencyKey } from "./idempotency-key.js";
 
@@ -17,9 +17,6 @@ const LEADS_TO = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const;
 
 /** How often a write that must not be lost is tried before the process gives up. */
 const WRITE_TRIES = 5;
-
-/** How long an attempt that is over stays readable, in milliseconds. */
-const KEPT_FOR = 30 * 24 * 3_600_000;
 
 export interface Work {
   stage: CreatingStage;
@@ -231,8 +228,8 @@ export function linkWrite(
 
 /** The fields that end an attempt with what it created. */
 export function createdFields(name: string, ports: Pick<Ports, "clock">): Fields {
-  const expireAt = new Date(ports.clock.now() + KEPT_FOR);
-  return { state: "CREATED", name, leaseUntil: null, nextTryAt: null, reason: null, expireAt };
+  const over = { leaseUntil: null, nextTryAt: null, reason: null, expireAt: expiryOf(ports.clock.now()) };
+  return { state: "CREATED", name, ...over };
 }
 
 function orphaned(work: Work, name: string, ports: Ports): Result {
@@ -274,7 +271,7 @@ export async function park(
   if (!there) {
     const claim = { order, stage, id: ports.random.uuid(), policy: ports.settings.CREATE_POLICY, tries: 0 };
     const fields = { ...claimFields({ ...claim, leaseUntil: 0 }), state: "PARKED", leaseUntil: null };
-    const reason = { code: "STRANDED", message: because };
+    const reason = { code: STRANDED, message: because };
     await commitIfUnchanged({ kind: "create", path, fields: { ...fields, reason } }, ports);
   }
   return refused(`${because}; waits for an operator in ${STAGES[stage].topic}`);

@@ -72,7 +72,6 @@ describe("a relation document", () => {
     ["a time is of a foreign state", { kitchen: "k/1", times: { BAKING: AT } }, "times"],
     ["the times are a list", { kitchen: "k/1", times: [AT] }, "times"],
     ["the customer is a number", { kitchen: "k/1", customerId: 7 }, "customerId"],
-    ["there is a shipment without a kitchen order", { shipment: "s/1" }, "kitchen order"],
     ["it is in PREPARATION without a kitchen order", { state: "PREPARATION" }, "kitchen order"],
     ["it is IN_FLIGHT without a shipment", { state: "IN_FLIGHT", kitchen: "k/1" }, "shipment"],
   ];

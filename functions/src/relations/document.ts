@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { MalformedError } from "../errors.js";
 import { RELATION_STATES, type RelationState } from "../life-cycle.js";
 import { isUsableName, orderName } from "../names.js";
+import { parse } from "../parse.js";
 import type { Fields, Snapshot, User } from "../ports.js";
 
 export const RELATIONS = "relations";
@@ -56,17 +57,14 @@ export function relationPath(id: string): string {
  * @throws MalformedError for wrong types, foreign states and newer schemas; such documents are never written to
  */
 export function parseRelation(path: string, fields: Fields): Relation {
-  const parsed = v.safeParse(schema, fields);
-  if (!parsed.success) {
-    const wrong = parsed.issues.map((issue) => `${v.getDotPath(issue) ?? "document"}: ${issue.message}`);
-    throw new MalformedError(`${path} is not a relation that this build can read: ${wrong.join("; ")}`);
-  }
-  const { kitchen, shipment, state, customerId, customer, times } = parsed.output;
+  const what = `${path} is not a relation that this build can read`;
+  const { kitchen, shipment, state, customerId, customer, times } = parse(schema, fields, what);
   const order = orderName(path.slice(path.lastIndexOf("/") + 1));
   const links = { kitchen, shipment };
   const closed = state !== undefined && !RELATION_STATES[state].open;
-  if (!closed && kitchen === undefined && (state !== undefined || shipment !== undefined)) {
-    throw new MalformedError(`${path} is ${state ?? "linked to a shipment"} but has no kitchen order`);
+  // An order that somebody else sent to the kitchen may have a shipment alone: an operator found no more.
+  if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
+    throw new MalformedError(`${path} is PREPARATION but has no kitchen order`);
   }
   if (state === "IN_FLIGHT" && shipment === undefined) {
     throw new MalformedError(`${path} is IN_FLIGHT but has no shipment`);

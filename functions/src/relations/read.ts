@@ -1,14 +1,14 @@
 /** What every stage does first: read the order's relation, and report again where the order is behind it. */
-import { RELATION_STATES } from "../life-cycle.js";
+import { RELATION_STATES, type RelationState } from "../life-cycle.js";
 import type { Ports, Snapshot } from "../ports.js";
 import type { Result } from "../result.js";
-import { type Relation, relationIn, relationPath } from "./document.js";
+import { type Relation, relationIn, relationPath, stateFields } from "./document.js";
 import { report } from "./report.js";
 
 /**
  * The relation of the order with this id, or the result where the stage has nothing to add: it has the link that the
  * stage would make, or it is closed, so that all there is to do is to tell the food service again.
- * @throws MalformedError for a document that must not be touched
+ * @throws MalformedError for a document that must not be touched, ConflictError where it changes at that moment
  */
 export async function readUnlessDone(
   id: string,
@@ -19,5 +19,14 @@ export async function readUnlessDone(
   const relation = relationIn(snapshot);
   const closed = relation?.state !== undefined && !RELATION_STATES[relation.state].open;
   if (relation && (closed || (link && relation[link] !== undefined))) return { done: await report(relation, ports) };
-  return { snapshot, relation };
+  if (!snapshot || !relation?.state || snapshot.fields.state !== undefined) return { snapshot, relation };
+  return { snapshot: await adopt(snapshot, relation.state, ports), relation };
+}
+
+/** Gives the relation of an older scheduler its state, so that the sweep finds it when its order ends. */
+async function adopt(snapshot: Snapshot, state: RelationState, { store, clock }: Ports): Promise<Snapshot> {
+  const { path, version } = snapshot;
+  const fields = stateFields(undefined, state, clock.now());
+  const [adopted = version] = await store.commit([{ kind: "update", path, version, fields }]);
+  return { path, fields: { ...snapshot.fields, ...fields }, version: adopted };
 }

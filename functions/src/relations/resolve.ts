@@ -4,7 +4,7 @@ import type { CreatingStage } from "../life-cycle.js";
 import { isNameOf, orderId } from "../names.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { moved, type Result, refused } from "../result.js";
-import { ATTEMPT_STATES, attemptIn, attemptPath } from "./attempt.js";
+import { ATTEMPT_STATES, attemptIn, attemptPath, STRANDED } from "./attempt.js";
 import { createdFields, linkWrite } from "./create-once.js";
 import { RELATIONS, relationIn, relationPath } from "./document.js";
 
@@ -37,6 +37,9 @@ export async function resolve(resolution: Resolution, ports: Needs): Promise<Res
     return refused(`the ${stage} attempt of ${name} is ${attempt.state}`);
 
   const audit = auditWrite(resolution, ports);
+  if (link === undefined && attempt.reason?.code === STRANDED) {
+    return refused(`nothing was sent for ${name}, and its status says that somebody else did: link what they created`);
+  }
   if (link === undefined) {
     // The operator knows that nothing was created: the next poll claims the attempt anew.
     const fields = { state: "FAILED", tries: 0, nextTryAt: new Date(ports.clock.now()), reason: null };

@@ -4,6 +4,7 @@ import type { OrderStatus } from "../life-cycle.js";
 import { type TestBed, testBed } from "../memory/test-bed.js";
 import type { Fields } from "../ports.js";
 import type { Settings } from "../settings.js";
+import { dispatchShipment } from "../shipment/dispatch-shipment.js";
 import { claimFields } from "./attempt.js";
 import { sweep } from "./sweep.js";
 
@@ -57,8 +58,11 @@ describe("the sweep", () => {
 
   it("closes the relation that an older scheduler wrote, with only a kitchen order", async () => {
     const bed = testBed();
-    place(bed, "1", "CANCELLED");
+    place(bed, "1", "PREPARATION");
+    bed.food.kitchenOrders.set("kitchens/1", { name: "kitchens/1", status: "NEW" });
     await bed.store.set("relations/1", { kitchen: "kitchens/1" });
+    await dispatchShipment("orders/1", "1", bed.ports);
+    place(bed, "1", "CANCELLED");
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
     assert.equal(await bed.store.field("relations/1", "state"), "CANCELLED");
   });

@@ -6,7 +6,7 @@ import { CallError, ConflictError, describe, MalformedError } from "../errors.js
 import { acquire, release } from "../lease.js";
 import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../life-cycle.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
-import { ATTEMPT_STATES, ATTEMPTS, type Attempt, type AttemptState, attemptIn, turnOf } from "./attempt.js";
+import { ATTEMPT_STATES, ATTEMPTS, type Attempt, type AttemptState, attemptIn, expiryOf, turnOf } from "./attempt.js";
 import { close } from "./close.js";
 import { RELATIONS, relationIn, relationPath } from "./document.js";
 
@@ -153,7 +153,8 @@ async function judgeAttempt(attempt: Attempt, endOf: EndOf, ports: Ports) {
   if (attempt.state === "FAILED" || attempt.state === "PARKED") {
     // Nothing was created for certain: once the order has ended, or has its link, nobody need care any more.
     const over = (await endOf(attempt.order)) !== undefined || (await isLinked(attempt, ports));
-    return over ? ({ state: "CLOSED", nextTryAt: null } as const) : undefined;
+    const closed = { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(ports.clock.now()) } as const;
+    return over ? closed : undefined;
   }
   if (attempt.state !== "SENDING") return undefined;
   const turn = turnOf(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);

@@ -25,8 +25,10 @@ export async function dispatchShipment(name: string, id: string, ports: Ports): 
   if (order.status === "NEW") return report(relation, ports);
   const decisionNow = decideAgain(order.status);
   if (decisionNow.outcome !== "moved") return decisionNow;
-  const create = ports.food.createShipment;
-  return createOnce({ stage: "shipment", id, order, snapshot, create }, ports);
+  return createOnce(
+    { stage: "shipment", id, order, snapshot, create: (options) => ports.food.createShipment(options) },
+    ports,
+  );
 }
 
 /** Somebody set the order to PREPARATION without a link: only an operator can say which kitchen order is its own. */
