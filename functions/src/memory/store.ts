@@ -61,7 +61,7 @@ export class MemoryStore implements Store {
       }
     }
     return found
-      .sort()
+      .sort(byBytes)
       .slice(0, limit)
       .flatMap((path) => this.peek(path) ?? []);
   }
