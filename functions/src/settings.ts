@@ -1,5 +1,6 @@
 /** What a deployment may choose, with what is allowed. `config.ts` declares the params that they come from. */
 import { X509Certificate } from "node:crypto";
+import { inspect } from "node:util";
 import * as v from "valibot";
 import { MalformedError } from "./errors.js";
 
@@ -64,7 +65,7 @@ export function parseSettings(given: unknown): Settings {
 }
 
 function shown(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? JSON.stringify(value) : inspect(value, { breakLength: Number.POSITIVE_INFINITY });
 }
 
 function holdsCertificates(pem: string): boolean {

@@ -8,7 +8,6 @@ import type { Field, Fields, Randomness } from "../../functions/src/ports.js";
 import { ATTEMPTS } from "../../functions/src/relations/attempt.js";
 import { RELATIONS } from "../../functions/src/relations/document.js";
 import type { DocumentWrite } from "../checker.js";
-import { ACK_DEADLINE } from "./emulators.js";
 import type { Counts } from "./faults.js";
 import type { Fleet, FunctionName } from "./fleet.js";
 
@@ -23,6 +22,12 @@ export const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
 /** A share of the events comes twice, in this time, in milliseconds. */
 const DOUBLED = 0.05;
 const SOON = 300;
+
+/** The Pub/Sub emulator makes two pushes at a time: one that hangs for longer than this, in milliseconds, makes room and comes again. */
+const PATIENCE = 2_500;
+
+/** After so long at most an event comes again, in milliseconds. */
+export const LONGEST_BACKOFF = 3_000;
 
 export interface BridgeOptions {
   fleet: Fleet;
@@ -49,6 +54,21 @@ export class Bridge {
 
   get isIdle(): boolean {
     return this.underWay === 0 && this.options.fleet.isIdle;
+  }
+
+  /** Resolves with whether nothing comes any more, for as long as a redelivery may take, within so many milliseconds. */
+  async settles(within: number, signal: AbortSignal): Promise<boolean> {
+    const deadline = Date.now() + within;
+    let idleSince = Date.now();
+    let delivered = 0;
+    while (Date.now() < deadline) {
+      const { deliveries } = this.options.fleet;
+      if (!this.isIdle || deliveries.length > delivered) idleSince = Date.now();
+      delivered = deliveries.length;
+      if (Date.now() - idleSince > LONGEST_BACKOFF) return true;
+      await sleep(50, undefined, { signal });
+    }
+    return false;
   }
 
   /** Resolves with the port that pushes go to. */
@@ -140,7 +160,7 @@ export class Bridge {
         counts.add("message doubled");
         void sleep(random.fraction() * SOON).then(() => fleet.deliver(name, order, event));
       }
-      const late = sleep(ACK_DEADLINE * 1000, undefined, { ref: false });
+      const late = sleep(PATIENCE, undefined, { ref: false });
       const status = await Promise.race([fleet.deliver(name, order, event), late]);
       response.writeHead(status ?? 503).end();
     } catch {
@@ -176,7 +196,7 @@ export class Bridge {
   private async deliverUntilTaken(order: string, event: object): Promise<void> {
     const { fleet, counts } = this.options;
     this.underWay++;
-    for (let backoff = 500; !this.stopped; backoff = Math.min(2 * backoff, 5_000)) {
+    for (let backoff = 500; !this.stopped; backoff = Math.min(2 * backoff, LONGEST_BACKOFF)) {
       const status = await fleet.deliver("onRelationWritten", order, event);
       if (status !== undefined && status < 300) break;
       counts.add("event redelivered");

@@ -15,7 +15,7 @@ import { StartError } from "../../services/server.js";
 const START_TIME = 60_000;
 
 /** After so long without an answer a push is made again, in seconds; the least that Pub/Sub knows is 10. */
-export const ACK_DEADLINE = 10;
+const ACK_DEADLINE = 10;
 
 interface Options {
   /** The top folder of the project. */
@@ -86,6 +86,6 @@ export async function subscribe(pubsub: string, project: string, topic: string, 
     topic: `projects/${project}/topics/${topic}`,
     pushConfig: { pushEndpoint: endpoint },
     ackDeadlineSeconds: ACK_DEADLINE,
-    retryPolicy: { minimumBackoff: "1s", maximumBackoff: "5s" },
+    retryPolicy: { minimumBackoff: "1s", maximumBackoff: "2.5s" },
   });
 }

@@ -273,13 +273,14 @@ export class Injector {
   }
 
   private async reset(): Promise<void> {
-    const { gate, counts } = this.options;
+    const { fleet, gate, counts } = this.options;
     const { moment, matches } = this.aim();
     await this.lieInWait({
       moment,
       matches,
       strike: (call) => {
-        if (call && gate.reset(call.process) > 0) counts.add("connection reset");
+        const there = call ? [call.process] : fleet.all.map(({ number }) => number);
+        if (there.some((process) => gate.reset(process) > 0)) counts.add("connection reset");
       },
     });
   }

@@ -215,14 +215,18 @@ export class Fleet {
     instance.child = child;
     if (this.stopping) child.kill();
     const exited = child.exited.then(() => {
-      const wasDrained = instance.state === "draining";
       instance.state = "dead";
       this.instances.delete(instance);
       gate.close(number);
-      if (!wasDrained && !this.stopping) void this.startOne(name);
+      if (!this.stopping && this.countOf(name) < FUNCTIONS[name].instances) void this.startOne(name);
     });
     await Promise.race([listens, exited]);
     if (instance.state === "starting") instance.state = "ready";
+  }
+
+  /** The instances of a function that are there to stay. */
+  private countOf(name: FunctionName): number {
+    return this.all.filter((one) => one.name === name && (one.state === "starting" || one.state === "ready")).length;
   }
 
   private choose(name: FunctionName, order: string | undefined): Instance | undefined {
@@ -234,8 +238,7 @@ export class Fleet {
         // Two deliveries of one order on one instance could not be told apart afterwards; on two they can.
         (order === undefined || ![...instance.inFlight].some((delivery) => delivery.order === order)),
     );
-    const isThere = this.all.some((instance) => instance.name === name && instance.state !== "draining");
-    if (!isThere && !this.stopping) void this.startOne(name);
+    if (!this.stopping && this.countOf(name) === 0) void this.startOne(name);
     return ready[Math.floor(this.options.random.fraction() * ready.length)];
   }
 }

@@ -40,8 +40,9 @@ export interface Outcome extends Judged {
 const CALL_DEADLINE = 2;
 const CREATE_LEASE = 5;
 
-/** The time between two polls and between two sweeps, in milliseconds. */
-const POLL_EVERY = 1_500;
+/** The time between two polls, in milliseconds: the Pub/Sub emulator makes some 25 pushes a second for a subscription. */
+const pollEvery = (orders: number) => Math.min(4_000, 1_000 + 10 * orders);
+
 const SWEEP_EVERY = 5_000;
 
 /** The time for each kill, and before the first, in milliseconds: an instance takes most of a second of a processor to start. */
@@ -50,6 +51,9 @@ const FIRST = 2_000;
 
 /** Once faults have stopped, all orders must come to rest within this time, in milliseconds. */
 const REST = 100_000;
+
+/** Then every event must be taken within this time, in milliseconds. */
+const SETTLING = 30_000;
 
 /** Runs it; whatever was started is stopped again. */
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
@@ -127,7 +131,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   onEnd(() => ticking.abort());
   signal.addEventListener("abort", () => ticking.abort());
   const ticks = [
-    bridge.tickEvery(POLL_EVERY, "pollOrders", ticking.signal),
+    bridge.tickEvery(pollEvery(orders), "pollOrders", ticking.signal),
     bridge.tickEvery(SWEEP_EVERY, "sweep", ticking.signal),
   ];
 
@@ -155,8 +159,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   await sleep(SWEEP_EVERY + 500, undefined, { signal });
   ticking.abort();
   await Promise.all(ticks);
-  const settled = Date.now() + 10_000;
-  while (!bridge.isIdle && Date.now() < settled) await sleep(100, undefined, { signal });
+  const unsettled = !(await bridge.settles(SETTLING, signal));
   documents = await documentsIn(firestore);
 
   const truth = food.truth();
@@ -170,7 +173,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
     truth,
     documents,
     settings: settingsFor(policy),
-    unsettled: !bridge.isIdle,
+    unsettled,
     overAtWrite,
   });
   return { ...judged, kills: injector.kills, faults: counts, directory };
@@ -179,7 +182,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
 function foodArguments({ seed, policy }: ChaosOptions): string[] {
   const shares = ["--rejected", "0.1", "--cancelled", "0.08", "--failures", "0.01", "--lost-answers", "0.01"];
   const honours = policy === "idempotency-key" ? ["--honours-keys"] : [];
-  return ["--speed", "300", "--delay", "30", "--seed", String(seed), ...shares, ...honours];
+  return ["--speed", "600", "--delay", "20", "--seed", String(seed), ...shares, ...honours];
 }
 
 /** The build as it is, and a copy of it as the next release would be: the same but for its bytes. */
