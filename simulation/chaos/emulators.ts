@@ -71,8 +71,11 @@ async function untilListening(children: Child[], ports: number[], signal: AbortS
   }
 }
 
-/** Makes a topic with one push subscription, which makes each push again until it is answered with success. */
-export async function subscribe(pubsub: string, project: string, topic: string, endpoint: string): Promise<void> {
+/**
+ * Makes a topic with a push subscription for each endpoint. A subscription makes each push again until it is answered with
+ * success; the emulator has two of a subscription under way at a time.
+ */
+export async function subscribe(pubsub: string, project: string, topic: string, endpoints: string[]): Promise<void> {
   const put = async (path: string, body: object) => {
     const response = await fetch(`http://${pubsub}/v1/projects/${project}/${path}`, {
       method: "PUT",
@@ -82,10 +85,12 @@ export async function subscribe(pubsub: string, project: string, topic: string, 
     if (!response.ok) throw new StartError(`The Pub/Sub emulator answered ${response.status} for ${path}.`);
   };
   await put(`topics/${topic}`, {});
-  await put(`subscriptions/${topic}`, {
-    topic: `projects/${project}/topics/${topic}`,
-    pushConfig: { pushEndpoint: endpoint },
-    ackDeadlineSeconds: ACK_DEADLINE,
-    retryPolicy: { minimumBackoff: "1s", maximumBackoff: "2.5s" },
-  });
+  for (const [index, pushEndpoint] of endpoints.entries()) {
+    await put(`subscriptions/${topic}-${index}`, {
+      topic: `projects/${project}/topics/${topic}`,
+      pushConfig: { pushEndpoint },
+      ackDeadlineSeconds: ACK_DEADLINE,
+      retryPolicy: { minimumBackoff: "1s", maximumBackoff: "2.5s" },
+    });
+  }
 }

@@ -6,7 +6,7 @@ import type { Call, FoodGate, Moment } from "./food-gate.js";
 import type { FoodProcess } from "./food-process.js";
 
 /** Every kind of fault that a full run must have met. */
-export const KINDS = [
+const KINDS = [
   "function killed",
   "function killed over a call",
   "food service killed",
@@ -104,7 +104,7 @@ export class Injector {
       }
     };
     const share = (of: number) => Math.max(1, Math.round(kills * of));
-    spread(kills, (index) => (index % 10 === 5 ? this.killFood() : this.killFunction()));
+    spread(kills, (index) => (index % 20 === 4 ? this.killFood() : this.killFunction()));
     spread(share(0.12), () => this.stopFunction(300 + 2_000 * this.fraction(), "function stopped"));
     spread(share(0.08), () => {
       const { lease } = this.options;
@@ -192,7 +192,7 @@ export class Injector {
   }
 
   private mayKill(instance: Instance | undefined): boolean {
-    if (!instance || instance.state !== "ready") return false;
+    if (instance?.state !== "ready") return false;
     if (instance.inFlight.size === 0) return true;
     if (instance.name === "pollOrders") return this.pollsToKill > 0;
     return instance.name !== "sweep";

@@ -10,7 +10,7 @@ import { type Child, startChild } from "../../local/processes.js";
 import type { FoodGate } from "./food-gate.js";
 
 /** How many instances each function has; one without is started when it is first needed. */
-export const FUNCTIONS = {
+const FUNCTIONS = {
   sendToKitchen: { signature: "cloudevent", instances: 2 },
   dispatchShipment: { signature: "cloudevent", instances: 2 },
   completeOrder: { signature: "cloudevent", instances: 2 },
