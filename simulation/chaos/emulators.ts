@@ -1,5 +1,6 @@
 /** The official Firestore and Pub/Sub emulators by themselves, without the Emulator Suite, with push subscriptions that redeliver. */
 import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -40,10 +41,14 @@ export async function startEmulators({ root, directory, ports, onLine, signal }:
   };
   const firestore = wrapFirestoreEmulator(await findEmulator("firestore", { ...places, download }), directory);
   const pubsub = wrapPubSubEmulator(await findEmulator("pubsub", { ...places, download }), directory);
+  const quiet = join(directory, "logging.properties");
+  writeFileSync(quiet, ".level=SEVERE\n");
   const env = {
     ...process.env,
     JAVA_HOME: java.home,
     PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
+    // Each refused precondition and each push that comes again would be a stack of thirty lines.
+    JAVA_TOOL_OPTIONS: `-Djava.util.logging.config.file=${quiet}`,
   };
   const on = (port: number) => ["--host=127.0.0.1", `--port=${port}`];
   const heap = ["-XX:+UseSerialGC", "-Xmx768m"];

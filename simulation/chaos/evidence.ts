@@ -154,46 +154,40 @@ export class Reading {
     }
   }
 
-  /** The claims that were seen, each in the run that went on to send, or in those that were cut off over it. */
+  /**
+   * The claims: one before each create that came to the gate, in its run; and those that were seen in the attempts but after
+   * which no create came, in the runs that were cut off over them.
+   */
   private claims(): Entry[] {
     const entries: Entry[] = [];
-    for (const stage of STAGES) {
-      for (const { name } of this.records.truth.orders) {
-        const path = attemptPath(stage, name.slice("orders/".length));
-        const seen = this.records.writes.filter((write) => write.path === path && write.after?.state === "SENDING");
-        const creates = this.creates.filter((made) => made.order === name && made.stage === stage);
-        for (const [index, { at }] of seen.entries()) {
-          const until = seen[index + 1]?.at ?? Number.POSITIVE_INFINITY;
-          const sent = creates.filter(({ call }) => call.at >= at - 5 && call.at < until);
-          const troubled = this.troubledRuns(name, stage).filter(({ from, to = at }) => from <= at && to >= at);
-          const runs = sent.length > 0 ? sent.flatMap(({ run }) => run ?? []) : troubled;
-          for (const { process, number } of runs) {
-            const claim = {
-              effect: 0,
-              at: at - 5,
-              process,
-              run: number,
-              fault: undefined,
-              result: "ok",
-              applied: true,
-            };
-            entries.push({ ...claim, operation: "commit", about: `create ${path}`, subject: "" });
-            // What was cut off on its way to the gate was sent all the same, as far as its sender knows.
-            if (sent.length > 0) continue;
-            const operation = stage === "kitchen" ? "createKitchenOrder" : "createShipment";
-            entries.push({
-              ...claim,
-              at,
-              operation: "read",
-              about: operation,
-              subject: "",
-              fault: "late",
-              result: undefined,
-            });
-          }
-        }
+    const claim = (path: string, at: number, { process, number }: Delivery) =>
+      entries.push({ ...EFFECT, at, process, run: number, operation: "commit", about: `create ${path}` });
+    for (const { order, stage, call, run } of this.creates) {
+      if (run) claim(attemptPath(stage, order.slice("orders/".length)), call.at - 1, run);
+    }
+    for (const { path, before, after, at } of this.records.writes) {
+      const [, stage, id] = /^attempts\/(kitchen|shipment):(.+)$/.exec(path) ?? [];
+      if (!id || !after || after.id === before?.id) continue;
+      const order = `orders/${id}`;
+      const runs = this.troubledRuns(order, stage as CreatingStage).filter(
+        (run) => run.from <= at && (run.to ?? at) >= at && !this.creates.some((made) => made.run === run),
+      );
+      for (const run of runs) {
+        claim(path, at, run);
+        // What was cut off on its way to the gate was sent all the same, as far as its sender knows.
+        entries.push({ ...EFFECT, at: at + 1, process: run.process, run: run.number, about: path, fault: "late" });
       }
     }
     return entries;
   }
 }
+
+/** What the claims have in common; the checker numbers effects itself. */
+const EFFECT = {
+  effect: 0,
+  operation: "read",
+  subject: "",
+  fault: undefined,
+  result: undefined,
+  applied: false,
+} satisfies Partial<Entry>;

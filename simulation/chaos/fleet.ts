@@ -11,8 +11,8 @@ import type { FoodGate } from "./food-gate.js";
 
 /** How many instances each function has; one without is started when it is first needed. */
 const FUNCTIONS = {
-  sendToKitchen: { signature: "cloudevent", instances: 2 },
-  dispatchShipment: { signature: "cloudevent", instances: 2 },
+  sendToKitchen: { signature: "cloudevent", instances: 3 },
+  dispatchShipment: { signature: "cloudevent", instances: 3 },
   completeOrder: { signature: "cloudevent", instances: 2 },
   onRelationWritten: { signature: "cloudevent", instances: 2 },
   continuePoll: { signature: "cloudevent", instances: 0 },
@@ -21,6 +21,9 @@ const FUNCTIONS = {
 } as const;
 
 export type FunctionName = keyof typeof FUNCTIONS;
+
+/** What comes while no instance can take it is held for so long, in milliseconds; after that it must come again. */
+const HELD = 2_000;
 
 /** As many deliveries at a time an instance takes; the rest comes again. */
 const CONCURRENCY = 40;
@@ -103,7 +106,7 @@ export class Fleet {
    * take it or the instance died over it.
    */
   async deliver(name: FunctionName, order: string | undefined, body: object): Promise<number | undefined> {
-    const instance = this.choose(name, order);
+    const instance = await this.hold(name, order);
     if (!instance) return undefined;
     const { number: process } = instance;
     const number = this.deliveries.length + 1;
@@ -227,6 +230,15 @@ export class Fleet {
   /** The instances of a function that are there to stay. */
   private countOf(name: FunctionName): number {
     return this.all.filter((one) => one.name === name && (one.state === "starting" || one.state === "ready")).length;
+  }
+
+  private async hold(name: FunctionName, order: string | undefined): Promise<Instance | undefined> {
+    for (const until = Date.now() + HELD; Date.now() < until && !this.stopping; ) {
+      const instance = this.choose(name, order);
+      if (instance) return instance;
+      await sleep(50);
+    }
+    return undefined;
   }
 
   private choose(name: FunctionName, order: string | undefined): Instance | undefined {

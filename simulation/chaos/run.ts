@@ -43,7 +43,7 @@ const CREATE_LEASE = 5;
 /** The time between two polls, in milliseconds: each brings every order that is under way. */
 const pollEvery = (orders: number) => Math.min(5_000, 1_200 + 10 * orders);
 
-const SWEEP_EVERY = 5_000;
+const sweepEvery = (orders: number) => Math.min(10_000, 3_000 + 20 * orders);
 
 /** The time for each kill, and before the first, in milliseconds: an instance takes most of a second of a processor to start. */
 const PER_KILL = 1_100;
@@ -133,7 +133,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   signal.addEventListener("abort", () => ticking.abort());
   const ticks = [
     bridge.tickEvery(pollEvery(orders), "pollOrders", ticking.signal),
-    bridge.tickEvery(SWEEP_EVERY, "sweep", ticking.signal),
+    bridge.tickEvery(sweepEvery(orders), "sweep", ticking.signal),
   ];
 
   const span = FIRST + kills * PER_KILL;
@@ -159,7 +159,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   }
   const overAtWrite = isOver ? bridge.writes.length : Number.POSITIVE_INFINITY;
   // One more look at everything: nothing may be written any more.
-  await sleep(SWEEP_EVERY + 500, undefined, { signal });
+  await sleep(sweepEvery(orders) + 500, undefined, { signal });
   ticking.abort();
   await Promise.all(ticks);
   const unsettled = !(await bridge.settles(SETTLING, signal));
