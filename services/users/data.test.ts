@@ -43,7 +43,7 @@ describe("user data", () => {
   });
 
   it("keeps a refusal on one line whatever the name holds", () => {
-    const short = fc.string({ unit: "binary", maxLength: 5 }).filter((name) => Buffer.byteLength(name) < 6);
+    const short = fc.string({ unit: "binary-ascii", maxLength: 5 });
     fc.assert(fc.property(short, (name) => assert.doesNotMatch(refusal(name).details, /[\r\n]/)));
   });
 

@@ -48,21 +48,20 @@ export async function ask<Request, Response>(
   // The metadata of a call in progress is nobody else's by now, so it goes on as it is.
   const metadata = parent?.metadata ?? new Metadata();
   metadata.set(TRACE_ID, trace);
-  metadata.setOptions({ waitForReady: true });
-  try {
-    return await callOnce(client, method, request, metadata, deadline - reserve, parent);
-  } catch (error) {
-    if (isConnected(client) || !isStatus(error, status.DEADLINE_EXCEEDED)) throw error;
+  let reason = "";
+  // At first without waiting: only so does gRPC tell why there is no connection. All calls are reads, so a call that lost
+  // its server on the way may be asked again.
+  for (const waitForReady of [false, true]) {
+    metadata.setOptions({ waitForReady });
+    try {
+      return await callOnce(client, method, request, metadata, deadline - reserve, parent);
+    } catch (error) {
+      if (!(error instanceof CallStatus) || isConnected(client)) throw error;
+      if (error.code === status.UNAVAILABLE) reason = `: ${lastConnectionError(error.details)}`;
+      else if (error.code !== status.DEADLINE_EXCEEDED) throw error;
+    }
   }
-  // Only a call that does not wait is told why there is no connection.
-  metadata.setOptions({ waitForReady: false });
-  try {
-    return await callOnce(client, method, request, metadata, deadline - reserve / 2, parent);
-  } catch (error) {
-    if (isStatus(error, status.CANCELLED)) throw error;
-    const reason = isStatus(error, status.UNAVAILABLE) ? `: ${lastConnectionError(error.details)}` : "";
-    throw new CallStatus(status.UNAVAILABLE, `${title} at ${address} can't be reached${reason}`);
-  }
+  throw new CallStatus(status.UNAVAILABLE, `${title} at ${address} can't be reached${reason}`);
 }
 
 function callOnce<Request, Response>(
@@ -95,10 +94,6 @@ function callOnce<Request, Response>(
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
-}
-
-function isStatus(error: unknown, code: status): error is CallStatus {
-  return error instanceof CallStatus && error.code === code;
 }
 
 /** The part of gRPC's message that tells a person something: `connect ECONNREFUSED 127.0.0.1:9001`, say. */

@@ -58,7 +58,8 @@ function everythingTaken(client: Client): Promise<void> {
   });
 }
 
-describe("a stop under load", () => {
+describe("a stop under load", function () {
+  this.timeout(60_000);
   let folder: string;
   let chain: Chain;
   let client: Client | undefined;

@@ -107,9 +107,9 @@ export class PlainClient extends Client {
   }
 }
 
-/** Waits for a condition, 10 s at most. */
+/** Waits for a condition, 15 s at most. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   for (const started = Date.now(); !holds(); await sleep(10)) {
-    if (Date.now() - started > 10_000) throw new Error(`waited in vain until ${what}`);
+    if (Date.now() - started > 15_000) throw new Error(`waited in vain until ${what}`);
   }
 }
