@@ -5,7 +5,6 @@ import type { Randomness } from "../functions/src/ports.js";
 export type Operation =
   | "read"
   | "commit"
-  | "commitUnique"
   | "query"
   | "ready"
   | "listOrders"
@@ -32,7 +31,6 @@ export const FAULTS = {
   read: READS,
   query: READS,
   commit: WRITES,
-  commitUnique: WRITES,
   ready: ["crash after", "hang", "pause", "error"],
   listOrders: [...READS, "page repeated", "page with gaps", "unusable orders"],
   getOrder: [...READS, "cancel", "foreign reply", "unknown status"],

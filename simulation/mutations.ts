@@ -74,7 +74,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "return v5(`",
     "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
   ),
-  one("link a name twice", createOnce, "field: work.stage, value: name,", 'field: "none", value: name,'),
+  one("link a name twice", createOnce, "...(isTold ? [] : [linkEntry(", "...(!isTold ? [] : [linkEntry("),
   one(
     "link without ending the attempt",
     createOnce,

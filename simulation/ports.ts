@@ -70,13 +70,6 @@ function faultyStore(store: MemoryStore, perform: Perform): Store {
         apply: () => store.commit(writes),
         failure,
       }),
-    commitUnique: (unique, writes) =>
-      perform({
-        operation: "commitUnique",
-        about: writes.map(written).join(" "),
-        apply: () => store.commitUnique(unique, writes),
-        failure,
-      }),
     query: (query) =>
       perform({ operation: "query", about: query.collection, apply: () => store.query(query), failure }),
   };

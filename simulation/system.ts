@@ -119,8 +119,9 @@ export class System {
     const path = (change.after ?? change.before)?.path ?? "";
     const [collection, id, below] = path.split("/");
     this.onDocument(change);
-    const { kitchen, shipment } = change.after?.fields ?? {};
-    for (const link of [kitchen, shipment]) if (typeof link === "string") this.linked.add(link);
+    const { kitchen, shipment, state } = change.after?.fields ?? {};
+    // What an older scheduler linked can be known as taken only once it was taken over, which gives it a state.
+    for (const link of [kitchen, shipment]) if (state && typeof link === "string") this.linked.add(link);
     if (collection !== "relations" || id === undefined || below !== undefined) return;
     for (const name of reactionsTo(change)) this.react(path, (ports) => reactTo(name, id, change, ports));
   }

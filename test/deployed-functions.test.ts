@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
 import { STAGES, type Stage } from "../functions/src/life-cycle.js";
+import { endEntry, linkEntry } from "../functions/src/relations/history.js";
 import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { EMULATOR_START_TIME, emulators } from "./emulators.js";
@@ -209,8 +210,10 @@ describe("the deployed functions, on emulators", () => {
       const relation = await documentAt(`relations/${id}`);
       assert.equal(relation?.fields.state?.stringValue, "DELIVERED");
       assert.ok(relation?.fields.customer?.mapValue, "the customer was looked up");
-      for (const state of ["PREPARATION", "IN_FLIGHT", "DELIVERED"]) {
-        assert.ok(await documentAt(`relations/${id}/history/${state}`), `${state} is in the history`);
+      const links = [relation.fields.kitchen?.stringValue ?? "", relation.fields.shipment?.stringValue ?? ""] as const;
+      const entries = [linkEntry(name, "kitchen", links[0], 0), linkEntry(name, "shipment", links[1], 0)];
+      for (const { path } of [...entries, endEntry(name, "DELIVERED", 0)]) {
+        assert.equal((await documentAt(path))?.fields.order?.stringValue, name, `${path} is in the history`);
       }
       const changes = truth.find((order) => order.name === name)?.changes.map(({ status }) => status);
       assert.deepEqual(changes, ["NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED"]);

@@ -64,14 +64,6 @@ export type Write =
   | { kind: "update"; path: string; version: string; fields: Fields }
   | { kind: "delete"; path: string; version: string };
 
-/** Demands that no document of the collection but the one named has this value in this field. */
-export interface Unique {
-  collection: string;
-  field: string;
-  value: string;
-  except: string;
-}
-
 export interface Query {
   collection: string;
   /** A document matches where the field is one of these values. */
@@ -82,7 +74,7 @@ export interface Query {
   after?: string;
 }
 
-/** Documents under paths such as `relations/x`. Failures are `ConflictError`, `DuplicateError` and `StoreError`. */
+/** Documents under paths such as `relations/x`. Failures are `ConflictError` and `StoreError`. */
 export interface Store {
   /** All documents in one round trip, undefined where there is none. */
   read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }>;
@@ -91,8 +83,6 @@ export interface Store {
    * Throws `ConflictError` where a demand is not met, `StoreError` where it failed or its outcome is unknown.
    */
   commit(writes: Write[]): Promise<string[]>;
-  /** As `commit`, in two round trips; throws `DuplicateError` where the value is taken. */
-  commitUnique(unique: Unique, writes: Write[]): Promise<void>;
   /** Matching documents by path, oldest path first. */
   query(query: Query): Promise<Snapshot[]>;
 }

@@ -1,5 +1,5 @@
 /** One run of real processes under faults, from the first process to the verdict. */
-import { appendFileSync, createWriteStream, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, createWriteStream, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandomness } from "../../functions/src/memory/random.js";
@@ -200,23 +200,6 @@ function makeBuilds(directory: string): [string, string] {
       secrets: {},
       withOwn: false,
     });
-  }
-  for (const b of [now, next]) {
-    const f = join(b, "lib", "index.js");
-    const t = readFileSync(f, "utf8");
-    const start = t.indexOf("() => this.firestore.runTransaction(async (transaction) => {");
-    const end = t.indexOf("\n    );", start);
-    if (start < 0) throw new Error("no patch");
-    writeFileSync(
-      f,
-      `${t.slice(0, start)}async () => {
-        const other = (await this.firestore.collection(collection).where(field, "==", value).limit(2).get()).docs.find((found) => found.ref.path !== except);
-        if (other) throw new DuplicateError(other.ref.path, "taken");
-        const batch = this.firestore.batch();
-        for (const write2 of writes) this.add(batch, write2);
-        await batch.commit();
-      }${t.slice(end)}`,
-    );
   }
   for (const file of readdirSync(join(next, "lib")).filter((name) => name.endsWith(".js"))) {
     appendFileSync(join(next, "lib", file), "\n// The next release.\n");

@@ -1,7 +1,7 @@
 /** The store in one process: what Firestore promises, in a map. */
 import { isDeepStrictEqual } from "node:util";
-import { ConflictError, DuplicateError } from "../errors.js";
-import type { Field, Fields, Query, Snapshot, Store, Unique, Write } from "../ports.js";
+import { ConflictError } from "../errors.js";
+import type { Field, Fields, Query, Snapshot, Store, Write } from "../ports.js";
 
 interface Document {
   fields: Fields;
@@ -36,15 +36,6 @@ export class MemoryStore implements Store {
       this.onWrite({ before, after: this.peek(write.path) });
     }
     return writes.map(({ path }) => this.documents.get(path)?.version ?? version);
-  }
-
-  async commitUnique({ collection, field, value, except }: Unique, writes: Write[]): Promise<void> {
-    for (const [path, document] of this.documents) {
-      if (path !== except && isIn(path, collection) && document.fields[field] === value) {
-        throw new DuplicateError(path, `${path} has ${value} as its ${field}`);
-      }
-    }
-    await this.commit(writes);
   }
 
   async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {

@@ -18,7 +18,6 @@ import type {
   Shipment,
   Snapshot,
   Store,
-  Unique,
   Write,
 } from "../ports.js";
 import type { Settings } from "../settings.js";
@@ -73,12 +72,17 @@ class Hooks<O extends string> {
 /** A store whose operations can be disturbed. What goes to `memory` directly is never disturbed. */
 class WatchedStore implements Store {
   readonly memory: MemoryStore;
-  /** The writes of every commit that was applied, the triggers' own included. */
-  readonly writes: Write[] = [];
+  /** Every commit that was applied, the triggers' own included. */
+  readonly commits: Write[][] = [];
   readonly changes: { before: Snapshot | undefined; after: Snapshot | undefined }[] = [];
 
-  constructor(readonly hooks: Hooks<"read" | "commit" | "commitUnique" | "query">) {
+  constructor(readonly hooks: Hooks<"read" | "commit" | "query">) {
     this.memory = new MemoryStore((change) => this.changes.push(change));
+  }
+
+  /** The writes of all commits. */
+  get writes(): Write[] {
+    return this.commits.flat();
   }
 
   read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
@@ -88,15 +92,8 @@ class WatchedStore implements Store {
   commit(writes: Write[]): Promise<string[]> {
     return this.hooks.around("commit", async () => {
       const versions = await this.memory.commit(writes);
-      this.writes.push(...writes);
+      this.commits.push(writes);
       return versions;
-    });
-  }
-
-  commitUnique(unique: Unique, writes: Write[]): Promise<void> {
-    return this.hooks.around("commitUnique", async () => {
-      await this.memory.commitUnique(unique, writes);
-      this.writes.push(...writes);
     });
   }
 

@@ -6,11 +6,10 @@ import {
   type Firestore,
   getFirestore,
   Timestamp,
-  type Transaction,
   type WriteBatch,
 } from "firebase-admin/firestore";
-import { ConflictError, DuplicateError, MalformedError, StoreError } from "../errors.js";
-import type { Field, Fields, Query, Snapshot, Store, Unique, Write } from "../ports.js";
+import { ConflictError, MalformedError, StoreError } from "../errors.js";
+import type { Field, Fields, Query, Snapshot, Store, Write } from "../ports.js";
 
 /** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
 const CONFLICTS = [5, 6, 9];
@@ -41,17 +40,6 @@ export class FirestoreStore implements Store {
     });
   }
 
-  async commitUnique({ collection, field, value, except }: Unique, writes: Write[]): Promise<void> {
-    await sorted(() =>
-      this.firestore.runTransaction(async (transaction) => {
-        const same = this.firestore.collection(collection).where(field, "==", value).limit(2);
-        const other = (await transaction.get(same)).docs.find((found) => found.ref.path !== except);
-        if (other) throw new DuplicateError(other.ref.path, `${other.ref.path} has ${value} as its ${field}`);
-        for (const write of writes) this.add(transaction, write);
-      }),
-    );
-  }
-
   async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
     return sorted(async () => {
       const documents = this.firestore.collection(collection);
@@ -61,13 +49,11 @@ export class FirestoreStore implements Store {
     });
   }
 
-  private add(to: WriteBatch | Transaction, write: Write): void {
+  private add(batch: WriteBatch, write: Write): void {
     const document = this.firestore.doc(write.path);
-    // The two classes have the same methods, but not one type in common.
-    const writer = to as WriteBatch;
-    if (write.kind === "create") writer.create(document, write.fields);
-    else if (write.kind === "update") writer.update(document, write.fields, { lastUpdateTime: timeOf(write.version) });
-    else writer.delete(document, { lastUpdateTime: timeOf(write.version) });
+    if (write.kind === "create") batch.create(document, write.fields);
+    else if (write.kind === "update") batch.update(document, write.fields, { lastUpdateTime: timeOf(write.version) });
+    else batch.delete(document, { lastUpdateTime: timeOf(write.version) });
   }
 }
 
@@ -101,7 +87,6 @@ async function sorted<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof DuplicateError) throw error;
     const { code, message } = error as { code?: unknown; message?: string };
     if (CONFLICTS.includes(code as number)) throw new ConflictError(message, { cause: error });
     if (code === INVALID_ARGUMENT) throw new MalformedError(`Firestore refused: ${message}`, { cause: error });

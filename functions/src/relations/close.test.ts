@@ -29,6 +29,19 @@ describe("closing a relation", () => {
     });
   });
 
+  it("is told in the history, in the same commit", async () => {
+    const bed = await deliveredBed();
+    await completeOrder(ORDER, "1", bed.ports);
+    const [kept = []] = bed.store.commits;
+    assert.deepEqual(
+      kept.map(({ path }) => path.split("/")[0]),
+      ["relations", "history"],
+    );
+    const [entry] = bed.store.memory.all("history");
+    const at = new Date(bed.clock.now());
+    assert.deepEqual(entry?.fields, { schema: 1, order: ORDER, state: "DELIVERED", at });
+  });
+
   it("knows its own write where the commit was applied and answered with a conflict", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "after", () => {
@@ -60,7 +73,7 @@ describe("closing a relation", () => {
     });
     await assert.rejects(completeOrder(ORDER, "1", bed.ports), StoreError);
     await completeOrder(ORDER, "1", bed.ports);
-    assert.equal(bed.store.writes.length, 1, "the write that was applied is the only one");
+    assert.equal(bed.store.commits.length, 1, "the commit that was applied is the only one");
     assert.equal(await bed.store.field(RELATION, "state"), "DELIVERED");
   });
 });

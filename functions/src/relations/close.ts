@@ -3,17 +3,20 @@ import { ConflictError } from "../errors.js";
 import type { RelationState } from "../life-cycle.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { moved, type Result } from "../result.js";
-import { relationIn, stateFields } from "./document.js";
+import { parseRelation, relationIn, stateFields } from "./document.js";
+import { endEntry } from "./history.js";
 
 /**
- * Writes the final state over the relation as it was read.
+ * Writes the final state over the relation as it was read, and its entry in the history, both or neither.
  * @throws ConflictError where it has changed since, StoreError
  */
 export async function close(snapshot: Snapshot, state: RelationState, ports: Ports): Promise<Result> {
   const { path, version } = snapshot;
-  const fields = stateFields(relationIn(snapshot), state, ports.clock.now());
+  const at = ports.clock.now();
+  const relation = parseRelation(path, snapshot.fields);
+  const fields = stateFields(relation, state, at);
   try {
-    await ports.store.commit([{ kind: "update", path, version, fields }]);
+    await ports.store.commit([{ kind: "update", path, version, fields }, endEntry(relation.order, state, at)]);
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     // A commit that was retried below us may meet its own earlier write.

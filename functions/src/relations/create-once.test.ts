@@ -11,6 +11,7 @@ import type { Fields } from "../ports.js";
 import type { Settings } from "../settings.js";
 import { dispatchShipment } from "../shipment/dispatch-shipment.js";
 import { takeMessage } from "../stage.js";
+import { linkEntry } from "./history.js";
 import { idempotencyKey } from "./idempotency-key.js";
 
 const ID = "7f3c";
@@ -49,6 +50,13 @@ async function bedFor(
     await bed.store.set(RELATION, { kitchen: "kitchenorders/k", state: "PREPARATION" });
   }
   return bed;
+}
+
+/** Lets these happen around the commits that come after the create, one each: the first is the link's. */
+function atLink(bed: TestBed, stage: CreatingStage, when: "before" | "after", ...actions: (() => unknown)[]): void {
+  bed.food.hooks.once(CALLS[stage], "after", () => {
+    for (const action of actions) bed.store.hooks.once("commit", when, action);
+  });
 }
 
 /** Delivers one message; what was thrown makes the platform deliver it again. */
@@ -112,18 +120,16 @@ for (const stage of ["kitchen", "shipment"] as const) {
   const path = `attempts/${stage}:${ID}`;
 
   describe(`creating once at the ${stage} stage`, () => {
-    it("claims before it sends, and keeps link and attempt in one commit", async () => {
+    it("claims before it sends, and keeps link, attempt and history in one commit", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "before", async () => {
         const claim = await attemptOf(bed, stage);
         assert.deepEqual([claim?.state, claim?.tries, claim?.order], ["SENDING", 1, ORDER]);
         assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE));
       });
-      bed.store.hooks.once("commitUnique", "after", () => {
-        const both = bed.store.writes.slice(-2).map((write) => write.path);
-        assert.deepEqual(both.sort(), [path, RELATION].sort());
-      });
       assert.equal((await deliver(bed, stage)).outcome, "moved");
+      const kept = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
+      assert.deepEqual(kept?.sort(), ["attempts", "history", "relations"]);
       await expectLinkedOnce(bed, stage);
       const attempt = await attemptOf(bed, stage);
       assert.deepEqual([attempt?.leaseUntil, attempt?.nextTryAt], [null, null]);
@@ -174,7 +180,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("creates at most once under park, whatever the store answers to deliveries at the same moment", async () => {
       const fault = fc.record({
-        operation: fc.constantFrom("commit" as const, "commitUnique" as const, "read" as const),
+        operation: fc.constantFrom("commit" as const, "read" as const),
         when: fc.constantFrom("before" as const, "after" as const),
         error: fc.constantFrom(new StoreError("lost"), new ConflictError("raced")),
       });
@@ -219,7 +225,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
       it(`knows its own link where the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
-        bed.store.hooks.once("commitUnique", "after", fails(error));
+        atLink(bed, stage, "after", fails(error));
         const { thrown, outcome } = await deliver(bed, stage);
         assert.deepEqual([thrown, outcome], [undefined, "moved"]);
         await deliver(bed, stage);
@@ -251,18 +257,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("links all the same where the store is away for a moment", async () => {
       const bed = await bedFor(stage);
-      for (let tries = 0; tries < 4; tries++) {
-        bed.store.hooks.once("commitUnique", "before", fails(new StoreError("no answer")));
-      }
+      atLink(bed, stage, "before", ...Array.from({ length: 4 }, () => fails(new StoreError("no answer"))));
       assert.equal((await deliver(bed, stage)).outcome, "moved");
       await expectLinkedOnce(bed, stage);
     });
 
     it("says what was created where the link can't be kept, and never creates again under park", async () => {
       const bed = await bedFor(stage);
-      for (let tries = 0; tries < 5; tries++) {
-        bed.store.hooks.once("commitUnique", "before", fails(new StoreError("no answer")));
-      }
+      atLink(bed, stage, "before", ...Array.from({ length: 5 }, () => fails(new StoreError("no answer"))));
       const { thrown } = await deliver(bed, stage);
       assert.ok(thrown instanceof StoreError);
       const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
@@ -475,13 +477,13 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("does not link what another order has", async () => {
       const bed = await bedFor(stage);
-      await bed.store.set("relations/other", { kitchen: "made/1", shipment: "made/1" });
+      await bed.store.memory.commit([linkEntry("orders/other", stage, "made/1", bed.clock.now())]);
       bed.food.nextNames.push("made/1");
       assert.equal((await deliver(bed, stage)).outcome, "refused");
       assert.equal(await linkOf(bed, stage), undefined);
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
       assert.equal(state, "UNCERTAIN");
-      assert.match(String(reason.message), /made\/1.*relations\/other/);
+      assert.match(String(reason.message), /made\/1.*orders\/other/);
     });
 
     for (const now of ["CANCELLED", "REJECTED"] as const) {
@@ -499,7 +501,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("keeps what another program wrote to the relation in the meantime", async () => {
       const bed = await bedFor(stage);
-      bed.store.hooks.once("commitUnique", "before", () => bed.store.set(RELATION, { note: "extra cutlery" }));
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { note: "extra cutlery" }));
       assert.equal((await deliver(bed, stage)).outcome, "moved");
       await expectLinkedOnce(bed, stage);
       assert.equal(await bed.store.field(RELATION, "note"), "extra cutlery");
@@ -508,7 +510,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     it("keeps the link but does not open a relation again that was closed in the meantime", async () => {
       const bed = await bedFor(stage);
       const closed = { schema: 1, state: "CANCELLED", times: { CANCELLED: new Date(0) } };
-      bed.store.hooks.once("commitUnique", "before", () => bed.store.set(RELATION, closed));
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, closed));
       await deliver(bed, stage);
       const relation = await bed.store.fields(RELATION);
       assert.deepEqual(
@@ -524,7 +526,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     ] as const) {
       it(`never writes to a relation that was replaced by one ${what} in the meantime`, async () => {
         const bed = await bedFor(stage);
-        bed.store.hooks.once("commitUnique", "before", () => bed.store.set(RELATION, unreadable));
+        atLink(bed, stage, "before", () => bed.store.set(RELATION, unreadable));
         await deliver(bed, stage);
         const relation = await bed.store.fields(RELATION);
         assert.deepEqual({ ...relation, ...unreadable }, relation);
@@ -560,9 +562,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("never changes a link that an older scheduler set in the meantime, and says what it made too many", async () => {
       const bed = await bedFor(stage);
-      bed.store.hooks.once("commitUnique", "before", () => bed.store.set(RELATION, { [stage]: "theirs/1" }));
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "theirs/1" }));
       bed.food.nextNames.push("ours/1");
-      bed.store.hooks.once("commitUnique", "before", () => assert.fail("a second link"));
       assert.equal((await deliver(bed, stage)).outcome, "refused");
       assert.equal(await linkOf(bed, stage), "theirs/1");
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
@@ -574,7 +575,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     it("agrees with an older scheduler that linked the very same thing", async () => {
       const bed = await bedFor(stage);
       bed.food.nextNames.push("same/1");
-      bed.store.hooks.once("commitUnique", "before", () => bed.store.set(RELATION, { [stage]: "same/1" }));
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "same/1" }));
       assert.equal((await deliver(bed, stage)).outcome, "moved");
       assert.deepEqual([await linkOf(bed, stage), await stateOf(bed, stage)], ["same/1", "CREATED"]);
     });

@@ -1,6 +1,6 @@
 /**
  * Creates a kitchen order or a shipment once, against a service that can't be asked whether a create arrived.
- * The attempt document decides who sends; link and attempt are then kept in one atomic commit.
+ * The attempt document decides who sends; link, attempt and history are then kept in one atomic commit.
  */
 import { backoffAfter } from "../backoff.js";
 import { CallError, ConflictError, DuplicateError, describe, MalformedError, StoreError } from "../errors.js";
@@ -9,11 +9,9 @@ import { isNameOf, isUsableName } from "../names.js";
 import type { CreateOptions, Fields, Order, Ports, Snapshot, Write } from "../ports.js";
 import { moved, nothing, type Result, refused } from "../result.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, expiryOf, STRANDED, turnOf } from "./attempt.js";
-import { RELATIONS, type Relation, relationIn, relationPath, stateFields } from "./document.js";
+import { type Relation, relationIn, relationPath, stateFields } from "./document.js";
+import { LEADS_TO, linkEntry, linkEntryPath, ownerIn } from "./history.js";
 import { idempotencyKey } from "./idempotency-key.js";
-
-/** What each creating stage brings a relation to. */
-const LEADS_TO = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const;
 
 /** How often a write that must not be lost is tried before the process gives up. */
 const WRITE_TRIES = 5;
@@ -169,15 +167,17 @@ async function keep(claim: Claim, fields: Fields, ports: Ports): Promise<void> {
   });
 }
 
-/** Links what was created and ends the attempt, both or neither. */
+/** Links what was created, ends the attempt and tells the history, all or nothing. */
 async function keepLink(work: Work, claim: Claim, name: string, ports: Ports): Promise<Result> {
   const path = relationPath(work.id);
+  const entryPath = linkEntryPath(work.stage, name);
   let snapshot = work.snapshot;
   let version = claim.version;
+  let isTold = false;
   try {
     return await untilKept(ports, async (again) => {
       if (again) {
-        const [relationNow, attemptNow] = await ports.store.read(path, claim.path);
+        const [relationNow, attemptNow, entryNow] = await ports.store.read(path, claim.path, entryPath);
         const attempt = attemptIn(attemptNow);
         const linked = relationIn(relationNow)?.[work.stage];
         if (linked === name && attempt?.state === "CREATED") return moved(LEADS_TO[work.stage]);
@@ -187,12 +187,18 @@ async function keepLink(work: Work, claim: Claim, name: string, ports: Ports): P
           const message = `${name} was created, but the relation links ${linked}`;
           return keepDoubt({ ...claim, version: attemptNow.version }, new MalformedError(message), ports);
         }
+        const owner = ownerIn(entryNow);
+        if (owner !== undefined && owner !== work.order.name) {
+          throw new DuplicateError(entryPath, `${name} is linked to ${owner} already`);
+        }
         snapshot = relationNow;
         version = attemptNow.version;
+        isTold = owner !== undefined;
       }
-      await ports.store.commitUnique({ collection: RELATIONS, field: work.stage, value: name, except: path }, [
+      await ports.store.commit([
         linkWrite(work, snapshot, name, ports),
         { kind: "update", path: claim.path, version, fields: createdFields(name, ports) },
+        ...(isTold ? [] : [linkEntry(work.order.name, work.stage, name, ports.clock.now())]),
       ]);
       return moved(LEADS_TO[work.stage]);
     });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CallError, MalformedError, StoreError } from "../errors.js";
+import { CallError, MalformedError } from "../errors.js";
 import { ORDER_STATUSES, type OrderStatus, RELATION_STATES, type RelationState } from "../life-cycle.js";
 import { type TestBed, testBed } from "../memory/test-bed.js";
 import type { Fields, Snapshot } from "../ports.js";
@@ -32,7 +32,21 @@ function bedWith(status: OrderStatus): TestBed {
 }
 
 const statusOf = (bed: TestBed) => bed.food.orders.get(ORDER)?.status;
-const historyIn = (bed: TestBed) => bed.store.writes.map((write) => write.path);
+const historyIn = (bed: TestBed) => bed.store.memory.all("history").map(({ fields }) => fields);
+
+/** A bed with a relation as some program has written it. */
+async function bedOf(status: OrderStatus, fields: Fields): Promise<TestBed> {
+  const bed = bedWith(status);
+  await bed.store.set(RELATION, fields);
+  return bed;
+}
+
+/** Brings the event of every write of the relation, those that come of the events too. */
+async function settle(bed: TestBed): Promise<void> {
+  for (let change = bed.store.changes.shift(); change; change = bed.store.changes.shift()) {
+    if (change.after?.path === RELATION) await onRelationWritten(change, bed.ports);
+  }
+}
 
 describe("a relation that came to a new state", () => {
   for (const status of ORDERS) {
@@ -72,75 +86,73 @@ describe("a relation that came to a new state", () => {
           const from = ORDER_STATUSES[index === 0 ? status : (moves[index - 1] ?? status)];
           assert.ok(!from.ended && (from.rank ?? 9) < (ORDER_STATUSES[now].rank ?? 0));
         }
-        const entries = historyIn(bed);
-        assert.equal(new Set(entries).size, entries.length, "one history entry a state");
+        assert.deepEqual(bed.store.writes, []);
       }),
     );
   });
 
-  it("is kept in the history with its time and its links", async () => {
-    const bed = bedWith("NEW");
-    bed.clock.advance(5_000);
-    await onRelationWritten({ before: undefined, after: written("PREPARATION") }, bed.ports);
-    await onRelationWritten({ before: written("PREPARATION"), after: written("IN_FLIGHT") }, bed.ports);
-    assert.deepEqual(await bed.store.fields(`${RELATION}/history/PREPARATION`), {
-      state: "PREPARATION",
-      at: AT,
-      kitchen: "k/1",
-    });
-    assert.deepEqual(await bed.store.fields(`${RELATION}/history/IN_FLIGHT`), {
-      state: "IN_FLIGHT",
-      at: AT,
-      kitchen: "k/1",
-      shipment: "s/1",
-    });
+  it("is told where an older scheduler added a link, and kept in the history", async () => {
+    const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
+    await settle(bed);
+    assert.equal(statusOf(bed), "PREPARATION");
+    assert.deepEqual(historyIn(bed), [
+      { schema: 1, order: ORDER, state: "PREPARATION", kitchen: "kitchens/9", at: new Date(bed.clock.now()) },
+    ]);
+    assert.equal(await bed.store.field(RELATION, "state"), "PREPARATION");
   });
 
-  it("has the time of the event's handling where an older scheduler kept none", async () => {
-    const bed = bedWith("NEW");
-    await onRelationWritten({ before: undefined, after: snapshot({ kitchen: "kitchens/9" }) }, bed.ports);
-    assert.deepEqual(await bed.store.fields(`${RELATION}/history/PREPARATION`), {
-      state: "PREPARATION",
-      at: new Date(bed.clock.now()),
-      kitchen: "kitchens/9",
-    });
-    assert.equal(statusOf(bed), "PREPARATION");
+  it("leaves a link alone that another order has, and says whose it is", async () => {
+    const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
+    await settle(bed);
+    await bed.store.set("relations/other", { kitchen: "kitchens/9" });
+    const [after] = await bed.store.memory.read("relations/other");
+    const change = { before: undefined, after };
+    await assert.rejects(onRelationWritten(change, bed.ports), /kitchens\/9.*orders\/7f3c/);
+    assert.equal(await bed.store.field("relations/other", "state"), undefined);
   });
 
   it("is told where an older scheduler added the shipment alone", async () => {
-    const bed = bedWith("PREPARATION");
-    const before = snapshot({ kitchen: "k/1" });
-    await onRelationWritten({ before, after: snapshot({ kitchen: "k/1", shipment: "s/1" }) }, bed.ports);
+    const bed = await bedOf("PREPARATION", { ...written("PREPARATION").fields, shipment: "s/1" });
+    await settle(bed);
     assert.equal(statusOf(bed), "IN_FLIGHT");
+    const states = historyIn(bed).map(({ state }) => state);
+    assert.deepEqual(states.sort(), ["IN_FLIGHT", "PREPARATION"]);
   });
 
-  it("is kept and told once where the event comes twice", async () => {
+  it("is left to the event of a later write where the relation has changed since", async () => {
+    const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
+    const [after] = await bed.store.memory.read(RELATION);
+    await bed.store.set(RELATION, { note: "extra cutlery" });
+    assert.equal((await onRelationWritten({ before: undefined, after }, bed.ports)).outcome, "nothing");
+    await settle(bed);
+    assert.equal(statusOf(bed), "PREPARATION");
+  });
+
+  it("is taken over once where its event comes twice at the same moment", async () => {
+    const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
+    const [after] = await bed.store.memory.read(RELATION);
+    const change = { before: undefined, after };
+    await Promise.all([onRelationWritten(change, bed.ports), onRelationWritten(change, bed.ports)]);
+    assert.equal(historyIn(bed).length, 1);
+  });
+
+  it("is told once where the event comes twice", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
     assert.equal((await onRelationWritten(change, bed.ports)).outcome, "moved");
     bed.clock.advance(60_000);
     assert.equal((await onRelationWritten(change, bed.ports)).outcome, "nothing");
-    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
     assert.equal(bed.food.updates.length, 1);
   });
 
-  it("is kept once where its event comes twice at the same moment", async () => {
-    const bed = bedWith("NEW");
-    const change = { before: undefined, after: written("PREPARATION") };
-    await Promise.all([onRelationWritten(change, bed.ports), onRelationWritten(change, bed.ports)]);
-    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
-    assert.equal(statusOf(bed), "PREPARATION");
-  });
-
-  it("is not undone by an older event that comes later, and both are kept", async () => {
+  it("is not undone by an older event that comes later", async () => {
     const bed = bedWith("NEW");
     await onRelationWritten({ before: written("PREPARATION"), after: written("IN_FLIGHT") }, bed.ports);
     await onRelationWritten({ before: undefined, after: written("PREPARATION") }, bed.ports);
     assert.equal(statusOf(bed), "IN_FLIGHT");
-    assert.deepEqual(historyIn(bed), [`${RELATION}/history/IN_FLIGHT`, `${RELATION}/history/PREPARATION`]);
   });
 
-  it("is told again by the next event where the service was away, and its history entry is still kept once", async () => {
+  it("is told again by the next event where the service was away", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
     const down = new CallError("UNAVAILABLE", "down", false);
@@ -149,28 +161,6 @@ describe("a relation that came to a new state", () => {
     });
     await assert.rejects(onRelationWritten(change, bed.ports), down);
     assert.equal((await onRelationWritten(change, bed.ports)).outcome, "moved");
-    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
-  });
-
-  it("is not told before its history is kept: the event comes again where the store is away", async () => {
-    const bed = bedWith("NEW");
-    const change = { before: undefined, after: written("PREPARATION") };
-    bed.store.hooks.once("commit", "before", () => {
-      throw new StoreError("no answer");
-    });
-    await assert.rejects(onRelationWritten(change, bed.ports), StoreError);
-    assert.equal(statusOf(bed), "NEW");
-  });
-
-  it("goes on where the history entry was kept and the answer lost", async () => {
-    const bed = bedWith("NEW");
-    const change = { before: undefined, after: written("PREPARATION") };
-    bed.store.hooks.once("commit", "after", () => {
-      throw new StoreError("no answer");
-    });
-    await assert.rejects(onRelationWritten(change, bed.ports), StoreError);
-    await onRelationWritten(change, bed.ports);
-    assert.equal(statusOf(bed), "PREPARATION");
   });
 });
 
@@ -234,6 +224,5 @@ describe("an order that the food service does not know", () => {
       bed.lines.map(({ level, fields }) => [level, fields.outcome]),
       [["error", "dropped"]],
     );
-    assert.deepEqual(historyIn(bed), [`${RELATION}/history/PREPARATION`]);
   });
 });

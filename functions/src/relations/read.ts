@@ -1,8 +1,9 @@
 /** What every stage does first: read the order's relation, and report again where the order is behind it. */
-import { RELATION_STATES, type RelationState } from "../life-cycle.js";
+import { RELATION_STATES } from "../life-cycle.js";
 import type { Ports, Snapshot } from "../ports.js";
 import type { Result } from "../result.js";
-import { type Relation, relationIn, relationPath, stateFields } from "./document.js";
+import { adopt } from "./adopt.js";
+import { type Relation, relationIn, relationPath } from "./document.js";
 import { report } from "./report.js";
 
 /**
@@ -19,14 +20,6 @@ export async function readUnlessDone(
   const relation = relationIn(snapshot);
   const closed = relation?.state !== undefined && !RELATION_STATES[relation.state].open;
   if (relation && (closed || (link && relation[link] !== undefined))) return { done: await report(relation, ports) };
-  if (!snapshot || !relation?.state || snapshot.fields.state !== undefined) return { snapshot, relation };
-  return { snapshot: await adopt(snapshot, relation.state, ports), relation };
-}
-
-/** Gives the relation of an older scheduler its state, so that the sweep finds it when its order ends. */
-async function adopt(snapshot: Snapshot, state: RelationState, { store, clock }: Ports): Promise<Snapshot> {
-  const { path, version } = snapshot;
-  const fields = stateFields(undefined, state, clock.now());
-  const [adopted = version] = await store.commit([{ kind: "update", path, version, fields }]);
-  return { path, fields: { ...snapshot.fields, ...fields }, version: adopted };
+  if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) return { snapshot, relation };
+  return adopt(snapshot, ports);
 }

@@ -6,6 +6,7 @@ import { seededRandomness } from "../memory/random.js";
 import { MemoryStore } from "../memory/store.js";
 import type { Fields } from "../ports.js";
 import { claimFields } from "./attempt.js";
+import { linkEntry } from "./history.js";
 import { type Resolution, resolve } from "./resolve.js";
 
 describe("an operator's decision", () => {
@@ -74,7 +75,7 @@ describe("an operator's decision", () => {
   it("links nothing that another order has", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
-    await store.commit([{ kind: "create", path: "relations/other", fields: { kitchen: name } }]);
+    await store.commit([linkEntry("orders/other", "kitchen", name, clock.now())]);
     await assert.rejects(decide({ link: name }), DuplicateError);
     assert.equal(relation(), undefined);
   });

@@ -1,12 +1,13 @@
 /** What an operator decides about an order that waits: link what was found, or try the create again. */
-import { MalformedError } from "../errors.js";
+import { DuplicateError, MalformedError } from "../errors.js";
 import type { CreatingStage } from "../life-cycle.js";
 import { isNameOf, orderId } from "../names.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { moved, type Result, refused } from "../result.js";
 import { ATTEMPT_STATES, attemptIn, attemptPath, STRANDED } from "./attempt.js";
 import { createdFields, linkWrite } from "./create-once.js";
-import { RELATIONS, relationIn, relationPath } from "./document.js";
+import { relationIn, relationPath } from "./document.js";
+import { linkEntry, linkEntryPath, ownerIn } from "./history.js";
 
 export interface Resolution {
   /** The order's name. */
@@ -65,10 +66,14 @@ async function keep(
 ): Promise<Result> {
   const { order: name, stage } = resolution;
   const { id } = found;
-  const order = await ports.food.getOrder(name);
-  await ports.store.commitUnique({ collection: RELATIONS, field: stage, value: link, except: relationPath(id) }, [
+  const entryPath = linkEntryPath(stage, link);
+  const [[entry], order] = await Promise.all([ports.store.read(entryPath), ports.food.getOrder(name)]);
+  const owner = ownerIn(entry);
+  if (owner !== undefined) throw new DuplicateError(entryPath, `${link} is linked to ${owner} already`);
+  await ports.store.commit([
     linkWrite({ stage, id, order }, found.relation, link, ports),
     { kind: "update", path: found.attempt.path, version: found.attempt.version, fields: createdFields(link, ports) },
+    linkEntry(name, stage, link, ports.clock.now()),
     auditWrite(resolution, ports),
   ]);
   return moved("CREATED");

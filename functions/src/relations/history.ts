@@ -1,0 +1,44 @@
+/**
+ * The history: one entry for each state that a relation came to, in the very commit that brings it there.
+ * An entry of a link is named after what is linked: no two orders can ever have the same kitchen order or shipment.
+ */
+import { v5 } from "uuid";
+import type { CreatingStage, RelationState } from "../life-cycle.js";
+import type { Fields, Snapshot, Write } from "../ports.js";
+
+export const HISTORY = "history";
+
+const HISTORY_SCHEMA = 1;
+
+/** The state that the link of each creating stage brings a relation to. */
+export const LEADS_TO = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const satisfies Record<
+  CreatingStage,
+  RelationState
+>;
+
+/** The namespace of the entries' ids; a constant, so that every build gives an entry the same one. */
+const NAMESPACE = "c2a6f8f3-7a5e-4a0c-9c0b-6f0f2f7d9b41";
+
+/** The path of the entry that tells of this link. */
+export function linkEntryPath(stage: CreatingStage, name: string): string {
+  return `${HISTORY}/${v5(`${stage} ${name}`, NAMESPACE)}`;
+}
+
+/** The write that tells of a link; it meets a conflict where the name is linked already. `at` in milliseconds since the epoch. */
+export function linkEntry(order: string, stage: CreatingStage, name: string, at: number): Write {
+  return entry(linkEntryPath(stage, name), { order, state: LEADS_TO[stage], [stage]: name, at: new Date(at) });
+}
+
+/** The write that tells of an order's end. `at` in milliseconds since the epoch. */
+export function endEntry(order: string, state: RelationState, at: number): Write {
+  return entry(`${HISTORY}/${v5(`${order} ${state}`, NAMESPACE)}`, { order, state, at: new Date(at) });
+}
+
+/** The name of the order that has the link which an entry tells of, undefined where there is no entry. */
+export function ownerIn(found: Snapshot | undefined): string | undefined {
+  return found && String(found.fields.order);
+}
+
+function entry(path: string, fields: Fields): Write {
+  return { kind: "create", path, fields: { schema: HISTORY_SCHEMA, ...fields } };
+}
