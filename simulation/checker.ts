@@ -12,6 +12,7 @@ import {
 } from "../functions/src/life-cycle.js";
 import type { GroundTruth } from "../functions/src/memory/food-service.js";
 import type { Fields } from "../functions/src/ports.js";
+import { endEntry, linkEntryPath } from "../functions/src/relations/history.js";
 import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
 import type { Settings } from "../functions/src/settings.js";
 import { DECIDABLE, type Fault } from "./faults.js";
@@ -31,6 +32,7 @@ export const INVARIANTS = [
   "given up only where nothing was created",
   "an order ends as its shipment did",
   "relations of ended orders are closed",
+  "the history tells of every state",
   "every order moves on",
   "every attempt ends",
   "every message is taken",
@@ -266,6 +268,10 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     if (ORDER_STATUSES[status].ended && state && RELATION_STATES[state].open) {
       violate("relations of ended orders are closed", `${name} is ${status}, its relation is ${state}`);
     }
+    for (const [what, path] of state && relation ? entriesOf(name, state, relation) : []) {
+      if (documents(path)?.order === name) continue;
+      violate("the history tells of every state", `${name} has no entry of its own for ${what}`);
+    }
     const outcome = shipments.get(String(relation?.shipment));
     if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state) {
       violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);
@@ -295,6 +301,13 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
   for (const { path } of writes.slice(overAtWrite)) {
     if (!path.startsWith("leases/")) violate("writes stop", `${path} was written when all was over`);
   }
+}
+
+/** The entries that the history must have of a relation: for each link, and for its end. */
+function entriesOf(order: string, state: RelationState, relation: Fields): [what: string, path: string][] {
+  const links = STAGES.filter((stage) => relation[stage] !== undefined);
+  const entries = links.map((stage): [string, string] => [stage, linkEntryPath(stage, String(relation[stage]))]);
+  return RELATION_STATES[state].open ? entries : [...entries, [state, endEntry(order, state, 0).path]];
 }
 
 function sinceClaim(entry: Entry, history: readonly Entry[], stage: CreatingStage, name: string): boolean {

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { exhaustive, type Findings, hashOf, lineOf, noFindings, random, scenarioOf } from "./explore.js";
-import { FAULT_KINDS, type Fault } from "./faults.js";
+import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay, type Scenario, search } from "./schedule.js";
 
 /** A search over fewer seeds than this need not have met every fault. */
@@ -105,9 +105,12 @@ async function inParallel(options: Options): Promise<Findings> {
 }
 
 /** Faults and operations that never happened: a search that did not meet them proves nothing about them. */
-function neverMet(options: Options, { faults }: Findings): string[] {
+function neverMet(options: Options, { faults, operations }: Findings): string[] {
   if (options.twice || options.exhaustive || (options.seeds ?? 1) < ENOUGH_SEEDS) return [];
-  return FAULT_KINDS.filter((fault) => !faults[fault]);
+  return [
+    ...FAULT_KINDS.filter((fault) => !faults[fault]).map((fault) => `the fault "${fault}" never struck`),
+    ...Object.keys(FAULTS).flatMap((operation) => (operations[operation] ? [] : `"${operation}" never happened`)),
+  ];
 }
 
 async function main(): Promise<void> {
@@ -130,7 +133,7 @@ async function main(): Promise<void> {
     for (const violation of violations) console.log(`  ${violation}`);
   }
   const missing = neverMet(options, findings);
-  for (const kind of missing) console.log(`VIOLATED: the fault "${kind}" never struck`);
+  for (const what of missing) console.log(`VIOLATED: ${what}`);
   const { failures, operations: _, ...numbers } = findings;
   const violations = failures.length + missing.length;
   const seconds = Math.round((Date.now() - started) / 1000);

@@ -74,7 +74,21 @@ export const MUTATIONS: readonly Mutation[] = [
     "return v5(`",
     "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
   ),
-  one("link a name twice", createOnce, "...(isTold ? [] : [linkEntry(", "...(!isTold ? [] : [linkEntry("),
+  one(
+    "link a name twice",
+    "relations/history.ts",
+    "export function linkEntryPath(stage: CreatingStage, name: string): string {",
+    "export function linkEntryPath(stage: CreatingStage, linked: string): string {\n  const name = linked + Math.random();",
+  ),
+  one("link without history", createOnce, "...(isTold ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
+  one("close without history", "relations/close.ts", "fields }, endEntry(relation.order, state, at)]", "fields }]"),
+  one("adopt without history", "relations/adopt.ts", "fields }, ...missing]", "fields }]"),
+  one(
+    "adopt nothing",
+    "relations/on-relation-written.ts",
+    "return adoptUnlessChanged(after, ports);",
+    'return nothing("");',
+  ),
   one(
     "link without ending the attempt",
     createOnce,

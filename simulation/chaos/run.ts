@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandomness } from "../../functions/src/memory/random.js";
 import type { Fields } from "../../functions/src/ports.js";
+import { ATTEMPTS } from "../../functions/src/relations/attempt.js";
+import { RELATIONS } from "../../functions/src/relations/document.js";
+import { HISTORY } from "../../functions/src/relations/history.js";
 import { readCollection } from "../../local/documents.js";
 import { PROJECT } from "../../local/emulator-suite.js";
 import { copyFunctions } from "../../local/functions-copy.js";
@@ -248,7 +251,7 @@ async function place(food: FoodProcess, count: number, span: number, signal: Abo
 
 async function documentsIn(firestore: string): Promise<Documents> {
   const all = new Map<string, Fields>();
-  for (const collection of ["relations", "attempts"]) {
+  for (const collection of [RELATIONS, ATTEMPTS, HISTORY]) {
     for (const { path, fields } of await readCollection(firestore, PROJECT, collection)) all.set(path, fields);
   }
   return all;
