@@ -76,19 +76,13 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "link a name twice",
-    "relations/history.ts",
-    "export function linkEntryPath(stage: CreatingStage, name: string): string {",
-    "export function linkEntryPath(stage: CreatingStage, linked: string): string {\n  const name = linked + Math.random();",
+    createOnce,
+    "if (owner !== undefined && owner !== work.order.name) {",
+    'if (owner === "nobody") {',
   ),
   one("link without history", createOnce, "...(isTold ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one("close without history", "relations/close.ts", "fields }, endEntry(relation.order, state, at)]", "fields }]"),
   one("adopt without history", "relations/adopt.ts", "fields }, ...missing]", "fields }]"),
-  one(
-    "adopt nothing",
-    "relations/on-relation-written.ts",
-    "return adoptUnlessChanged(after, ports);",
-    'return nothing("");',
-  ),
   one(
     "link without ending the attempt",
     createOnce,
@@ -188,7 +182,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (turn.may !== "declare uncertain" && !ended) return undefined;',
     "if (turn) return undefined;",
   ),
-  one("sweep no failed attempts", "relations/sweep.ts", "return over ? (", "return !over && over ? ("),
+  one("sweep no failed attempts", "relations/sweep.ts", "return over ? closed : undefined;", "return undefined;"),
   one(
     "believe foreign replies",
     "food-service.ts",

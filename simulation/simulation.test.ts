@@ -1,9 +1,12 @@
 /** A small budget of each search; `npm run simulate` has the large ones. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { exhaustive, type Findings, hashOf, random, scenarioOf } from "./explore.js";
 import { FAULT_KINDS } from "./faults.js";
+import { MUTATIONS } from "./mutations.js";
 import { search } from "./schedule.js";
 
 const tsx = (file: string, ...args: string[]) =>
@@ -40,6 +43,15 @@ describe("the whole system under faults", function () {
     const hash = async (seed: number) => hashOf((await search(scenarioOf(seed, 20))).history);
     for (const seed of [1, 2, 3, 4, 5]) assert.equal(await hash(seed), await hash(seed));
     assert.notEqual(await hash(1), await hash(2));
+  });
+
+  it("has planted mistakes that still fit the code", () => {
+    for (const { name, edits } of MUTATIONS) {
+      for (const { file, from } of edits) {
+        const times = readFileSync(join("functions/src", file), "utf8").split(from).length - 1;
+        assert.equal(times, 1, `"${name}": what it changes stands ${times} times in ${file}`);
+      }
+    }
   });
 
   it("finds planted mistakes", async () => {
