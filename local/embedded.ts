@@ -74,5 +74,5 @@ function settingsFrom(params: Record<string, string>): Settings {
 function logTo(write: (line: string) => void): Log {
   const line = (severity: string) => (message: string, fields: object) =>
     write(JSON.stringify({ severity, message, time: new Date().toISOString(), ...fields }));
-  return { info: line("INFO"), warn: line("WARNING"), error: line("ERROR") };
+  return { debug: line("DEBUG"), info: line("INFO"), warn: line("WARNING"), error: line("ERROR") };
 }

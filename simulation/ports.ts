@@ -47,7 +47,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     bus: faultyBus(outside.bus, perform),
     customers: faultyCustomers(perform),
     random: world.random,
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     clock: {
       now: () => world.now + process.skew,
       sleep: (milliseconds) =>

@@ -143,6 +143,8 @@ export interface Customers {
 
 /** One line an effect, with order, stage and outcome in its fields. */
 export interface Log {
+  /** For what had no effect: most ticks of most orders. */
+  debug(message: string, fields: object): void;
   info(message: string, fields: object): void;
   warn(message: string, fields: object): void;
   error(message: string, fields: object): void;

@@ -23,7 +23,7 @@ async function take(advance: () => Promise<Result>, { payload }: { payload: unkn
 describe("a stage that takes a message", () => {
   for (const [result, level] of [
     [moved("PREPARATION"), "info"],
-    [nothing("the order is NEW"), "info"],
+    [nothing("the order is NEW"), "debug"],
     [refused("parked"), "warn"],
   ] as const) {
     it(`logs one line with order, stage and outcome where the outcome is ${result.outcome}`, async () => {

@@ -33,7 +33,7 @@ export async function logged(
     const result = await work(fields);
     const line = { ...fields, ...result };
     if (result.outcome === "moved") log.info(`${fields.stage}: moved to ${result.to}`, line);
-    else if (result.outcome === "nothing") log.info(`${fields.stage}: nothing to do, ${result.reason}`, line);
+    else if (result.outcome === "nothing") log.debug(`${fields.stage}: nothing to do, ${result.reason}`, line);
     else log.warn(`${fields.stage}: ${result.reason}`, line);
   } catch (error) {
     const retry = isWorthRetrying(error);

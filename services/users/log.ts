@@ -9,7 +9,7 @@ export type Write = (lines: string) => void;
 export function lineLog(server: string, write: Write = writeSoon): Log {
   const line = (severity: string) => (message: string, fields: object) =>
     write(`${JSON.stringify({ time: new Date().toISOString(), severity, server, message, ...fields })}\n`);
-  return { info: line("INFO"), warn: line("WARNING"), error: line("ERROR") };
+  return { debug: line("DEBUG"), info: line("INFO"), warn: line("WARNING"), error: line("ERROR") };
 }
 
 let waiting: string | undefined;

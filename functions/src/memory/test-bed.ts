@@ -179,7 +179,7 @@ function found<T>(things: ReadonlyMap<string, T>, name: string): T {
 }
 
 interface LogLine {
-  level: "info" | "warn" | "error";
+  level: "debug" | "info" | "warn" | "error";
   message: string;
   fields: Record<string, unknown>;
 }
@@ -211,7 +211,7 @@ export function testBed(
   const continuations: PollContinuation[] = [];
   const line = (level: LogLine["level"]) => (message: string, fields: object) =>
     void lines.push({ level, message, fields: { ...fields } });
-  const log: Log = { info: line("info"), warn: line("warn"), error: line("error") };
+  const log: Log = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
   const ports: Ports = {
     clock,
     random: seededRandomness(seed),

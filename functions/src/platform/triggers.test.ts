@@ -234,14 +234,14 @@ describe("the deployed functions", () => {
       }) as Promise<unknown>;
 
     it("have nothing to tell of a relation that was deleted", async () => {
-      assert.deepEqual(await outcomesOf(() => written({ before: { kitchen: "k/1" }, after: {} })), ["nothing"]);
+      assert.deepEqual(await outcomesOf(() => written({ before: { kitchen: "k/1" }, after: {} })), []);
     });
 
     it("have nothing to tell where the state is the same, times and other programs' types included", async () => {
       const times = { PREPARATION: new Date() };
       const fields = { kitchen: "k/1", state: "PREPARATION", times, schema: 1, notes: ["a", { b: null }] };
       const outcomes = await outcomesOf(() => written({ before: fields, after: { ...fields, note: "x" } }));
-      assert.deepEqual(outcomes, ["nothing"]);
+      assert.deepEqual(outcomes, []);
     });
 
     it("leave a document of a newer schema alone", async () => {
@@ -251,7 +251,7 @@ describe("the deployed functions", () => {
 
     it("have no customer to resolve that is resolved already", async () => {
       const customer = { name: "krithik", class: "7", roll: 70 };
-      assert.deepEqual(await outcomesOf(() => created({ kitchen: "k/1", customer })), ["nothing"]);
+      assert.deepEqual(await outcomesOf(() => created({ kitchen: "k/1", customer })), []);
     });
 
     it("drop a write that is older than an hour, and a new relation that is older than a day", async () => {

@@ -1,0 +1,98 @@
+/** What a day costs: the counted operations times the list prices. `npm run costs` prints the tables of docs/scaling.md. */
+import { fileURLToPath } from "node:url";
+import { type Costs, type Counts, measure, total } from "./count.js";
+
+/**
+ * US dollars, us-central1, as Google's public price lists had them in June 2025. Free quotas, taxes, network and discounts are left
+ * out. Look them up before you decide: cloud.google.com/firestore/pricing, /run/pricing, /pubsub/pricing, /stackdriver/pricing.
+ */
+const PRICES = {
+  read: 0.03 / 100_000,
+  write: 0.09 / 100_000,
+  invocation: 0.4 / 1_000_000,
+  vcpuSecond: 0.000024,
+  gibibyteSecond: 0.0000025,
+  pubsubTebibyte: 40,
+  logGibibyte: 0.5,
+  schedulerJobMonth: 0.1,
+};
+
+/** What the bill rests on beside the counts. */
+const ASSUMED = {
+  /** Minutes from NEW to the end. */
+  life: 30,
+  /** Seconds of an instance that one event is billed: alone, and with many beside it. */
+  instanceSeconds: { alone: 0.1, shared: 0.01 },
+  gibibytes: 0.25,
+  /** Pub/Sub bills a message as at least so many bytes, once published and once delivered. */
+  messageBytes: 2 * 1000,
+  logLineBytes: 600,
+};
+
+const KINDS = ["read", "write", "call", "message", "invocation"] as const;
+
+/** The counts of each kind, with their parts, as a table. */
+function operationsTable({ poll, idle, order }: Costs): string {
+  const parts = (counts: Counts, kind: string) =>
+    Object.entries(counts)
+      .filter(([name]) => name.startsWith(`${kind} `))
+      .map(([name, count]) => `${name.slice(kind.length + 1)} ${count}`)
+      .join(", ");
+  const cell = (counts: Counts, kind: string) => {
+    const detail = parts(counts, kind);
+    return detail ? `${total(counts, kind)} (${detail})` : String(total(counts, kind));
+  };
+  const rows = KINDS.map((kind) => `| ${kind}s | ${cell(order, kind)} | ${cell(idle, kind)} | ${cell(poll, kind)} |`);
+  return [
+    "| | an order's moves, NEW to DELIVERED | an idle tick of one order | an empty poll |",
+    "|---|---|---|---|",
+    ...rows,
+  ].join("\n");
+}
+
+/** Operations of one order in its whole life, idle ticks included. */
+function lifeOf({ idle, order }: Costs, kind: string): number {
+  return total(order, kind) + (ASSUMED.life - total(order, "message")) * total(idle, kind);
+}
+
+function billTable(costs: Costs): string {
+  const reads = lifeOf(costs, "read");
+  const writes = lifeOf(costs, "write");
+  const invocations = lifeOf(costs, "invocation");
+  const messages = lifeOf(costs, "message");
+  const lines = total(costs.order, "invocation");
+  const days = [1_000, 1_000_000, 100_000_000].map((orders) => {
+    const seconds = invocations * (orders < 100_000 ? ASSUMED.instanceSeconds.alone : ASSUMED.instanceSeconds.shared);
+    const parts = {
+      Firestore: orders * (reads * PRICES.read + writes * PRICES.write),
+      "Cloud Run functions":
+        orders *
+        (invocations * PRICES.invocation + seconds * (PRICES.vcpuSecond + ASSUMED.gibibytes * PRICES.gibibyteSecond)),
+      "Pub/Sub": (orders * messages * ASSUMED.messageBytes * PRICES.pubsubTebibyte) / 2 ** 40,
+      Logging: (orders * lines * ASSUMED.logLineBytes * PRICES.logGibibyte) / 2 ** 30,
+      Scheduler: (2 * PRICES.schedulerJobMonth) / 30,
+    };
+    const sum = Object.values(parts).reduce((all, part) => all + part, 0);
+    return { orders, parts, sum };
+  });
+  const money = (dollars: number) => (dollars < 100 ? dollars.toFixed(2) : Math.round(dollars).toLocaleString("en-US"));
+  const names = Object.keys(days[0]?.parts ?? {}) as (keyof (typeof days)[number]["parts"])[];
+  const header = ["US$ a day", ...days.map(({ orders }) => `${orders.toLocaleString("en-US")} orders`)];
+  return [
+    `| ${header.join(" | ")} |`,
+    `|---|${days.map(() => "---:|").join("")}`,
+    ...names.map((name) => `| ${name} | ${days.map(({ parts }) => money(parts[name])).join(" | ")} |`),
+    `| together | ${days.map(({ sum }) => money(sum)).join(" | ")} |`,
+  ].join("\n");
+}
+
+/** Both tables, as they stand in docs/scaling.md. */
+export async function tables(): Promise<{ operations: string; bill: string }> {
+  const costs = await measure();
+  return { operations: operationsTable(costs), bill: billTable(costs) };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { operations, bill } = await tables();
+  console.log(`${operations}\n\n${bill}`);
+}

@@ -1,0 +1,163 @@
+/** Counts what the platform bills: documents read and written, calls, messages and invocations of one order's life. */
+import { type ReactionName, reactionsTo, reactTo, SCHEDULED, take } from "../../functions/src/handlers.js";
+import type { Stage } from "../../functions/src/life-cycle.js";
+import { ManualClock } from "../../functions/src/memory/clock.js";
+import { FoodServiceModel } from "../../functions/src/memory/food-service.js";
+import { seededRandomness } from "../../functions/src/memory/random.js";
+import { MemoryStore } from "../../functions/src/memory/store.js";
+import { TEST_SETTINGS } from "../../functions/src/memory/test-bed.js";
+import type { FoodService, Ports } from "../../functions/src/ports.js";
+
+/**
+ * Billed operations, by kind and what they are about, such as "write relations", "read", "call getOrder", "message" and
+ * "invocation sweep". Documents count, not commits; a query that finds nothing is billed as one read.
+ */
+export type Counts = Record<string, number>;
+
+/** The deployed function of each stage and reaction. */
+const FUNCTION_OF = {
+  kitchen: "sendToKitchen",
+  shipment: "dispatchShipment",
+  completion: "completeOrder",
+  report: "onRelationWritten",
+  customer: "onRelationCreated",
+} as const satisfies Record<Stage | ReactionName, string>;
+
+/** The whole system in memory, with every operation counted. Nothing happens by itself: ticks are asked for. */
+class CountedSystem {
+  readonly clock = new ManualClock();
+  readonly food: FoodServiceModel;
+  private counts: Counts = {};
+  private readonly waiting: (() => Promise<void>)[] = [];
+  private readonly ports: Ports;
+
+  constructor() {
+    const random = seededRandomness(1);
+    this.food = new FoodServiceModel({ clock: this.clock, random });
+    const store = new MemoryStore((change) => {
+      const [collection, id] = (change.after ?? change.before)?.path.split("/") ?? [];
+      if (collection !== "relations" || id === undefined) return;
+      for (const name of reactionsTo(change)) {
+        this.waiting.push(() => this.invoke(FUNCTION_OF[name], () => reactTo(name, id, change, this.ports)));
+      }
+    });
+    this.ports = {
+      clock: this.clock,
+      random,
+      settings: TEST_SETTINGS,
+      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      food: this.counting(this.food),
+      customers: {
+        userByName: async (name) => {
+          this.add("call userByName");
+          return { name, class: String(name.length), roll: 10 * name.length };
+        },
+      },
+      store: {
+        read: (...paths) => {
+          this.add("read", paths.length);
+          return store.read(...paths);
+        },
+        commit: async (writes) => {
+          const versions = await store.commit(writes);
+          for (const { path } of writes) this.add(`write ${path.split("/")[0]}`);
+          return versions;
+        },
+        query: async (query) => {
+          const found = await store.query(query);
+          this.add("read", Math.max(1, found.length));
+          return found;
+        },
+      },
+      bus: {
+        publishOrders: async (stage, messages) => {
+          this.add("message", messages.length);
+          for (const message of messages) {
+            this.waiting.push(() => this.invoke(FUNCTION_OF[stage], () => take(stage, message, this.ports)));
+          }
+        },
+        publishContinuation: async () => {
+          this.add("message");
+        },
+      },
+    };
+  }
+
+  /** One tick of a schedule, and all that comes of it. */
+  async tick(name: keyof typeof SCHEDULED): Promise<void> {
+    await this.invoke(name, () => SCHEDULED[name](this.ports));
+    for (let next = this.waiting.shift(); next; next = this.waiting.shift()) await next();
+  }
+
+  /** What was counted since it was last asked. */
+  take(): Counts {
+    const counts = this.counts;
+    this.counts = {};
+    return counts;
+  }
+
+  private add(operation: string, times = 1): void {
+    this.counts[operation] = (this.counts[operation] ?? 0) + times;
+  }
+
+  private async invoke(name: string, work: () => Promise<unknown>): Promise<void> {
+    this.add(`invocation ${name}`);
+    await work();
+  }
+
+  private counting(food: FoodService): FoodService {
+    return new Proxy(food, {
+      get: (target, method: keyof FoodService) => {
+        const call = target[method].bind(target) as (...args: unknown[]) => unknown;
+        return (...args: unknown[]) => {
+          // Waiting for a channel that is open sends nothing.
+          if (method !== "ready") this.add(`call ${method}`);
+          return call(...args);
+        };
+      },
+    });
+  }
+}
+
+/** How many operations of a kind there are. */
+export function total(counts: Counts, kind: string): number {
+  const ofKind = Object.entries(counts).filter(([name]) => name === kind || name.startsWith(`${kind} `));
+  return ofKind.reduce((sum, [, count]) => sum + count, 0);
+}
+
+/** The counts with so many times the other ones added. */
+function plus(counts: Counts, other: Counts, times = 1): Counts {
+  const sum = { ...counts };
+  for (const [name, count] of Object.entries(other)) sum[name] = (sum[name] ?? 0) + times * count;
+  return Object.fromEntries(Object.entries(sum).filter(([, count]) => count !== 0));
+}
+
+/** What each costs: a poll with no order on its way, an idle tick of one order, and an order from NEW to DELIVERED without them. */
+export interface Costs {
+  poll: Counts;
+  idle: Counts;
+  order: Counts;
+}
+
+/** Carries one order from NEW to DELIVERED, a tick a minute. */
+export async function measure(): Promise<Costs> {
+  const system = new CountedSystem();
+  await system.tick("pollOrders");
+  system.take();
+  await system.tick("pollOrders");
+  const poll = system.take();
+
+  const { name } = system.food.placeOrder("krithik");
+  let order: Counts = {};
+  let idle: Counts | undefined;
+  for (let ticks = 0; (await system.food.getOrder(name)).status !== "DELIVERED"; ticks++) {
+    if (ticks > 100) throw new Error("the order does not come to its end");
+    await system.tick("pollOrders");
+    const tick = plus(system.take(), poll, -1);
+    if (total(tick, "write") > 0) order = plus(order, tick);
+    else idle ??= tick;
+    system.clock.advance(60_000);
+  }
+  if (!idle) throw new Error("the order never waited for anything");
+  return { poll, idle, order };
+}

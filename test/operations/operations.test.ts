@@ -1,0 +1,35 @@
+/** Holds what an order costs against the budget, and docs/scaling.md against what was counted. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { tables } from "./bill.js";
+import { type Costs, measure, total } from "./count.js";
+
+describe("what the platform bills", () => {
+  let costs: Costs;
+  before(async () => {
+    costs = await measure();
+  });
+
+  it("is not more than 7 writes for an order's way, 1 for its customer, and 1 for each entry of its history", () => {
+    const { "write relations": relations = 0, "write attempts": attempts = 0, "write history": history } = costs.order;
+    assert.equal(costs.order["invocation onRelationCreated"], 1, "one look-up of the customer, which keeps its answer");
+    assert.ok(relations + attempts - 1 <= 7, `${relations + attempts - 1} writes`);
+    assert.equal(history, 3, "one entry for each state: PREPARATION, IN_FLIGHT, DELIVERED");
+    assert.equal(total(costs.order, "write"), relations + attempts + (history ?? 0), "nothing else is written");
+  });
+
+  it("is no write, one read and one call for an idle tick of an order on its way", () => {
+    assert.deepEqual(
+      ["write", "read", "call"].map((kind) => total(costs.idle, kind)),
+      [0, 1, 1],
+    );
+  });
+
+  it("stands in docs/scaling.md as it was counted (npm run costs prints it)", async () => {
+    const page = readFileSync("docs/scaling.md", "utf8");
+    for (const [name, table] of Object.entries(await tables())) {
+      const there = page.split(`<!-- ${name} -->`)[1]?.split(`<!-- /${name} -->`)[0];
+      assert.equal(there?.trim(), table, name);
+    }
+  });
+});
