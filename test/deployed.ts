@@ -1,9 +1,12 @@
 /** A process with the deployed functions in it, as an instance in the cloud: its parent sends events, it says how they went. */
 import * as deployed from "../functions/src/index.js";
 
+/** What events and schedules call; the API takes requests. */
+const { api: _api, ...called } = deployed;
+
 interface Delivery {
   id: number;
-  name: keyof typeof deployed;
+  name: keyof typeof called;
   event: never;
 }
 
@@ -11,8 +14,8 @@ interface Delivery {
 const SCHEDULED = ["pollOrders", "sweep"];
 
 process.on("message", ({ id, name, event }: Delivery) => {
-  const { [name]: called } = deployed;
-  const work = async () => (SCHEDULED.includes(name) ? called.run(event) : called(event, undefined as never));
+  const { [name]: handler } = called;
+  const work = async () => (SCHEDULED.includes(name) ? handler.run(event) : handler(event, undefined as never));
   work().then(
     () => process.send?.({ id }),
     (error: Error) => process.send?.({ id, failure: `${error.name}: ${error.message}` }),

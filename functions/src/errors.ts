@@ -61,6 +61,11 @@ export class BusError extends Error {
   override readonly name = "BusError";
 }
 
+/** A token that nobody may come in with. */
+export class TokenError extends Error {
+  override readonly name = "TokenError";
+}
+
 /** Something at an edge is not of the form that it must have. Trying again would change nothing. */
 export class MalformedError extends Error {
   override readonly name = "MalformedError";

@@ -1,4 +1,5 @@
 /** What is deployed, one line a function. */
+import { operatorsApi } from "./platform/http.js";
 import { pollContinuation, relationCreated, relationWritten, scheduled, stage } from "./platform/triggers.js";
 
 export const pollOrders = scheduled("pollOrders");
@@ -9,3 +10,4 @@ export const completeOrder = stage("completion");
 export const onRelationWritten = relationWritten("report");
 export const onRelationCreated = relationCreated("customer");
 export const sweep = scheduled("sweep");
+export const api = operatorsApi();

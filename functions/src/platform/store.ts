@@ -1,5 +1,5 @@
 /** The store on Firestore. */
-import { getApps, initializeApp } from "firebase-admin/app";
+import { type App, getApps, initializeApp } from "firebase-admin/app";
 import {
   type DocumentSnapshot,
   FieldPath,
@@ -15,11 +15,15 @@ import type { Field, Fields, Query, Snapshot, Store, Write } from "../ports.js";
 const CONFLICTS = [5, 6, 9];
 const INVALID_ARGUMENT = 3;
 
-/** The Firestore of this project; one per instance. */
-export function openFirestore(): Firestore {
+/** The Firebase app of this project; one per instance. */
+export function openApp(): App {
   // firebase-functions has an app of its own, which is there before us where a Firestore event came first.
-  const app = getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
-  return getFirestore(app);
+  return getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
+}
+
+/** The Firestore of this project. */
+export function openFirestore(): Firestore {
+  return getFirestore(openApp());
 }
 
 export class FirestoreStore implements Store {

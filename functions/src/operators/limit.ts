@@ -1,0 +1,29 @@
+/** How many requests one person may make: a token bucket for each, in this instance's memory. */
+import type { Clock } from "../ports.js";
+
+/** As many requests at once, and so many more a second. */
+const BURST = 60;
+const PER_SECOND = 10;
+
+/** More people than this are not remembered; whoever came longest ago starts afresh. */
+const MOST_PEOPLE = 1_000;
+
+export class RateLimit {
+  private readonly buckets = new Map<string, { tokens: number; at: number }>();
+
+  constructor(private readonly clock: Pick<Clock, "now">) {}
+
+  /** Takes one request of a person's; after how many seconds the next is due where there is none left, else 0. */
+  take(person: string): number {
+    const now = this.clock.now();
+    const { tokens, at } = this.buckets.get(person) ?? { tokens: BURST, at: now };
+    const left = Math.min(BURST, tokens + (PER_SECOND * Math.max(0, now - at)) / 1000);
+    const allowed = left >= 1;
+    // The map keeps the order of insertion: whoever comes goes to its end.
+    this.buckets.delete(person);
+    this.buckets.set(person, { tokens: allowed ? left - 1 : left, at: now });
+    const oldest = this.buckets.keys().next();
+    if (this.buckets.size > MOST_PEOPLE && !oldest.done) this.buckets.delete(oldest.value);
+    return allowed ? 0 : Math.max(1, Math.ceil((1 - left) / PER_SECOND));
+  }
+}

@@ -1,0 +1,27 @@
+/** How HTTP requests reach the operators' API. */
+import type { Request } from "firebase-functions/v2/https";
+import { onRequest } from "firebase-functions/v2/https";
+import { readSettings } from "../config.js";
+import { Api, type ApiRequest } from "../operators/api.js";
+import { openPorts } from "./ports.js";
+import { firebaseTokens } from "./tokens.js";
+
+// Where this is not said, the HTTP framework answers a body that is not JSON with its own stack.
+process.env.NODE_ENV ??= "production";
+
+let api: Api | undefined;
+
+/** The function that answers the operators' requests. Whoever asks is looked at by the API itself. */
+export function operatorsApi() {
+  return onRequest({ invoker: "public", cors: false, concurrency: 80, maxInstances: 5 }, async (request, response) => {
+    api ??= new Api(openPorts(readSettings), firebaseTokens);
+    const { status, headers, body } = await api.answer(requestOf(request));
+    response.status(status).set(headers).end(JSON.stringify(body));
+  });
+}
+
+function requestOf(request: Request): ApiRequest {
+  const [path = "", ...query] = request.originalUrl.split("?");
+  const { method, headers } = request;
+  return { method, path, query: query.join("?"), headers, body: request.rawBody ?? new Uint8Array() };
+}
