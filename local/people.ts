@@ -27,25 +27,27 @@ export async function addPeople(auth: string, project: string): Promise<void> {
 
 /** Gives somebody an account with these custom claims, in JSON. */
 export async function addPerson(auth: string, project: string, email: string, claims: string): Promise<void> {
-  const response = await fetch(`http://${auth}/identitytoolkit.googleapis.com/v1/projects/${project}/accounts`, {
+  const accounts = `http://${auth}/identitytoolkit.googleapis.com/v1/projects/${project}/accounts`;
+  const { localId } = await post(accounts, { email, password: PASSWORD, emailVerified: true });
+  // The emulator takes claims for accounts that are there, and forgets those that come with a new one.
+  await post(`${accounts}:update`, { localId, customAttributes: claims });
+}
+
+async function post(address: string, body: object): Promise<{ localId?: string; idToken?: string }> {
+  const response = await fetch(address, {
     method: "POST",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-    body: JSON.stringify({ email, password: PASSWORD, emailVerified: true, customAttributes: claims }),
+    body: JSON.stringify(body),
     signal: AbortSignal.timeout(10_000),
   });
-  if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} for ${email}`);
+  if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} for ${address}`);
+  return (await response.json()) as { localId?: string; idToken?: string };
 }
 
 /** The ID token of somebody who signs in. */
 export async function signIn(auth: string, email: string): Promise<string> {
   const address = `http://${auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`;
-  const response = await fetch(address, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ email, password: PASSWORD, returnSecureToken: true }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  const { idToken } = (await response.json()) as { idToken?: string };
-  if (!response.ok || !idToken) throw new Error(`${email} can't sign in: ${response.status}`);
+  const { idToken } = await post(address, { email, password: PASSWORD, returnSecureToken: true });
+  if (!idToken) throw new Error(`${email} can't sign in`);
   return idToken;
 }

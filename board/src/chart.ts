@@ -38,7 +38,7 @@ function chart(state: RelationState, bars: number[]): HTMLElement {
   );
   const table = element(
     "table",
-    { class: "unseen" },
+    {},
     element("caption", {}, `${title}: how many orders for how long`),
     element(
       "thead",
@@ -52,7 +52,7 @@ function chart(state: RelationState, bars: number[]): HTMLElement {
     { class: `chart ${tone}` },
     drawn(bars),
     element("figcaption", {}, `${title}, minutes so far`),
-    table,
+    element("div", { class: "unseen" }, table),
   );
 }
 

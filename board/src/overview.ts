@@ -50,19 +50,27 @@ export function overview(live: Live): View {
     ),
     list.root,
   );
-  let drawn = 0;
+  let drawing: ReturnType<typeof setTimeout> | undefined;
+  // Charts tell of minutes: several a second would tell no more.
+  const drawSoon = () => {
+    drawing ??= setTimeout(() => {
+      drawing = undefined;
+      charts.replaceChildren(stageCharts(live.open.values(), Date.now()));
+    }, 500);
+  };
   const update = () => {
     const now = Date.now();
     counts.show(live, now - opened);
     attention.show([...live.waiting.values()]);
     list.show(now);
-    // Charts tell of minutes: several a second would tell no more.
-    if (now - drawn < 1_000 && drawn > 0) return;
-    drawn = now;
-    charts.replaceChildren(stageCharts(live.open.values(), now));
+    drawSoon();
   };
   const clock = setInterval(update, 5_000);
-  return { root, update, stop: () => clearInterval(clock) };
+  const stop = () => {
+    clearInterval(clock);
+    clearTimeout(drawing);
+  };
+  return { root, update, stop };
 }
 
 function tiles() {

@@ -1,14 +1,13 @@
+/// <reference lib="dom" />
 /** The operators' page as a person sees it: Chromium, the Emulator Suite, the real rules and the real API behind Hosting. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, Page } from "playwright-core";
-import type { Fields } from "../../functions/src/ports.js";
-import { writeDocuments } from "../../local/documents.js";
 import { PASSWORD, signIn as tokenOf } from "../../local/people.js";
 import type { System } from "../../local/system.js";
 import { openPage, startBrowser, type Watched } from "./browser.js";
-import { cook, place, STRANGER, startDesk, strand, suiteOf } from "./desk.js";
+import { cook, ManyOrders, place, STRANGER, startDesk, strand, suiteOf } from "./desk.js";
 
 const MINUTE = 60_000;
 const OPERATOR = "operator@example.com";
@@ -137,7 +136,7 @@ describe("the operators' page", function () {
     await signIn(page, OPERATOR);
     const attention = page.getByRole("region", { name: "1 order needs a decision" });
     await attention.getByRole("link", { name: id }).click();
-    await page.getByText("the answer was lost").waitFor();
+    await page.getByText("UNAVAILABLE: the answer was lost").waitFor();
     assert.deepEqual(await findings(page), []);
 
     await page.getByRole("button", { name: "Link", exact: true }).click();
@@ -195,7 +194,7 @@ describe("the operators' page", function () {
       .getByRole("region", { name: /needs? a decision/ })
       .getByRole("link", { name: id })
       .click();
-    await page.getByText("the answer was lost").waitFor();
+    await page.getByText("UNAVAILABLE: the answer was lost").waitFor();
     for (const name of ["Link", "Try again"])
       assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0);
     const token = await tokenOf(suiteOf(system).auth, VIEWER);
@@ -266,34 +265,15 @@ describe("the operators' page", function () {
   });
 
   it("shows 5,000 open orders, finds one of them, and shows a change of it", async () => {
-    const { firestore, project } = suiteOf(system);
-    const now = Date.now();
-    const relation = (index: number): Fields => {
-      const state = index % 3 === 0 ? "IN_FLIGHT" : "PREPARATION";
-      const links = {
-        kitchen: `kitchenorders/many-${index}`,
-        ...(state === "IN_FLIGHT" && { shipment: `shipments/many-${index}` }),
-      };
-      return {
-        schema: 1,
-        state,
-        ...links,
-        customerId: `customer-${index}`,
-        times: { [state]: new Date(now - index * 1_000) },
-      };
-    };
-    const documents = Array.from({ length: 5_000 }, (_, index) => ({
-      path: `relations/many-${index}`,
-      fields: relation(index),
-    }));
-    await writeDocuments(firestore, project, documents);
-    const { page } = await open();
+    const many = await ManyOrders.write(5_000);
+    const { page } = await openPage(browser, { bypassCSP: true });
+    await many.showOn(page);
+    await page.goto(address);
     await signIn(page, OPERATOR);
-    await page.getByText(/of 5,00\d/).waitFor({ timeout: MINUTE });
+    await page.getByText("1–50 of 5,000").waitFor({ timeout: MINUTE });
     await page.getByLabel("Search").fill("customer-4321");
     await row(page, "many-4321").getByText("In the kitchen").waitFor();
-    const flown = { ...relation(4321), state: "IN_FLIGHT", shipment: "shipments/x", times: { IN_FLIGHT: new Date() } };
-    await writeDocuments(firestore, project, [{ path: "relations/many-4321", fields: flown }]);
+    await many.fly(4321);
     await row(page, "many-4321").getByText("In flight").waitFor();
   });
 
