@@ -41,7 +41,7 @@ export function scheduled(name: keyof typeof SCHEDULED) {
 /** A function that goes on with a poll where another run stopped. */
 export function pollContinuation() {
   return onMessagePublished({ ...FUNCTIONS.continuePoll, topic: CONTINUATION_TOPIC, retry: true }, (event) =>
-    unlessTooOld(event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
+    unlessTooOld("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
   );
 }
 
@@ -55,7 +55,7 @@ const STAGE_FUNCTIONS = {
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
   return onMessagePublished({ ...STAGE_FUNCTIONS[name], topic: STAGES[name].topic, retry: true }, (event) =>
-    unlessTooOld(event, () => take(name, jsonIn(event.data.message), ports())),
+    unlessTooOld(name, event, () => take(name, jsonIn(event.data.message), ports())),
   );
 }
 
@@ -64,34 +64,36 @@ const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
   return onDocumentWritten({ ...FUNCTIONS.onRelationWritten, ...RELATION_EVENTS }, (event) => {
-    const change = { before: snapshotOf(event.data?.before), after: snapshotOf(event.data?.after) };
-    return unlessTooOld(event, () => reactTo(name, event.params.id, change, ports()));
+    const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
+    const change = { before, after, at: Date.parse(event.time) };
+    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()));
   });
 }
 
 /** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
 export function relationCreated(name: ReactionName) {
   return onDocumentCreated({ ...FUNCTIONS.onRelationCreated, ...RELATION_EVENTS }, (event) => {
-    const change = { before: undefined, after: snapshotOf(event.data) };
-    return unlessTooOld(event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
+    const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
+    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
   });
 }
 
 async function unlessTooOld(
+  stage: string,
   event: { id: string; time: string },
   work: () => Promise<void>,
   oldest = OLDEST_EVENT,
 ): Promise<void> {
   const age = ports().clock.now() - Date.parse(event.time);
   if (age > oldest) {
-    ports().log.warn("dropped: the event is too old", { event: event.id, age, outcome: "dropped" });
+    ports().log.warn("dropped: the event is too old", { stage, event: event.id, age, outcome: "dropped" });
     return;
   }
   try {
     await work();
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
-    ports().log.error(`dropped: ${error.message}`, { event: event.id, outcome: "dropped" });
+    ports().log.error(`dropped: ${error.message}`, { stage, event: event.id, outcome: "dropped" });
   }
 }
 
