@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Command } from "commander";
+import { accessTable } from "./access.js";
 import { deployerSteps, invokerSteps, monitoringSteps, type Place, prepareSteps, type Step } from "./commands.js";
 
 /** A new account is not known everywhere at once: its first roles are tried so often, so many milliseconds apart. */
@@ -98,6 +99,11 @@ add("invokers", "after the first deploy: each function's account may call that f
 add("monitoring", "metrics, alerts and dashboard; again after each change of deploy/monitoring", (place, { channel }) =>
   monitoringSteps(place, channel),
 ).option("--channel <name...>", "who is told, as projects/…/notificationChannels/…");
+
+program
+  .command("table")
+  .description("the table of accounts, as it stands in docs/operations.md")
+  .action(() => console.log(accessTable()));
 
 try {
   await program.parseAsync();

@@ -31,7 +31,7 @@ export const FUNCTIONS = {
   // Nobody waits for a customer's name: it must not take the user orchestrators' last breath.
   onRelationCreated: { serviceAccount: "on-relation-created@", ...FOR_EVENTS, maxInstances: 10 },
   // Holds the names of all orders on their way, some 150 bytes each, and ends before its lease of 540 seconds.
-  sweep: { serviceAccount: "sweep@", ...ALONE, memory: "1GiB", timeoutSeconds: 540 },
+  sweep: { serviceAccount: "sweep-orders@", ...ALONE, memory: "1GiB", timeoutSeconds: 540 },
   // People ask: few requests, and an answer that takes longer is not waited for.
   api: { serviceAccount: "operators-api@", ...FOR_EVENTS, maxInstances: 5, timeoutSeconds: 60 },
 } as const;
