@@ -76,6 +76,16 @@ describe("what is deployed", () => {
     for (const [name, endpoint] of Object.entries(manifest.endpoints)) assert.equal(endpoint.runtime, runtime, name);
   });
 
+  it("is where the page looks for it: Hosting sends requests on to a function of that name, in the usual region", () => {
+    const { hosting } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
+      hosting: { rewrites: { function: { functionId: string; region: string } }[] };
+    };
+    for (const { function: to } of hosting.rewrites) {
+      assert.equal(manifest.endpoints[to.functionId]?.region, to.region);
+      assert.ok(manifest.endpoints[to.functionId]?.httpsTrigger, "and that function takes requests");
+    }
+  });
+
   it("gives the poll more time than its lease lasts, whatever the settings", async () => {
     const bed = testBed({ POLL_PASSES: 12, CALL_DEADLINE_SECONDS: 60, CREATE_LEASE_SECONDS: 120 });
     const began = bed.clock.now();
