@@ -10,6 +10,7 @@ module.exports = {
         "functions/src/**/*.test.ts",
         "services/**/*.test.ts",
         "local/**/*.test.ts",
+        "deploy/**/*.test.ts",
         "test/**/*.test.ts",
         "simulation/**/*.test.ts",
       ],

@@ -1,19 +1,16 @@
 /** Every deployed function with the events that the cloud brings, on the official emulators and a food service over TLS. */
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
 import { STAGES, type Stage } from "../functions/src/life-cycle.js";
 import { endEntry, linkEntry } from "../functions/src/relations/history.js";
 import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { EMULATOR_START_TIME, emulators } from "./emulators.js";
+import { cloudEvent, Instance, messageEvent } from "./instance.js";
 import { PubSubTopics } from "./pubsub.js";
 
 const PROJECT = "demo-deployed";
@@ -38,15 +35,12 @@ interface WireDocument {
 }
 
 describe("the deployed functions, on emulators", () => {
-  let instance: ChildProcess;
+  let instance: Instance;
   let food: RunningFoodService;
   let users: Users;
   let topics: PubSubTopics;
   let documents: string;
   let directory: string;
-  let events = 0;
-  const lines: Record<string, unknown>[] = [];
-  const waiting = new Map<number, (failure: string | undefined) => void>();
 
   before(async function () {
     this.timeout(EMULATOR_START_TIME);
@@ -58,79 +52,34 @@ describe("the deployed functions, on emulators", () => {
     directory = mkdtempSync(join(tmpdir(), "diet-deployed-"));
     food = await startFoodService({ address: "localhost:0", certificates: directory, speed: SPEED, seed: "1" });
     users = await startUsers(() => {});
-    instance = fork(fileURLToPath(new URL("deployed.ts", import.meta.url)), {
-      execArgv: ["--import", "tsx"],
-      silent: true,
-      env: {
-        ...process.env,
-        GCLOUD_PROJECT: PROJECT,
-        FUNCTIONS_EMULATOR: "true",
-        FIRESTORE_EMULATOR_HOST: firestore,
-        PUBSUB_EMULATOR_HOST: pubsub,
-        FOOD_SERVICE_ADDRESS: food.address,
-        FOOD_SERVICE_SECURITY: "tls",
-        FOOD_SERVICE_CA: food.certificate,
-        USERS_ADDRESS: users.address,
-        USERS_SECURITY: "plaintext",
-        CALL_DEADLINE_SECONDS: "2",
-        POLL_PASSES: "1",
-        POLL_PAGE_SIZE: "2",
-        CREATE_POLICY: "park",
-        CREATE_LEASE_SECONDS: "60",
-        CREATE_TRIES: "8",
-      },
-    });
-    for (const stream of [instance.stdout, instance.stderr]) {
-      if (!stream) throw new Error("the instance says nothing");
-      createInterface({ input: stream }).on("line", (line) => {
-        if (line.startsWith("{")) lines.push(JSON.parse(line) as Record<string, unknown>);
-      });
-    }
-    await once(instance, "message");
-    instance.on("message", ({ id, failure }: { id: number; failure?: string }) => waiting.get(id)?.(failure));
-    instance.on("exit", (status) => {
-      for (const settle of waiting.values()) settle(`the instance ended with ${status}`);
+    instance = await Instance.start({
+      GCLOUD_PROJECT: PROJECT,
+      FUNCTIONS_EMULATOR: "true",
+      FIRESTORE_EMULATOR_HOST: firestore,
+      PUBSUB_EMULATOR_HOST: pubsub,
+      FOOD_SERVICE_ADDRESS: food.address,
+      FOOD_SERVICE_SECURITY: "tls",
+      FOOD_SERVICE_CA: food.certificate,
+      USERS_ADDRESS: users.address,
+      USERS_SECURITY: "plaintext",
+      CALL_DEADLINE_SECONDS: "2",
+      POLL_PASSES: "1",
+      POLL_PAGE_SIZE: "2",
+      CREATE_POLICY: "park",
+      CREATE_LEASE_SECONDS: "60",
+      CREATE_TRIES: "8",
     });
   });
 
   after(async () => {
-    if (instance?.connected) {
-      const ended = once(instance, "exit");
-      instance.disconnect();
-      await ended;
-    }
+    await instance?.stop();
     await food?.stop();
     await users?.stop();
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** Calls a function with an event; resolves with what it failed with, after which the cloud would bring the event again. */
-  function call(name: string, event: object): Promise<string | undefined> {
-    const id = ++events;
-    return new Promise((resolve) => {
-      waiting.set(id, resolve);
-      instance.send({ id, name, event });
-    });
-  }
-
-  async function succeeds(name: string, event: object): Promise<void> {
-    assert.equal(await call(name, event), undefined, name);
-  }
-
-  const cloudEvent = (type: string, more: object) => ({
-    specversion: "1.0",
-    id: `event-${events}`,
-    source: "//test",
-    type,
-    time: new Date().toISOString(),
-    ...more,
-  });
-
-  const messageEvent = (payload: unknown) => {
-    const data = Buffer.from(JSON.stringify(payload)).toString("base64");
-    const message = { messageId: "1", data, publishTime: new Date().toISOString() };
-    return cloudEvent("google.cloud.pubsub.topic.v1.messagePublished", { data: { message, subscription: "s" } });
-  };
+  const call = (name: string, event: object) => instance.call(name, event);
+  const succeeds = (name: string, event: object) => instance.succeeds(name, event);
 
   const scheduled = () => ({ jobName: "test", scheduleTime: new Date().toISOString() });
 
@@ -186,7 +135,7 @@ describe("the deployed functions, on emulators", () => {
   };
   const statusOf = async (name: string) => (await food.model.getOrder(name)).status;
   const lineOf = (outcome: string, more: (line: Record<string, unknown>) => boolean = () => true) =>
-    lines.some((line) => line.outcome === outcome && more(line));
+    instance.lines.some((line) => line.outcome === outcome && more(line));
 
   it("bring orders from the first poll to their end, once each, and keep their history and customers", async function () {
     this.timeout(PATIENCE + 5_000);
@@ -252,7 +201,7 @@ describe("the deployed functions, on emulators", () => {
     await succeeds("onRelationCreated", relationEvent(id, "created", document));
     assert.deepEqual(await documentAt(`relations/${id}`), document);
     assert.equal(await statusOf(name), "NEW");
-    assert.equal(lines.filter((line) => line.outcome === "quarantined" && line.order === name).length, 3);
+    assert.equal(instance.lines.filter((line) => line.outcome === "quarantined" && line.order === name).length, 3);
   });
 
   it("have nothing to tell of a relation that was deleted", async () => {

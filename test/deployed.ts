@@ -1,5 +1,8 @@
 /** A process with the deployed functions in it, as an instance in the cloud: its parent sends events, it says how they went. */
-import * as deployed from "../functions/src/index.js";
+import type * as Deployed from "../functions/src/index.js";
+
+/** The sources, or a build of them. */
+const deployed = (await import(process.env.DEPLOYED_BUILD ?? "../functions/src/index.js")) as typeof Deployed;
 
 /** What events and schedules call; the API takes requests. */
 const { api: _api, ...called } = deployed;

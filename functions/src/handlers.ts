@@ -43,7 +43,11 @@ export function reactionsTo({ before }: RelationChange): ReactionName[] {
 
 /** Reacts to a change of the relation with this id. */
 export function reactTo(name: ReactionName, id: string, change: RelationChange, ports: Ports): Promise<void> {
-  return logged({ stage: name, order: orderName(id) }, ports, () => REACTIONS[name].react(change, ports));
+  return logged({ stage: name, order: orderName(id) }, ports, async (fields) => {
+    const result = await REACTIONS[name].react(change, ports);
+    if (change.at !== undefined) fields.lag = Math.max(0, ports.clock.now() - change.at);
+    return result;
+  });
 }
 
 /** What runs on a schedule. */

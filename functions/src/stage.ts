@@ -19,14 +19,22 @@ export async function takeMessage(stage: Stage, payload: unknown, advance: Advan
   });
 }
 
+/** What a log line is about: the fields that are the same whatever comes of the work. */
+interface About {
+  stage: string;
+  order?: string;
+  /** How long ago what the work reacts to happened, in milliseconds. */
+  lag?: number;
+}
+
 /**
  * Runs one piece of work and logs what came of it in one line.
  * @throws what is worth a retry
  */
 export async function logged(
-  about: { stage: string; order?: string },
+  about: About,
   { log }: Pick<Ports, "log">,
-  work: (fields: { stage: string; order?: string }) => Promise<Result>,
+  work: (fields: About) => Promise<Result>,
 ): Promise<void> {
   const fields = { ...about };
   try {

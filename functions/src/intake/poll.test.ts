@@ -89,6 +89,7 @@ describe("the poll", () => {
     assert.deepEqual(result, { outcome: "polled", published: 4, unusable: 0, failedPages: 1 });
     const line = bed.lines.find(({ level }) => level === "error");
     assert.deepEqual(line?.fields, {
+      stage: "poll",
       status: "NEW",
       pageToken: "2",
       outcome: "failed",

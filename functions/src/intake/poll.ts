@@ -111,6 +111,7 @@ class Run {
     } catch (error) {
       this.result.failedPages++;
       log.error("a page of orders could not be listed", {
+        stage: "poll",
         status,
         pageToken,
         outcome: "failed",
@@ -130,6 +131,7 @@ class Run {
       if (!stage || orderId(order.name) === undefined) {
         this.result.unusable++;
         log.warn("an order can't be used", {
+          stage: "poll",
           order: order.name.slice(0, 200),
           status: order.status,
           outcome: "unusable",
@@ -146,14 +148,20 @@ class Run {
         this.result.published += batch.length;
       } catch (error) {
         this.result.failedPages++;
-        log.error("a page of orders could not be published", { stage, outcome: "failed", reason: describe(error) });
+        log.error("a page of orders could not be published", {
+          stage: "poll",
+          topic: STAGES[stage].topic,
+          outcome: "failed",
+          reason: describe(error),
+        });
       }
     }
   }
 }
 
 function said(result: PollResult, { log }: Ports): PollResult {
-  if (result.outcome === "nothing") log.warn("another poll is under way, or this step was taken already", result);
-  else log.info("polled", result);
+  const line = { stage: "poll", ...result };
+  if (result.outcome === "nothing") log.warn("another poll is under way, or this step was taken already", line);
+  else log.info("polled", line);
   return result;
 }

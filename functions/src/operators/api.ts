@@ -95,7 +95,14 @@ export class Api {
   private refuse(problem: Problem, error: unknown, { method, path }: ApiRequest): ApiResponse {
     const { status, title } = PROBLEMS[problem.kind];
     if (status >= 500) {
-      const fields = { method, path: path.slice(0, 200), status, outcome: "failed", reason: describe(error) };
+      const fields = {
+        stage: "api",
+        method,
+        path: path.slice(0, 200),
+        status,
+        outcome: "failed",
+        reason: describe(error),
+      };
       this.ports.log.error(`api: ${problem.kind}`, fields);
     }
     const headers = { ...ALWAYS, "Content-Type": "application/problem+json", ...problem.headers };

@@ -3,6 +3,7 @@ import type { Request } from "firebase-functions/v2/https";
 import { onRequest } from "firebase-functions/v2/https";
 import { readSettings } from "../config.js";
 import { Api, type ApiRequest } from "../operators/api.js";
+import { FUNCTIONS } from "./functions.js";
 import { openPorts } from "./ports.js";
 import { firebaseTokens } from "./tokens.js";
 
@@ -13,7 +14,7 @@ let api: Api | undefined;
 
 /** The function that answers the operators' requests. Whoever asks is looked at by the API itself. */
 export function operatorsApi() {
-  return onRequest({ invoker: "public", cors: false, concurrency: 80, maxInstances: 5 }, async (request, response) => {
+  return onRequest({ ...FUNCTIONS.api, invoker: "public", cors: false }, async (request, response) => {
     api ??= new Api(openPorts(readSettings), firebaseTokens);
     const { status, headers, body } = await api.answer(requestOf(request));
     response.status(status).set(headers).end(JSON.stringify(body));

@@ -220,6 +220,13 @@ describe("the deployed functions", () => {
     );
   });
 
+  it("log under the trace of the event that brought the work, so that one search finds all of it", async () => {
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const event = { ...pubSubEvent("sendToKitchen", "{"), traceparent: `00-${trace}-00f067aa0ba902b7-01` };
+    const [line] = await linesOf(() => raw("sendToKitchen")(event));
+    assert.equal(line?.["logging.googleapis.com/trace"], `projects/demo-triggers/traces/${trace}`);
+  });
+
   describe("for changes of relations", () => {
     const written = (fields: { before: Fields; after: Fields }, time = ago(0)) =>
       library.wrap(deployed.onRelationWritten)({

@@ -10,79 +10,90 @@ import { continuePoll, type ReactionName, reactTo, SCHEDULED, take } from "../ha
 import { CONTINUATION_TOPIC } from "../intake/message.js";
 import { STAGES, type Stage } from "../life-cycle.js";
 import { RELATIONS } from "../relations/document.js";
+import { FUNCTIONS } from "./functions.js";
 import { openPorts } from "./ports.js";
 import { snapshotOf } from "./store.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
 const OLDEST_EVENT = 3_600_000;
 
-setGlobalOptions({ region: REGION, secrets: [FOOD_SERVICE_CA], maxInstances: 20 });
+// Every function calls the food service: onRelationCreated where an older scheduler's relation names no customer.
+setGlobalOptions({ region: REGION, secrets: [FOOD_SERVICE_CA] });
 
 const ports = () => openPorts(readSettings);
 
 // A wrong setting is said when an instance starts, not when the first order needs it.
 onInit(() => void ports());
 
-/** When each scheduled function runs, and how many seconds a run may take. */
+/** When each scheduled function runs. */
 const SCHEDULES = {
-  pollOrders: { schedule: POLL_SCHEDULE.toCEL(), timeoutSeconds: 180 },
-  sweep: { schedule: SWEEP_SCHEDULE.toCEL(), timeoutSeconds: 540 },
-} as const satisfies Record<keyof typeof SCHEDULED, object>;
+  pollOrders: POLL_SCHEDULE.toCEL(),
+  sweep: SWEEP_SCHEDULE.toCEL(),
+} as const satisfies Record<keyof typeof SCHEDULED, string>;
 
 /** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
-  return onSchedule({ ...SCHEDULES[name], maxInstances: 1, retryCount: 0 }, async () => {
+  return onSchedule({ ...FUNCTIONS[name], schedule: SCHEDULES[name], retryCount: 0 }, async () => {
     await SCHEDULED[name](ports());
   });
 }
 
 /** A function that goes on with a poll where another run stopped. */
 export function pollContinuation() {
-  return onMessagePublished({ topic: CONTINUATION_TOPIC, retry: true, timeoutSeconds: 180 }, (event) =>
-    unlessTooOld(event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
+  return onMessagePublished({ ...FUNCTIONS.continuePoll, topic: CONTINUATION_TOPIC, retry: true }, (event) =>
+    unlessTooOld("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
   );
 }
+
+/** The function of each stage. */
+const STAGE_FUNCTIONS = {
+  kitchen: FUNCTIONS.sendToKitchen,
+  shipment: FUNCTIONS.dispatchShipment,
+  completion: FUNCTIONS.completeOrder,
+} as const satisfies Record<Stage, object>;
 
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
-  return onMessagePublished({ topic: STAGES[name].topic, retry: true, concurrency: 80 }, (event) =>
-    unlessTooOld(event, () => take(name, jsonIn(event.data.message), ports())),
+  return onMessagePublished({ ...STAGE_FUNCTIONS[name], topic: STAGES[name].topic, retry: true }, (event) =>
+    unlessTooOld(name, event, () => take(name, jsonIn(event.data.message), ports())),
   );
 }
 
-const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true, concurrency: 80 } as const;
+const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
-  return onDocumentWritten(RELATION_EVENTS, (event) => {
-    const change = { before: snapshotOf(event.data?.before), after: snapshotOf(event.data?.after) };
-    return unlessTooOld(event, () => reactTo(name, event.params.id, change, ports()));
+  return onDocumentWritten({ ...FUNCTIONS.onRelationWritten, ...RELATION_EVENTS }, (event) => {
+    const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
+    const change = { before, after, at: Date.parse(event.time) };
+    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()));
   });
 }
 
 /** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
 export function relationCreated(name: ReactionName) {
-  return onDocumentCreated(RELATION_EVENTS, (event) => {
-    const change = { before: undefined, after: snapshotOf(event.data) };
-    return unlessTooOld(event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
+  return onDocumentCreated({ ...FUNCTIONS.onRelationCreated, ...RELATION_EVENTS }, (event) => {
+    const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
+    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
   });
 }
 
 async function unlessTooOld(
+  stage: string,
   event: { id: string; time: string },
   work: () => Promise<void>,
   oldest = OLDEST_EVENT,
 ): Promise<void> {
   const age = ports().clock.now() - Date.parse(event.time);
   if (age > oldest) {
-    ports().log.warn("dropped: the event is too old", { event: event.id, age, outcome: "dropped" });
+    ports().log.warn("dropped: the event is too old", { stage, event: event.id, age, outcome: "dropped" });
     return;
   }
   try {
     await work();
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
-    ports().log.error(`dropped: ${error.message}`, { event: event.id, outcome: "dropped" });
+    ports().log.error(`dropped: ${error.message}`, { stage, event: event.id, outcome: "dropped" });
   }
 }
 

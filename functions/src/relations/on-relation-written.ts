@@ -10,6 +10,8 @@ import { report } from "./report.js";
 export interface RelationChange {
   before: Snapshot | undefined;
   after: Snapshot | undefined;
+  /** When it was written, in milliseconds since the epoch by Firestore's clock, where that is known. */
+  at?: number;
 }
 
 /**

@@ -8,7 +8,7 @@ import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } fr
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { ATTEMPT_STATES, ATTEMPTS, type Attempt, type AttemptState, attemptIn, expiryOf, turnOf } from "./attempt.js";
 import { close } from "./close.js";
-import { RELATIONS, relationIn, relationPath } from "./document.js";
+import { RELATIONS, type Relation, relationIn, relationPath } from "./document.js";
 
 const LEASE_PATH = "leases/sweep";
 
@@ -41,17 +41,21 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
   const result: SweepResult = { outcome: "swept", closed: 0, expired: 0, waiting: 0, failed: 0 };
   const lease = await acquire(LEASE_PATH, LEASE, ports);
   if (!lease) {
-    ports.log.warn("another sweep is under way", { outcome: "nothing" });
+    ports.log.warn("another sweep is under way", { stage: "sweep", outcome: "nothing" });
     return { ...result, outcome: "nothing" };
   }
+  let oldestSeconds = 0;
   try {
     const endOf = orderEnds(await listActive(ports), ports);
-    await eachIn(RELATIONS, OPEN_RELATIONS, result, ports, (found) => sweepRelation(found, endOf, result, ports));
+    await eachIn(RELATIONS, OPEN_RELATIONS, result, ports, async (found) => {
+      const open = await sweepRelation(found, endOf, result, ports);
+      if (open) oldestSeconds = Math.max(oldestSeconds, ageOf(open, ports));
+    });
     await eachIn(ATTEMPTS, OPEN_ATTEMPTS, result, ports, (found) => sweepAttempt(found, endOf, result, ports));
   } finally {
     await release(lease, ports);
   }
-  ports.log.info("swept", result);
+  ports.log.info("swept", { stage: "sweep", ...result, oldestSeconds });
   return result;
 }
 
@@ -107,6 +111,7 @@ async function eachIn(
         result.failed++;
         const outcome = error instanceof MalformedError ? "quarantined" : "failed";
         ports.log.error(`sweep: ${found.path} could not be judged`, {
+          stage: "sweep",
           path: found.path,
           outcome,
           reason: describe(error),
@@ -117,13 +122,26 @@ async function eachIn(
   } while (page.length === PAGE);
 }
 
-async function sweepRelation(found: Snapshot, endOf: EndOf, result: SweepResult, ports: Ports): Promise<void> {
+/** Closes a relation whose order has ended; the relation of one that is on its way comes back. */
+async function sweepRelation(
+  found: Snapshot,
+  endOf: EndOf,
+  result: SweepResult,
+  ports: Ports,
+): Promise<Relation | undefined> {
   const relation = relationIn(found);
   const end = relation && (await endOf(relation.order));
-  if (!end) return;
+  if (!end) return relation;
   await close(found, end, ports);
   result.closed++;
   ports.log.info(`sweep: closed as ${end}`, { order: relation.order, stage: "sweep", outcome: "moved", to: end });
+  return undefined;
+}
+
+/** How long a relation has been there, in seconds; 0 where another program wrote it and nobody has adopted it yet. */
+function ageOf({ times }: Relation, { clock }: Ports): number {
+  const began = Math.min(...Object.values(times).map((time) => time.getTime()));
+  return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
 }
 
 async function sweepAttempt(found: Snapshot, endOf: EndOf, result: SweepResult, ports: Ports): Promise<void> {

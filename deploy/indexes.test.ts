@@ -1,0 +1,122 @@
+/** Holds firestore.indexes.json against the queries and the documents of the code. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import type { Query } from "../functions/src/ports.js";
+import { delivery, type Happening, TROUBLES } from "./happenings.js";
+
+interface Indexes {
+  indexes: object[];
+  fieldOverrides: { collectionGroup: string; fieldPath: string; ttl?: boolean; indexes: object[] }[];
+}
+
+const { indexes, fieldOverrides } = JSON.parse(readFileSync("firestore.indexes.json", "utf8")) as Indexes;
+
+const exempt = new Set(fieldOverrides.map(({ collectionGroup, fieldPath }) => `${collectionGroup}.${fieldPath}`));
+
+/** What the operators ask, and decide. */
+async function operators(): Promise<Happening> {
+  const happening = await TROUBLES["a create whose outcome is unknown"]();
+  await happening.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
+  const { attempts } = await happening.ask("/api/relations/1");
+  const [{ version = "" } = {}] = attempts as { version?: string }[];
+  const decision = { reason: "the kitchen has nothing", version };
+  await happening.ask("/api/relations/1/kitchen/retry", decision);
+  return happening;
+}
+
+const fieldsOf = (queries: Query[]) =>
+  [...new Set(queries.map(({ collection, field }) => `${collection}.${field}`))].sort();
+
+describe("the indexes", () => {
+  let queried: string[];
+  let written: string[];
+  let timestamps: string[];
+
+  before(async () => {
+    const happened = [await delivery(), await operators()];
+    for (const happen of Object.values(TROUBLES)) happened.push(await happen());
+    queried = fieldsOf(happened.flatMap(({ queries }) => queries));
+    const documents = happened.flatMap((happening) => happening.documents);
+    const all = documents.flatMap(({ path, fields }) =>
+      Object.entries(fields).map(([name, value]) => ({ field: `${path.split("/")[0]}.${name}`, value })),
+    );
+    written = [...new Set(all.map(({ field }) => field))].sort();
+    timestamps = [...new Set(all.flatMap(({ field, value }) => (holdsTime(value) ? [field] : [])))].sort();
+  });
+
+  it("are there for every field that is asked for, the page's own questions included", () => {
+    assert.deepEqual(queried, ["attempts.state", "audit.order", "history.order", "relations.state"]);
+    assert.deepEqual(
+      [...queried, ...queriesOfThePage()].filter((field) => exempt.has(field)),
+      [],
+    );
+  });
+
+  it("need no others: each query asks for one field and sorts by the name alone, which every field's own index does", () => {
+    assert.deepEqual(indexes, []);
+  });
+
+  it("are there for nothing else: each costs storage, and one over rising values takes 500 writes a second and no more", () => {
+    assert.deepEqual(
+      written.filter((field) => !exempt.has(field)),
+      queried,
+      "a field that nobody asks for stands in firestore.indexes.json",
+    );
+  });
+
+  it("leave every time out", () => {
+    assert.ok(timestamps.length >= 8, `${timestamps}`);
+    assert.deepEqual(
+      timestamps.filter((field) => !exempt.has(field)),
+      [],
+    );
+  });
+
+  it("end attempts and audit entries when their time is over, and nothing else", () => {
+    const ending = fieldOverrides.filter(({ ttl }) => ttl).map((one) => `${one.collectionGroup}.${one.fieldPath}`);
+    assert.deepEqual(ending.sort(), ["attempts.expireAt", "audit.expireAt"]);
+    assert.deepEqual(
+      ending.filter((field) => !timestamps.includes(field)),
+      [],
+      "the code sets them",
+    );
+  });
+});
+
+describe("the ids of documents", () => {
+  it("are spread where they are ours, whatever the order's name: one after another would be one machine's work", async () => {
+    const { documents } = await delivery();
+    const ids = documents.filter(({ path }) => path.startsWith("history/")).map(({ path }) => path.slice(8));
+    assert.equal(ids.length, 3);
+    for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  });
+});
+
+describe("every document that stays", () => {
+  it("says its schema, so that an older build leaves a newer one alone", async () => {
+    const { documents } = await operators();
+    const lasting = [...documents, ...(await delivery()).documents].filter(({ path }) => !path.startsWith("leases/"));
+    for (const { path, fields } of lasting) assert.equal(fields.schema, 1, path);
+    assert.deepEqual([...new Set(lasting.map(({ path }) => path.split("/")[0]))].sort(), [
+      "attempts",
+      "audit",
+      "history",
+      "relations",
+    ]);
+  });
+});
+
+function holdsTime(value: unknown): boolean {
+  if (value instanceof Date) return true;
+  return typeof value === "object" && value !== null && Object.values(value).some(holdsTime);
+}
+
+/** The fields that the operators' page asks Firestore for by itself. */
+function queriesOfThePage(): string[] {
+  const files = readdirSync("board", { recursive: true, encoding: "utf8" }).filter((file) =>
+    /^src\/.*\.tsx?$/.test(file),
+  );
+  const text = files.map((file) => readFileSync(`board/${file}`, "utf8")).join("\n");
+  const asked = text.matchAll(/collection\(\w+, "(\w+)"\), where\("(\w+)"/g);
+  return [...asked].map(([, collection, field]) => `${collection}.${field}`);
+}

@@ -1,0 +1,101 @@
+/** What is uploaded runs, and asks the cloud for what was reviewed: deploy/manifest.json. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { pollOrders } from "../functions/src/intake/poll.js";
+import { testBed } from "../functions/src/memory/test-bed.js";
+import { FUNCTIONS } from "../functions/src/platform/functions.js";
+import { copyUpload, discover, functionsConfiguration, type Manifest } from "./discovery.js";
+
+const SNAPSHOT = "deploy/manifest.json";
+const PROJECT = "demo-manifest";
+
+/** How long an installation and a discovery may take, in milliseconds; the registry may be slow. */
+const PATIENCE = 300_000;
+
+describe("what is deployed", () => {
+  let folder: string;
+  let uploaded: string[];
+  let manifest: Manifest;
+
+  before(async function () {
+    this.timeout(PATIENCE);
+    folder = mkdtempSync(join(tmpdir(), "diet-upload-"));
+    uploaded = await copyUpload(folder);
+    // As the cloud's build does it: the functions' own lock file, nothing of what they were built with.
+    const install = ["ci", "--omit=dev", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
+    const env = { ...process.env, NODE_ENV: "production" };
+    await promisify(execFile)("npm", install, { cwd: folder, env });
+    manifest = await discover(folder, PROJECT);
+  });
+
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("holds the build and what installs it, and neither sources nor anybody's own settings", () => {
+    // A deployment's params go with it.
+    const wanted = /^(lib\/[\w.-]+\.js|package\.json|package-lock\.json|\.npmrc|\.env(\.[\w-]+)?)$/;
+    assert.deepEqual(
+      uploaded.filter((name) => !wanted.test(name)),
+      [],
+    );
+    assert.ok(uploaded.includes("lib/index.js") && uploaded.includes("package-lock.json"));
+    assert.ok(!uploaded.some((name) => name.includes("local")), "no file of one person's machine");
+  });
+
+  it("asks for what was reviewed (UPDATE_MANIFEST=1 writes deploy/manifest.json anew, for another review)", () => {
+    if (process.env.UPDATE_MANIFEST === "1") writeFileSync(SNAPSHOT, `${JSON.stringify(manifest, null, 2)}\n`);
+    assert.deepEqual(JSON.parse(JSON.stringify(manifest)), JSON.parse(readFileSync(SNAPSHOT, "utf8")));
+  });
+
+  it("gives each function an account of its own and the settings of the table", () => {
+    assert.deepEqual(Object.keys(manifest.endpoints).sort(), Object.keys(FUNCTIONS).sort());
+    for (const [name, wanted] of Object.entries(FUNCTIONS)) {
+      const { serviceAccount, availableMemoryMb, cpu, concurrency, minInstances, maxInstances, timeoutSeconds } =
+        manifest.endpoints[name] ?? {};
+      const memory = { "256MiB": 256, "512MiB": 512, "1GiB": 1024 }[wanted.memory];
+      const asked = {
+        serviceAccount,
+        memory: availableMemoryMb,
+        cpu,
+        concurrency,
+        minInstances,
+        maxInstances,
+        timeoutSeconds,
+      };
+      assert.deepEqual(asked, { ...wanted, memory }, name);
+    }
+    const accounts = Object.values(manifest.endpoints).map(({ serviceAccount }) => serviceAccount);
+    assert.equal(new Set(accounts).size, accounts.length, "nobody shares an account");
+  });
+
+  it("runs on the runtime that firebase.json names", () => {
+    const { runtime } = functionsConfiguration();
+    for (const [name, endpoint] of Object.entries(manifest.endpoints)) assert.equal(endpoint.runtime, runtime, name);
+  });
+
+  it("is where the page looks for it: Hosting sends requests on to a function of that name, in the usual region", () => {
+    const { hosting } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
+      hosting: { rewrites: { function: { functionId: string; region: string } }[] };
+    };
+    for (const { function: to } of hosting.rewrites) {
+      assert.equal(manifest.endpoints[to.functionId]?.region, to.region);
+      assert.ok(manifest.endpoints[to.functionId]?.httpsTrigger, "and that function takes requests");
+    }
+  });
+
+  it("gives the poll more time than its lease lasts, whatever the settings", async () => {
+    const bed = testBed({ POLL_PASSES: 12, CALL_DEADLINE_SECONDS: 60, CREATE_LEASE_SECONDS: 120 });
+    const began = bed.clock.now();
+    let until: unknown;
+    bed.food.hooks.once("listOrders", "before", async () => {
+      until = await bed.store.field("leases/poll", "until");
+    });
+    await pollOrders(bed.ports);
+    assert.ok(until instanceof Date);
+    const seconds = (until.getTime() - began) / 1000;
+    assert.ok(seconds < FUNCTIONS.pollOrders.timeoutSeconds, `a lease of ${seconds} s`);
+  });
+});

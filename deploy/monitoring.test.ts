@@ -1,0 +1,163 @@
+/** Holds the metrics, alerts and the dashboard against what the code really logs: a field that is renamed breaks a test. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { namesIn } from "./commands.js";
+import { delivery, TROUBLES } from "./happenings.js";
+import { extract, type LogEntry, matches } from "./log-filter.js";
+
+interface Metric {
+  description: string;
+  filter: string;
+  metricDescriptor: { valueType: string; labels?: { key: string }[] };
+  labelExtractors?: Record<string, string>;
+  valueExtractor?: string;
+}
+
+interface Alert {
+  displayName: string;
+  userLabels: { alert: string };
+  documentation: { content: string };
+  conditions: { conditionThreshold?: { filter: string }; conditionAbsent?: { filter: string } }[];
+}
+
+const read = (file: string) => JSON.parse(readFileSync(`deploy/monitoring/${file}.json`, "utf8")) as unknown;
+const METRICS = Object.fromEntries(namesIn("metrics").map((name) => [name, read(`metrics/${name}`) as Metric]));
+const ALERTS = Object.fromEntries(namesIn("alerts").map((name) => [name, read(`alerts/${name}`) as Alert]));
+
+/** What a delivery without any trouble is counted by. */
+const OF_EVERY_DAY = ["moves", "oldest_order_seconds", "orders_published", "polls", "report_lag_ms"];
+
+/** The metrics that each trouble must be seen by. */
+const SEEN_BY: Record<keyof typeof TROUBLES, string[]> = {
+  "a create whose outcome is unknown": ["create_failures", "orders_waiting"],
+  "a create that is refused": ["create_failures"],
+  "an order that somebody else sent to the kitchen": ["create_failures", "orders_waiting"],
+  "a link that can't be kept": ["not_linked"],
+  "a food service that is away": ["poll_failures"],
+  "a call that fails": ["retries"],
+  "a document of a newer schema": ["dropped"],
+};
+
+function countedBy(entries: LogEntry[]): string[] {
+  const counting = Object.entries(METRICS).filter(([, { filter }]) => entries.some((entry) => matches(filter, entry)));
+  return counting.map(([name]) => name);
+}
+
+describe("what is measured", () => {
+  const entries: LogEntry[] = [];
+
+  it("is the work of every day, and no trouble where there is none", async () => {
+    const { entries: lines, bed } = await delivery();
+    assert.equal(bed.food.orders.get("orders/1")?.status, "DELIVERED");
+    assert.deepEqual(countedBy(lines), OF_EVERY_DAY);
+    entries.push(...lines);
+  });
+
+  for (const [name, happen] of Object.entries(TROUBLES)) {
+    it(`is ${name}`, async () => {
+      const lines = (await happen()).entries;
+      const missing = SEEN_BY[name as keyof typeof TROUBLES].filter((metric) => !countedBy(lines).includes(metric));
+      assert.deepEqual(missing, []);
+      entries.push(...lines);
+    });
+  }
+
+  it("is seen by every metric, with each label and each value that it takes", () => {
+    for (const [name, { filter, labelExtractors = {}, valueExtractor, metricDescriptor }] of Object.entries(METRICS)) {
+      const seen = entries.filter((entry) => matches(filter, entry));
+      assert.notEqual(seen.length, 0, `nothing is counted by ${name}`);
+      assert.deepEqual(
+        Object.keys(labelExtractors),
+        (metricDescriptor.labels ?? []).map(({ key }) => key),
+        name,
+      );
+      for (const entry of seen) {
+        for (const [label, extractor] of Object.entries(labelExtractors)) {
+          assert.equal(
+            typeof extract(extractor, entry),
+            "string",
+            `${name} has no ${label} in ${JSON.stringify(entry)}`,
+          );
+        }
+        if (!valueExtractor) continue;
+        assert.equal(metricDescriptor.valueType, "DISTRIBUTION", name);
+        assert.ok(Number.isFinite(extract(valueExtractor, entry)), `${name} has no value in ${JSON.stringify(entry)}`);
+      }
+    }
+  });
+
+  it("measures what it says: the lag of a report, and the age of the oldest order", async () => {
+    const { entries: lines } = await delivery();
+    const valuesOf = (name: string) => {
+      const { filter, valueExtractor = "" } = METRICS[name] ?? assert.fail(name);
+      return lines.filter((entry) => matches(filter, entry)).map((entry) => extract(valueExtractor, entry));
+    };
+    assert.deepEqual(valuesOf("report_lag_ms"), [150, 150, 150]);
+    const [age] = valuesOf("oldest_order_seconds");
+    assert.ok(Number(age) >= 120 && Number(age) < 125, `${age} s, two ticks after its first`);
+  });
+});
+
+describe("every log line that is kept", () => {
+  it("says which stage it is of and what came of it, and which order where it is about one", async () => {
+    const happenings = [await delivery(), ...(await Promise.all(Object.values(TROUBLES).map((happen) => happen())))];
+    for (const { jsonPayload } of happenings.flatMap(({ entries }) => entries)) {
+      const { stage, outcome, order, message } = jsonPayload as Record<string, unknown>;
+      assert.ok(typeof stage === "string" && typeof outcome === "string", JSON.stringify(jsonPayload));
+      const isAboutAll = ["poll", "sweep"].includes(stage);
+      assert.ok(isAboutAll || order === "orders/1", `no order in: ${message}`);
+    }
+  });
+});
+
+describe("the alerts", () => {
+  const operations = readFileSync("docs/operations.md", "utf8");
+
+  for (const [name, alert] of Object.entries(ALERTS)) {
+    it(`${name} looks at a metric that there is, and says what to do in a chapter that there is`, () => {
+      assert.equal(alert.userLabels.alert, name, "its label is how it is found again");
+      for (const { conditionThreshold, conditionAbsent } of alert.conditions) {
+        const filter = (conditionThreshold ?? conditionAbsent)?.filter ?? "";
+        const [, metric = ""] = /^metric\.type="logging\.googleapis\.com\/user\/(\w+)" AND /.exec(filter) ?? [];
+        assert.ok(metric in METRICS, filter);
+      }
+      assert.ok(alert.documentation.content.includes(`"${alert.displayName}"`));
+      assert.ok(operations.includes(`### ${alert.displayName}\n`), `docs/operations.md has no ${alert.displayName}`);
+    });
+  }
+
+  it("are there for all that a person must know", () => {
+    const told = Object.values(ALERTS).flatMap(
+      ({ conditions }) => JSON.stringify(conditions).match(/user\/\w+/g) ?? [],
+    );
+    const wanted = [
+      "orders_waiting",
+      "polls",
+      "poll_failures",
+      "oldest_order_seconds",
+      "create_failures",
+      "report_lag_ms",
+    ];
+    assert.deepEqual(
+      wanted.filter((metric) => !told.includes(`user/${metric}`)),
+      [],
+    );
+  });
+});
+
+describe("the dashboard", () => {
+  it("shows metrics and labels that there are", () => {
+    const text = JSON.stringify(read("dashboard"));
+    const { mosaicLayout } = read("dashboard") as { mosaicLayout: { tiles: object[] } };
+    const shown = [...text.matchAll(/logging\.googleapis\.com\/user\/(\w+)/g)].map(([, name = ""]) => name);
+    assert.equal(shown.length, mosaicLayout.tiles.length);
+    for (const tile of mosaicLayout.tiles.map((one) => JSON.stringify(one))) {
+      const metric = METRICS[/user\/(\w+)/.exec(tile)?.[1] ?? ""] ?? assert.fail(tile);
+      const labels = [...tile.matchAll(/metric\.label\.(\w+)/g)].map(([, label = ""]) => label);
+      assert.deepEqual(
+        labels.filter((label) => !(label in (metric.labelExtractors ?? {}))),
+        [],
+      );
+    }
+  });
+});

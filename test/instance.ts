@@ -1,0 +1,77 @@
+/** A process with the deployed functions in it, as an instance in the cloud, and the events that the cloud brings it. */
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export class Instance {
+  /** The structured lines that it has logged. */
+  readonly lines: Record<string, unknown>[] = [];
+  private readonly waiting = new Map<number, (failure: string | undefined) => void>();
+  private events = 0;
+
+  private constructor(private readonly child: ChildProcess) {
+    for (const stream of [child.stdout, child.stderr]) {
+      if (!stream) throw new Error("the instance says nothing");
+      createInterface({ input: stream }).on("line", (line) => {
+        if (line.startsWith("{")) this.lines.push(JSON.parse(line) as Record<string, unknown>);
+      });
+    }
+    child.on("exit", (status) => {
+      for (const settle of this.waiting.values()) settle(`the instance ended with ${status}`);
+    });
+  }
+
+  /**
+   * Starts one and resolves when it takes events.
+   * @param build the folder of a build, undefined for the sources as they are
+   */
+  static async start(env: Record<string, string>, build?: string): Promise<Instance> {
+    const child = fork(fileURLToPath(new URL("deployed.ts", import.meta.url)), {
+      execArgv: ["--import", "tsx"],
+      silent: true,
+      env: { ...process.env, ...env, ...(build && { DEPLOYED_BUILD: `${build}/lib/index.js` }) },
+    });
+    const instance = new Instance(child);
+    await once(child, "message");
+    child.on("message", ({ id, failure }: { id: number; failure?: string }) => instance.waiting.get(id)?.(failure));
+    return instance;
+  }
+
+  /** Calls a function with an event; resolves with what it failed with, after which the cloud would bring the event again. */
+  call(name: string, event: object): Promise<string | undefined> {
+    const id = ++this.events;
+    return new Promise((resolve) => {
+      this.waiting.set(id, resolve);
+      this.child.send({ id, name, event });
+    });
+  }
+
+  async succeeds(name: string, event: object): Promise<void> {
+    assert.equal(await this.call(name, event), undefined, name);
+  }
+
+  async stop(): Promise<void> {
+    if (!this.child.connected) return;
+    const ended = once(this.child, "exit");
+    this.child.disconnect();
+    await ended;
+  }
+}
+
+export const cloudEvent = (type: string, more: object) => ({
+  specversion: "1.0",
+  id: "event-1",
+  source: "//test",
+  type,
+  time: new Date().toISOString(),
+  ...more,
+});
+
+/** A Pub/Sub message as Eventarc brings it. */
+export const messageEvent = (payload: unknown) => {
+  const data = Buffer.from(JSON.stringify(payload)).toString("base64");
+  const message = { messageId: "1", data, publishTime: new Date().toISOString() };
+  return cloudEvent("google.cloud.pubsub.topic.v1.messagePublished", { data: { message, subscription: "s" } });
+};
