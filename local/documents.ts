@@ -1,4 +1,4 @@
-/** Reads the documents of the Firestore emulator, past the rules. */
+/** Reads and writes the documents of the Firestore emulator, past the rules. */
 import type { Field, Fields } from "../functions/src/ports.js";
 
 export interface Document {
@@ -7,7 +7,8 @@ export interface Document {
   fields: Fields;
 }
 
-const PAGE = 1000;
+/** As many documents go in one request. */
+const PAGE = 500;
 
 /**
  * Every document of a collection.
@@ -62,4 +63,38 @@ function fieldOf(value: Value): Field {
     default:
       return content as Field;
   }
+}
+
+/**
+ * Writes documents as they are given, whatever was there before.
+ * @throws Error where the emulator does not take them
+ */
+export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
+  const root = `projects/${project}/databases/(default)/documents`;
+  for (let from = 0; from < documents.length; from += PAGE) {
+    const some = documents.slice(from, from + PAGE);
+    const writes = some.map(({ path, fields }) => ({ update: { name: `${root}/${path}`, fields: valuesOf(fields) } }));
+    const response = await fetch(`http://${firestore}/v1/${root}:batchWrite`, {
+      method: "POST",
+      headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+      body: JSON.stringify({ writes }),
+      signal: AbortSignal.timeout(60_000),
+    });
+    if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
+  }
+}
+
+/** Fields as Firestore's REST interface writes them. */
+export function valuesOf(fields: Fields): Record<string, object> {
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, restValue(field)]));
+}
+
+function restValue(field: Field): object {
+  if (field === null) return { nullValue: null };
+  if (field instanceof Date) return { timestampValue: field.toISOString() };
+  if (Array.isArray(field)) return { arrayValue: { values: field.map(restValue) } };
+  if (typeof field === "object") return { mapValue: { fields: valuesOf(field) } };
+  if (typeof field === "boolean") return { booleanValue: field };
+  if (typeof field === "string") return { stringValue: field };
+  return Number.isInteger(field) ? { integerValue: String(field) } : { doubleValue: field };
 }

@@ -121,9 +121,11 @@ function layOut({ root, directory, ports, params, secrets, withOwnParams }: Suit
     secrets,
     withOwn: withOwnParams,
   });
-  for (const name of ["firestore.rules", "firestore.indexes.json", "board"]) {
+  for (const name of ["firestore.rules", "firestore.indexes.json"])
     symlinkSync(join(root, name), join(directory, name));
-  }
+  // The page was built there before. Where it finds this file, it talks to the emulators.
+  const emulators = { auth: `http://127.0.0.1:${ports.auth}`, firestore: { host: "127.0.0.1", port: ports.firestore } };
+  writeFileSync(join(directory, "board", "dist", "emulators.json"), JSON.stringify(emulators));
   writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
 }
 
@@ -147,7 +149,10 @@ function environment({ directory, java, programs }: SuiteOptions, temporary: str
 
 /** The project's firebase.json with the ports of this run. */
 function configuration(root: string, ports: Ports): string {
-  const shared = JSON.parse(readFileSync(join(root, "firebase.json"), "utf8")) as object;
+  const cloud = readFileSync(join(root, "firebase.json"), "utf8");
+  // The page may talk to the emulators of this run as it may to the cloud's services.
+  const local = [ports.auth, ports.firestore].map((port) => `http://127.0.0.1:${port}`).join(" ");
+  const shared = JSON.parse(cloud.replace("connect-src 'self'", `connect-src 'self' ${local}`)) as object;
   const on = (port: number) => ({ host: "127.0.0.1", port });
   const emulators = {
     singleProjectMode: true,

@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import { readAddress } from "../services/food-service/options.js";
 import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "./options.js";
 import { countOrders, lineOf } from "./order-counts.js";
+import { PASSWORD, PEOPLE } from "./people.js";
 import { type Running, runWithSystem } from "./programs.js";
 import { Screen } from "./screen.js";
 import { checkServer, readCertificate } from "./server-check.js";
@@ -119,6 +120,7 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log }: S
   const places = suite
     ? [
         `  Operators' page   ${suite.hosting}`,
+        ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
         `  Firestore         ${suite.firestore}`,
       ]

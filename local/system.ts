@@ -7,6 +7,7 @@ import { createWriteStream, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { buildBoard } from "../board/build.js";
 import { StartError } from "../services/server.js";
 import { type Document, readCollection } from "./documents.js";
 import { startEmbedded } from "./embedded.js";
@@ -14,6 +15,7 @@ import { type EmulatorPlaces, findEmulator } from "./emulator-programs.js";
 import { PROJECT, type Suite, startSuite } from "./emulator-suite.js";
 import { FoodServer, type SimulationOptions } from "./food-server.js";
 import { findJava, type Java } from "./java.js";
+import { addPeople } from "./people.js";
 import { choosePorts, type NamedListener, type Ports } from "./ports.js";
 import { makeRunDirectory } from "./run-directory.js";
 import { Scheduler } from "./scheduler.js";
@@ -210,6 +212,7 @@ async function startInSuite({
   onProgress(message: string): void;
   onTrouble(message: string): void;
 }): Promise<Runner> {
+  await buildBoard(join(directory, "board", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const suite = await startSuite({
     root: ROOT,
@@ -223,10 +226,12 @@ async function startInSuite({
     signal,
   });
   const functions = `http://127.0.0.1:${ports.functions}`;
+  const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
   let scheduler: Scheduler;
   try {
     scheduler = await Scheduler.open({ functions, project: PROJECT, interval, onTrouble });
+    await addPeople(auth, PROJECT);
   } catch (error) {
     await suite.stop();
     throw error;
@@ -236,7 +241,7 @@ async function startInSuite({
       project: PROJECT,
       firestore,
       pubsub: `127.0.0.1:${ports.pubsub}`,
-      auth: `127.0.0.1:${ports.auth}`,
+      auth,
       functions,
       hosting: `http://127.0.0.1:${ports.hosting}`,
     },

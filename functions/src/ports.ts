@@ -90,6 +90,8 @@ export interface Store {
 export interface Order {
   name: string;
   customerId: string;
+  /** When it was placed, where the service says so. */
+  placedAt?: Date | undefined;
   status: OrderStatus;
 }
 

@@ -4,9 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CONTINUATION_TOPIC } from "../../functions/src/intake/message.js";
 import { STAGES } from "../../functions/src/life-cycle.js";
 import { openFirestore, snapshotOf } from "../../functions/src/platform/store.js";
-import type { Field, Fields, Randomness } from "../../functions/src/ports.js";
+import type { Fields, Randomness } from "../../functions/src/ports.js";
 import { ATTEMPTS } from "../../functions/src/relations/attempt.js";
 import { RELATIONS } from "../../functions/src/relations/document.js";
+import { valuesOf } from "../../local/documents.js";
 import type { DocumentWrite } from "../checker.js";
 import type { Counts } from "./faults.js";
 import type { Fleet, FunctionName } from "./fleet.js";
@@ -220,19 +221,4 @@ async function textOf(request: IncomingMessage): Promise<string> {
   let text = "";
   for await (const chunk of request.setEncoding("utf8")) text += chunk;
   return text;
-}
-
-/** Fields as Firestore's REST interface writes them. */
-function valuesOf(fields: Fields): Record<string, object> {
-  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, restValue(field)]));
-}
-
-function restValue(field: Field): object {
-  if (field === null) return { nullValue: null };
-  if (field instanceof Date) return { timestampValue: field.toISOString() };
-  if (Array.isArray(field)) return { arrayValue: { values: field.map(restValue) } };
-  if (typeof field === "object") return { mapValue: { fields: valuesOf(field) } };
-  if (typeof field === "boolean") return { booleanValue: field };
-  if (typeof field === "string") return { stringValue: field };
-  return Number.isInteger(field) ? { integerValue: String(field) } : { doubleValue: field };
 }

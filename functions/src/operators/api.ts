@@ -11,12 +11,9 @@ import {
 import type { Ports } from "../ports.js";
 import { RateLimit } from "./limit.js";
 import { PROBLEMS, Problem, type ProblemKind } from "./problem.js";
+import { ROLES, type Role } from "./roles.js";
 import { ROUTES, type Route } from "./routes.js";
 import type { Json } from "./views.js";
-
-/** What signed-in people may do: an operator all that a viewer may, and more. */
-export const ROLES = ["viewer", "operator"] as const;
-export type Role = (typeof ROLES)[number];
 
 export interface Person {
   /** Who it is for good, and by what name people know them. */

@@ -22,6 +22,7 @@ const schemas = {
       kitchen: { type: "string", description: "The kitchen order's name." },
       shipment: { type: "string", description: "The shipment's name." },
       customerId: string,
+      placedAt: time,
       customer: {
         oneOf: [
           ref("User"),

@@ -10,9 +10,10 @@ import { AUDIT } from "../relations/audit.js";
 import { RELATIONS, relationPath } from "../relations/document.js";
 import { HISTORY } from "../relations/history.js";
 import { type Refusal, resolve } from "../relations/resolve.js";
-import type { Person, Role } from "./api.js";
+import type { Person } from "./api.js";
 import { OPENAPI } from "./openapi.js";
 import { Problem, type ProblemKind } from "./problem.js";
+import type { Role } from "./roles.js";
 import { attemptView, entryView, type Json, relationView, views } from "./views.js";
 
 /** A request as a route sees it: its parts taken apart, nothing checked but that it is JSON. */

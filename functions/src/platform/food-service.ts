@@ -88,8 +88,10 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
   return { deadline, metadata: { "idempotency-key": idempotencyKey } };
 }
 
-function orderOf({ name, customerId, status }: WireOrder): Order {
-  return { name, customerId, status: statusOf(ORDER_STATUSES, status) };
+function orderOf({ name, customerId, createTime, status }: WireOrder): Order {
+  const placed = Date.parse(createTime);
+  const placedAt = Number.isNaN(placed) ? undefined : new Date(placed);
+  return { name, customerId, placedAt, status: statusOf(ORDER_STATUSES, status) };
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {

@@ -113,6 +113,7 @@ describe("the deployed functions", () => {
 
   it("are all there, under the names that operators know", () => {
     assert.deepEqual(Object.keys(deployed).sort(), [
+      "api",
       "completeOrder",
       "continuePoll",
       "dispatchShipment",

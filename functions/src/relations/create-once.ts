@@ -226,6 +226,7 @@ export function linkWrite(
     [work.stage]: name,
     // What could not be kept must not stand in the way of the link.
     ...(isUsableName(work.order.customerId) && { customerId: work.order.customerId }),
+    ...(work.order.placedAt && { placedAt: work.order.placedAt }),
     ...(closed ? {} : stateFields(relation, LEADS_TO[work.stage], ports.clock.now())),
   };
   const path = relationPath(work.id);

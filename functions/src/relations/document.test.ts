@@ -18,6 +18,7 @@ describe("a relation document", () => {
       shipment: undefined,
       state: "PREPARATION",
       customerId: undefined,
+      placedAt: undefined,
       customer: undefined,
       times: {},
     });

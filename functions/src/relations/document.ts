@@ -23,6 +23,7 @@ const schema = v.object({
   shipment: v.optional(name),
   state: v.optional(state),
   customerId: v.optional(v.string()),
+  placedAt: v.optional(v.date()),
   customer: v.optional(
     v.union([
       v.object({ name: v.string(), class: v.string(), roll: v.number() }),
@@ -47,6 +48,8 @@ export interface Relation {
   shipment: string | undefined;
   state: RelationState | undefined;
   customerId: string | undefined;
+  /** When the order was placed, where the food service said so. */
+  placedAt: Date | undefined;
   /** The user that the customer is, or why there is none; undefined until that is known. */
   customer: User | { reason: { code: string; message: string } } | undefined;
   times: Partial<Record<RelationState, Date>>;
@@ -63,7 +66,7 @@ export function relationPath(id: string): string {
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
-  const { kitchen, shipment, state, customerId, customer, times } = parse(schema, fields, what);
+  const { kitchen, shipment, state, customerId, placedAt, customer, times } = parse(schema, fields, what);
   const order = orderName(path.slice(path.lastIndexOf("/") + 1));
   const links = { kitchen, shipment };
   const closed = state !== undefined && !RELATION_STATES[state].open;
@@ -74,7 +77,8 @@ export function parseRelation(path: string, fields: Fields): Relation {
   if (state === "IN_FLIGHT" && shipment === undefined) {
     throw new MalformedError(`${path} is IN_FLIGHT but has no shipment`);
   }
-  return { order, ...links, state: closed ? state : stateOfLinks(links), customerId, customer, times: times ?? {} };
+  const told = closed ? state : stateOfLinks(links);
+  return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {} };
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */

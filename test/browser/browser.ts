@@ -1,0 +1,52 @@
+/** Debian's Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
+import { existsSync } from "node:fs";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+
+/** Where systems have it; CHROMIUM names another. */
+const PLACES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/**
+ * Starts the browser.
+ * @throws Error that says what to install where there is none
+ */
+export function startBrowser(): Promise<Browser> {
+  const executablePath = PLACES.find((place) => place && existsSync(place));
+  if (!executablePath) {
+    throw new Error("There is no Chromium. Install it (apt-get install chromium), or name it in CHROMIUM.");
+  }
+  return chromium.launch({ executablePath, args: FLAGS, headless: true });
+}
+
+/** A page, and what went wrong in it that a person would not see. */
+export interface Watched {
+  page: Page;
+  context: BrowserContext;
+  /** Requests to other machines, violations of the content security policy, and errors that nobody caught. */
+  troubles: string[];
+}
+
+export async function openPage(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Watched> {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const troubles: string[] = [];
+  page.on("request", (request) => {
+    const { hostname, protocol } = new URL(request.url());
+    const isHere = ["127.0.0.1", "localhost"].includes(hostname) || ["data:", "blob:"].includes(protocol);
+    if (!isHere) troubles.push(`a request to ${hostname}`);
+  });
+  page.on("pageerror", (error) => troubles.push(`an error: ${error.message}`));
+  page.on("console", (message) => {
+    if (/Content.Security.Policy/i.test(message.text())) troubles.push(message.text());
+  });
+  return { page, context, troubles };
+}

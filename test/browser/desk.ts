@@ -1,0 +1,66 @@
+/** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
+import { readFileSync } from "node:fs";
+import { Client, credentials } from "@grpc/grpc-js";
+import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
+import type { Fields } from "../../functions/src/ports.js";
+import { type AttemptState, attemptPath, claimFields } from "../../functions/src/relations/attempt.js";
+import { writeDocuments } from "../../local/documents.js";
+import { addPerson } from "../../local/people.js";
+import { type System, startSystem } from "../../local/system.js";
+import { call } from "../../services/food-service/call.js";
+import { placeOrders } from "../../services/food-service/place-orders.js";
+
+/** Somebody who has an account and no role. */
+export const STRANGER = "stranger@example.com";
+
+/** Starts it; nothing ticks by itself. */
+export async function startDesk(speed: number): Promise<System> {
+  const simulated = { speed, rejected: 0, cancelled: 0, seed: "7" };
+  const system = await startSystem({ portsFrom: "auto", embedded: false, foodService: { simulated }, interval: 1 });
+  try {
+    const { auth, project } = suiteOf(system);
+    await addPerson(auth, project, STRANGER, "{}");
+    return system;
+  } catch (error) {
+    await system.stop();
+    throw error;
+  }
+}
+
+export function suiteOf({ suite }: System): NonNullable<System["suite"]> {
+  if (!suite) throw new Error("the system runs without emulators");
+  return suite;
+}
+
+/** Places an order and returns its id. */
+export async function place(system: System, customer: string): Promise<string> {
+  const { address: server, certificate } = foodOf(system);
+  const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+  for await (const name of placeOrders(placing)) return name.slice("orders/".length);
+  throw new Error("no order was placed");
+}
+
+/** Creates a kitchen order that nobody has linked, as the food service would have after a lost answer; its name. */
+export async function cook(system: System): Promise<string> {
+  const { address, certificate } = foodOf(system);
+  const client = new Client(address, credentials.createSsl(Buffer.from(certificate)));
+  try {
+    const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
+    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder })).name;
+  } finally {
+    client.close();
+  }
+}
+
+/** Leaves an order's attempt at the kitchen in this state, as a run that went wrong would have. */
+export async function strand(system: System, id: string, state: AttemptState, reason: Fields): Promise<void> {
+  const claim = { order: `orders/${id}`, stage: "kitchen", id: "a", policy: "park", tries: 1, leaseUntil: 0 } as const;
+  const fields = { ...claimFields(claim), leaseUntil: null, state, reason };
+  const { firestore, project } = suiteOf(system);
+  await writeDocuments(firestore, project, [{ path: attemptPath("kitchen", id), fields }]);
+}
+
+function foodOf({ foodServer }: System) {
+  if (!foodServer) throw new Error("the system runs without a food service");
+  return { address: foodServer.address, certificate: readFileSync(foodServer.certificatePath, "utf8") };
+}
