@@ -6,6 +6,7 @@ import type { KitchenStatus, OrderStatus, ShipmentStatus, Stage } from "../../fu
 import { type TestBed, testBed } from "../../functions/src/memory/test-bed.js";
 import { Api } from "../../functions/src/operators/api.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
+import { complaintAbout } from "./described.js";
 import { damaged, extraFields, hostileText } from "./hostile.js";
 import { brief, count, expect, expectOnly, expectSound, kind } from "./kind.js";
 import { StrictStore } from "./strict-store.js";
@@ -16,6 +17,8 @@ const KITCHEN_ATTEMPT = "attempts/kitchen:7f3c";
 const SHIPMENT_ATTEMPT = "attempts/shipment:7f3c";
 const LEASES = ["leases/poll", "leases/sweep"];
 const AT = new Date(Date.UTC(2026, 0, 1));
+/** The last day that Firestore knows. */
+const FAR = new Date(Date.UTC(9999, 11, 31));
 
 /** What stands at a path, and whether it can't be what a build of ours understands. */
 interface Planted {
@@ -70,8 +73,8 @@ const soundAttempt = (stage: "kitchen" | "shipment") =>
   fc
     .record({
       state: values("SENDING", "CREATED", "FAILED", "PARKED", "UNCERTAIN", "CLOSED"),
-      leaseUntil: values(null, AT, new Date(1e15)),
-      nextTryAt: values(null, AT, new Date(1e15)),
+      leaseUntil: values(null, AT, FAR),
+      nextTryAt: values(null, AT, FAR),
       policy: values("park", "idempotency-key"),
     })
     .map((drawn) => ({ schema: 1, order: ORDER, stage, id: "a", tries: 1, ...drawn }) as Fields);
@@ -101,10 +104,7 @@ function planted(
 }
 
 const lease = planted(
-  fc.constantFrom<Fields[]>(
-    { holder: "", step: 0, until: new Date(0) },
-    { holder: "a", step: 3, until: new Date(1e15) },
-  ),
+  fc.constantFrom<Fields[]>({ holder: "", step: 0, until: new Date(0) }, { holder: "a", step: 3, until: FAR }),
   { holder: noText, step: values(null, "1", 0.5), until: fc.oneof(noTime, values(null)) },
 );
 
@@ -174,8 +174,10 @@ export const documents = kind(30, found, async (given, handlers, reached) => {
     const api = new Api(ports, { verify: async () => ({ id: "v", name: "vera", role: "viewer" }) });
     const path = action === "read" ? "/api/relations/7f3c" : "/api/relations";
     const request = { method: "GET", path, query: "", headers: { authorization: "Bearer x" }, body: new Uint8Array() };
-    const { status, body } = await handlers.answer(api, request);
-    expect(status === 200 || status === 404, () => `answered ${status}: ${brief(body)}`);
+    const answer = await handlers.answer(api, request);
+    expect(answer.status === 200 || answer.status === 404, () => `answered ${brief(answer)}`);
+    const complaint = complaintAbout("GET", path.replace("7f3c", "{id}"), answer);
+    expect(complaint === undefined, () => `answered otherwise than described: ${complaint}: ${brief(answer)}`);
   } else if (action === "pollOrders" || action === "sweep") {
     await handlers[action](ports).catch((error: unknown) => {
       // A lease that can't be read is said to whoever runs this; it is not a crash.

@@ -5,7 +5,7 @@ import { messages } from "./messages.js";
 import { requests } from "./requests.js";
 import { wire } from "./wire.js";
 
-export const KINDS = { requests, wire, messages, documents } as const satisfies Record<string, Kind>;
+const KINDS = { requests, wire, messages, documents } as const satisfies Record<string, Kind>;
 export type KindName = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as KindName[];
 

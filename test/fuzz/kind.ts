@@ -28,7 +28,7 @@ export interface Failure {
   told: string;
 }
 
-export interface Search {
+interface Search {
   inputs: number;
   seed: number;
   /** Replays the input at this path. */

@@ -78,7 +78,7 @@ async function world({
   bed.food.nextNames.push(created);
   bed.food.kitchenOrders.set("kitchenorders/0", { name: "kitchenorders/0", status: "PACKAGED" });
   bed.food.shipments.set("shipments/0", { name: "shipments/0", status: "DELIVERED" });
-  await bed.store.set("leases/poll", { holder: "a", step: 0, until: new Date(1e15) });
+  await bed.store.set("leases/poll", { holder: "a", step: 0, until: new Date("9999-12-31T23:59:59Z") });
   const sound = orderIn(payload);
   if (sound !== undefined && linked !== "nothing") {
     const fields: Fields = { kitchen: "kitchenorders/0", ...(linked === "shipment" && { shipment: "shipments/0" }) };

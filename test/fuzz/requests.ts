@@ -7,6 +7,7 @@ import { Api, type ApiRequest, type ApiResponse, type Person } from "../../funct
 import { ROUTES } from "../../functions/src/operators/routes.js";
 import type { Ports } from "../../functions/src/ports.js";
 import { claimFields } from "../../functions/src/relations/attempt.js";
+import { complaintAbout } from "./described.js";
 import { damaged, extraFields, hostileName, hostileText, hostileValue } from "./hostile.js";
 import { brief, count, expect, expectOnly, expectSound, kind } from "./kind.js";
 import { isWellFormed, StrictStore } from "./strict-store.js";
@@ -18,6 +19,8 @@ const SEEN = "1";
 
 export interface Asked {
   request: ApiRequest;
+  /** The path as the document has it, where the method is the route's own. */
+  described: string | undefined;
   person: Person;
   /** What can't be reached. */
   away: "nothing" | "store" | "food" | "customers";
@@ -55,7 +58,14 @@ const target = fc
   })
   .map(({ route, other, ...params }) => {
     const path = route.path.replace(/\{(id|stage|name)\}/g, (_, param: keyof typeof params) => params[param]);
-    return { method: other ?? route.method, path };
+    // What has a slash too many or a parameter too few leads to another route, or to none.
+    const leadsThere =
+      other === undefined && path.split("/").length === route.path.split("/").length && !path.includes("//");
+    return {
+      method: other ?? route.method,
+      path,
+      described: leadsThere && !path.endsWith("/") ? route.path : undefined,
+    };
   });
 
 const query = fc
@@ -122,11 +132,14 @@ const body: fc.Arbitrary<Uint8Array> = fc.oneof(
   },
 );
 
-export const asked: fc.Arbitrary<Asked> = fc.record({
-  request: fc.tuple(target, fc.record({ query, headers, body })).map(([to, rest]) => ({ ...to, ...rest })),
-  person,
-  away: mostly<Asked["away"]>(one("nothing"), fc.constantFrom("store", "food", "customers")),
-});
+export const asked: fc.Arbitrary<Asked> = fc
+  .record({
+    target,
+    rest: fc.record({ query, headers, body }),
+    person,
+    away: mostly<Asked["away"]>(one("nothing"), fc.constantFrom("store", "food", "customers")),
+  })
+  .map(({ target: { described, ...to }, rest, ...others }) => ({ request: { ...to, ...rest }, described, ...others }));
 
 /** A world with an order whose create at the kitchen waits for an operator, and an API over it. */
 export async function desk({
@@ -183,6 +196,9 @@ export const requests = kind(40, asked, async (given, { answer }, reached) => {
   const { bed, store, api } = await desk(given);
   const first = await answer(api, given.request);
   expectGood(first, given.away);
+  const { request, described } = given;
+  const complaint = described && complaintAbout(request.method, described, first);
+  expect(complaint === undefined, () => `answered otherwise than described: ${complaint}: ${brief(first)}`);
   expectNoStrayWrite(given, first.status, store);
   const written = store.writes.length;
   const again = await answer(api, given.request);

@@ -10,7 +10,9 @@ import { firebaseTokens } from "./tokens.js";
 process.env.NODE_ENV ??= "production";
 
 /** The function that answers the operators' requests. Whoever asks is looked at by the API itself, made at the first request. */
-export function operatorsApi(open: () => Pick<Api, "answer"> = () => new Api(openPorts(readSettings), firebaseTokens)) {
+export function operatorsApi(
+  open: () => Pick<Api, "answer"> = () => new Api(openPorts(readSettings), firebaseTokens()),
+) {
   let api: Pick<Api, "answer"> | undefined;
   return onRequest({ invoker: "public", cors: false, concurrency: 80, maxInstances: 5 }, async (request, response) => {
     api ??= open();
