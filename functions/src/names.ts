@@ -38,5 +38,10 @@ export function isNameOf(stage: keyof typeof FOREIGN_PREFIXES, name: string): bo
 
 /** Whether a name that a create answered with can be kept and asked for again. Prefixes differ from server to server. */
 export function isUsableName(name: string): boolean {
-  return name !== "" && Buffer.byteLength(name) <= LONGEST_ID && !UNSAFE.test(name);
+  return name !== "" && Buffer.byteLength(name) <= LONGEST_ID && isSafeText(name);
+}
+
+/** Whether text comes back as it was from every store and log on the way. */
+export function isSafeText(text: string): boolean {
+  return !UNSAFE.test(text);
 }

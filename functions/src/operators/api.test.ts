@@ -309,6 +309,18 @@ describe("the operators' API", () => {
       assert.equal((body as { unreadable: unknown[] }).unreadable.length, 1);
     });
 
+    it("with entries that can't be read, by their reason, and without losing the others", async () => {
+      await bed.waiting("UNCERTAIN");
+      await bed.bed.store.memory.commit([
+        linkEntry(ORDER, "kitchen", "k/7", 1_000),
+        { kind: "create", path: "history/x", fields: { schema: 1, order: ORDER, state: "BAKED", at: AT } },
+        { kind: "create", path: "audit/x", fields: { order: ORDER, by: 7 } },
+      ]);
+      const { body } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
+      const { history, audit, unreadable } = body as Record<"history" | "audit" | "unreadable", unknown[]>;
+      assert.deepEqual([history.length, audit.length, unreadable.length], [1, 0, 2]);
+    });
+
     it("not where there is none, nor where the id can't be one", async () => {
       assert.equal((await bed.ask("GET", "/api/relations/none", { as: "viewer" })).status, 404);
       for (const id of ["..", ".", "a%2Fb", "%00", "__x__", `${"x".repeat(1_500)}`, "%ff", "%"]) {
@@ -378,6 +390,11 @@ describe("the operators' API", () => {
         assert.equal((await decide(retry, version, { key: String(index) })).status, 200);
         assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "FAILED");
       }
+    });
+
+    it("for a reason of 500 characters, in whatever script", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      assert.equal((await decide(retry, version, { reason: "\u53a8".repeat(500) })).status, 200);
     });
 
     it("once where the same request comes again, and answers as the first time", async () => {

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { CallError, MalformedError } from "../errors.js";
 import { type CreatingStage, RELATION_STATES, type RelationState } from "../life-cycle.js";
-import { isUsableName, orderId, orderName } from "../names.js";
+import { isSafeText, isUsableName, orderId, orderName } from "../names.js";
 import { parse } from "../parse.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { attemptPath } from "../relations/attempt.js";
@@ -14,7 +14,7 @@ import type { Person } from "./api.js";
 import { OPENAPI } from "./openapi.js";
 import { Problem, type ProblemKind } from "./problem.js";
 import type { Role } from "./roles.js";
-import { attemptView, entryView, type Json, relationView, views } from "./views.js";
+import { attemptView, auditView, historyView, type Json, relationView, views } from "./views.js";
 
 /** A request as a route sees it: its parts taken apart, nothing checked but that it is JSON. */
 interface Asked {
@@ -119,20 +119,21 @@ async function readRelation({ params }: Asked, { store }: Ports): Promise<Json> 
     throw new Problem("not-found", `There is neither a relation nor an attempt of ${order}.`);
   const relation = views(found ? [found] : [], relationView);
   const tried = views(there, attemptView);
+  const told = views(byTime(history), historyView);
+  const decided = views(byTime(audit), auditView);
   return {
     order,
     relation: relation.readable[0] ?? null,
     attempts: tried.readable,
-    history: byTime(history).map((entry) => entryView(entry, ["state", "at", "kitchen", "shipment"])),
-    audit: byTime(audit).map((entry) => entryView(entry, AUDITED)),
-    unreadable: [...relation.unreadable, ...tried.unreadable],
+    history: told.readable,
+    audit: decided.readable,
+    unreadable: [relation, tried, told, decided].flatMap(({ unreadable }) => unreadable),
   };
 }
 
-const AUDITED = ["order", "stage", "action", "name", "by", "reason", "at"];
-
 function byTime(entries: Snapshot[]): Snapshot[] {
-  return entries.toSorted((one, other) => Number(one.fields.at) - Number(other.fields.at));
+  // One that can't be read has no time, and stands anywhere.
+  return entries.toSorted((one, other) => Number(one.fields.at) - Number(other.fields.at) || 0);
 }
 
 const text = (most: number) => {
@@ -142,7 +143,7 @@ const text = (most: number) => {
     v.trim(),
     v.minLength(1, allowed),
     v.maxLength(most, allowed),
-    v.check(isUsableName, allowed),
+    v.check(isSafeText, allowed),
   );
 };
 
@@ -175,7 +176,7 @@ async function decide(action: "link" | "retry", asked: Asked, ports: Ports): Pro
   if (result.outcome === "refused") throw new Problem(PROBLEM_OF[result.because], `${result.reason}.`);
   const outcome = result.isRepeat ? "repeated" : "moved";
   ports.log.info(`api: ${action}`, { order, stage, outcome, to: result.to, by });
-  return { decision: entryView(result.entry, AUDITED), state: result.to };
+  return { decision: auditView(result.entry), state: result.to };
 }
 
 const PROBLEM_OF = {

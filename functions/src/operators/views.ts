@@ -2,7 +2,9 @@
 import { MalformedError } from "../errors.js";
 import type { Field, Fields, Snapshot } from "../ports.js";
 import { attemptIn } from "../relations/attempt.js";
+import { auditEntryIn } from "../relations/audit.js";
 import { parseRelation } from "../relations/document.js";
+import { historyEntryIn } from "../relations/history.js";
 
 /** JSON as it goes over the wire. */
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
@@ -21,13 +23,16 @@ export function attemptView(snapshot: Snapshot): Json {
   return { ...shown(attempt), version: snapshot.version };
 }
 
-/** The named fields of a document of ours. */
-export function entryView(snapshot: Snapshot, names: readonly string[]): Json {
-  const kept = names.flatMap((name): [string, Field][] => {
-    const field = snapshot.fields[name];
-    return field === undefined ? [] : [[name, field]];
-  });
-  return shown(Object.fromEntries(kept));
+/** @throws MalformedError for a document that this build can't read */
+export function historyView(snapshot: Snapshot): Json {
+  const { schema: _schema, order: _order, ...entry } = historyEntryIn(snapshot);
+  return shown(entry);
+}
+
+/** @throws MalformedError for a document that this build can't read */
+export function auditView(snapshot: Snapshot): Json {
+  const { schema: _schema, ...entry } = auditEntryIn(snapshot);
+  return shown(entry);
 }
 
 /** Splits documents into those that can be shown and the reasons why others can't. */

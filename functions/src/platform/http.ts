@@ -10,12 +10,13 @@ import { firebaseTokens } from "./tokens.js";
 // Where this is not said, the HTTP framework answers a body that is not JSON with its own stack.
 process.env.NODE_ENV ??= "production";
 
-let api: Api | undefined;
-
-/** The function that answers the operators' requests. Whoever asks is looked at by the API itself. */
-export function operatorsApi() {
+/** The function that answers the operators' requests. Whoever asks is looked at by the API itself, made at the first request. */
+export function operatorsApi(
+  open: () => Pick<Api, "answer"> = () => new Api(openPorts(readSettings), firebaseTokens()),
+) {
+  let api: Pick<Api, "answer"> | undefined;
   return onRequest({ ...FUNCTIONS.api, invoker: "public", cors: false }, async (request, response) => {
-    api ??= new Api(openPorts(readSettings), firebaseTokens);
+    api ??= open();
     const { status, headers, body } = await api.answer(requestOf(request));
     response.status(status).set(headers).end(JSON.stringify(body));
   });

@@ -1,11 +1,33 @@
 /** The audit: one entry for each decision of a person, in the commit that carries it out. */
 import { createHash } from "node:crypto";
 import { v5 } from "uuid";
-import type { Fields, Write } from "../ports.js";
+import * as v from "valibot";
+import { parse } from "../parse.js";
+import type { Fields, Snapshot, Write } from "../ports.js";
 
 export const AUDIT = "audit";
 
 const AUDIT_SCHEMA = 1;
+
+const schema = v.object({
+  schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(AUDIT_SCHEMA)),
+  order: v.string(),
+  stage: v.picklist(["kitchen", "shipment"]),
+  action: v.picklist(["link", "try again"]),
+  /** What was linked. */
+  name: v.nullable(v.string()),
+  by: v.string(),
+  reason: v.string(),
+  at: v.date(),
+});
+
+/** A person's decision: who, what, why, when. */
+export type AuditEntry = v.InferOutput<typeof schema>;
+
+/** @throws MalformedError for wrong types and newer schemas */
+export function auditEntryIn({ path, fields }: Snapshot): AuditEntry {
+  return parse(schema, fields, `${path} is not an audit entry that this build can read`);
+}
 
 /** How long an entry stays, in milliseconds: two years. */
 const KEPT_FOR = 2 * 365 * 24 * 3_600_000;

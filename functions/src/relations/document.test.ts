@@ -69,6 +69,8 @@ describe("a relation document", () => {
     ["the schema is newer", { kitchen: "k/1", schema: 2 }, "schema"],
     ["the schema is none", { kitchen: "k/1", schema: 0 }, "schema"],
     ["the schema is text", { kitchen: "k/1", schema: "1" }, "schema"],
+    ["the times are an empty list", { kitchen: "k/1", times: [] }, "times"],
+    ["the times are one time", { kitchen: "k/1", times: AT }, "times"],
     ["a time is text", { kitchen: "k/1", times: { PREPARATION: "2026-01-01" } }, "times"],
     ["a time is of a foreign state", { kitchen: "k/1", times: { BAKING: AT } }, "times"],
     ["the times are a list", { kitchen: "k/1", times: [AT] }, "times"],

@@ -31,8 +31,13 @@ const schema = v.object({
     ]),
   ),
   /** When the relation came to each state. */
-  times: v.optional(v.record(state, v.date())),
+  times: v.optional(v.pipe(v.custom<object>(isMap, "must be a map"), v.record(state, v.date()))),
 });
+
+/** A list or a time is an object too. */
+function isMap(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
 
 export interface Relation {
   /** The order's name. */

@@ -3,12 +3,31 @@
  * An entry of a link is named after what is linked: no two orders can ever have the same kitchen order or shipment.
  */
 import { v5 } from "uuid";
-import type { CreatingStage, RelationState } from "../life-cycle.js";
+import * as v from "valibot";
+import { type CreatingStage, RELATION_STATES, type RelationState } from "../life-cycle.js";
+import { parse } from "../parse.js";
 import type { Fields, Snapshot, Write } from "../ports.js";
 
 export const HISTORY = "history";
 
 const HISTORY_SCHEMA = 1;
+
+const schema = v.object({
+  schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HISTORY_SCHEMA)),
+  order: v.string(),
+  state: v.picklist(Object.keys(RELATION_STATES) as RelationState[]),
+  at: v.date(),
+  kitchen: v.optional(v.string()),
+  shipment: v.optional(v.string()),
+});
+
+/** That an order's relation came to a state, and by which link. */
+export type HistoryEntry = v.InferOutput<typeof schema>;
+
+/** @throws MalformedError for wrong types, foreign states and newer schemas */
+export function historyEntryIn({ path, fields }: Snapshot): HistoryEntry {
+  return parse(schema, fields, `${path} is not a history entry that this build can read`);
+}
 
 /** The state that the link of each creating stage brings a relation to. */
 export const LEADS_TO = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const satisfies Record<
