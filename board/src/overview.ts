@@ -25,7 +25,7 @@ export interface View {
   stop(): void;
 }
 
-export function orderAddress(id: string): string {
+function orderAddress(id: string): string {
   return `#/orders/${encodeURIComponent(id)}`;
 }
 
