@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { Command } from "commander";
 import { accessTable } from "./access.js";
 import { deployerSteps, invokerSteps, monitoringSteps, type Place, prepareSteps, type Step } from "./commands.js";
+import { paramsFile } from "./params.js";
 
 /** A new account is not known everywhere at once: its first roles are tried so often, so many milliseconds apart. */
 const TRIES = 10;
@@ -104,6 +105,11 @@ program
   .command("table")
   .description("the table of accounts, as it stands in docs/operations.md")
   .action(() => console.log(accessTable()));
+
+program
+  .command("params")
+  .description("every param with its default, for functions/.env.YOUR-PROJECT")
+  .action(() => console.log(paramsFile()));
 
 try {
   await program.parseAsync();

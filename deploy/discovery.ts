@@ -39,6 +39,9 @@ interface Build {
     backend: { requiredAPIs: { api: string }[]; endpoints: Record<string, Record<string, Endpoint>> };
   }>;
 }
+interface Env {
+  parse(dotenv: string): { envs: Record<string, string>; errors: string[] };
+}
 interface Files {
   readdirRecursive(options: { path: string; ignoreStrings: string[] }): Promise<{ name: string }[]>;
 }
@@ -47,6 +50,7 @@ const require = createRequire(import.meta.url);
 const cli = {
   runtimes: require("firebase-tools/lib/deploy/functions/runtimes") as Runtimes,
   build: require("firebase-tools/lib/deploy/functions/build") as Build,
+  env: require("firebase-tools/lib/functions/env") as Env,
   files: require("firebase-tools/lib/fsAsync") as Files,
 };
 
@@ -76,8 +80,8 @@ export interface Manifest {
   apis: string[];
 }
 
-/** The manifest of the built functions in this folder, with every param at its default. */
-export async function discover(folder: string, project: string): Promise<Manifest> {
+/** The manifest of the built functions in this folder with these params, in the form of a dotenv file; nobody is asked. */
+export async function discover(folder: string, project: string, dotenv: string): Promise<Manifest> {
   const { runtime } = functionsConfiguration();
   const context = { projectId: project, projectDir: dirname(folder), sourceDir: folder, runtime };
   const delegate = await cli.runtimes.getRuntimeDelegate(context);
@@ -86,9 +90,8 @@ export async function discover(folder: string, project: string): Promise<Manifes
   const env = { FIREBASE_CONFIG: JSON.stringify(firebaseConfig), GCLOUD_PROJECT: project };
   const build = await delegate.discoverBuild({}, env);
   // As in the emulator, so that nothing is asked of Secret Manager.
-  const userEnvs = Object.fromEntries(
-    build.params.map(({ name, default: usual }) => [name, String(usual ?? "system")]),
-  );
+  const { envs: userEnvs, errors } = cli.env.parse(dotenv);
+  if (errors.length > 0) throw new Error(`the CLI can't read the params: ${errors.join(", ")}`);
   const given = { build, firebaseConfig, userEnvs, nonInteractive: true, isEmulator: true };
   const { endpoints, requiredAPIs } = (await cli.build.resolveBackend(given)).backend;
   return {

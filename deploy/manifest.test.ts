@@ -9,6 +9,7 @@ import { pollOrders } from "../functions/src/intake/poll.js";
 import { testBed } from "../functions/src/memory/test-bed.js";
 import { FUNCTIONS } from "../functions/src/platform/functions.js";
 import { copyUpload, discover, functionsConfiguration, type Manifest } from "./discovery.js";
+import { paramsFile } from "./params.js";
 
 const SNAPSHOT = "deploy/manifest.json";
 const PROJECT = "demo-manifest";
@@ -29,7 +30,7 @@ describe("what is deployed", () => {
     const install = ["ci", "--omit=dev", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
     const env = { ...process.env, NODE_ENV: "production" };
     await promisify(execFile)("npm", install, { cwd: folder, env });
-    manifest = await discover(folder, PROJECT);
+    manifest = await discover(folder, PROJECT, paramsFile());
   });
 
   after(() => rmSync(folder, { recursive: true, force: true }));
