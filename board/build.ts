@@ -32,6 +32,8 @@ export async function buildBoard(dist = join(HERE, "dist")): Promise<void> {
     minify: true,
     format: "esm",
     target: "es2022",
+    legalComments: "none",
+    alias: { re2js: join(HERE, "no-pipelines.ts") },
     metafile: true,
     logLevel: "warning",
   });

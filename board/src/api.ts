@@ -9,6 +9,7 @@ export interface Attempt {
   tries: number;
   version: string;
   reason?: { code: string; message: string };
+  claimedAt?: string;
   nextTryAt?: string;
   name?: string;
 }

@@ -16,11 +16,14 @@ interface Emulators {
 
 /** @throws Error where the page was not served by Firebase Hosting */
 export async function connect(): Promise<Cloud> {
-  const app = initializeApp(await json<FirebaseOptions>("/__/firebase/init.json"));
+  const options = await json<FirebaseOptions>("/__/firebase/init.json");
+  const isHere = ["localhost", "127.0.0.1"].includes(location.hostname);
+  const emulators = isHere ? await json<Emulators>("/emulators.json") : undefined;
+  const app = initializeApp(options);
   const auth = initializeAuth(app, { persistence: browserLocalPersistence });
   const firestore = initializeFirestore(app, {});
-  if (["localhost", "127.0.0.1"].includes(location.hostname)) {
-    const emulators = await json<Emulators>("/emulators.json");
+  // At once: whoever was signed in before is looked up as soon as there is time.
+  if (emulators) {
     connectAuthEmulator(auth, emulators.auth, { disableWarnings: true });
     connectFirestoreEmulator(firestore, emulators.firestore.host, emulators.firestore.port);
   }

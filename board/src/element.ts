@@ -21,3 +21,22 @@ export function element<N extends keyof HTMLElementTagNameMap>(
 export function setText(node: Element, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/** Sets the children where what they are made of has changed: whoever has the focus on one keeps it otherwise. */
+export function setChildren(parent: Element, madeOf: unknown, make: () => Child[]): void {
+  const key = JSON.stringify(madeOf) ?? "";
+  if (shown.get(parent) === key) return;
+  shown.set(parent, key);
+  parent.replaceChildren(...make().filter((child) => child !== undefined));
+}
+
+const shown = new WeakMap<Element, string>();
+
+/** Puts these in this order, moving only what is elsewhere; what is not among them goes. */
+export function arrange(parent: Element, children: readonly Element[]): void {
+  const kept = new Set(children);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
+  for (const [index, child] of children.entries()) {
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+  }
+}

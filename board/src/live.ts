@@ -1,7 +1,11 @@
 /** All that the page knows, kept up to date by listeners: open relations, what waits for an operator, and what has ended since. */
-import { collection, doc, type Firestore, getDoc, onSnapshot, query, where } from "firebase/firestore";
+import { collection, doc, type Firestore, getDoc, limit, onSnapshot, query, where } from "firebase/firestore";
 import { RELATION_STATES, type RelationState } from "../../functions/src/life-cycle.js";
+import type { AttemptState } from "../../functions/src/relations/attempt.js";
 import { type Relation, relationIn, type Waiting, waitingIn } from "./documents.js";
+
+/** The rules let a query see the attempts in these states, and no others. */
+const WAITING = ["PARKED", "UNCERTAIN"] as const satisfies AttemptState[];
 
 const OPEN = (Object.keys(RELATION_STATES) as RelationState[]).filter((state) => RELATION_STATES[state].open);
 
@@ -20,6 +24,10 @@ export interface Live {
 }
 
 const MOST_ENDED = 500;
+
+/** As much as a page listens to, so that what it costs has a bound. */
+const MOST_OPEN = 10_000;
+const MOST_WAITING = 1_000;
 
 /**
  * Starts listening. Changes are told at most once a frame, however many come.
@@ -59,10 +67,12 @@ export function listen(firestore: Firestore, onChange: () => void, onDenied: () 
     onDenied();
   };
 
-  const relations = query(collection(firestore, "relations"), where("state", "in", OPEN));
-  const attempts = query(collection(firestore, "attempts"), where("state", "in", ["PARKED", "UNCERTAIN"]));
+  const relations = query(collection(firestore, "relations"), where("state", "in", OPEN), limit(MOST_OPEN));
+  const attempts = query(collection(firestore, "attempts"), where("state", "in", WAITING), limit(MOST_WAITING));
   const options = { includeMetadataChanges: true };
-  const ends = [
+  const ends: (() => void)[] = [];
+  let isListening = false;
+  const listenToRelations = () =>
     onSnapshot(
       relations,
       options,
@@ -84,7 +94,8 @@ export function listen(firestore: Firestore, onChange: () => void, onDenied: () 
         changed();
       },
       denied,
-    ),
+    );
+  ends.push(
     onSnapshot(
       attempts,
       options,
@@ -94,12 +105,15 @@ export function listen(firestore: Firestore, onChange: () => void, onDenied: () 
           if (type === "removed" || !attempt) waiting.delete(changedDoc.id);
           else waiting.set(changedDoc.id, attempt);
         }
+        // What waits is few and comes first: beside thousands of relations it would come with the last of them.
+        if (!isListening) ends.push(listenToRelations());
+        isListening = true;
         stale.attempts = found.metadata.fromCache;
         changed();
       },
       denied,
     ),
-  ];
+  );
 
   /** An order that left the open ones has ended: how, its document tells. */
   async function lookAtEnd(id: string): Promise<void> {

@@ -4,7 +4,7 @@ import { RELATION_STATES, type RelationState } from "../../functions/src/life-cy
 import { type Attempt, type Decision, type Detail, detailOf } from "./api.js";
 import { askDecision } from "./decide.js";
 import type { Relation } from "./documents.js";
-import { element, setText } from "./element.js";
+import { element, setChildren, setText } from "./element.js";
 import { follow, type Live } from "./live.js";
 import type { View } from "./overview.js";
 import type { Session } from "./session.js";
@@ -81,20 +81,25 @@ export function orderView(id: string, session: Session, firestore: Firestore, li
     pill.className = state ? `pill ${RELATION_WORDS[state].tone}` : "pill quiet";
     setText(pill, state ? RELATION_WORDS[state].title : "Not linked yet");
     setText(summary, summaryOf(relation));
-    timeline.replaceChildren(...stepsOf(relation));
-    facts.replaceChildren(...factsOf(relation));
-    const unreadable = (detail?.unreadable ?? []).map(({ reason }) =>
+    setChildren(timeline, relation ?? null, () => stepsOf(relation));
+    setChildren(facts, relation ?? null, () => factsOf(relation));
+    setChildren(attempts, detail && [detail.attempts, detail.unreadable], () => attemptsShown(detail));
+    setChildren(decisions, detail?.audit, () => decisionsShown(detail));
+  }
+
+  function attemptsShown(known: Detail | undefined): HTMLElement[] {
+    if (!known) return [element("p", { class: "quiet" }, "Looking …")];
+    const unreadable = known.unreadable.map(({ reason }) =>
       element("p", { class: "problem" }, `A document can't be read: ${reason}`),
     );
-    const cards = (detail?.attempts ?? []).map((attempt) =>
-      attemptCard(attempt, session.role === "operator" ? act : undefined),
-    );
-    const none = element("p", { class: "quiet" }, detail ? "Nothing that is still on record." : "Looking …");
-    attempts.replaceChildren(...(cards.length + unreadable.length > 0 ? [...unreadable, ...cards] : [none]));
-    const entries = (detail?.audit ?? []).map(decisionItem);
-    decisions.replaceChildren(
-      ...(entries.length > 0 ? entries : [element("li", { class: "quiet" }, "Nobody had to.")]),
-    );
+    const cards = known.attempts.map((attempt) => attemptCard(attempt, session.role === "operator" ? act : undefined));
+    const all = [...unreadable, ...cards];
+    return all.length > 0 ? all : [element("p", { class: "quiet" }, "Nothing that is still on record.")];
+  }
+
+  function decisionsShown(known: Detail | undefined): HTMLElement[] {
+    const entries = (known?.audit ?? []).map(decisionItem);
+    return entries.length > 0 ? entries : [element("li", { class: "quiet" }, "Nobody had to.")];
   }
 
   function act(attempt: Attempt, action: "link" | "retry"): void {
@@ -176,11 +181,12 @@ function attemptCard(
   attempt: Attempt,
   act: ((attempt: Attempt, action: "link" | "retry") => void) | undefined,
 ): HTMLElement {
-  const { stage, state, tries, reason, nextTryAt, name } = attempt;
+  const { stage, state, tries, reason, claimedAt, nextTryAt, name } = attempt;
   const { title, tone, explain } = ATTEMPT_WORDS[state];
   const thing = THINGS[stage];
   const isStranded = reason?.code === "STRANDED";
   const times = tries === 0 ? "Nothing was sent by us." : `Asked for ${tries === 1 ? "once" : `${tries} times`}.`;
+  const last = claimedAt && tries > 0 ? ` Last at ${moment(new Date(claimedAt))}.` : "";
   const next = nextTryAt ? ` Next try ${moment(new Date(nextTryAt))}.` : "";
   const buttons =
     act && state in DECIDABLE
@@ -196,7 +202,7 @@ function attemptCard(
     { class: `card attempt ${tone}` },
     element("h3", {}, thing, " ", element("span", { class: `pill ${tone}` }, title)),
     element("p", {}, explain(thing)),
-    element("p", { class: "quiet" }, times + next),
+    element("p", { class: "quiet" }, times + last + next),
     name === undefined ? undefined : element("p", {}, element("code", {}, name)),
     reason && element("p", { class: "reason" }, `${reason.code}: ${reason.message}`),
     buttons.length > 0 ? element("div", { class: "buttons" }, ...buttons) : undefined,

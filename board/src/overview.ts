@@ -2,7 +2,7 @@
 import { RELATION_STATES, type RelationState } from "../../functions/src/life-cycle.js";
 import { stageCharts } from "./chart.js";
 import type { Relation, Waiting } from "./documents.js";
-import { element, setText } from "./element.js";
+import { arrange, element, setText } from "./element.js";
 import type { Live } from "./live.js";
 import { ATTEMPT_WORDS, duration, RELATION_WORDS, THINGS } from "./words.js";
 
@@ -109,24 +109,28 @@ function tiles() {
 
 function attentionList() {
   const title = element("h2", { id: "attention-title" }, "Nothing needs you");
-  const items = element("ul", { class: "attention" });
-  const root = element("section", { "aria-labelledby": "attention-title", class: "attention-section" }, title, items);
-  let shown = "";
+  const list = element("ul", { class: "attention" });
+  const root = element("section", { "aria-labelledby": "attention-title", class: "attention-section" }, title, list);
+  const known = new Map<string, HTMLElement>();
+  const more = element("li", { class: "quiet" });
   const show = (waiting: Waiting[]) => {
-    const key = waiting.map(({ id, state, reason }) => `${id} ${state} ${reason}`).join("\n");
-    if (key === shown) return;
-    shown = key;
     const number = waiting.length;
-    setText(
-      title,
-      number === 0 ? "Nothing needs you" : `${number} ${number === 1 ? "order needs" : "orders need"} a decision`,
-    );
+    const needs = `${number} ${number === 1 ? "order needs" : "orders need"} a decision`;
+    setText(title, number === 0 ? "Nothing needs you" : needs);
     root.classList.toggle("calm", number === 0);
     const worst = waiting.toSorted(
       (one, other) => other.state.localeCompare(one.state) || one.order.localeCompare(other.order),
     );
-    items.replaceChildren(...worst.slice(0, MOST_WAITING).map(waitingItem));
-    if (number > MOST_WAITING) items.append(element("li", { class: "quiet" }, `and ${number - MOST_WAITING} more`));
+    const items = worst.slice(0, MOST_WAITING).map((one) => {
+      // An item stays for as long as nothing of it changes, and with it the focus of whoever is on it.
+      const key = JSON.stringify(one);
+      const item = known.get(key) ?? waitingItem(one);
+      known.set(key, item);
+      return item;
+    });
+    for (const [key, item] of known) if (!items.includes(item)) known.delete(key);
+    setText(more, `and ${number - MOST_WAITING} more`);
+    arrange(list, number > MOST_WAITING ? [...items, more] : items);
   };
   return { root, show };
 }
@@ -242,17 +246,14 @@ function orderList(live: Live) {
   /** Rows that stay are kept, so that whoever is on one stays there. */
   function place(shown: Relation[], now: number): void {
     const kept = new Set(shown.map(({ id }) => id));
-    for (const [id, row] of rows) {
-      if (kept.has(id)) continue;
-      row.root.remove();
-      rows.delete(id);
-    }
-    for (const [index, relation] of shown.entries()) {
+    for (const id of rows.keys()) if (!kept.has(id)) rows.delete(id);
+    const placed = shown.map((relation) => {
       const row = rows.get(relation.id) ?? orderRow(relation.id);
       rows.set(relation.id, row);
       row.show(relation, now);
-      if (body.children[index] !== row.root) body.insertBefore(row.root, body.children[index] ?? null);
-    }
+      return row.root;
+    });
+    arrange(body, placed);
   }
 
   return { root, show };

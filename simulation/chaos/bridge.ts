@@ -37,7 +37,7 @@ const PATIENCE = 2_000;
 const LONGEST_BACKOFF = 3_000;
 
 export interface BridgeOptions {
-  fleet: Fleet;
+  fleet: Pick<Fleet, "deliver" | "deliveries" | "isIdle">;
   project: string;
   random: Randomness;
   counts: Counts;

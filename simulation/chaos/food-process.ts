@@ -52,6 +52,11 @@ export class FoodProcess {
     return `localhost:${this.options.port}`;
   }
 
+  /** Its process group; undefined where it does not run. */
+  get group(): number | undefined {
+    return this.child?.pid;
+  }
+
   /** Starts it again on the same port. */
   async restart(): Promise<void> {
     const { root, directory, args, onLine } = this.options;

@@ -58,6 +58,10 @@ describe("the operators' page", function () {
     await system?.stop();
   });
 
+  afterEach(async () => {
+    for (const { context } of opened) await context.close();
+  });
+
   const open = async (options: Parameters<typeof openPage>[1] = {}): Promise<Watched> => {
     const watched = await openPage(browser, options);
     opened.push(watched);
@@ -266,7 +270,9 @@ describe("the operators' page", function () {
 
   it("shows 5,000 open orders, finds one of them, and shows a change of it", async () => {
     const many = await ManyOrders.write(5_000);
-    const { page } = await openPage(browser, { bypassCSP: true });
+    const watched = await openPage(browser, { bypassCSP: true });
+    opened.push(watched);
+    const { page } = watched;
     await many.showOn(page);
     await page.goto(address);
     await signIn(page, OPERATOR);

@@ -57,7 +57,15 @@ export async function cook(system: System): Promise<string> {
 
 /** Leaves an order's attempt at the kitchen in this state, as a run that went wrong would have. */
 export async function strand(system: System, id: string, state: AttemptState, reason: Fields): Promise<void> {
-  const claim = { order: `orders/${id}`, stage: "kitchen", id: "a", policy: "park", tries: 1, leaseUntil: 0 } as const;
+  const claim = {
+    order: `orders/${id}`,
+    stage: "kitchen",
+    id: "a",
+    policy: "park",
+    tries: 1,
+    claimedAt: 0,
+    leaseUntil: 0,
+  } as const;
   const fields = { ...claimFields(claim), leaseUntil: null, state, reason };
   const { firestore, project } = suiteOf(system);
   await writeDocuments(firestore, project, [{ path: attemptPath("kitchen", id), fields }]);

@@ -149,7 +149,15 @@ export async function desk({
   const bed = testBed();
   bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW" });
   bed.food.kitchenOrders.set(FOUND, { name: FOUND, status: "NEW" });
-  const claim = { order: ORDER, stage: "kitchen", id: "a", policy: "park", tries: 1, leaseUntil: 0 } as const;
+  const claim = {
+    order: ORDER,
+    stage: "kitchen",
+    id: "a",
+    policy: "park",
+    tries: 1,
+    claimedAt: 0,
+    leaseUntil: 0,
+  } as const;
   await bed.store.set("attempts/kitchen:7f3c", { ...claimFields(claim), state: "UNCERTAIN", leaseUntil: null });
   const store = new StrictStore(bed.store);
   const ports: Ports = { ...bed.ports, store: away === "store" ? unreachable(new StoreError("no answer")) : store };

@@ -102,6 +102,8 @@ let cameThrough = false;
 async function open(): Promise<{ server: Server; port: number }> {
   const deployed = operatorsApi(() => ({ answer: (request) => answering.answer(request) }));
   http("fuzzed", (request, response) => deployed(request as never, response as never));
+  // As the function has it from its own start on; other tests in this process put the environment back.
+  process.env.NODE_ENV = "production";
   const server = getTestServer("fuzzed").listen(0, "127.0.0.1");
   await once(server, "listening");
   return { server, port: (server.address() as AddressInfo).port };

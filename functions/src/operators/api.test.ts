@@ -81,7 +81,15 @@ class Bed {
 
   /** An attempt of the order that waits for an operator; its version. */
   async waiting(state: string, fields: Fields = {}): Promise<string> {
-    const claim = { order: ORDER, stage: "kitchen", id: "a", policy: "park", tries: 1, leaseUntil: 0 } as const;
+    const claim = {
+      order: ORDER,
+      stage: "kitchen",
+      id: "a",
+      policy: "park",
+      tries: 1,
+      claimedAt: 0,
+      leaseUntil: 0,
+    } as const;
     const reason = { code: "UNKNOWN", message: "no answer" };
     this.bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW" });
     await this.bed.store.set(ATTEMPT, { ...claimFields(claim), leaseUntil: null, reason, ...fields, state });

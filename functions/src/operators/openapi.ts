@@ -44,6 +44,7 @@ const schemas = {
       tries: { type: "integer", minimum: 0 },
       policy: { enum: ["park", "idempotency-key"] },
       reason,
+      claimedAt: { ...time, description: "When it was asked for last." },
       nextTryAt: time,
       leaseUntil: time,
       name: { type: "string", description: "What was created." },

@@ -27,11 +27,17 @@ function attempt(fields: Partial<Attempt>): Attempt {
 
 describe("an attempt document", () => {
   const path = attemptPath("kitchen", "1");
-  const written = claimFields({ ...CLAIM, leaseUntil: NOW });
+  const written = claimFields({ ...CLAIM, claimedAt: NOW, leaseUntil: NOW });
 
   it("that we write can be read by ourselves", () => {
     const read = attemptIn({ path, fields: written, version: "1" });
-    assert.deepEqual(read, { ...attempt({}), leaseUntil: new Date(NOW), nextTryAt: null, reason: null });
+    assert.deepEqual(read, {
+      ...attempt({}),
+      claimedAt: new Date(NOW),
+      leaseUntil: new Date(NOW),
+      nextTryAt: null,
+      reason: null,
+    });
     assert.equal(attemptIn(undefined), undefined);
   });
 

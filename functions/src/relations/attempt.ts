@@ -38,6 +38,8 @@ const schema = v.object({
   state: v.picklist(Object.keys(ATTEMPT_STATES) as AttemptState[]),
   policy: v.picklist(["park", "idempotency-key"]),
   tries: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  /** When it was claimed last: what was created was created then. */
+  claimedAt: v.optional(v.nullable(v.date())),
   /** SENDING: until when nobody else may take the claim over. */
   leaseUntil: v.optional(v.nullable(v.date())),
   /** FAILED, and UNCERTAIN under the policy idempotency-key: not before this. */
@@ -106,12 +108,13 @@ export function expiryOf(now: number): Date {
 
 /** The fields of a claim. */
 export function claimFields(
-  claim: Pick<Attempt, "order" | "stage" | "id" | "policy" | "tries"> & { leaseUntil: number },
+  claim: Pick<Attempt, "order" | "stage" | "id" | "policy" | "tries"> & { claimedAt: number; leaseUntil: number },
 ): Fields {
   return {
     schema: ATTEMPT_SCHEMA,
     ...claim,
     state: "SENDING",
+    claimedAt: new Date(claim.claimedAt),
     leaseUntil: new Date(claim.leaseUntil),
     nextTryAt: null,
     reason: null,

@@ -69,7 +69,15 @@ async function takeClaim(work: Work, ports: Ports): Promise<Claim | Result> {
     const now = ports.clock.now();
     const { CREATE_POLICY: policy, CREATE_LEASE_SECONDS: lease, CALL_DEADLINE_SECONDS: deadline } = ports.settings;
     const leaseUntil = now + lease * 1000;
-    const fields = claimFields({ order: work.order.name, stage: work.stage, id, policy, tries, leaseUntil });
+    const fields = claimFields({
+      order: work.order.name,
+      stage: work.stage,
+      id,
+      policy,
+      tries,
+      claimedAt: now,
+      leaseUntil,
+    });
     return { claim: { id, path, tries, doubt, deadline: now + deadline * 1000 }, fields };
   };
 
@@ -277,7 +285,8 @@ export async function park(
   const [there] = await ports.store.read(path);
   if (!there) {
     const claim = { order, stage, id: ports.random.uuid(), policy: ports.settings.CREATE_POLICY, tries: 0 };
-    const fields = { ...claimFields({ ...claim, leaseUntil: 0 }), state: "PARKED", leaseUntil: null };
+    const now = ports.clock.now();
+    const fields = { ...claimFields({ ...claim, claimedAt: now, leaseUntil: 0 }), state: "PARKED", leaseUntil: null };
     const reason = { code: STRANDED, message: because };
     await commitIfUnchanged({ kind: "create", path, fields: { ...fields, reason } }, ports);
   }

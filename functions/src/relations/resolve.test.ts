@@ -24,7 +24,15 @@ describe("an operator's decision", () => {
     );
 
   const attemptIs = (state: string): Promise<unknown> => {
-    const claim = { order, stage: "kitchen", id: "a", policy: "park", tries: 1, leaseUntil: clock.now() } as const;
+    const claim = {
+      order,
+      stage: "kitchen",
+      id: "a",
+      policy: "park",
+      tries: 1,
+      claimedAt: 0,
+      leaseUntil: clock.now(),
+    } as const;
     return store.commit([{ kind: "create", path, fields: { ...claimFields(claim), state } }]);
   };
 

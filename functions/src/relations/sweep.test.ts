@@ -24,7 +24,10 @@ async function attempt(bed: TestBed, id: string, fields: Fields): Promise<string
   const { CREATE_POLICY: policy } = bed.ports.settings;
   const claim = { order: `orders/${id}`, stage: "kitchen", id: "a", policy, tries: 1 } as const;
   const path = `attempts/kitchen:${id}`;
-  await bed.store.set(path, { ...claimFields({ ...claim, leaseUntil: bed.clock.now() + HOUR }), ...fields });
+  await bed.store.set(path, {
+    ...claimFields({ ...claim, claimedAt: 0, leaseUntil: bed.clock.now() + HOUR }),
+    ...fields,
+  });
   return path;
 }
 

@@ -1,0 +1,81 @@
+/** What a bench is, and how its result is judged, kept and shown. */
+import { appendFileSync, mkdirSync } from "node:fs";
+import { cpus, loadavg, totalmem } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../local/system.js";
+import type { Summary } from "./measure.js";
+import type { World } from "./world.js";
+
+export const RESULTS = join(ROOT, "bench", "results");
+
+/** What a figure must be at most, or at least. */
+export type Target = { atMost: number } | { atLeast: number };
+
+/** By name; a name ends with its unit, a ratio has none. */
+export type Figures = Record<string, Summary>;
+
+export interface Bench {
+  name: string;
+  /** What it answers, for people who choose one. */
+  question: string;
+  /** By figure. */
+  targets: Record<string, Target>;
+  /** @throws BenchError where it could not measure */
+  measure(given: Given): Promise<Figures>;
+}
+
+export interface Given {
+  world: World;
+  /** Measured runs of each side. */
+  runs: number;
+  /** Whether only to prove that it works: as little as possible of everything. */
+  tiny: boolean;
+  /** Is told what happens. */
+  say(line: string): void;
+}
+
+export interface Result {
+  bench: string;
+  met: boolean;
+  figures: Figures;
+  targets: Record<string, Target>;
+}
+
+export interface KeptResult extends Result {
+  date: string;
+  runs: number;
+  machine: ReturnType<typeof machine>;
+}
+
+/** Runs it, and keeps the result where it is to be kept. */
+export async function run(bench: Bench, given: Given, kept: boolean): Promise<Result> {
+  const before = machine();
+  const figures = await bench.measure(given);
+  const { name, targets } = bench;
+  const met = Object.entries(targets).every(([figure, target]) => isMet(figures[figure], target));
+  const result = { bench: name, met, figures, targets };
+  if (!kept) return result;
+  mkdirSync(RESULTS, { recursive: true });
+  const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: given.runs, ...result };
+  appendFileSync(join(RESULTS, `${name}.jsonl`), `${JSON.stringify(line)}\n`);
+  return result;
+}
+
+/** Whether the median keeps to the target; a figure that is not there does not. */
+export function isMet(figure: Summary | undefined, target: Target): boolean {
+  if (!figure) return false;
+  return "atMost" in target ? figure.median <= target.atMost : figure.median >= target.atLeast;
+}
+
+function machine() {
+  const [loadBefore = 0] = loadavg();
+  const [first] = cpus();
+  return {
+    cpus: cpus().length,
+    model: first?.model ?? "unknown",
+    memoryBytes: totalmem(),
+    node: process.version,
+    // What else the machine does disturbs the result; this tells how much it was.
+    loadBefore,
+  };
+}

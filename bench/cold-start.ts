@@ -1,0 +1,119 @@
+/** From the spawn of an instance's process to its first handled event, for every deployed function, beside one that does nothing. */
+import type * as deployed from "../functions/src/index.js";
+import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
+import { STAGES } from "../functions/src/life-cycle.js";
+import { subscribe } from "../simulation/chaos/emulators.js";
+import type { Bench, Figures, Given } from "./bench.js";
+import { documentEvent, messageEvent, orderEvent } from "./events.js";
+import { buildFloor, DEPLOYED } from "./floors.js";
+import { type InstanceOptions, startInstance } from "./instance.js";
+import { alternate, ratio, summary } from "./measure.js";
+import { bringTo, clientOf, place } from "./orders.js";
+import { environment } from "./world.js";
+
+const PROJECT = "bench-cold-start";
+
+type Name = keyof typeof deployed;
+
+/** The trigger of each function, and so its floor. */
+const KINDS: Record<Name, "message" | "document" | "schedule" | "request"> = {
+  pollOrders: "schedule",
+  continuePoll: "message",
+  sendToKitchen: "message",
+  dispatchShipment: "message",
+  completeOrder: "message",
+  onRelationWritten: "document",
+  onRelationCreated: "document",
+  sweep: "schedule",
+  api: "request",
+};
+
+const NAMES = Object.keys(KINDS) as Name[];
+
+/** Those that publish, and so need a client of Pub/Sub's. */
+const isPublisher = (name: Name) => name === "pollOrders";
+
+export const coldStart: Bench = {
+  name: "cold-start",
+  question: "process spawn to first handled event, for every function, over a no-op of the same trigger",
+  targets: Object.fromEntries(NAMES.map((name) => [`${name}Ratio`, { atMost: isPublisher(name) ? 1.8 : 1.3 }])),
+  measure,
+};
+
+interface Start {
+  milliseconds: number;
+  cpu: number;
+  memory: number;
+}
+
+async function measure({ world, runs, say }: Given): Promise<Figures> {
+  const emulators = await world.emulators();
+  const food = await world.foodService("cold-start", ["--speed", "1"]);
+  const users = await world.users();
+  for (const topic of [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC]) {
+    await subscribe(emulators.pubsub, PROJECT, topic, []);
+  }
+  const client = clientOf(food);
+  world.onEnd(() => client.close());
+  const [first = "", second = "", third = "", ...fresh] = await place(food, 3 + (runs + 1) * 2);
+  const preparing = await bringTo("PREPARATION", first, client, emulators, PROJECT);
+  const flying = await bringTo("IN_FLIGHT", second, client, emulators, PROJECT);
+  const known = await bringTo("PREPARATION", third, client, emulators, PROJECT);
+
+  const events: Record<Name, () => object> = {
+    pollOrders: () => ({}),
+    // No poll is under way, so that it finds its turn over: a read of the lease.
+    continuePoll: () =>
+      messageEvent(CONTINUATION_TOPIC, { holder: "nobody", step: 1, statuses: ["NEW"], pageToken: "" }),
+    sendToKitchen: () => orderEvent("kitchen", fresh.pop() ?? first),
+    dispatchShipment: () => orderEvent("shipment", preparing.order),
+    completeOrder: () => orderEvent("completion", flying.order),
+    onRelationWritten: () => documentEvent(PROJECT, known.relation.path, known.relation.fields),
+    onRelationCreated: () => documentEvent(PROJECT, known.relation.path, known.relation.fields),
+    sweep: () => ({}),
+    api: () => ({}),
+  };
+  const env = environment(PROJECT, emulators, food, {
+    USERS_ADDRESS: users,
+    USERS_SECURITY: "plaintext",
+    FUNCTIONS_EMULATOR: "true",
+  });
+
+  const floors = new Map<string, string>();
+  const figures: Figures = {};
+  for (const name of NAMES) {
+    const kind = KINDS[name];
+    const floor = floors.get(kind) ?? (await buildFloor(world.directory, `noop-${kind}`));
+    floors.set(kind, floor);
+    const takes = kind === "schedule" || kind === "request" ? "requests" : "events";
+    // What anybody may ask for; a token would be looked at by Firebase's own client.
+    const asked = kind === "request" ? { path: "/api/openapi.json" } : {};
+    const sides = {
+      ours: { source: DEPLOYED, target: name, takes, env, ...asked },
+      floor: { source: floor, target: "floor", takes, env, ...asked },
+    } as const satisfies Record<string, InstanceOptions>;
+    const starts = await alternate(["ours", "floor"], runs, async (side): Promise<Start> => {
+      const event = events[name]();
+      const began = performance.now();
+      const instance = await startInstance(world, sides[side]);
+      await instance.bring(event);
+      const milliseconds = performance.now() - began;
+      const usage = instance.usage();
+      await instance.stop();
+      return { milliseconds, ...usage };
+    });
+    const of = (side: "ours" | "floor", what: keyof Start) => starts[side].map((start) => start[what]);
+    figures[`${name}Ratio`] = ratio(of("ours", "milliseconds"), of("floor", "milliseconds"));
+    figures[`${name}CpuRatio`] = ratio(of("ours", "cpu"), of("floor", "cpu"));
+    figures[`${name}Ms`] = summary(of("ours", "milliseconds"));
+    figures[`${name}CpuMs`] = summary(of("ours", "cpu"));
+    figures[`${name}MiB`] = summary(of("ours", "memory"));
+    figures[`${kind}FloorMs`] = summary(of("floor", "milliseconds"));
+    figures[`${kind}FloorCpuMs`] = summary(of("floor", "cpu"));
+    figures[`${kind}FloorMiB`] = summary(of("floor", "memory"));
+    say(
+      `${name}: ${figures[`${name}Ms`]?.median} ms, floor ${figures[`${kind}FloorMs`]?.median} ms, ratio ${figures[`${name}Ratio`]?.median}, of CPU ${figures[`${name}CpuRatio`]?.median}`,
+    );
+  }
+  return figures;
+}

@@ -1,0 +1,28 @@
+/** Builds the functions in floors/, each in a folder of its own under the run's. */
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { ROOT } from "../local/system.js";
+
+/** The folder of the built functions. */
+export const DEPLOYED = join(ROOT, "functions");
+
+/** Builds one and returns its folder. */
+export async function buildFloor(directory: string, name: string): Promise<string> {
+  const target = join(directory, "floors", name);
+  mkdirSync(target, { recursive: true });
+  symlinkSync(join(DEPLOYED, "node_modules"), join(target, "node_modules"), "dir");
+  writeFileSync(join(target, "package.json"), JSON.stringify({ type: "module", main: "index.js" }));
+  await build({
+    entryPoints: [join(ROOT, "bench", "floors", `${name}.mjs`)],
+    outfile: join(target, "index.js"),
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    // The SDKs as they come.
+    external: ["firebase-functions", "firebase-admin", "@google-cloud/pubsub", "@grpc/grpc-js"],
+    logLevel: "warning",
+  });
+  return target;
+}

@@ -1,0 +1,63 @@
+/** `npm run bench`: asks one question, or all, and answers with one JSON line each. */
+import { Command } from "commander";
+import { numberFrom } from "../local/options.js";
+import { stopOnSignals } from "../local/stop-signals.js";
+import { StartError } from "../services/server.js";
+import { type Bench, run } from "./bench.js";
+import { coldStart } from "./cold-start.js";
+import { BenchError } from "./measure.js";
+import { pipeline } from "./pipeline.js";
+import { poll } from "./poll.js";
+import { stage } from "./stage.js";
+import { inWorld } from "./world.js";
+
+const BENCHES: Bench[] = [coldStart, stage, poll, pipeline];
+
+/** Fewer runs than this say nothing. */
+const FEWEST = 5;
+
+const program = new Command("npm run bench --")
+  .description("Measures one question, beside its floor, and prints the answer as one line of JSON.")
+  .helpOption("--help", "show this")
+  .argument("<name>", "which question, or all, or table to write what was kept into docs/performance.md")
+  .option(
+    "--runs <number>",
+    `measured runs of each side, ${FEWEST} at least`,
+    numberFrom(1, 100, { whole: true }),
+    FEWEST,
+  )
+  .option("--tiny", "as little as possible, to prove that it works; nothing is kept", false)
+  .option("--node <program>", "the Node.js that the functions run on", process.execPath)
+  .option("--profile", "each instance leaves a profile of its CPU time in the run's folder; nothing is kept", false)
+  .addHelpText(
+    "after",
+    `\nQuestions:\n${BENCHES.map(({ name, question }) => `  ${name.padEnd(12)}${question}`).join("\n")}`,
+  )
+  .parse();
+const { runs, tiny, node, profile } = program.opts<{ runs: number; tiny: boolean; node: string; profile: boolean }>();
+const [name] = program.args;
+const chosen = BENCHES.filter((bench) => name === "all" || name === bench.name);
+if (chosen.length === 0) program.error(`There is no bench of the name ${name}; --help lists them.`);
+if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);
+
+const signal = stopOnSignals(() => process.exit(130));
+// What is waited for at the end, a child process, does not keep this one alive by itself.
+setInterval(() => undefined, 60_000);
+const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+const kept = !tiny && !profile;
+let status = 0;
+try {
+  await inWorld({ signal, node, profile }, async (world) => {
+    for (const bench of chosen) {
+      signal.throwIfAborted();
+      const say = (line: string) => console.error(`${bench.name}: ${line}`);
+      if (world.profiles) say(`profiles in ${world.profiles}`);
+      console.log(JSON.stringify(await Promise.race([run(bench, { world, runs, tiny, say }, kept), aborted])));
+    }
+  });
+} catch (error) {
+  status = signal.aborted ? 130 : 1;
+  const expected = error instanceof StartError || error instanceof BenchError;
+  if (!signal.aborted) console.error(expected ? error.message : error);
+}
+process.exit(status);

@@ -1,0 +1,68 @@
+/** Orders at some point of their way, made in the food service and in Firestore before a bench begins. */
+import { GrpcFoodService } from "../functions/src/platform/food-service.js";
+import { placeOrders } from "../services/food-service/place-orders.js";
+import type { FoodProcess } from "../simulation/chaos/food-process.js";
+import type { Emulators } from "./world.js";
+
+/** A client of the food service, of the functions' own kind. */
+export function clientOf(food: FoodProcess): GrpcFoodService {
+  const settings = {
+    FOOD_SERVICE_ADDRESS: food.address,
+    FOOD_SERVICE_SECURITY: "tls",
+    FOOD_SERVICE_CA: food.certificate,
+    CALL_DEADLINE_SECONDS: 10,
+  } as const;
+  return new GrpcFoodService(settings, { now: () => Date.now(), sleep: async () => {} });
+}
+
+/** Places so many orders; their names. */
+export async function place(food: FoodProcess, count: number): Promise<string[]> {
+  const placing = { server: food.address, certificate: Buffer.from(food.certificate), customer: "krithik", count };
+  const names: string[] = [];
+  for await (const name of placeOrders(placing)) names.push(name);
+  return names;
+}
+
+/** Does the work for each, some at once. */
+export async function eachOf<T>(things: T[], work: (thing: T) => Promise<unknown>): Promise<void> {
+  const waiting = things.values();
+  const one = async () => {
+    for (const thing of waiting) await work(thing);
+  };
+  await Promise.all(Array.from({ length: 40 }, one));
+}
+
+/** An order that waits for its kitchen or its shipment, and the relation that says so. */
+export interface Waiting {
+  order: string;
+  relation: { path: string; fields: Record<string, object> };
+}
+
+/** Brings an order to where it waits, and keeps its relation as the functions would have. */
+export async function bringTo(
+  status: "PREPARATION" | "IN_FLIGHT",
+  order: string,
+  client: GrpcFoodService,
+  { firestore }: Emulators,
+  project: string,
+): Promise<Waiting> {
+  const options = { idempotencyKey: order, deadline: Date.now() + 10_000 };
+  const kitchen = (await client.createKitchenOrder(options)).name;
+  const shipment = status === "IN_FLIGHT" ? (await client.createShipment(options)).name : undefined;
+  await client.updateOrder(order, status);
+  const at = { timestampValue: new Date().toISOString() };
+  const fields = {
+    schema: { integerValue: "1" },
+    state: { stringValue: status },
+    kitchen: { stringValue: kitchen },
+    ...(shipment && { shipment: { stringValue: shipment } }),
+    customerId: { stringValue: "krithik" },
+    times: { mapValue: { fields: { [status]: at } } },
+  };
+  const path = `relations/${order.slice("orders/".length)}`;
+  const url = `http://${firestore}/v1/projects/${project}/databases/(default)/documents/${path}`;
+  const headers = { Authorization: "Bearer owner", "Content-Type": "application/json" };
+  const answer = await fetch(url, { method: "PATCH", headers, body: JSON.stringify({ fields }) });
+  if (!answer.ok) throw new Error(`Firestore answered ${answer.status} when ${path} was written`);
+  return { order, relation: { path, fields } };
+}

@@ -1,0 +1,105 @@
+/** How many orders a second a poll lists and publishes, beside the slower of listing alone and publishing alone. */
+import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
+import { STAGES } from "../functions/src/life-cycle.js";
+import { PubSubTopics } from "../test/pubsub.js";
+import type { Bench, Figures, Given } from "./bench.js";
+import { messageEvent } from "./events.js";
+import { buildFloor, DEPLOYED } from "./floors.js";
+import { type InstanceOptions, startInstance } from "./instance.js";
+import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
+import { writeState } from "./state.js";
+import { environment, type World } from "./world.js";
+
+const SIZES = { full: [1_000, 10_000, 100_000], tiny: [200] };
+
+/** Of the largest size fewer runs do: each takes most of a minute. */
+const LARGE = 100_000;
+
+const SIDES = ["ours", "list", "publish"] as const;
+type Side = (typeof SIDES)[number];
+
+export const poll: Bench = {
+  name: "poll",
+  question: "orders a second that a poll lists and publishes, over the slower of listing alone and publishing alone",
+  targets: { orders10000Ratio: { atLeast: 0.85 } },
+  measure,
+};
+
+interface Poll {
+  perSecond: number;
+  /** Milliseconds an order. */
+  cpu: number;
+  memory: number;
+}
+
+async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
+  const floor = await buildFloor(world.directory, "poll");
+  const figures: Figures = {};
+  for (const orders of SIZES[tiny ? "tiny" : "full"]) {
+    const polls = await alternate(SIDES, orders < LARGE ? runs : Math.min(runs, 5), async (side) =>
+      pollOnce(world, side, orders, floor),
+    );
+    const of = (side: Side, what: keyof Poll) => polls[side].map((result) => result[what]);
+    const slower = polls.list.map(({ perSecond }, run) => Math.min(perSecond, polls.publish[run]?.perSecond ?? 0));
+    figures[`orders${orders}Ratio`] = ratio(of("ours", "perSecond"), slower);
+    figures[`orders${orders}PerSecond`] = summary(of("ours", "perSecond"));
+    figures[`orders${orders}ListPerSecond`] = summary(of("list", "perSecond"));
+    figures[`orders${orders}PublishPerSecond`] = summary(of("publish", "perSecond"));
+    figures[`orders${orders}CpuMs`] = summary(of("ours", "cpu"));
+    figures[`orders${orders}ListCpuMs`] = summary(of("list", "cpu"));
+    figures[`orders${orders}PublishCpuMs`] = summary(of("publish", "cpu"));
+    figures[`orders${orders}MiB`] = summary(of("ours", "memory"));
+    const shown = ["PerSecond", "ListPerSecond", "PublishPerSecond", "Ratio", "MiB"];
+    say(`${orders} orders: ${shown.map((what) => `${what} ${figures[`orders${orders}${what}`]?.median}`).join(", ")}`);
+  }
+  return figures;
+}
+
+let projects = 0;
+
+async function pollOnce(world: World, side: Side, orders: number, floor: string): Promise<Poll> {
+  const emulators = await world.emulators();
+  const project = `bench-poll-${++projects}`;
+  writeState(`${world.directory}/${project}`, { finished: 0, active: orders });
+  const food = await world.foodService(project, ["--speed", "1"]);
+  const topics = new PubSubTopics(emulators.pubsub, project);
+  for (const topic of [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC])
+    await topics.make(topic);
+  const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
+  const own = { BENCH_CASE: side, BENCH_ORDERS: String(orders) };
+  const options: InstanceOptions =
+    side === "ours"
+      ? { source: DEPLOYED, target: "pollOrders", takes: "requests", env }
+      : { source: floor, target: "floor", takes: "requests", env: { ...env, ...own } };
+  const instance = await startInstance(world, options);
+  // The first run is the warm-up: code, connections and the emulator's own.
+  await instance.bring({});
+  await continueAll(world, topics, env);
+  await topics.take(STAGES.kitchen.topic);
+  const before = instance.usage();
+  const began = performance.now();
+  await instance.bring({});
+  const { cpu, memory } = instance.usage();
+  await continueAll(world, topics, env);
+  const seconds = (performance.now() - began) / 1000;
+  await instance.stop();
+  await food.kill();
+  const published = (await topics.take(STAGES.kitchen.topic)) as { order: string }[];
+  const distinct = new Set(published.map(({ order }) => order)).size;
+  if (side !== "list") expectEqual(distinct, orders, `orders that ${side} published of ${orders}`);
+  if (side !== "list") expectEqual(published.length, orders, `messages that ${side} published of ${orders}`);
+  return { perSecond: orders / seconds, cpu: (cpu - before.cpu) / orders, memory };
+}
+
+/** Goes on where a poll ran out of time, as the function for that does; until it is through. */
+async function continueAll(world: World, topics: PubSubTopics, env: Record<string, string>): Promise<void> {
+  for (let turns = 0; turns < 100; turns++) {
+    const [continuation] = await topics.take(CONTINUATION_TOPIC);
+    if (continuation === undefined) return;
+    const options = { source: DEPLOYED, target: "continuePoll", takes: "events", env } as const;
+    const instance = await startInstance(world, options);
+    await instance.bring(messageEvent(CONTINUATION_TOPIC, continuation as object));
+    await instance.stop();
+  }
+  throw new BenchError("a poll never came to its end");
+}

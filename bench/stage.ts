@@ -1,0 +1,112 @@
+/** What a stage does a second and what an event costs, beside a bare script that makes the same calls behind a no-op. */
+import type { Bench, Figures, Given } from "./bench.js";
+import { orderEvent } from "./events.js";
+import { buildFloor, DEPLOYED } from "./floors.js";
+import { type Instance, type InstanceOptions, startInstance } from "./instance.js";
+import { alternate, expectEqual, percentile, ratio, summary } from "./measure.js";
+import { bringTo, clientOf, eachOf, place } from "./orders.js";
+import { environment } from "./world.js";
+
+const SIZES = {
+  full: { orders: 1_500, warmUp: 300 },
+  tiny: { orders: 20, warmUp: 5 },
+};
+
+const SIDES = ["ours", "floor"] as const;
+type Side = (typeof SIDES)[number];
+
+/** What happens to an event: nothing to advance, something to create, something created before. */
+const CASES = { tick: "dispatchShipment", create: "sendToKitchen", duplicate: "sendToKitchen" } as const;
+type Case = keyof typeof CASES;
+
+export const stage: Bench = {
+  name: "stage",
+  question:
+    "events a second, time, CPU and memory of a stage: an idle tick, a create, a duplicate, over the same calls alone",
+  targets: {
+    tickThroughputRatio: { atLeast: 0.85 },
+    createThroughputRatio: { atLeast: 0.75 },
+    createMiB: { atMost: 256 },
+    tickMiB: { atMost: 256 },
+  },
+  measure,
+};
+
+interface Load {
+  perSecond: number;
+  p50: number;
+  p99: number;
+  cpu: number;
+  memory: number;
+}
+
+async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
+  const { orders, warmUp } = SIZES[tiny ? "tiny" : "full"];
+  const emulators = await world.emulators();
+  const floor = await buildFloor(world.directory, "stage");
+  let projects = 0;
+
+  /** One side in one case: a food service, a project and an instance of its own. */
+  const load = async (side: Side, which: Case): Promise<Load> => {
+    const project = `bench-stage-${++projects}`;
+    const food = await world.foodService(project, ["--speed", "1"]);
+    const client = clientOf(food);
+    const env = { ...environment(project, emulators, food), BENCH_CASE: which };
+    const sides: Record<Side, InstanceOptions> = {
+      ours: { source: DEPLOYED, target: CASES[which], takes: "events", env },
+      floor: { source: floor, target: "floor", takes: "events", env },
+    };
+    const names = await place(food, warmUp + orders);
+    if (which !== "create") {
+      await eachOf(names, (name) => bringTo("PREPARATION", name, client, emulators, project));
+    }
+    client.close();
+    const events = names.map((name) => orderEvent(which === "tick" ? "shipment" : "kitchen", name));
+    const instance = await startInstance(world, sides[side]);
+    const result = await bring(instance, events, warmUp);
+    await instance.stop();
+    await food.kill();
+    const { kitchenOrders, shipments } = food.truth();
+    expectEqual(kitchenOrders.length, names.length, `kitchen orders of ${side}, ${which}`);
+    expectEqual(shipments.length, 0, `shipments of ${side}, ${which}`);
+    return result;
+  };
+
+  const figures: Figures = {};
+  for (const which of Object.keys(CASES) as Case[]) {
+    const loads = await alternate(SIDES, runs, (side) => load(side, which));
+    const of = (side: Side, what: keyof Load) => loads[side].map((result) => result[what]);
+    figures[`${which}ThroughputRatio`] = ratio(of("ours", "perSecond"), of("floor", "perSecond"));
+    figures[`${which}CpuRatio`] = ratio(of("ours", "cpu"), of("floor", "cpu"));
+    figures[`${which}PerSecond`] = summary(of("ours", "perSecond"));
+    figures[`${which}P50Ms`] = summary(of("ours", "p50"));
+    figures[`${which}P99Ms`] = summary(of("ours", "p99"));
+    figures[`${which}CpuMs`] = summary(of("ours", "cpu"));
+    figures[`${which}MiB`] = summary(of("ours", "memory"));
+    figures[`${which}FloorPerSecond`] = summary(of("floor", "perSecond"));
+    figures[`${which}FloorP50Ms`] = summary(of("floor", "p50"));
+    figures[`${which}FloorP99Ms`] = summary(of("floor", "p99"));
+    figures[`${which}FloorCpuMs`] = summary(of("floor", "cpu"));
+    figures[`${which}FloorMiB`] = summary(of("floor", "memory"));
+    const shown = ["PerSecond", "FloorPerSecond", "CpuMs", "FloorCpuMs", "ThroughputRatio", "CpuRatio"];
+    say(`${which}: ${shown.map((what) => `${what} ${figures[which + what]?.median}`).join(", ")}`);
+  }
+  return figures;
+}
+
+/** Brings all events, and measures those after the warm-up. */
+async function bring(instance: Instance, events: object[], warmUp: number): Promise<Load> {
+  await instance.bringAll(events.slice(0, warmUp));
+  const before = instance.usage();
+  const began = performance.now();
+  const times = await instance.bringAll(events.slice(warmUp));
+  const seconds = (performance.now() - began) / 1000;
+  const { cpu, memory } = instance.usage();
+  return {
+    perSecond: times.length / seconds,
+    p50: percentile(times, 0.5),
+    p99: percentile(times, 0.99),
+    cpu: (cpu - before.cpu) / times.length,
+    memory,
+  };
+}

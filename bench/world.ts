@@ -1,0 +1,151 @@
+/** What stands around the functions in a bench: the official emulators, food services and user orchestrators, as processes. */
+import { createWriteStream, mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { makeRunDirectory } from "../local/run-directory.js";
+import { ROOT } from "../local/system.js";
+import { startChain } from "../services/users/chain.js";
+import { lineLog } from "../services/users/log.js";
+import { startEmulators } from "../simulation/chaos/emulators.js";
+import { FoodProcess } from "../simulation/chaos/food-process.js";
+
+export interface World {
+  /** A folder of this run's own. */
+  directory: string;
+  signal: AbortSignal;
+  /** The Node.js that instances run on. */
+  node: string;
+  /** Where each instance leaves a profile of its CPU time; undefined where none is wanted. */
+  profiles: string | undefined;
+  /** Both as host:port, started at the first use. */
+  emulators(): Promise<Emulators>;
+  /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
+  foodService(name: string, args: string[]): Promise<FoodProcess>;
+  /** Starts the user orchestrators at the first use; the address of the first of them. */
+  users(): Promise<string>;
+  /** Takes a line of a process's log. */
+  onLine(line: string): void;
+  /** Has something stopped at the end, the latest first. */
+  onEnd(stop: Stop): void;
+}
+
+export interface WorldOptions {
+  signal: AbortSignal;
+  node: string;
+  /** Whether each instance leaves a profile. */
+  profile: boolean;
+}
+
+type Stop = () => Promise<unknown> | unknown;
+
+export interface Emulators {
+  firestore: string;
+  pubsub: string;
+  /** Their process groups. */
+  groups: { firestore: number; pubsub: number };
+}
+
+/** Gives the work a world; whatever was started in it is stopped again. */
+export async function inWorld<T>(options: WorldOptions, work: (world: World) => Promise<T>): Promise<T> {
+  const stops: Stop[] = [];
+  const onEnd = (stop: Stop) => void stops.push(stop);
+  try {
+    return await work(makeWorld(options, onEnd));
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+  }
+}
+
+function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"]): World {
+  const directory = makeRunDirectory(ROOT);
+  const log = createWriteStream(join(directory, "bench.log"));
+  onEnd(() => new Promise((resolve) => log.end(resolve)));
+  const onLine = (line: string) => void log.write(`${line}\n`);
+  let emulators: Promise<Emulators> | undefined;
+  let users: Promise<string> | undefined;
+  return {
+    directory,
+    signal,
+    node,
+    profiles: profile ? join(directory, "profiles") : undefined,
+    onLine,
+    onEnd,
+    emulators: () => {
+      emulators ??= startBoth(directory, onLine, signal, onEnd);
+      return emulators;
+    },
+    users: () => {
+      users ??= startUsers(onEnd);
+      return users;
+    },
+    foodService: async (name, args) => {
+      const own = join(directory, name);
+      mkdirSync(own, { recursive: true });
+      const food = await FoodProcess.start({ root: ROOT, directory: own, port: await freePort(), args, onLine });
+      onEnd(() => food.kill());
+      return food;
+    },
+  };
+}
+
+async function startBoth(
+  directory: string,
+  onLine: World["onLine"],
+  signal: AbortSignal,
+  onEnd: World["onEnd"],
+): Promise<Emulators> {
+  const ports = { firestore: await freePort(), pubsub: await freePort() };
+  const children = await startEmulators({ root: ROOT, directory, ports, onLine, signal });
+  onEnd(() => Promise.all(children.map((child) => child.stop("SIGKILL", 0))));
+  const [firestore, pubsub] = children.map(({ pid }) => pid) as [number, number];
+  return {
+    firestore: `127.0.0.1:${ports.firestore}`,
+    pubsub: `127.0.0.1:${ports.pubsub}`,
+    groups: { firestore, pubsub },
+  };
+}
+
+async function startUsers(onEnd: World["onEnd"]): Promise<string> {
+  const anyPort = "127.0.0.1:0";
+  const chain = await startChain({
+    addresses: { data: anyPort, orchestrator2: anyPort, orchestrator1: anyPort },
+    flags: { all: [], data: [] },
+    log: lineLog("chain", () => {}),
+    output: "ignore",
+  });
+  onEnd(() => chain.stop());
+  return chain.addresses.orchestrator1;
+}
+
+/** The environment of functions in this world, with the params that a bench chooses. */
+export function environment(
+  project: string,
+  { firestore, pubsub }: Emulators,
+  food: FoodProcess,
+  params: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    GCLOUD_PROJECT: project,
+    FIREBASE_CONFIG: JSON.stringify({ projectId: project }),
+    FIRESTORE_EMULATOR_HOST: firestore,
+    PUBSUB_EMULATOR_HOST: pubsub,
+    METADATA_SERVER_DETECTION: "none",
+    FOOD_SERVICE_ADDRESS: food.address,
+    FOOD_SERVICE_CA: food.certificate,
+    // Plaintext is refused outside the Emulator Suite; where no customer is looked up, nothing is called there.
+    USERS_SECURITY: "tls",
+    ...params,
+  };
+}
+
+/** A port that nothing listens on at the moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
