@@ -9,10 +9,11 @@ describe("real processes under faults", function () {
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`lose and double nothing when they are killed, stopped, cut off and deployed over (${policy})`, async () => {
       const given = ["--orders", "12", "--kills", "6", "--seed", "2", "--policy", policy];
-      const { stdout } = await promisify(execFile)(process.execPath, [
-        ...["--import", "tsx", "simulation/chaos/main.ts"],
-        ...given,
-      ]).catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ["--import", "tsx", "simulation/chaos/main.ts", ...given],
+        { timeout: 170_000 },
+      ).catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
       const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
       const { orders, kills, lost, duplicates, wrong, uncertain, undecidable } = last;
       assert.deepEqual(

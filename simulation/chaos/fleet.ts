@@ -204,6 +204,8 @@ export class Fleet {
       env: {
         PATH: process.env.PATH,
         HOME: process.env.HOME,
+        // So that the framework says when it listens.
+        NODE_ENV: "development",
         ...env,
         PORT: String(instance.port),
         FUNCTION_TARGET: name,

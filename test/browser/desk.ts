@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Client, credentials } from "@grpc/grpc-js";
 import type { Page } from "playwright-core";
 import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
+import { seededRandomness } from "../../functions/src/memory/random.js";
 import type { Fields } from "../../functions/src/ports.js";
 import { type AttemptState, attemptPath, claimFields } from "../../functions/src/relations/attempt.js";
 import { type Document, writeDocuments } from "../../local/documents.js";
@@ -110,4 +111,33 @@ function relation(index: number, flies: boolean, since: number): Document {
   const links = { kitchen: `kitchenorders/many-${index}`, ...(flies && { shipment: `shipments/many-${index}` }) };
   const fields = { schema: 1, state, ...links, customerId: `customer-${index}`, times: { [state]: new Date(since) } };
   return { path: `relations/many-${index}`, fields };
+}
+
+const NAMES = ["krithik", "marguerite", "jonathan", "adaeze-o", "li-wei-chen", "sofia.r", "bartholomew", "ana"];
+
+/** Relations as a noon would have them, in the kitchen and in flight for some minutes or, a few, for too long. */
+export function sampleOrders(count: number, now: number): Document[] {
+  const random = seededRandomness(3);
+  return Array.from({ length: count }, (_, index) => {
+    const flies = index % 3 === 0;
+    const minutes = (index % 9 === 4 ? 38 : 2) + random.fraction() * 14;
+    const since = now - minutes * 60_000;
+    const cooked = flies ? since - (6 + random.fraction() * 6) * 60_000 : since;
+    const customer = NAMES[index % NAMES.length] ?? "";
+    const kitchen = `kitchenorders/${random.uuid()}`;
+    const links = { kitchen, ...(flies && { shipment: `shipments/${random.uuid()}` }) };
+    const times = { PREPARATION: new Date(cooked), ...(flies && { IN_FLIGHT: new Date(since) }) };
+    const user = { name: customer, class: String(customer.length), roll: 10 * customer.length };
+    const refused = { reason: { code: "INVALID_ARGUMENT", message: `the name "${customer}" is shorter than 6 bytes` } };
+    const fields = {
+      schema: 1,
+      state: flies ? "IN_FLIGHT" : "PREPARATION",
+      ...links,
+      customerId: customer,
+      customer: customer.length < 6 ? refused : user,
+      placedAt: new Date(cooked - 40_000),
+      times,
+    };
+    return { path: `relations/${random.uuid()}`, fields };
+  });
 }
