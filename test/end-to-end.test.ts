@@ -107,7 +107,7 @@ describe("the whole system in the Emulator Suite", function () {
     await place("amelie", 1);
     const id = placed.at(-1)?.slice("orders/".length) ?? "";
     await strand(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
-    const name = await cook(system);
+    const name = await cook(system, id);
     const [waiting] = (await get<Shown>(`/api/relations/${id}`)).attempts;
     const body = { name, reason: "found on the kitchen's screen", version: waiting?.version };
     const link = `/api/relations/${id}/kitchen/link`;
@@ -201,6 +201,7 @@ describe("the whole system in the Emulator Suite", function () {
     });
 
     it("in words why a request is refused, and never a stack", async () => {
+      const largeBody = JSON.stringify({ reason: "x".repeat(20_000) });
       const json = { "Content-Type": "application/json", "Idempotency-Key": "x" };
       for (const [path, init, status] of [
         ["/api/relations/%00", {}, 400],
@@ -211,7 +212,7 @@ describe("the whole system in the Emulator Suite", function () {
         ["/api/relations", { method: "DELETE" }, 405],
         ["/api/relations/none/kitchen/retry", { method: "POST", headers: json, body: "{" }, 400],
         ["/api/relations/none/kitchen/retry", { method: "POST", body: "x" }, 415],
-        ["/api/relations/none/kitchen/retry", { method: "POST", headers: json, body: `"${"x".repeat(20_000)}"` }, 413],
+        ["/api/relations/none/kitchen/retry", { method: "POST", headers: json, body: largeBody }, 413],
       ] as [string, RequestInit, number][]) {
         const answer = await ask(OPERATOR, path, init);
         assert.equal(answer.status, status, `${path}: ${answer.text}`);

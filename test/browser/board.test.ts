@@ -135,7 +135,7 @@ describe("the operators' page", function () {
   it("lets an operator link what was found for an uncertain order", async () => {
     const id = await place(system, "krithik");
     await strand(system, id, "UNCERTAIN", LOST);
-    const name = await cook(system);
+    const name = await cook(system, id);
     const { page } = await open();
     await signIn(page, OPERATOR);
     const attention = page.getByRole("region", { name: "1 order needs a decision" });

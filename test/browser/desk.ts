@@ -1,11 +1,12 @@
 /** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
 import { readFileSync } from "node:fs";
-import { Client, credentials } from "@grpc/grpc-js";
+import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { Page } from "playwright-core";
 import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
 import { seededRandomness } from "../../functions/src/memory/random.js";
 import type { Fields } from "../../functions/src/ports.js";
 import { type AttemptState, attemptPath, claimFields } from "../../functions/src/relations/attempt.js";
+import { idempotencyKey } from "../../functions/src/relations/idempotency-key.js";
 import { type Document, writeDocuments } from "../../local/documents.js";
 import { PROJECT } from "../../local/emulator-suite.js";
 import { addPerson } from "../../local/people.js";
@@ -44,13 +45,15 @@ export async function place(system: System, customer: string): Promise<string> {
   throw new Error("no order was placed");
 }
 
-/** Creates a kitchen order that nobody has linked, as the food service would have after a lost answer; its name. */
-export async function cook(system: System): Promise<string> {
+/** Creates the kitchen order of an order, which nobody links, as after a lost answer; its name. */
+export async function cook(system: System, id: string): Promise<string> {
   const { address, certificate } = foodOf(system);
   const client = new Client(address, credentials.createSsl(Buffer.from(certificate)));
   try {
     const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
-    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder })).name;
+    const metadata = new Metadata();
+    metadata.set("idempotency-key", idempotencyKey(`orders/${id}`, "kitchen"));
+    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder }, metadata)).name;
   } finally {
     client.close();
   }
