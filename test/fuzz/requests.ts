@@ -104,7 +104,7 @@ const headers = fc
     extraFields,
   )
   .map(([authorization, key, type, extra]): ApiRequest["headers"] => ({
-    ...Object.fromEntries(extra.map(([name, value]) => [name.toLowerCase(), String(value)])),
+    ...Object.fromEntries(extra.map(([name, value]) => [name.toLowerCase(), JSON.stringify(value)])),
     ...(authorization !== undefined && { authorization }),
     ...(key !== undefined && { "idempotency-key": key }),
     ...(type !== undefined && { "content-type": type }),

@@ -67,8 +67,7 @@ export class StrictStore implements Store {
 
 /** Whether Firestore takes this for an id. Source: its page on quotas and limits. */
 export function isFirestoreId(id: string): boolean {
-  const reserved =
-    id === "" || id === "." || id === ".." || id.includes("/") || (id.startsWith("__") && id.endsWith("__"));
+  const reserved = id === "" || id === "." || id === ".." || id.includes("/") || /^__.*__$/s.test(id);
   return !reserved && Buffer.byteLength(id) <= LONGEST_ID && isWellFormed(id);
 }
 

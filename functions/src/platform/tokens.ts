@@ -6,7 +6,7 @@ import type { Tokens } from "../operators/api.js";
 import { parse } from "../parse.js";
 import { openApp } from "./store.js";
 
-/** What the Admin SDK says of a token that it has looked at; the last two come in the emulator alone. */
+/** What the Admin SDK says of a token that it has looked at, and of whoever it was made for. */
 const BAD_TOKEN = [
   "auth/argument-error",
   "auth/id-token-expired",
