@@ -2,7 +2,8 @@
 const named = process.argv.slice(2).some((argument) => /\.test\.ts$/.test(argument));
 
 module.exports = {
-  "node-option": ["import=tsx"],
+  // Every module is loaded as what it is, an ES module, and so once: what is required by some and imported by others is there twice.
+  "node-option": ["import=tsx", "no-experimental-require-module"],
   require: ["test/setup.ts", "test/emulators.ts"],
   spec: named
     ? []

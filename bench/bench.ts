@@ -6,10 +6,10 @@ import { ROOT } from "../local/system.js";
 import type { Summary } from "./measure.js";
 import type { World } from "./world.js";
 
-const RESULTS = join(ROOT, "bench", "results");
+export const RESULTS = join(ROOT, "bench", "results");
 
 /** What a figure must be at most, or at least. */
-type Target = { atMost: number } | { atLeast: number };
+export type Target = { atMost: number } | { atLeast: number };
 
 /** By name; a name ends with its unit, a ratio has none. */
 export type Figures = Record<string, Summary>;
@@ -41,7 +41,7 @@ export interface Result {
   targets: Record<string, Target>;
 }
 
-interface KeptResult extends Result {
+export interface KeptResult extends Result {
   date: string;
   runs: number;
   machine: ReturnType<typeof machine>;
@@ -62,7 +62,7 @@ export async function run(bench: Bench, given: Given, kept: boolean): Promise<Re
 }
 
 /** Whether the median keeps to the target; a figure that is not there does not. */
-function isMet(figure: Summary | undefined, target: Target): boolean {
+export function isMet(figure: Summary | undefined, target: Target): boolean {
   if (!figure) return false;
   return "atMost" in target ? figure.median <= target.atMost : figure.median >= target.atLeast;
 }

@@ -2,12 +2,12 @@
 import type * as deployed from "../functions/src/index.js";
 import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
 import { STAGES } from "../functions/src/life-cycle.js";
-import { subscribe } from "../simulation/chaos/emulators.js";
+import { PubSubTopics } from "../test/pubsub.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { documentEvent, messageEvent, orderEvent } from "./events.js";
 import { buildFloor, DEPLOYED } from "./floors.js";
 import { type InstanceOptions, startInstance } from "./instance.js";
-import { alternate, ratio, summary } from "./measure.js";
+import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, place } from "./orders.js";
 import { environment } from "./world.js";
 
@@ -30,6 +30,9 @@ const KINDS: Record<Name, "message" | "document" | "schedule" | "request"> = {
 
 const NAMES = Object.keys(KINDS) as Name[];
 
+/** One of each kind. */
+const FEW: Name[] = ["pollOrders", "sendToKitchen", "onRelationWritten", "api"];
+
 /** Those that publish, and so need a client of Pub/Sub's. */
 const isPublisher = (name: Name) => name === "pollOrders";
 
@@ -46,13 +49,13 @@ interface Start {
   memory: number;
 }
 
-async function measure({ world, runs, say }: Given): Promise<Figures> {
+async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const emulators = await world.emulators();
   const food = await world.foodService("cold-start", ["--speed", "1"]);
   const users = await world.users();
-  for (const topic of [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC]) {
-    await subscribe(emulators.pubsub, PROJECT, topic, []);
-  }
+  const topics = new PubSubTopics(emulators.pubsub, PROJECT);
+  for (const { topic } of Object.values(STAGES)) await topics.make(topic);
+  await topics.make(CONTINUATION_TOPIC);
   const client = clientOf(food);
   world.onEnd(() => client.close());
   const [first = "", second = "", third = "", ...fresh] = await place(food, 3 + (runs + 1) * 2);
@@ -81,7 +84,7 @@ async function measure({ world, runs, say }: Given): Promise<Figures> {
 
   const floors = new Map<string, string>();
   const figures: Figures = {};
-  for (const name of NAMES) {
+  for (const name of tiny ? FEW : NAMES) {
     const kind = KINDS[name];
     const floor = floors.get(kind) ?? (await buildFloor(world.directory, `noop-${kind}`));
     floors.set(kind, floor);
@@ -100,6 +103,8 @@ async function measure({ world, runs, say }: Given): Promise<Figures> {
       const milliseconds = performance.now() - began;
       const usage = instance.usage();
       await instance.stop();
+      const published = await topics.take(STAGES.kitchen.topic);
+      expectEqual(published.length > 0, side === "ours" && isPublisher(name), `whether ${name} published`);
       return { milliseconds, ...usage };
     });
     const of = (side: "ours" | "floor", what: keyof Start) => starts[side].map((start) => start[what]);

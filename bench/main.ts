@@ -5,13 +5,16 @@ import { stopOnSignals } from "../local/stop-signals.js";
 import { StartError } from "../services/server.js";
 import { type Bench, run } from "./bench.js";
 import { coldStart } from "./cold-start.js";
+import { growth } from "./growth.js";
 import { BenchError } from "./measure.js";
 import { pipeline } from "./pipeline.js";
 import { poll } from "./poll.js";
 import { stage } from "./stage.js";
+import { writeTable } from "./table.js";
+import { users } from "./users.js";
 import { inWorld } from "./world.js";
 
-const BENCHES: Bench[] = [coldStart, stage, poll, pipeline];
+const BENCHES: Bench[] = [coldStart, stage, poll, pipeline, growth, users];
 
 /** Fewer runs than this say nothing. */
 const FEWEST = 5;
@@ -36,6 +39,10 @@ const program = new Command("npm run bench --")
   .parse();
 const { runs, tiny, node, profile } = program.opts<{ runs: number; tiny: boolean; node: string; profile: boolean }>();
 const [name] = program.args;
+if (name === "table") {
+  writeTable();
+  process.exit();
+}
 const chosen = BENCHES.filter((bench) => name === "all" || name === bench.name);
 if (chosen.length === 0) program.error(`There is no bench of the name ${name}; --help lists them.`);
 if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);

@@ -25,7 +25,7 @@ import { type Usage, usageOf } from "./processes.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = {
-  full: { orders: 600, warmUp: 200 },
+  full: { orders: 400, warmUp: 100 },
   tiny: { orders: 10, warmUp: 3 },
 };
 
@@ -189,7 +189,7 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
           const { orders } = await client.listOrders({ status, pageSize: 1000, pageToken: "" });
           if (orders.length === 0 && bridge.isIdle) break;
           if (Date.now() > deadline) throw new BenchError(`${orders.length} orders never left ${status}`);
-          await sleep(20);
+          await sleep(100);
         }
       }
     },

@@ -7,12 +7,13 @@ import { messageEvent } from "./events.js";
 import { buildFloor, DEPLOYED } from "./floors.js";
 import { type InstanceOptions, startInstance } from "./instance.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
+import { usageOf } from "./processes.js";
 import { writeState } from "./state.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = { full: [1_000, 10_000, 100_000], tiny: [200] };
 
-/** Of the largest size fewer runs do: each takes most of a minute. */
+/** A poll of so many orders is long enough to be its own warm-up. */
 const LARGE = 100_000;
 
 const SIDES = ["ours", "list", "publish"] as const;
@@ -29,6 +30,8 @@ interface Poll {
   perSecond: number;
   /** Milliseconds an order. */
   cpu: number;
+  /** How many processors this side, the food service and the emulator kept busy together. */
+  cores: number;
   memory: number;
 }
 
@@ -36,9 +39,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const floor = await buildFloor(world.directory, "poll");
   const figures: Figures = {};
   for (const orders of SIZES[tiny ? "tiny" : "full"]) {
-    const polls = await alternate(SIDES, orders < LARGE ? runs : Math.min(runs, 5), async (side) =>
-      pollOnce(world, side, orders, floor),
-    );
+    const polls = await alternate(SIDES, runs, (side) => pollOnce(world, side, orders, floor));
     const of = (side: Side, what: keyof Poll) => polls[side].map((result) => result[what]);
     const slower = polls.list.map(({ perSecond }, run) => Math.min(perSecond, polls.publish[run]?.perSecond ?? 0));
     figures[`orders${orders}Ratio`] = ratio(of("ours", "perSecond"), slower);
@@ -48,8 +49,11 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     figures[`orders${orders}CpuMs`] = summary(of("ours", "cpu"));
     figures[`orders${orders}ListCpuMs`] = summary(of("list", "cpu"));
     figures[`orders${orders}PublishCpuMs`] = summary(of("publish", "cpu"));
+    figures[`orders${orders}BusyCores`] = summary(of("ours", "cores"));
+    figures[`orders${orders}ListBusyCores`] = summary(of("list", "cores"));
+    figures[`orders${orders}PublishBusyCores`] = summary(of("publish", "cores"));
     figures[`orders${orders}MiB`] = summary(of("ours", "memory"));
-    const shown = ["PerSecond", "ListPerSecond", "PublishPerSecond", "Ratio", "MiB"];
+    const shown = ["PerSecond", "ListPerSecond", "PublishPerSecond", "Ratio", "BusyCores"];
     say(`${orders} orders: ${shown.map((what) => `${what} ${figures[`orders${orders}${what}`]?.median}`).join(", ")}`);
   }
   return figures;
@@ -72,23 +76,28 @@ async function pollOnce(world: World, side: Side, orders: number, floor: string)
       ? { source: DEPLOYED, target: "pollOrders", takes: "requests", env }
       : { source: floor, target: "floor", takes: "requests", env: { ...env, ...own } };
   const instance = await startInstance(world, options);
-  // The first run is the warm-up: code, connections and the emulator's own.
-  await instance.bring({});
-  await continueAll(world, topics, env);
-  await topics.take(STAGES.kitchen.topic);
-  const before = instance.usage();
+  if (orders < LARGE) {
+    // The first poll warms up code, connections and the emulator.
+    await instance.bring({});
+    await continueAll(world, topics, env);
+    await topics.take(STAGES.kitchen.topic);
+  }
+  const machine = () => [instance.usage(), usageOf(emulators.groups.pubsub), usageOf(food.group ?? 0)];
+  const before = machine();
   const began = performance.now();
   await instance.bring({});
-  const { cpu, memory } = instance.usage();
+  const after = machine();
   await continueAll(world, topics, env);
   const seconds = (performance.now() - began) / 1000;
+  const [cpu = 0, ...others] = after.map((usage, index) => usage.cpu - (before[index]?.cpu ?? 0));
+  const cores = others.reduce((sum, one) => sum + one, cpu) / (seconds * 1000);
   await instance.stop();
   await food.kill();
   const published = (await topics.take(STAGES.kitchen.topic)) as { order: string }[];
   const distinct = new Set(published.map(({ order }) => order)).size;
   if (side !== "list") expectEqual(distinct, orders, `orders that ${side} published of ${orders}`);
   if (side !== "list") expectEqual(published.length, orders, `messages that ${side} published of ${orders}`);
-  return { perSecond: orders / seconds, cpu: (cpu - before.cpu) / orders, memory };
+  return { perSecond: orders / seconds, cpu: cpu / orders, cores, memory: after[0]?.memory ?? 0 };
 }
 
 /** Goes on where a poll ran out of time, as the function for that does; until it is through. */

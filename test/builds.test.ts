@@ -55,7 +55,7 @@ describe("two builds side by side", function () {
   /** Builds the functions as a deploy does, with these changes to the sources that know the schema. */
   async function build(name: string, change: (source: string) => string): Promise<string> {
     const folder = join(directory, name);
-    for (const part of ["src", "package.json"])
+    for (const part of ["src", "build.mjs", "package.json"])
       cpSync(join("functions", part), join(folder, part), { recursive: true });
     symlinkSync(resolve("functions/node_modules"), join(folder, "node_modules"), "dir");
     for (const file of SCHEMAS) {

@@ -35,11 +35,21 @@ export function emulators(): Promise<Emulators> {
   return starting;
 }
 
+/** How long a test run may live on when all is torn down, in milliseconds. */
+const LAST_BREATH = 20_000;
+
 /** Mocha calls this at the end of every run, a failed and a broken-off one too. */
 export async function mochaGlobalTeardown(): Promise<void> {
   await starting?.catch(() => undefined);
   await Promise.all(children.map((child) => child.stop("SIGTERM", GRACE)));
   cleanUp();
+  setTimeout(failWhereLeft, LAST_BREATH).unref();
+}
+
+/** What a test left open would keep the run from ever ending. */
+function failWhereLeft(): void {
+  console.error(`The tests have left something open: ${process.getActiveResourcesInfo().join(", ")}`);
+  process.exit(1);
 }
 
 function cleanUp(): void {

@@ -90,7 +90,7 @@ export interface Store {
 export interface Order {
   name: string;
   customerId: string;
-  /** When it was placed, where the service says so. */
+  /** When it was placed, where the service says so; lists leave it out. */
   placedAt?: Date | undefined;
   status: OrderStatus;
 }

@@ -5,7 +5,6 @@ import { CONTINUATION_TOPIC } from "../../functions/src/intake/message.js";
 import { STAGES } from "../../functions/src/life-cycle.js";
 import { openFirestore, snapshotOf } from "../../functions/src/platform/store.js";
 import type { Fields, Randomness } from "../../functions/src/ports.js";
-import { ATTEMPTS } from "../../functions/src/relations/attempt.js";
 import { RELATIONS } from "../../functions/src/relations/document.js";
 import { valuesOf } from "../../local/documents.js";
 import type { DocumentWrite } from "../checker.js";
@@ -86,10 +85,10 @@ export class Bridge {
     });
   }
 
-  /** Watches relations, whose changes are events, and attempts, which trigger nothing. */
-  watch(): void {
-    const firestore = openFirestore();
-    for (const collection of [RELATIONS, ATTEMPTS]) {
+  /** Watches relations, whose changes are events, and other collections, which trigger nothing, for the history alone. */
+  watch(...others: string[]): void {
+    const firestore = openFirestore(this.options.project);
+    for (const collection of [RELATIONS, ...others]) {
       const known = new Map<string, { fields: Fields; value: object }>();
       const stop = firestore.collection(collection).onSnapshot(
         (found) => {

@@ -127,7 +127,7 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
     GCLOUD_PROJECT: PROJECT,
     METADATA_SERVER_DETECTION: "none",
   });
-  bridge.watch();
+  bridge.watch(ATTEMPTS);
   onProgress("Starting the functions");
   await fleet.start();
 

@@ -1,4 +1,4 @@
-/** The bus on Pub/Sub. Its client is the heaviest import of all, so that it is loaded where something is published. */
+/** The bus on Pub/Sub. Its client is loaded where something is published. */
 import type { PubSub, Topic } from "@google-cloud/pubsub";
 import { BusError } from "../errors.js";
 import { CONTINUATION_TOPIC } from "../intake/message.js";
@@ -40,7 +40,7 @@ export class PubSubBus implements Bus {
   }
 
   private async topic(name: string): Promise<Topic> {
-    this.client ??= import("@google-cloud/pubsub").then(({ PubSub }) => new PubSub());
+    this.client ??= import("./pub-sub-client.js").then(({ PubSub }) => new PubSub());
     const client = await this.client;
     const known = this.topics.get(name);
     if (known) return known;

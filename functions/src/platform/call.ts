@@ -29,16 +29,20 @@ interface Target {
 }
 
 export class Channel {
-  private readonly client: Client;
+  private opened: Client | undefined;
 
   constructor(
     private readonly target: Target,
     private readonly clock: Clock,
-  ) {
-    this.client = new Client(target.address, channelCredentials(target), {
+  ) {}
+
+  /** Made at the first call: an instance calls but some of the services. */
+  private get client(): Client {
+    this.opened ??= new Client(this.target.address, channelCredentials(this.target), {
       ...CHANNEL_OPTIONS,
-      "grpc.service_config": JSON.stringify(serviceConfig(target.repeatable)),
+      "grpc.service_config": JSON.stringify(serviceConfig(this.target.repeatable)),
     });
+    return this.opened;
   }
 
   /** Resolves when a call can be sent. */
@@ -86,7 +90,7 @@ export class Channel {
   }
 
   close(): void {
-    this.client.close();
+    this.opened?.close();
   }
 }
 

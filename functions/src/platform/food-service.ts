@@ -53,7 +53,9 @@ export class GrpcFoodService implements FoodService {
   }
 
   async getOrder(name: string): Promise<Order> {
-    return orderOf(await this.channel.call(orders.getOrder, { name }));
+    const order = await this.channel.call(orders.getOrder, { name });
+    const placed = Date.parse(order.createTime);
+    return { ...orderOf(order), placedAt: Number.isNaN(placed) ? undefined : new Date(placed) };
   }
 
   async updateOrder(...[name, status]: Parameters<FoodService["updateOrder"]>): Promise<void> {
@@ -88,10 +90,9 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
   return { deadline, metadata: { "idempotency-key": idempotencyKey } };
 }
 
-function orderOf({ name, customerId, createTime, status }: WireOrder): Order {
-  const placed = Date.parse(createTime);
-  const placedAt = Number.isNaN(placed) ? undefined : new Date(placed);
-  return { name, customerId, placedAt, status: statusOf(ORDER_STATUSES, status) };
+/** Without the time at which it was placed: a poll lists many, and has no use for it. */
+function orderOf({ name, customerId, status }: WireOrder): Order {
+  return { name, customerId, status: statusOf(ORDER_STATUSES, status) };
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {

@@ -1,5 +1,5 @@
 /** The ports as they are in the cloud and in the Emulator Suite: one of each an instance, made at first use. */
-import { logger } from "firebase-functions/v2";
+import * as logger from "firebase-functions/logger";
 import { withCheckedReplies } from "../food-service.js";
 import type { Log, Ports } from "../ports.js";
 import type { Settings } from "../settings.js";

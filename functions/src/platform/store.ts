@@ -21,9 +21,11 @@ export function openApp(): App {
   return getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
 }
 
-/** The Firestore of this project. */
-export function openFirestore(): Firestore {
-  return getFirestore(openApp());
+/** The Firestore of this project, or of one that is named. */
+export function openFirestore(project?: string): Firestore {
+  const named = (projectId: string) =>
+    getApps().find(({ name }) => name === projectId) ?? initializeApp({ projectId }, projectId);
+  return getFirestore(project === undefined ? openApp() : named(project));
 }
 
 export class FirestoreStore implements Store {

@@ -1,7 +1,7 @@
 /** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
-import { setGlobalOptions } from "firebase-functions/v2";
 import { onInit } from "firebase-functions/v2/core";
 import { onDocumentCreated, onDocumentWritten } from "firebase-functions/v2/firestore";
+import { setGlobalOptions } from "firebase-functions/v2/options";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
 import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../config.js";
@@ -10,6 +10,7 @@ import { continuePoll, type ReactionName, reactTo, SCHEDULED, take } from "../ha
 import { CONTINUATION_TOPIC } from "../intake/message.js";
 import { STAGES, type Stage } from "../life-cycle.js";
 import { RELATIONS } from "../relations/document.js";
+import { leaveDomain } from "./domain.js";
 import { FUNCTIONS } from "./functions.js";
 import { openPorts } from "./ports.js";
 import { snapshotOf } from "./store.js";
@@ -34,6 +35,7 @@ const SCHEDULES = {
 /** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
   return onSchedule({ ...FUNCTIONS[name], schedule: SCHEDULES[name], retryCount: 0 }, async () => {
+    leaveDomain();
     await SCHEDULED[name](ports());
   });
 }
@@ -84,6 +86,7 @@ async function unlessTooOld(
   work: () => Promise<void>,
   oldest = OLDEST_EVENT,
 ): Promise<void> {
+  leaveDomain();
   const age = ports().clock.now() - Date.parse(event.time);
   if (age > oldest) {
     ports().log.warn("dropped: the event is too old", { stage, event: event.id, age, outcome: "dropped" });

@@ -1,0 +1,204 @@
+/**
+ * What a poll and an idle tick cost with so many finished orders behind them: operations counted first, then time.
+ *
+ * The food service keeps every finished order. Firestore's emulator, which keeps all in memory, has the relation of one in
+ * fifty; Firestore itself finds a document by its name in the same time however many there are.
+ */
+import { SCHEDULED, take } from "../functions/src/handlers.js";
+import { STAGES } from "../functions/src/life-cycle.js";
+import { PubSubBus } from "../functions/src/platform/bus.js";
+import { systemClock, systemRandomness } from "../functions/src/platform/clock.js";
+import { FirestoreStore, openFirestore } from "../functions/src/platform/store.js";
+import type { FoodService, Ports, Store } from "../functions/src/ports.js";
+import { parseSettings } from "../functions/src/settings.js";
+import type { FoodProcess } from "../simulation/chaos/food-process.js";
+import { withEnvironment } from "../test/environment.js";
+import { PubSubTopics } from "../test/pubsub.js";
+import type { Bench, Figures, Given } from "./bench.js";
+import { orderEvent } from "./events.js";
+import { DEPLOYED } from "./floors.js";
+import { startInstance } from "./instance.js";
+import { alternate, expectEqual, ratio, summary } from "./measure.js";
+import { bringTo, clientOf, eachOf } from "./orders.js";
+import { writeState } from "./state.js";
+import { type Emulators, environment, type World } from "./world.js";
+
+const SIZES = {
+  full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 10 },
+  tiny: { finished: [0, 500, 1_000], active: 10, polls: 2 },
+};
+
+/** So many finished orders for one relation in Firestore, and so many relations in one commit. */
+const ORDERS_A_RELATION = 50;
+const RELATIONS_A_COMMIT = 400;
+
+/** The names of the sizes in the figures. */
+const NAMES = ["none", "some", "many"] as const;
+type Size = (typeof NAMES)[number];
+
+export const growth: Bench = {
+  name: "growth",
+  question: "what a poll and an idle tick cost with 1,000,000 finished orders behind them, over none",
+  targets: {
+    pollOperationsRatio: { atMost: 1 },
+    tickOperationsRatio: { atMost: 1 },
+    pollTimeRatio: { atMost: 1.05 },
+    tickTimeRatio: { atMost: 1.05 },
+  },
+  measure,
+};
+
+interface Past {
+  project: string;
+  food: FoodProcess;
+  /** Orders whose kitchen is at work. */
+  preparing: string[];
+}
+
+async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
+  const { finished, active, polls } = SIZES[tiny ? "tiny" : "full"];
+  const emulators = await world.emulators();
+  const pasts = {} as Record<Size, Past>;
+  for (const [index, size] of NAMES.entries()) {
+    const count = finished[index] ?? 0;
+    say(`making ${count} finished orders`);
+    pasts[size] = await makePast(world, emulators, `bench-growth-${size}`, count, active);
+  }
+  const figures: Figures = {};
+  for (const size of NAMES) {
+    const { poll, tick } = await countOperations(pasts[size], emulators, active);
+    figures[`${size}PollOperations`] = summary([poll]);
+    figures[`${size}TickOperations`] = summary([tick]);
+  }
+  const times = await alternate(NAMES, runs, (size) => timeOf(world, emulators, pasts[size], polls, active));
+  const of = (size: Size, what: "poll" | "tick") => times[size].map((result) => result[what]);
+  for (const size of NAMES) {
+    figures[`${size}PollMs`] = summary(of(size, "poll"));
+    figures[`${size}TickMs`] = summary(of(size, "tick"));
+  }
+  const operations = (size: Size, what: string) => [figures[size + what]?.median ?? Number.NaN];
+  figures.pollOperationsRatio = ratio(operations("many", "PollOperations"), operations("none", "PollOperations"));
+  figures.tickOperationsRatio = ratio(operations("many", "TickOperations"), operations("none", "TickOperations"));
+  figures.pollTimeRatio = ratio(of("many", "poll"), of("none", "poll"));
+  figures.tickTimeRatio = ratio(of("many", "tick"), of("none", "tick"));
+  say(`poll ${figures.pollTimeRatio.median}, tick ${figures.tickTimeRatio.median} of the time with none`);
+  return figures;
+}
+
+/** A food service with finished orders, and active ones that wait for their kitchen. */
+async function makePast(
+  world: World,
+  emulators: Emulators,
+  project: string,
+  finished: number,
+  active: number,
+): Promise<Past> {
+  writeState(`${world.directory}/${project}`, { finished, active });
+  const food = await world.foodService(project, ["--speed", "1"]);
+  const topics = new PubSubTopics(emulators.pubsub, project);
+  for (const { topic } of Object.values(STAGES)) await topics.make(topic);
+  const client = clientOf(food);
+  const preparing = Array.from({ length: active }, (_, number) => `orders/active-${number}`);
+  await eachOf(preparing, (order) => bringTo("PREPARATION", order, client, emulators, project));
+  client.close();
+  const store = openStore(project, emulators);
+  for (let from = 0; from < finished / ORDERS_A_RELATION; from += RELATIONS_A_COMMIT) {
+    const count = Math.min(RELATIONS_A_COMMIT, finished / ORDERS_A_RELATION - from);
+    await store.commit(
+      Array.from({ length: count }, (_, index) => ({
+        kind: "create",
+        path: `relations/old-${from + index}`,
+        fields: { schema: 1, state: "DELIVERED", kitchen: `kitchenorders/${from + index}`, shipment: "shipments/1" },
+      })),
+    );
+  }
+  return { project, food, preparing };
+}
+
+function openStore(project: string, { firestore }: Emulators): FirestoreStore {
+  return withEnvironment({ FIRESTORE_EMULATOR_HOST: firestore }, () => new FirestoreStore(openFirestore(project)));
+}
+
+/** Every call to the food service and to Firestore, and every message, of one poll and of one idle tick. */
+async function countOperations({ project, food, preparing }: Past, emulators: Emulators, active: number) {
+  let operations = 0;
+  const counted = <T extends object>(port: T): T =>
+    new Proxy(port, {
+      get(target, name) {
+        const member = Reflect.get(target, name) as unknown;
+        if (typeof member !== "function") return member;
+        return (...given: unknown[]) => {
+          operations++;
+          return Reflect.apply(member, target, given) as unknown;
+        };
+      },
+    });
+  const client = clientOf(food);
+  const store = openStore(project, emulators);
+  // Read when the first message is published.
+  Object.assign(process.env, { GCLOUD_PROJECT: project, PUBSUB_EMULATOR_HOST: emulators.pubsub });
+  const bus = new PubSubBus();
+  let published = 0;
+  const none = () => {};
+  const ports: Ports = {
+    clock: systemClock,
+    random: systemRandomness,
+    store: counted<Store>(store),
+    food: counted<FoodService>(client),
+    bus: {
+      publishOrders: (stage, messages) => {
+        published += messages.length;
+        operations++;
+        return bus.publishOrders(stage, messages);
+      },
+      publishContinuation: (continuation) => bus.publishContinuation(continuation),
+    },
+    customers: { userByName: () => Promise.reject(new Error("nobody is looked up here")) },
+    log: { debug: none, info: none, warn: none, error: none },
+    settings: parseSettings({ ...SETTINGS, FOOD_SERVICE_ADDRESS: food.address }),
+  };
+  await SCHEDULED.pollOrders(ports);
+  expectEqual(published, active, "messages of a poll");
+  const poll = operations;
+  operations = 0;
+  await take("shipment", { order: preparing[0], status: "PREPARATION" }, ports);
+  client.close();
+  return { poll, tick: operations };
+}
+
+const SETTINGS = {
+  FOOD_SERVICE_SECURITY: "tls",
+  FOOD_SERVICE_CA: "system",
+  USERS_ADDRESS: "localhost:1",
+  USERS_SECURITY: "tls",
+  CALL_DEADLINE_SECONDS: 10,
+  POLL_PASSES: 1,
+  POLL_PAGE_SIZE: 500,
+  CREATE_POLICY: "park",
+  CREATE_LEASE_SECONDS: 60,
+  CREATE_TRIES: 8,
+};
+
+/** The milliseconds of a poll and of an idle tick, by fresh instances of the built functions. */
+async function timeOf(
+  world: World,
+  emulators: Emulators,
+  { project, food, preparing }: Past,
+  polls: number,
+  active: number,
+): Promise<{ poll: number; tick: number }> {
+  const env = environment(project, emulators, food);
+  const topics = new PubSubTopics(emulators.pubsub, project);
+  const poller = await startInstance(world, { source: DEPLOYED, target: "pollOrders", takes: "requests", env });
+  await poller.bring({});
+  await topics.take(STAGES.shipment.topic);
+  const pollTimes = await poller.bringAll(Array(polls).fill({}), 1);
+  await poller.stop();
+  expectEqual((await topics.take(STAGES.shipment.topic)).length, polls * active, `messages of ${polls} polls`);
+  const stage = await startInstance(world, { source: DEPLOYED, target: "dispatchShipment", takes: "events", env });
+  const events = preparing.map((order) => orderEvent("shipment", order));
+  await stage.bringAll(events);
+  const tickTimes = await stage.bringAll(events, 1);
+  await stage.stop();
+  return { poll: summary(pollTimes).median, tick: summary(tickTimes).median };
+}

@@ -1,0 +1,45 @@
+/** Writes the table in docs/performance.md: of each bench the newest result that was kept. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../local/system.js";
+import { isMet, type KeptResult, RESULTS, type Target } from "./bench.js";
+import type { Summary } from "./measure.js";
+
+const PAGE = join(ROOT, "docs", "performance.md");
+const [BEGIN, END] = ["<!-- results -->", "<!-- /results -->"];
+
+/** Puts the newest results between the marks of the page. */
+export function writeTable(): void {
+  const page = readFileSync(PAGE, "utf8");
+  const [before = "", rest = ""] = page.split(BEGIN);
+  const [, after = ""] = rest.split(END);
+  writeFileSync(PAGE, `${before}${BEGIN}\n${tableOf(newestResults())}\n${END}${after}`);
+}
+
+function newestResults(): KeptResult[] {
+  if (!existsSync(RESULTS)) return [];
+  const files = readdirSync(RESULTS).filter((name) => name.endsWith(".jsonl"));
+  return files.sort().map((name) => {
+    const lines = readFileSync(join(RESULTS, name), "utf8").trimEnd().split("\n");
+    return JSON.parse(lines.at(-1) ?? "") as KeptResult;
+  });
+}
+
+function tableOf(results: KeptResult[]): string {
+  const head = ["| bench | figure | median | min to max | target | met |", "|---|---|---|---|---|---|"];
+  const rows = results.flatMap(({ bench, figures, targets }) =>
+    Object.entries(figures).map(([name, figure]) => rowOf(bench, name, figure, targets[name])),
+  );
+  const where = results.map(({ bench, date, runs, machine }) => {
+    const { cpus, model, node, loadBefore } = machine;
+    const load = loadBefore === undefined ? "" : `, load ${loadBefore.toFixed(1)} before`;
+    return `- ${bench}: ${date.slice(0, 16).replace("T", " ")} UTC, ${runs} runs of each side, ${cpus} × ${model}, Node.js ${node}${load}`;
+  });
+  return [...head, ...rows, "", "Measured:", "", ...where].join("\n");
+}
+
+function rowOf(bench: string, name: string, { median, min, max }: Summary, target: Target | undefined): string {
+  const wanted = target && ("atMost" in target ? `at most ${target.atMost}` : `at least ${target.atLeast}`);
+  const met = target && (isMet({ median, min, max }, target) ? "yes" : "no");
+  return `| ${bench} | \`${name}\` | ${median} | ${min} to ${max} | ${wanted ?? ""} | ${met ?? ""} |`;
+}

@@ -1,0 +1,61 @@
+/**
+ * Builds lib/, which is what is deployed. The SDKs are in it: an instance that starts reads a handful of files instead of a
+ * thousand. What is imported at its first use is a file of its own. docs/performance.md says what each part of this gives.
+ */
+import { rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const [source, target] = ["src/index.ts", "lib"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+/** Most of the packages are no ES modules: they ask for what those lack. */
+const COMMON_JS = `
+import { createRequire as makeRequire } from "node:module";
+import { dirname as directoryOf } from "node:path";
+import { fileURLToPath as pathOf } from "node:url";
+const require = makeRequire(import.meta.url);
+const __filename = pathOf(import.meta.url);
+const __dirname = directoryOf(__filename);
+`.trim();
+
+/**
+ * What the SDKs load at every start and no function of ours ever reaches, with what stands in its place: clients of two more
+ * services, for places and for access policies, which Google's clients make beside the one that was asked for, with the
+ * messages of those services; and the sign-in of callable functions, which are of another kind than ours.
+ */
+const UNREACHED = [
+  [
+    /google-gax\/.*\/(location|iam)Service\.js$/,
+    "exports.LocationsClient = exports.IamClient = class { async close() {} };",
+  ],
+  [/google-gax\/.*\/protos\/(locations|iam_service|operations)\.js$/, ""],
+  [/firestore\/.*\/(v1beta1\/index|v1\/firestore_admin_client)\.js$/, ""],
+];
+const SIGN_IN = "export const getAuth = undefined, getAppCheck = undefined;";
+
+const leaveOutUnreached = {
+  name: "leave out what is unreached",
+  setup({ onLoad, onResolve }) {
+    for (const [filter, contents] of UNREACHED) onLoad({ filter }, () => ({ contents }));
+    // Our own code looks at tokens.
+    onResolve({ filter: /^firebase-admin\/(auth|app-check)$/ }, ({ path, importer }) =>
+      importer.includes("firebase-functions") ? { path, namespace: "unreached" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "unreached" }, () => ({ contents: SIGN_IN }));
+  },
+};
+
+rmSync(target, { recursive: true, force: true });
+await build({
+  entryPoints: [source],
+  outdir: target,
+  bundle: true,
+  splitting: true,
+  sourcemap: true,
+  platform: "node",
+  target: "node20",
+  format: "esm",
+  banner: { js: COMMON_JS },
+  plugins: [leaveOutUnreached],
+  logLevel: "warning",
+});

@@ -1,0 +1,43 @@
+/** Proves that every bench can still measure, with as little of everything as there can be. Nothing here is about speed. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+
+/** All benches together, in milliseconds: twenty seconds on two idle cores. */
+const PATIENCE = 300_000;
+
+describe("the benches", () => {
+  it("each measure, judge what they measured, and find what the food service says really happened", async function () {
+    this.timeout(PATIENCE);
+    const child = spawn(process.execPath, ["local/run.mjs", "bench/main.ts", "all", "--tiny", "--runs", "1"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let [out, err] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      out += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      err += text;
+    });
+    const [status] = await once(child, "close");
+    assert.equal(status, 0, err);
+    const results = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      results.map(({ bench }) => bench),
+      ["cold-start", "stage", "poll", "pipeline", "growth", "users"],
+    );
+    for (const { bench, met, figures, targets } of results) {
+      assert.equal(typeof met, "boolean", bench);
+      assert.ok(Object.keys(targets).length > 0, bench);
+      for (const [name, { median, min, max }] of Object.entries<Record<string, number>>(figures)) {
+        assert.ok(
+          [median, min, max].every((value) => Number.isFinite(value)),
+          `${bench} ${name}`,
+        );
+      }
+    }
+  });
+});
