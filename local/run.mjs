@@ -103,7 +103,10 @@ function isBuilt() {
   const functions = join(root, "functions");
   const built = changedAt(join(functions, "lib", "index.js"));
   const sources = readdirSync(join(functions, "src"), { recursive: true }).map((name) => join(functions, "src", name));
-  const parts = [...sources, ...["src", "build.mjs", "package.json", "package-lock.json"].map((name) => join(functions, name))];
+  const parts = [
+    ...sources,
+    ...["src", "build.mjs", "package.json", "package-lock.json"].map((name) => join(functions, name)),
+  ];
   return parts.every((part) => changedAt(part) < built);
 }
 
