@@ -25,12 +25,15 @@ import { type Usage, usageOf } from "./processes.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = {
-  full: { orders: 400, warmUp: 100 },
+  full: { orders: 300, warmUp: 120 },
   tiny: { orders: 10, warmUp: 3 },
 };
 
-/** Until when all orders must have been delivered, in milliseconds. */
-const PATIENCE = 120_000;
+/** So many orders are on their way at once, at most: a message that waits too long would be pushed again. */
+const AT_ONCE = 60;
+
+/** Until when so many orders must have been delivered, in milliseconds. */
+const PATIENCE = 60_000;
 
 const BARE = fileURLToPath(new URL("peers/bare.ts", import.meta.url));
 
@@ -48,7 +51,7 @@ export const pipeline: Bench = {
 
 /** One side carrying orders. */
 interface Carrier {
-  /** Resolves when all these orders are delivered. */
+  /** Resolves when all these orders, which were placed just now, are delivered. */
   carry(orders: string[]): Promise<void>;
   /** What each of its processes has used so far, the side's own first. */
   usage(): Record<string, Usage>;
@@ -76,11 +79,15 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     const name = `bench-pipeline-${++number}`;
     const food = await world.foodService(name, ["--speed", "1000000"]);
     const carrier = await CARRIERS[side](world, name, food);
-    await carrier.carry(await place(food, warmUp));
-    const names = await place(food, orders);
+    const carry = async (count: number) => {
+      for (let left = count; left > 0; left -= AT_ONCE) {
+        await carrier.carry(await place(food, Math.min(left, AT_ONCE)));
+      }
+    };
+    await carry(warmUp);
     const before = carrier.usage();
     const began = performance.now();
-    await carrier.carry(names);
+    await carry(orders);
     const seconds = (performance.now() - began) / 1000;
     const after = carrier.usage();
     await carrier.stop();
@@ -139,6 +146,7 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
     instances.set(target, await startInstance(world, { source: DEPLOYED, target, takes, env }));
   }
   let underWay = 0;
+  const delivered = new Map<FunctionName, number>();
   const fleet = {
     deliveries: [],
     get isIdle() {
@@ -146,6 +154,7 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
     },
     async deliver(name: FunctionName, _order: string | undefined, body: object) {
       underWay++;
+      delivered.set(name, (delivered.get(name) ?? 0) + 1);
       try {
         await instances.get(name)?.bring(body);
         return 200;
@@ -189,11 +198,12 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
           const { orders } = await client.listOrders({ status, pageSize: 1000, pageToken: "" });
           if (orders.length === 0 && bridge.isIdle) break;
           if (Date.now() > deadline) throw new BenchError(`${orders.length} orders never left ${status}`);
-          await sleep(100);
+          await sleep(20);
         }
       }
     },
     async stop() {
+      world.onLine(`events of ${project}: ${JSON.stringify([...delivered])}`);
       client.close();
       bridge.stop();
       await Promise.all([...instances.values()].map((instance) => instance.stop()));
