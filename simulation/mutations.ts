@@ -19,14 +19,14 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "take any claim for ours",
     createOnce,
-    "if (attempt.id === claim.id) return { held",
+    "if (snapshot && attempt?.id === claim.id) return { held",
     "if (attempt) return { held",
   ),
   one(
     "never know our own claim again",
     createOnce,
-    "if (attempt.id === claim.id) return { held",
-    "if (!attempt) return { held",
+    "if (snapshot && attempt?.id === claim.id) return { held",
+    "if (snapshot && !attempt) return { held",
   ),
   one(
     "send again after an unknown outcome",
@@ -83,11 +83,12 @@ export const MUTATIONS: readonly Mutation[] = [
   one("link without history", createOnce, "...(isTold ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one("close without history", "relations/close.ts", "fields }, endEntry(relation.order, state, at)]", "fields }]"),
   one("adopt without history", "relations/adopt.ts", "fields }, ...missing]", "fields }]"),
+  one("link without ending the attempt", createOnce, '{ kind: "delete", path: claim.path, version },', ""),
   one(
-    "link without ending the attempt",
+    "trust a first claim",
     createOnce,
-    '{ kind: "update", path: claim.path, version, fields: createdFields(name, ports) },',
-    "",
+    "if (claim.isFirst && (await wasLinked(",
+    "if (claim.tries < 0 && (await wasLinked(",
   ),
   one("end the attempt without a link", createOnce, "linkWrite(work, snapshot, name, ports),", ""),
   one(

@@ -68,17 +68,17 @@ async function create(name) {
   };
   const attempt = store.doc(`attempts/kitchen:${id}`);
   const version = await commit((batch) => batch.create(attempt, claim));
+  await read(`relations/${id}`);
   const key = new Metadata();
   key.set("idempotency-key", randomUUID());
   const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
   const made = await call(kitchens.createKitchenOrder, { kitchenorder }, key);
   const at = new Date(now);
   const linked = { schema: 1, state: "PREPARATION", kitchen: made.name };
-  const over = { leaseUntil: null, nextTryAt: null, reason: null, expireAt: new Date(now + 1e9) };
   await commit((batch) => {
     const relation = { ...linked, times: { PREPARATION: at }, customerId: order.customerId };
     batch.create(store.doc(`relations/${id}`), relation);
-    batch.update(attempt, { state: "CREATED", name: made.name, ...over }, version);
+    batch.delete(attempt, version);
     batch.create(store.doc(`history/${randomUUID()}`), { ...linked, order: name, at });
   });
 }

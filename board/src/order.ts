@@ -36,7 +36,7 @@ export function orderView(id: string, session: Session, firestore: Firestore, li
     element(
       "section",
       { "aria-labelledby": "tried-title" },
-      element("h2", { id: "tried-title" }, "What was asked for"),
+      element("h2", { id: "tried-title" }, "What is asked for"),
       attempts,
     ),
     element(
@@ -94,7 +94,7 @@ export function orderView(id: string, session: Session, firestore: Firestore, li
     );
     const cards = known.attempts.map((attempt) => attemptCard(attempt, session.role === "operator" ? act : undefined));
     const all = [...unreadable, ...cards];
-    return all.length > 0 ? all : [element("p", { class: "quiet" }, "Nothing that is still on record.")];
+    return all.length > 0 ? all : [element("p", { class: "quiet" }, "Nothing is open.")];
   }
 
   function decisionsShown(known: Detail | undefined): HTMLElement[] {

@@ -15,7 +15,6 @@ export const RELATION_WORDS = {
 /** What became of a create, in a sentence about `thing`. */
 export const ATTEMPT_WORDS = {
   SENDING: { title: "Sending", tone: "kitchen", explain: (thing) => `The ${thing} is being asked for at this moment.` },
-  CREATED: { title: "Created", tone: "good", explain: (thing) => `The ${thing} was created and linked.` },
   FAILED: {
     title: "Trying again",
     tone: "kitchen",
@@ -31,7 +30,11 @@ export const ATTEMPT_WORDS = {
     tone: "bad",
     explain: (thing) => `A ${thing} was asked for and the answer was lost: there may be one. Ask before you try again.`,
   },
-  CLOSED: { title: "Closed", tone: "quiet", explain: () => "The order ended before anything was created." },
+  CLOSED: {
+    title: "Closed",
+    tone: "quiet",
+    explain: () => "Nothing was created: the order ended before, or somebody else made its link.",
+  },
 } as const satisfies Record<AttemptState, { title: string; tone: string; explain: (thing: string) => string }>;
 
 /** What each stage creates. */

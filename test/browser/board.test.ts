@@ -152,7 +152,7 @@ describe("the operators' page", function () {
     await page.getByLabel("Name").fill(name);
     await page.getByRole("button", { name: "Link it" }).click();
     await page.getByRole("status").getByText("Linked.").waitFor();
-    await page.getByRole("heading", { name: "kitchen order Created" }).waitFor();
+    await page.getByText("Nothing is open.").waitFor();
     await page.getByText("“on the kitchen's screen”").waitFor();
     await page.getByRole("region", { name: "Its way" }).getByText(name).waitFor();
   });
@@ -238,7 +238,7 @@ describe("the operators' page", function () {
           .getByRole("link")
           .first()
           .click();
-        await page.getByRole("heading", { name: "What was asked for" }).waitFor();
+        await page.getByRole("heading", { name: "What is asked for" }).waitFor();
         assert.deepEqual(await findings(page), []);
         assert.equal(await overflow(), 0);
       });

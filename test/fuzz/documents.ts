@@ -72,7 +72,7 @@ const SOUND_RELATIONS: Fields[] = [
 const soundAttempt = (stage: "kitchen" | "shipment") =>
   fc
     .record({
-      state: values("SENDING", "CREATED", "FAILED", "PARKED", "UNCERTAIN", "CLOSED"),
+      state: values("SENDING", "FAILED", "PARKED", "UNCERTAIN", "CLOSED"),
       leaseUntil: values(null, AT, FAR),
       nextTryAt: values(null, AT, FAR),
       policy: values("park", "idempotency-key"),

@@ -9,6 +9,7 @@ import { type Costs, type Counts, measure, total } from "./count.js";
 const PRICES = {
   read: 0.03 / 100_000,
   write: 0.09 / 100_000,
+  delete: 0.01 / 100_000,
   invocation: 0.4 / 1_000_000,
   vcpuSecond: 0.000024,
   gibibyteSecond: 0.0000025,
@@ -29,7 +30,7 @@ const ASSUMED = {
   logLineBytes: 600,
 };
 
-const KINDS = ["read", "write", "call", "message", "invocation"] as const;
+const KINDS = ["read", "write", "delete", "call", "message", "invocation"] as const;
 
 /** The counts of each kind, with their parts, as a table. */
 function operationsTable({ poll, idle, order }: Costs): string {
@@ -58,13 +59,14 @@ function lifeOf({ idle, order }: Costs, kind: string): number {
 function billTable(costs: Costs): string {
   const reads = lifeOf(costs, "read");
   const writes = lifeOf(costs, "write");
+  const deletes = lifeOf(costs, "delete");
   const invocations = lifeOf(costs, "invocation");
   const messages = lifeOf(costs, "message");
   const lines = total(costs.order, "invocation");
   const days = [1_000, 1_000_000, 100_000_000].map((orders) => {
     const seconds = invocations * (orders < 100_000 ? ASSUMED.instanceSeconds.alone : ASSUMED.instanceSeconds.shared);
     const parts = {
-      Firestore: orders * (reads * PRICES.read + writes * PRICES.write),
+      Firestore: orders * (reads * PRICES.read + writes * PRICES.write + deletes * PRICES.delete),
       "Cloud Run functions":
         orders *
         (invocations * PRICES.invocation + seconds * (PRICES.vcpuSecond + ASSUMED.gibibytes * PRICES.gibibyteSecond)),

@@ -9,7 +9,7 @@ import { TEST_SETTINGS } from "../../functions/src/memory/test-bed.js";
 import type { FoodService, Ports } from "../../functions/src/ports.js";
 
 /**
- * Billed operations, by kind and what they are about, such as "write relations", "read", "call getOrder", "message" and
+ * Billed operations, by kind and what they are about, such as "write relations", "delete attempts", "read", "call getOrder", "message" and
  * "invocation sweep". Documents count, not commits; a query that finds nothing is billed as one read.
  */
 export type Counts = Record<string, number>;
@@ -60,7 +60,8 @@ class CountedSystem {
         },
         commit: async (writes) => {
           const versions = await store.commit(writes);
-          for (const { path } of writes) this.add(`write ${path.split("/")[0]}`);
+          for (const { kind, path } of writes)
+            this.add(`${kind === "delete" ? "delete" : "write"} ${path.split("/")[0]}`);
           return versions;
         },
         query: async (query) => {

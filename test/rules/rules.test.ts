@@ -43,7 +43,7 @@ const DOCUMENTS = {
   "attempts/kitchen:1": { order: "orders/1", state: "UNCERTAIN" },
   "attempts/kitchen:2": { order: "orders/2", state: "PARKED" },
   "attempts/kitchen:3": { order: "orders/3", state: "SENDING" },
-  "attempts/kitchen:4": { order: "orders/4", state: "CREATED" },
+  "attempts/kitchen:4": { order: "orders/4", state: "CLOSED" },
   "audit/1": { order: "orders/1", by: "ana" },
   "leases/poll": { holder: "x" },
   "relations/1/below/1": { a: 1 },

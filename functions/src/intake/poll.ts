@@ -91,7 +91,7 @@ class Run {
 
   /** Lists one status page by page; the page token at which time ran out, or undefined at the end. */
   private async list(status: ActiveStatus, from: string, until: number): Promise<string | undefined> {
-    const { clock, food, settings, log } = this.ports;
+    const { bus, clock, food, settings, log } = this.ports;
     const seen = new Set<string>();
     let publishing: Promise<void> = Promise.resolve();
     let pageToken = from;
@@ -99,7 +99,10 @@ class Run {
       do {
         if (clock.now() >= until) return pageToken;
         seen.add(pageToken);
-        const page = await food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
+        const listing = food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
+        // The bus gets ready while the first page is on its way.
+        bus.prepare?.();
+        const page = await listing;
         // The next page is listed while this one is published, but no more than one page waits.
         await publishing;
         publishing = this.publish(page.orders);

@@ -384,7 +384,7 @@ describe("the operators' API", () => {
     it("to link what was found, with its audit entry in the same commit", async () => {
       const version = await bed.waiting("UNCERTAIN");
       const { status, body } = await decide(link, version, { name: "kitchenorders/found" });
-      assert.deepEqual([status, (body as { state: string }).state], [200, "CREATED"]);
+      assert.deepEqual([status, (body as { state: string }).state], [200, "LINKED"]);
       assert.equal(await bed.bed.store.field(RELATION, "kitchen"), "kitchenorders/found");
       const collections = bed.bed.store.commits.at(-1)?.map(({ path }) => path.split("/")[0]);
       assert.deepEqual(collections?.sort(), ["attempts", "audit", "history", "relations"]);

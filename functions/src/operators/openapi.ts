@@ -82,7 +82,7 @@ const schemas = {
   Decision: {
     type: "object",
     required: ["decision", "state"],
-    properties: { decision: ref("AuditEntry"), state: { enum: ["CREATED", "FAILED"] } },
+    properties: { decision: ref("AuditEntry"), state: { enum: ["LINKED", "FAILED"] } },
     additionalProperties: false,
   },
   Problem: {

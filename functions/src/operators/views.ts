@@ -25,7 +25,7 @@ export function attemptView(snapshot: Snapshot): Json {
 
 /** @throws MalformedError for a document that this build can't read */
 export function historyView(snapshot: Snapshot): Json {
-  const { schema: _schema, order: _order, ...entry } = historyEntryIn(snapshot);
+  const { schema: _schema, order: _order, claim: _claim, ...entry } = historyEntryIn(snapshot);
   return shown(entry);
 }
 

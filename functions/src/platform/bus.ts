@@ -19,6 +19,11 @@ export class PubSubBus implements Bus {
   private client: Promise<PubSub> | undefined;
   private readonly topics = new Map<string, Topic>();
 
+  prepare(): void {
+    // Where it can't be loaded, the first publish says so.
+    this.open().catch(() => undefined);
+  }
+
   async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
     await this.publish(STAGES[stage].topic, messages);
   }
@@ -39,9 +44,13 @@ export class PubSubBus implements Bus {
     }
   }
 
-  private async topic(name: string): Promise<Topic> {
+  private open(): Promise<PubSub> {
     this.client ??= import("./pub-sub-client.js").then(({ PubSub }) => new PubSub());
-    const client = await this.client;
+    return this.client;
+  }
+
+  private async topic(name: string): Promise<Topic> {
+    const client = await this.open();
     const known = this.topics.get(name);
     if (known) return known;
     const topic = client.topic(name, {

@@ -68,7 +68,6 @@ describe("an attempt document", () => {
     ["the id is missing", { id: null }, "id"],
     ["the order is missing", { order: null }, "order"],
     ["the reason is text", { reason: "why not" }, "reason"],
-    ["the name is a list", { name: [] }, "name"],
   ];
   for (const [why, fields, field] of refused) {
     it(`is refused where ${why}`, () => {
@@ -157,7 +156,6 @@ describe("whose turn it is with an attempt", () => {
     ["failed, backoff over", { state: "FAILED", nextTryAt: PAST }, "park", "send"],
     ["failed, set by an operator without a time", { state: "FAILED", nextTryAt: null }, "park", "send"],
     ["is parked", { state: "PARKED", nextTryAt: PAST }, "idempotency-key", "wait"],
-    ["created something", { state: "CREATED" }, "idempotency-key", "wait"],
     ["is closed", { state: "CLOSED" }, "idempotency-key", "wait"],
   ];
   for (const [what, fields, policy, may] of rows) {

@@ -1,10 +1,11 @@
 /**
- * The attempt: one document per order and creating stage that decides who may send a create, and what became of it.
+ * The attempt: one document per order and creating stage that decides who may send a create. It is there as long as that is
+ * not settled: the commit that keeps the link deletes it, so that what is in the collection is what is still to be done.
  *
- *     (none) ── claim ──► SENDING ── answer ──► CREATED
+ *     (none) ── claim ──► SENDING ── answer ──► (none), and the relation has the link
  *                            ├── refused for certain, or never sent ──► FAILED, again after a backoff, PARKED after the last
  *                            └── outcome unknown, or the lease ran out ──► UNCERTAIN, for an operator or with the same key
- *     CLOSED: the order ended before anything was created
+ *     CLOSED: the order ended before anything was created, or another program made its link
  */
 import * as v from "valibot";
 import type { CreatingStage } from "../life-cycle.js";
@@ -18,7 +19,6 @@ const ATTEMPT_SCHEMA = 1;
 /** Each state, whether something is still to come of it, and whether an operator has to bring that about. */
 export const ATTEMPT_STATES = {
   SENDING: { open: true, needsOperator: false },
-  CREATED: { open: false, needsOperator: false },
   FAILED: { open: true, needsOperator: false },
   PARKED: { open: true, needsOperator: true },
   UNCERTAIN: { open: true, needsOperator: true },
@@ -38,14 +38,12 @@ const schema = v.object({
   state: v.picklist(Object.keys(ATTEMPT_STATES) as AttemptState[]),
   policy: v.picklist(["park", "idempotency-key"]),
   tries: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** When it was claimed last: what was created was created then. */
+  /** When it was claimed last: what may have been created was created then. */
   claimedAt: v.optional(v.nullable(v.date())),
   /** SENDING: until when nobody else may take the claim over. */
   leaseUntil: v.optional(v.nullable(v.date())),
   /** FAILED, and UNCERTAIN under the policy idempotency-key: not before this. */
   nextTryAt: v.optional(v.nullable(v.date())),
-  /** What was created, where that is known. */
-  name: v.optional(v.nullable(v.string())),
   reason: v.optional(v.nullable(v.object({ code: v.string(), message: v.string() }))),
   /** When a time-to-live policy may delete the document. */
   expireAt: v.optional(v.nullable(v.date())),
@@ -92,9 +90,8 @@ export function turnOf(attempt: Attempt, now: number, policy: Attempt["policy"])
       return { may: "send", because: "backoff over" };
     case "PARKED":
       return { may: "wait", because: "parked, an operator decides" };
-    case "CREATED":
     case "CLOSED":
-      return { may: "wait", because: `the attempt is ${attempt.state}` };
+      return { may: "wait", because: "the attempt is closed" };
   }
 }
 

@@ -111,8 +111,7 @@ async function expectLinkedOnce(bed: TestBed, stage: CreatingStage): Promise<voi
   const relation = await bed.store.fields(RELATION);
   assert.equal(relation?.[stage], name);
   assert.equal(relation?.state, LED_TO[stage]);
-  const attempt = await attemptOf(bed, stage);
-  assert.deepEqual([attempt?.state, attempt?.name], ["CREATED", name]);
+  assert.equal(await attemptOf(bed, stage), undefined, "an attempt that is settled");
 }
 
 for (const stage of ["kitchen", "shipment"] as const) {
@@ -131,9 +130,28 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const kept = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
       assert.deepEqual(kept?.sort(), ["attempts", "history", "relations"]);
       await expectLinkedOnce(bed, stage);
-      const attempt = await attemptOf(bed, stage);
-      assert.deepEqual([attempt?.leaseUntil, attempt?.nextTryAt], [null, null]);
-      assert.ok(timeIn(attempt, "expireAt") > bed.clock.now(), "readable for a while");
+    });
+
+    it("sends nothing where the link was made, and its attempt deleted, since the relation was read", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once("ready", "before", () => bed.store.set(RELATION, { [stage]: "first/1" }));
+      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.deepEqual(bed.food.created, []);
+      assert.equal(await linkOf(bed, stage), "first/1");
+      assert.equal(await attemptOf(bed, stage), undefined, "the claim is given back");
+    });
+
+    it("gives its claim back where the store does not say whether the link was made", async () => {
+      const bed = await bedFor(stage);
+      const away = new StoreError("no answer");
+      bed.food.hooks.once("ready", "before", () => {
+        for (let tries = 0; tries < 5; tries++) bed.store.hooks.once("read", "before", fails(away));
+      });
+      assert.equal((await deliver(bed, stage)).thrown, away);
+      assert.deepEqual(bed.food.created, []);
+      assert.equal(await attemptOf(bed, stage), undefined);
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
     });
 
     it("may be sent only while the claim holds", async () => {
@@ -358,7 +376,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const keys = bed.food.created.map(({ key }) => key);
         assert.deepEqual(keys, [idempotencyKey(ORDER, stage), idempotencyKey(ORDER, stage)]);
         assert.equal(await linkOf(bed, stage), "made/1");
-        assert.equal(await stateOf(bed, stage), "CREATED");
+        assert.equal(await attemptOf(bed, stage), undefined);
       });
     }
 
@@ -440,7 +458,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       answer.come();
       assert.deepEqual([(await slow).thrown, (await slow).outcome], [undefined, "moved"]);
       assert.equal(await linkOf(bed, stage), "made/1");
-      assert.equal(await stateOf(bed, stage), "CREATED");
+      assert.equal(await attemptOf(bed, stage), undefined);
     });
 
     it("declares a dead process's claim uncertain only once, however many deliveries come", async () => {
@@ -517,7 +535,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         [relation?.state, relation?.[stage]],
         ["CANCELLED", `${stage}${stage === "kitchen" ? "orders" : "s"}/1`],
       );
-      assert.equal(await stateOf(bed, stage), "CREATED");
+      assert.equal(await attemptOf(bed, stage), undefined);
     });
 
     for (const [what, unreadable] of [
@@ -577,7 +595,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       bed.food.nextNames.push("same/1");
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "same/1" }));
       assert.equal((await deliver(bed, stage)).outcome, "moved");
-      assert.deepEqual([await linkOf(bed, stage), await stateOf(bed, stage)], ["same/1", "CREATED"]);
+      assert.deepEqual([await linkOf(bed, stage), await stateOf(bed, stage)], ["same/1", undefined]);
     });
 
     it("creates nothing where an older scheduler's document has the link", async () => {
@@ -593,11 +611,15 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("leaves it to the operator who decided while the create was under way", async () => {
       const bed = await bedFor(stage);
-      bed.food.hooks.once(call, "after", () => bed.store.set(path, { state: "CREATED", name: "found/1" }));
+      bed.food.hooks.once(call, "after", async () => {
+        const [found] = await bed.store.read(path);
+        await bed.store.set(RELATION, { [stage]: "found/1" });
+        await bed.store.commit([{ kind: "delete", path, version: found?.version ?? "" }]);
+      });
       bed.food.nextNames.push("ours/1");
       assert.equal((await deliver(bed, stage)).outcome, "refused");
-      assert.equal(await linkOf(bed, stage), undefined);
-      assert.equal(await bed.store.field(path, "name"), "found/1");
+      assert.equal(await linkOf(bed, stage), "found/1");
+      assert.equal(await attemptOf(bed, stage), undefined);
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
 
@@ -614,7 +636,6 @@ for (const stage of ["kitchen", "shipment"] as const) {
       }
       bed.ports.food = model;
       await takeMessage(stage, { order: name, status: STAGES[stage].takes }, HANDLERS[stage], bed.ports);
-      assert.equal(await bed.store.field(`attempts/${stage}:${id}`, "state"), "CREATED");
       assert.equal(await bed.store.field(`relations/${id}`, "customerId"), customerId);
     });
   });

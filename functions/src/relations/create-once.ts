@@ -1,6 +1,6 @@
 /**
  * Creates a kitchen order or a shipment once, against a service that can't be asked whether a create arrived.
- * The attempt document decides who sends; link, attempt and history are then kept in one atomic commit.
+ * The attempt document decides who sends; one atomic commit then keeps the link, tells the history and deletes the attempt.
  */
 import { backoffAfter } from "../backoff.js";
 import { CallError, ConflictError, DuplicateError, describe, MalformedError, StoreError } from "../errors.js";
@@ -8,7 +8,7 @@ import { type CreatingStage, RELATION_STATES, STAGES } from "../life-cycle.js";
 import { isNameOf, isUsableName } from "../names.js";
 import type { CreateOptions, Fields, Order, Ports, Snapshot, Write } from "../ports.js";
 import { moved, nothing, type Result, refused } from "../result.js";
-import { type Attempt, attemptIn, attemptPath, claimFields, expiryOf, STRANDED, turnOf } from "./attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, STRANDED, turnOf } from "./attempt.js";
 import { type Relation, relationIn, relationPath, stateFields } from "./document.js";
 import { LEADS_TO, linkEntry, linkEntryPath, ownerIn } from "./history.js";
 import { idempotencyKey } from "./idempotency-key.js";
@@ -36,6 +36,8 @@ interface Claim {
   deadline: number;
   /** Whether an earlier create of this order and stage may have been carried out. */
   doubt: boolean;
+  /** Whether there was no attempt before: none was made yet, or one has come to its end since the relation was read. */
+  isFirst: boolean;
 }
 
 /**
@@ -47,6 +49,7 @@ export async function createOnce(work: Work, ports: Ports): Promise<Result> {
   await ports.food.ready();
   const claim = await takeClaim(work, ports);
   if ("outcome" in claim) return claim;
+  if (claim.isFirst && (await wasLinked(work, claim, ports))) return nothing("somebody else made the link meanwhile");
 
   const key = idempotencyKey(work.order.name, work.stage);
   let name: string;
@@ -64,7 +67,7 @@ export async function createOnce(work: Work, ports: Ports): Promise<Result> {
 
 async function takeClaim(work: Work, ports: Ports): Promise<Claim | Result> {
   const path = attemptPath(work.stage, work.id);
-  const claim = (tries: number, doubt: boolean) => {
+  const claim = (tries: number, doubt: boolean, isFirst: boolean) => {
     const id = ports.random.uuid();
     const now = ports.clock.now();
     const { CREATE_POLICY: policy, CREATE_LEASE_SECONDS: lease, CALL_DEADLINE_SECONDS: deadline } = ports.settings;
@@ -78,33 +81,60 @@ async function takeClaim(work: Work, ports: Ports): Promise<Claim | Result> {
       claimedAt: now,
       leaseUntil,
     });
-    return { claim: { id, path, tries, doubt, deadline: now + deadline * 1000 }, fields };
+    return { claim: { id, path, tries, doubt, isFirst, deadline: now + deadline * 1000 }, fields };
   };
 
-  const first = claim(1, false);
+  const first = claim(1, false, true);
   const found = await commitClaim(first.claim, { kind: "create", path, fields: first.fields }, ports);
+  if (!found) return nothing("somebody else settled it meanwhile");
   if ("held" in found) return found.held;
 
   const { attempt, version } = found;
   const turn = turnOf(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
   if (turn.may === "wait") return nothing(turn.because);
+  // A claim that came late stands here after the link was made: the sweep, which looks closer, judges it.
+  if (await isLinked(work, ports)) return nothing("somebody else made the link meanwhile");
   if (turn.may === "declare uncertain") {
     const fields = uncertainFields({ code: "LEASE_EXPIRED", message: turn.because }, null);
     return (await commitIfUnchanged({ kind: "update", path, version, fields }, ports))
       ? refused(`uncertain: ${turn.because}`)
       : nothing("somebody else is at it");
   }
-  const again = claim(attempt.tries + 1, turn.because === "same key");
+  const again = claim(attempt.tries + 1, turn.because === "same key", false);
   const taken = await commitClaim(again.claim, { kind: "update", path, version, fields: again.fields }, ports);
-  return "held" in taken ? taken.held : nothing("somebody else is at it");
+  return taken && "held" in taken ? taken.held : nothing("somebody else is at it");
 }
 
-/** Commits a claim. A commit that was retried below us may meet its own earlier write: the attempt id tells. */
+/**
+ * Whether the link was made since the relation was read: where there is no attempt, it may be that one has come to its end.
+ * Nothing was sent with the claim so far; unless it is to be used, it is given back.
+ */
+async function wasLinked(work: Work, { path, version }: Claim, ports: Ports): Promise<boolean> {
+  const giveBack = () => untilKept(ports, () => commitIfUnchanged({ kind: "delete", path, version }, ports));
+  try {
+    if (!(await untilKept(ports, () => isLinked(work, ports)))) return false;
+  } catch (error) {
+    await giveBack();
+    throw error;
+  }
+  await giveBack();
+  return true;
+}
+
+async function isLinked({ stage, id }: Work, { store }: Ports): Promise<boolean> {
+  const [snapshot] = await store.read(relationPath(id));
+  return relationIn(snapshot)?.[stage] !== undefined;
+}
+
+/**
+ * Commits a claim; resolves with it, with the attempt that stands in its way, or with nothing where that is settled by now.
+ * A commit that was retried below us may meet its own earlier write: the attempt id tells.
+ */
 async function commitClaim(
   claim: Omit<Claim, "version">,
   write: Write,
   ports: Ports,
-): Promise<{ held: Claim } | { attempt: Attempt; version: string }> {
+): Promise<{ held: Claim } | { attempt: Attempt; version: string } | undefined> {
   try {
     const [version = ""] = await ports.store.commit([write]);
     return { held: { ...claim, version } };
@@ -112,10 +142,9 @@ async function commitClaim(
     if (!(error instanceof ConflictError || error instanceof StoreError)) throw error;
     const [snapshot] = await ports.store.read(claim.path);
     const attempt = attemptIn(snapshot);
-    if (!snapshot || !attempt) throw error;
-    if (attempt.id === claim.id) return { held: { ...claim, version: snapshot.version } };
-    if (error instanceof ConflictError) return { attempt, version: snapshot.version };
-    throw error;
+    if (snapshot && attempt?.id === claim.id) return { held: { ...claim, version: snapshot.version } };
+    if (!(error instanceof ConflictError)) throw error;
+    return snapshot && attempt && { attempt, version: snapshot.version };
   }
 }
 
@@ -175,7 +204,7 @@ async function keep(claim: Claim, fields: Fields, ports: Ports): Promise<void> {
   });
 }
 
-/** Links what was created, ends the attempt and tells the history, all or nothing. */
+/** Links what was created, tells the history and deletes the attempt, all or nothing. */
 async function keepLink(work: Work, claim: Claim, name: string, ports: Ports): Promise<Result> {
   const path = relationPath(work.id);
   const entryPath = linkEntryPath(work.stage, name);
@@ -188,7 +217,7 @@ async function keepLink(work: Work, claim: Claim, name: string, ports: Ports): P
         const [relationNow, attemptNow, entryNow] = await ports.store.read(path, claim.path, entryPath);
         const attempt = attemptIn(attemptNow);
         const linked = relationIn(relationNow)?.[work.stage];
-        if (linked === name && attempt?.state === "CREATED") return moved(LEADS_TO[work.stage]);
+        if (linked === name && !attempt) return moved(LEADS_TO[work.stage]);
         if (!attemptNow || !isStillOurs(attempt, claim)) return orphaned(work, name, ports);
         if (linked !== undefined && linked !== name) {
           orphaned(work, name, ports);
@@ -205,8 +234,8 @@ async function keepLink(work: Work, claim: Claim, name: string, ports: Ports): P
       }
       await ports.store.commit([
         linkWrite(work, snapshot, name, ports),
-        { kind: "update", path: claim.path, version, fields: createdFields(name, ports) },
-        ...(isTold ? [] : [linkEntry(work.order.name, work.stage, name, ports.clock.now())]),
+        { kind: "delete", path: claim.path, version },
+        ...(isTold ? [] : [linkEntry(work.order.name, work.stage, name, ports.clock.now(), claim.id)]),
       ]);
       return moved(LEADS_TO[work.stage]);
     });
@@ -241,12 +270,6 @@ export function linkWrite(
   return snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields };
 }
 
-/** The fields that end an attempt with what it created. */
-export function createdFields(name: string, ports: Pick<Ports, "clock">): Fields {
-  const over = { leaseUntil: null, nextTryAt: null, reason: null, expireAt: expiryOf(ports.clock.now()) };
-  return { state: "CREATED", name, ...over };
-}
-
 function orphaned(work: Work, name: string, ports: Ports): Result {
   const reason = `${name} was created, but somebody else decided on the ${work.stage} of this order meanwhile`;
   ports.log.error("created, but not linked", {
@@ -258,7 +281,7 @@ function orphaned(work: Work, name: string, ports: Ports): Result {
   return refused(reason);
 }
 
-/** Runs a write until it is kept: conflicts and an absent store are met by reading again, a few times. */
+/** Runs a write, or a read, until it succeeds: conflicts and an absent store are met by reading again, a few times. */
 async function untilKept<T>(ports: Ports, write: (again: boolean) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

@@ -19,6 +19,8 @@ const schema = v.object({
   at: v.date(),
   kitchen: v.optional(v.string()),
   shipment: v.optional(v.string()),
+  /** The id of the claim by which we made the link; a link that another program made has none. */
+  claim: v.optional(v.string()),
 });
 
 /** That an order's relation came to a state, and by which link. */
@@ -43,9 +45,13 @@ export function linkEntryPath(stage: CreatingStage, name: string): string {
   return `${HISTORY}/${v5(`${stage} ${name}`, NAMESPACE)}`;
 }
 
-/** The write that tells of a link; it meets a conflict where the name is linked already. `at` in milliseconds since the epoch. */
-export function linkEntry(order: string, stage: CreatingStage, name: string, at: number): Write {
-  return entry(linkEntryPath(stage, name), { order, state: LEADS_TO[stage], [stage]: name, at: new Date(at) });
+/**
+ * The write that tells of a link; it meets a conflict where the name is linked already. `at` in milliseconds since the epoch;
+ * `claim` of a link that is ours.
+ */
+export function linkEntry(order: string, stage: CreatingStage, name: string, at: number, claim?: string): Write {
+  const fields = { order, state: LEADS_TO[stage], [stage]: name, at: new Date(at) };
+  return entry(linkEntryPath(stage, name), claim === undefined ? fields : { ...fields, claim });
 }
 
 /** The write that tells of an order's end. `at` in milliseconds since the epoch. */
@@ -56,6 +62,11 @@ export function endEntry(order: string, state: RelationState, at: number): Write
 /** The name of the order that has the link which an entry tells of, undefined where there is no entry. */
 export function ownerIn(found: Snapshot | undefined): string | undefined {
   return found && String(found.fields.order);
+}
+
+/** Whether an entry tells of a link that we made ourselves, with a claim. */
+export function isOurs(found: Snapshot | undefined): boolean {
+  return found !== undefined && historyEntryIn(found).claim !== undefined;
 }
 
 function entry(path: string, fields: Fields): Write {

@@ -50,12 +50,12 @@ describe("an operator's decision", () => {
 
   const relation = (): Fields | undefined => store.peek(`relations/${order.slice("orders/".length)}`)?.fields;
 
-  it("links what was found, ends the attempt, and is on record", async () => {
+  it("links what was found, settles the attempt, and is on record", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     assert.equal((await decide({ link: name })).outcome, "moved");
     assert.equal(relation()?.kitchen, name);
-    assert.equal(store.peek(path)?.fields.state, "CREATED");
+    assert.equal(store.peek(path), undefined);
     assert.deepEqual(await audits(), ["link"]);
   });
 
@@ -94,7 +94,7 @@ describe("an operator's decision", () => {
     const lookUp = food.getOrder.bind(food);
     food.getOrder = async (asked) => {
       const version = store.peek(path)?.version ?? "";
-      await store.commit([{ kind: "update", path, version, fields: { state: "CREATED" } }]);
+      await store.commit([{ kind: "update", path, version, fields: { state: "CLOSED" } }]);
       return lookUp(asked);
     };
     await assert.rejects(decide({ link: name }), ConflictError);

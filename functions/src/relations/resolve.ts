@@ -5,7 +5,7 @@ import { isNameOf, orderId } from "../names.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { ATTEMPT_STATES, attemptIn, attemptPath, STRANDED } from "./attempt.js";
 import { auditEntry, auditPath, fingerprintOf } from "./audit.js";
-import { createdFields, linkWrite } from "./create-once.js";
+import { linkWrite } from "./create-once.js";
 import { relationIn, relationPath } from "./document.js";
 import { linkEntry, linkEntryPath, ownerIn } from "./history.js";
 
@@ -27,8 +27,11 @@ export interface Resolution {
 /** Why a decision is not carried out. */
 export type Refusal = "no attempt" | "not waiting" | "must be linked" | "linked already" | "key reused" | "changed";
 
+/** What a decision brings about: the link, or another try. */
+export type Decided = "LINKED" | "FAILED";
+
 export type Resolved =
-  | { outcome: "moved"; to: "CREATED" | "FAILED"; entry: Snapshot; isRepeat: boolean }
+  | { outcome: "moved"; to: Decided; entry: Snapshot; isRepeat: boolean }
   | { outcome: "refused"; because: Refusal; reason: string };
 
 type Needs = Pick<Ports, "store" | "food" | "clock" | "random">;
@@ -130,8 +133,8 @@ async function linking(
   const { path, version } = found.attempt;
   return [
     linkWrite({ stage, id: found.id, order }, found.relation, link, ports),
-    { kind: "update", path, version, fields: createdFields(link, ports) },
-    linkEntry(name, stage, link, clock.now()),
+    { kind: "delete", path, version },
+    linkEntry(name, stage, link, clock.now(), attemptIn(found.attempt)?.id),
   ];
 }
 
@@ -142,8 +145,8 @@ function repeated(entry: Snapshot, resolution: Resolution): Resolved {
   return { outcome: "moved", to: endOf(resolution), entry, isRepeat: true };
 }
 
-function endOf({ link }: Resolution): "CREATED" | "FAILED" {
-  return link === undefined ? "FAILED" : "CREATED";
+function endOf({ link }: Resolution): Decided {
+  return link === undefined ? "FAILED" : "LINKED";
 }
 
 function requestOf({ order, stage, link, reason, version }: Resolution): string {

@@ -6,6 +6,7 @@ import type { Fields } from "../ports.js";
 import type { Settings } from "../settings.js";
 import { dispatchShipment } from "../shipment/dispatch-shipment.js";
 import { claimFields } from "./attempt.js";
+import { linkEntry } from "./history.js";
 import { sweep } from "./sweep.js";
 
 const HOUR = 3_600_000;
@@ -218,6 +219,25 @@ describe("the sweep of attempts", () => {
     await relate(bed, "1");
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
     assert.equal(await inState(bed, path), "CLOSED");
+  });
+
+  it("deletes a claim that came when our link was there already: nothing was sent with it", async () => {
+    const { bed, path } = await bedWith({}, "PREPARATION");
+    await relate(bed, "1");
+    const entry = linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now(), "an earlier claim");
+    await bed.store.commit([entry]);
+    bed.clock.advance(HOUR);
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await inState(bed, path), undefined);
+  });
+
+  it("declares a claim uncertain where the link is another program's: something may have been sent with it", async () => {
+    const { bed, path } = await bedWith({}, "PREPARATION");
+    await relate(bed, "1");
+    await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
+    bed.clock.advance(HOUR);
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+    assert.equal(await inState(bed, path), "UNCERTAIN");
   });
 
   it("never closes what may have been created, however its order ended", async () => {

@@ -9,6 +9,7 @@ import type { Ports, Snapshot, Write } from "../ports.js";
 import { ATTEMPT_STATES, ATTEMPTS, type Attempt, type AttemptState, attemptIn, expiryOf, turnOf } from "./attempt.js";
 import { close } from "./close.js";
 import { RELATIONS, type Relation, relationIn, relationPath } from "./document.js";
+import { isOurs, linkEntryPath } from "./history.js";
 
 const LEASE_PATH = "leases/sweep";
 
@@ -148,6 +149,11 @@ async function sweepAttempt(found: Snapshot, endOf: EndOf, result: SweepResult, 
   const attempt = attemptIn(found);
   if (!attempt) return;
   const fields = await judgeAttempt(attempt, endOf, ports);
+  if (fields === "settled") {
+    await ports.store.commit([{ kind: "delete", path: found.path, version: found.version }]);
+    result.closed++;
+    return;
+  }
   if (fields) {
     const write: Write = { kind: "update", path: found.path, version: found.version, fields };
     await ports.store.commit([write]);
@@ -166,7 +172,7 @@ async function sweepAttempt(found: Snapshot, endOf: EndOf, result: SweepResult, 
   });
 }
 
-/** What is to change in an attempt, undefined where nothing is. */
+/** What is to change in an attempt, or that it is to go; undefined where nothing is. */
 async function judgeAttempt(attempt: Attempt, endOf: EndOf, ports: Ports) {
   if (attempt.state === "FAILED" || attempt.state === "PARKED") {
     // Nothing was created for certain: once the order has ended, or has its link, nobody need care any more.
@@ -176,14 +182,30 @@ async function judgeAttempt(attempt: Attempt, endOf: EndOf, ports: Ports) {
   }
   if (attempt.state !== "SENDING") return undefined;
   const turn = turnOf(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
+  if (turn.may === "wait") return undefined;
+  if (await cameTooLate(attempt, ports)) return "settled";
   const ended = turn.may === "send" && (await endOf(attempt.order)) !== undefined;
   if (turn.may !== "declare uncertain" && !ended) return undefined;
   const reason = { code: "LEASE_EXPIRED", message: ended ? "the order ended before an answer was kept" : turn.because };
   return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason } as const;
 }
 
-async function isLinked(attempt: Attempt, { store }: Ports): Promise<boolean> {
-  if (attempt.state !== "PARKED") return false;
-  const [snapshot] = await store.read(relationPath(attempt.order.slice(attempt.order.indexOf("/") + 1)));
-  return relationIn(snapshot)?.[attempt.stage] !== undefined;
+async function isLinked(attempt: Attempt, ports: Ports): Promise<boolean> {
+  return attempt.state === "PARKED" && (await linkOf(attempt, ports)) !== undefined;
+}
+
+/**
+ * Whether a claim came when the link was made already. A claim that made a link deleted the attempt, so that this one is
+ * younger than the link, and whoever had it saw the link before sending anything.
+ */
+async function cameTooLate(attempt: Attempt, ports: Ports): Promise<boolean> {
+  const link = await linkOf(attempt, ports);
+  if (link === undefined) return false;
+  const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
+  return isOurs(entry);
+}
+
+async function linkOf({ order, stage }: Attempt, { store }: Ports): Promise<string | undefined> {
+  const [snapshot] = await store.read(relationPath(order.slice(order.indexOf("/") + 1)));
+  return relationIn(snapshot)?.[stage];
 }
