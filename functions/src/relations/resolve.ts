@@ -28,7 +28,7 @@ export interface Resolution {
 export type Refusal = "no attempt" | "not waiting" | "must be linked" | "linked already" | "key reused" | "changed";
 
 /** What a decision brings about: the link, or another try. */
-export type Decided = "LINKED" | "FAILED";
+type Decided = "LINKED" | "FAILED";
 
 export type Resolved =
   | { outcome: "moved"; to: Decided; entry: Snapshot; isRepeat: boolean }
