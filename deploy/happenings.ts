@@ -60,6 +60,11 @@ export class Happening {
     return this;
   }
 
+  order(status: OrderStatus): this {
+    for (const order of this.bed.food.orders.values()) order.status = status;
+    return this;
+  }
+
   kitchen(status: KitchenStatus): this {
     for (const order of this.bed.food.kitchenOrders.values()) order.status = status;
     return this;

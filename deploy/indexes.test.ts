@@ -24,6 +24,12 @@ async function operators(): Promise<Happening> {
   return happening;
 }
 
+/** A create that is refused, for an order that is cancelled before it is tried again. */
+async function cancellation(): Promise<Happening> {
+  const happening = await TROUBLES["a create that is refused"]();
+  return happening.order("CANCELLED").tick("sweep");
+}
+
 const fieldsOf = (queries: Query[]) =>
   [...new Set(queries.map(({ collection, field }) => `${collection}.${field}`))].sort();
 
@@ -33,7 +39,7 @@ describe("the indexes", () => {
   let timestamps: string[];
 
   before(async () => {
-    const happened = [await delivery(), await operators()];
+    const happened = [await delivery(), await operators(), await cancellation()];
     for (const happen of Object.values(TROUBLES)) happened.push(await happen());
     queried = fieldsOf(happened.flatMap(({ queries }) => queries));
     const documents = happened.flatMap((happening) => happening.documents);

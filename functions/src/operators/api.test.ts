@@ -482,6 +482,14 @@ describe("the operators' API", () => {
       assert.equal((await decide(link, stranded, { name: "kitchenorders/found" })).status, 409);
     });
 
+    it("never once the link is kept, and says which it is", async () => {
+      await bed.bed.store.set(RELATION, { kitchen: "kitchenorders/other" });
+      for (const late of [await decide(retry, "1"), await decide(link, "1", { name: "kitchenorders/found" })]) {
+        assert.equal(late.status, 409);
+        assert.match(detailOf(late), /linked to kitchenorders\/other/);
+      }
+    });
+
     it("never to link a name that another order has, that nobody knows, or that can't be one", async () => {
       const version = await bed.waiting("UNCERTAIN");
       await bed.bed.store.memory.commit([linkEntry("orders/other", "kitchen", "kitchenorders/found", 0)]);

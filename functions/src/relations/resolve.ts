@@ -92,6 +92,10 @@ function refusalOf(
   relationFound: Snapshot | undefined,
 ): Resolved | undefined {
   const attempt = attemptIn(found);
+  const linked = relationIn(relationFound)?.[stage];
+  // Where the link is kept there is no attempt any more.
+  if (linked !== undefined && (link !== undefined || !attempt))
+    return refused("linked already", `${name} is linked to ${linked} already`);
   if (!found || !attempt) return refused("no attempt", `There is no ${stage} attempt of ${name}`);
   if (version !== undefined && version !== found.version) {
     return refused(
@@ -106,9 +110,6 @@ function refusalOf(
     const reason = `Nothing was sent for ${name}, and its status says that somebody else did: link what they created`;
     return refused("must be linked", reason);
   }
-  const linked = relationIn(relationFound)?.[stage];
-  if (link !== undefined && linked !== undefined)
-    return refused("linked already", `${name} is linked to ${linked} already`);
   return undefined;
 }
 
