@@ -1,5 +1,5 @@
 /** One run of real processes under faults, from the first process to the verdict. */
-import { appendFileSync, createWriteStream, readdirSync } from "node:fs";
+import { appendFileSync, createWriteStream, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandomness } from "../../functions/src/memory/random.js";
@@ -170,18 +170,11 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
 
   const truth = food.truth();
   countFailures(gate, truth, counts);
-  const judged = judge({
-    calls: gate.calls,
-    breaks: gate.breaks,
-    deliveries: fleet.deliveries,
-    pauses: fleet.pauses,
-    writes: bridge.writes,
-    truth,
-    documents,
-    settings: settingsFor(policy),
-    unsettled,
-    overAtWrite,
-  });
+  const { calls, breaks } = gate;
+  const { deliveries, pauses } = fleet;
+  const records = { calls, breaks, deliveries, pauses, writes: bridge.writes, truth };
+  const judged = judge({ ...records, documents, settings: settingsFor(policy), unsettled, overAtWrite });
+  if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
   return { ...judged, kills: injector.kills, faults: counts, directory };
 }
 
