@@ -24,7 +24,7 @@ import { writeState } from "./state.js";
 import { type Emulators, environment, type World } from "./world.js";
 
 const SIZES = {
-  full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 10 },
+  full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },
   tiny: { finished: [0, 500, 1_000], active: 10, polls: 2 },
 };
 

@@ -179,7 +179,7 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
     const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${port}/${name}/${share}`);
     await subscribe(pubsub, project, topic, shares);
   }
-  Object.assign(process.env, { FIRESTORE_EMULATOR_HOST: firestore, METADATA_SERVER_DETECTION: "none" });
+  Object.assign(process.env, { FIRESTORE_EMULATOR_HOST: firestore });
   bridge.watch();
   const client = clientOf(food);
   return {

@@ -14,6 +14,9 @@ const LISTING_BUDGET = 30_000;
 /** The time between two ticks, which the passes of a run share, in milliseconds. */
 const TICK = 60_000;
 
+/** So many pages at most are being published while the next one is listed. */
+const PAGES_UNDER_WAY = 4;
+
 /** What a run did. */
 export interface PollResult {
   outcome: "polled" | "handed over" | "nothing";
@@ -93,7 +96,7 @@ class Run {
   private async list(status: ActiveStatus, from: string, until: number): Promise<string | undefined> {
     const { bus, clock, food, settings, log } = this.ports;
     const seen = new Set<string>();
-    let publishing: Promise<void> = Promise.resolve();
+    const publishing: Promise<void>[] = [];
     let pageToken = from;
     try {
       do {
@@ -103,9 +106,8 @@ class Run {
         // The bus gets ready while the first page is on its way.
         bus.prepare?.();
         const page = await listing;
-        // The next page is listed while this one is published, but no more than one page waits.
-        await publishing;
-        publishing = this.publish(page.orders);
+        if (publishing.length === PAGES_UNDER_WAY) await publishing.shift();
+        publishing.push(this.publish(page.orders));
         pageToken = page.nextPageToken;
         if (seen.has(pageToken) && pageToken !== "") {
           throw new Error(`the food service gave the page token ${JSON.stringify(pageToken)} twice`);
@@ -121,7 +123,7 @@ class Run {
         reason: describe(error),
       });
     } finally {
-      await publishing;
+      await Promise.all(publishing);
     }
     return undefined;
   }

@@ -1,9 +1,13 @@
 /** The bus on Pub/Sub. Its client is loaded where something is published. */
-import type { PubSub, Topic } from "@google-cloud/pubsub";
+import { credentials } from "@grpc/grpc-js";
 import { BusError } from "../errors.js";
 import { CONTINUATION_TOPIC } from "../intake/message.js";
 import { STAGES, type Stage } from "../life-cycle.js";
 import type { Bus, OrderMessage, PollContinuation } from "../ports.js";
+import type { PublisherClient } from "./pub-sub-client.js";
+
+/** As many messages as Pub/Sub takes at a time. */
+const MOST_MESSAGES = 1000;
 
 /** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
 const PUBLISH_DEADLINE = 10_000;
@@ -16,8 +20,7 @@ const BACKOFF = {
 };
 
 export class PubSubBus implements Bus {
-  private client: Promise<PubSub> | undefined;
-  private readonly topics = new Map<string, Topic>();
+  private client: Promise<PublisherClient> | undefined;
 
   prepare(): void {
     // Where it can't be loaded, the first publish says so.
@@ -33,31 +36,31 @@ export class PubSubBus implements Bus {
   }
 
   /** Every publish is awaited: an instance gets no CPU once its function has returned. */
-  private async publish(name: string, messages: object[]): Promise<void> {
+  private async publish(name: string, payloads: object[]): Promise<void> {
     try {
-      const topic = await this.topic(name);
-      const published = messages.map((json) => topic.publishMessage({ json }));
-      await topic.flush();
-      await Promise.all(published);
+      const client = await this.open();
+      const topic = `projects/${await client.getProjectId()}/topics/${name}`;
+      for (let from = 0; from < payloads.length; from += MOST_MESSAGES) {
+        const messages = payloads
+          .slice(from, from + MOST_MESSAGES)
+          .map((payload) => ({ data: Buffer.from(JSON.stringify(payload)) }));
+        await client.publish({ topic, messages }, { timeout: PUBLISH_DEADLINE, retry: { backoffSettings: BACKOFF } });
+      }
     } catch (error) {
       throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });
     }
   }
 
-  private open(): Promise<PubSub> {
-    this.client ??= import("./pub-sub-client.js").then(({ PubSub }) => new PubSub());
+  private open(): Promise<PublisherClient> {
+    this.client ??= import("./pub-sub-client.js").then(({ PublisherClient }) => new PublisherClient(emulator()));
     return this.client;
   }
+}
 
-  private async topic(name: string): Promise<Topic> {
-    const client = await this.open();
-    const known = this.topics.get(name);
-    if (known) return known;
-    const topic = client.topic(name, {
-      batching: { maxMessages: 1000, maxMilliseconds: 20 },
-      gaxOpts: { timeout: PUBLISH_DEADLINE, retry: { backoffSettings: BACKOFF } },
-    });
-    this.topics.set(name, topic);
-    return topic;
-  }
+/** Where the emulator is, if there is one: this client does not look for it by itself. */
+function emulator() {
+  const { PUBSUB_EMULATOR_HOST } = process.env;
+  if (!PUBSUB_EMULATOR_HOST) return {};
+  const { hostname, port } = new URL(`http://${PUBSUB_EMULATOR_HOST}`);
+  return { servicePath: hostname, port: Number(port), sslCreds: credentials.createInsecure() };
 }
