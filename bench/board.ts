@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /**
  * `npm run bench:board`: how soon the operators' page is usable after sign-in with 5,000 open orders, and how soon a change of
- * one shows after its write. Each run is a fresh browser context; targets: 2 s and 1 s on two cores.
+ * one shows after its write, in the middle of several. Each run is a fresh browser context; targets: 2 s and 1 s on two cores.
  */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
@@ -14,6 +14,8 @@ import { summary } from "./measure.js";
 
 const RUNS = 6;
 const ORDERS = 5_000;
+/** Changes in each run. */
+const CHANGES = 5;
 const TARGETS = { usableMs: { atMost: 2_000 }, shownMs: { atMost: 1_000 } };
 const RESULTS = new URL("results/", import.meta.url);
 
@@ -42,14 +44,18 @@ try {
     await page.getByRole("button", { name: "Sign in" }).click();
     await untilShown(page, "1–50 of", "5,000");
     const took = performance.now() - signed;
-    const index = 4_321 - 3 * run;
-    await page.getByLabel("Search").fill(`many-${index}`);
-    const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: `many-${index}`, exact: true }) });
-    await row.getByText("In the kitchen").waitFor();
-    const written = performance.now();
-    await many.fly(index);
-    await untilShown(page, `many-${index}`, "In flight");
-    const showed = performance.now() - written;
+    const times: number[] = [];
+    for (let change = 0; change < CHANGES; change++) {
+      const order = `many-${4_321 - 3 * (run * CHANGES + change)}`;
+      await page.getByLabel("Search").fill(order);
+      const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: order, exact: true }) });
+      await row.getByText("In the kitchen").waitFor();
+      const written = performance.now();
+      await many.fly(order);
+      await untilShown(page, order, "In flight");
+      times.push(performance.now() - written);
+    }
+    const showed = summary(times).median;
     // The emulator goes on with listeners whose page is merely gone, and gets slower by each.
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Email").waitFor();

@@ -103,8 +103,9 @@ export class ManyOrders {
     });
   }
 
-  /** Sends one of them, which was in the kitchen, on its way. */
-  async fly(index: number): Promise<void> {
+  /** Sends one of them, such as many-1, which was in the kitchen, on its way. */
+  async fly(order: string): Promise<void> {
+    const index = Number(order.slice("many-".length));
     await writeDocuments(this.firestore, PROJECT, [relation(index, true, Date.now())]);
   }
 }
