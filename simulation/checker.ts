@@ -252,6 +252,17 @@ function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
   return troubled.length > 1 || troubled.some(({ fault }) => fault === "late");
 }
 
+/** Whether a run stood still with a claim until another one took it over, which can't know what had been sent by then. */
+function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean {
+  const index = own.findIndex(({ fault }) => fault === "pause");
+  const [paused, next] = own.slice(index);
+  if (index === -1 || !paused) return false;
+  const during = ({ at }: Entry) => at > paused.at && at < (next?.at ?? Number.POSITIVE_INFINITY);
+  return claims.some(
+    (entry) => entry.run !== paused.run && entry.operation === "commit" && entry.applied && during(entry),
+  );
+}
+
 function checkEnds(evidence: Evidence, violate: Violate): void {
   const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
   if (unsettled) violate("every message is taken", "messages still come back when all is over");
@@ -283,13 +294,11 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
       const claims = history.filter(
         (entry) => entry.about.includes(`attempts/${stage}:${name.slice(7)}`) || entry.subject === key,
       );
-      const doubtful = runs.filter(({ number }) => claims.some(({ run }) => run === number));
-      const justified = doubtful.some((run) =>
-        wasDoubtful(
-          history.filter((entry) => entry.run === run.number && sinceClaim(entry, history, stage, name)),
-          run,
-        ),
-      );
+      const involved = runs.filter(({ number }) => claims.some(({ run }) => run === number));
+      const justified = involved.some((run) => {
+        const own = history.filter((entry) => entry.run === run.number && sinceClaim(entry, history, stage, name));
+        return wasDoubtful(own, run) || wasTakenOver(own, claims);
+      });
       if (!justified)
         violate("uncertain only where undecidable", `${name}: its ${stage} is UNCERTAIN, but its outcome was known`);
     }

@@ -54,7 +54,6 @@ const BAD_ATTEMPT: Record<string, fc.Arbitrary<unknown>> = {
   tries: values(-1, 0.5, "1", null, Number.POSITIVE_INFINITY),
   leaseUntil: noTime,
   nextTryAt: noTime,
-  name: values(7, true, [], {}),
   reason: values("x", 7, { code: 1, message: "" }, { message: "x" }),
 };
 
