@@ -143,3 +143,17 @@ export function hashOf(history: readonly Entry[]): string {
   for (const entry of history) hash.update(`${lineOf(entry)}\n`);
   return hash.digest("hex");
 }
+
+/** Adds the numbers of one share to the others'; the points of an order's life are the same for all of them. */
+export function add(totals: Findings & { points?: number }, share: Findings & { points?: number }): void {
+  for (const [name, value] of Object.entries(share)) {
+    const known = totals as unknown as Record<string, unknown>;
+    if (name === "points") known[name] = Math.max(Number(known[name] ?? 0), value as number);
+    else if (typeof value === "number") known[name] = Number(known[name] ?? 0) + value;
+  }
+  for (const count of ["faults", "operations"] as const) {
+    for (const [kind, number] of Object.entries(share[count]))
+      totals[count][kind] = (totals[count][kind] ?? 0) + number;
+  }
+  totals.failures.push(...share.failures);
+}

@@ -1,22 +1,19 @@
 /** `npm run simulate`: looks for a schedule of faults under which the system loses or doubles anything. */
 import { fork } from "node:child_process";
-import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { exhaustive, type Findings, hashOf, lineOf, noFindings, random, scenarioOf } from "./explore.js";
+import { bundle } from "./bundle.js";
+import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf } from "./explore.js";
 import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
-import { replay, type Scenario, search } from "./schedule.js";
+import { replay } from "./schedule.js";
+import type { Search, Share } from "./share.js";
 
 /** A search over fewer seeds than this need not have met every fault. */
 const ENOUGH_SEEDS = 500;
 
-interface Options {
-  exhaustive?: true;
-  pairs: boolean;
-  seeds?: number;
-  seed?: number;
-  orders: number;
-  twice?: true;
+interface Options extends Search {
   schedule?: [number, Fault][];
 }
 
@@ -44,55 +41,15 @@ const command = new Command("simulate")
   .option("--twice", "run each seed twice and hold the histories against each other")
   .option("--schedule <json>", "replay this schedule of faults, as a failure printed it", scheduleOf);
 
-/** What one of the parallel processes is to do. */
-type Share = { options: Options; part: number; parts: number };
-
-async function work({ options, part, parts }: Share): Promise<Findings> {
-  if (options.exhaustive) {
-    const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
-    for (const policy of ["park", "idempotency-key"] as const) {
-      const base: Scenario = { seed: options.seed ?? 1, orders: 1, policy, inherited: false };
-      add(totals, await exhaustive(base, { part, parts }, options.pairs));
-    }
-    return totals;
-  }
-  const first = options.seed ?? 1;
-  const seeds = Array.from({ length: options.seeds ?? 1 }, (_, index) => first + index).filter(
-    (seed) => seed % parts === part,
-  );
-  if (!options.twice) return random(seeds, options.orders);
-  const findings = noFindings();
-  for (const seed of seeds) {
-    const scenario = scenarioOf(seed, options.orders);
-    const [one, other] = [await search(scenario), await search(scenario)];
-    findings.schedules += 2;
-    findings.effects += one.history.length + other.history.length;
-    if (hashOf(one.history) === hashOf(other.history)) continue;
-    const violations = ["the same seed gave two histories"];
-    findings.failures.push({ scenario, schedule: [...one.struck], violations, history: one.history.map(lineOf) });
-  }
-  return findings;
-}
-
-/** Adds the numbers of one share to the others'; the points of an order's life are the same for all of them. */
-function add(totals: Findings & { points?: number }, share: Findings & { points?: number }): void {
-  for (const [name, value] of Object.entries(share)) {
-    const known = totals as unknown as Record<string, unknown>;
-    if (name === "points") known[name] = Math.max(Number(known[name] ?? 0), value as number);
-    else if (typeof value === "number") known[name] = Number(known[name] ?? 0) + value;
-  }
-  for (const count of ["faults", "operations"] as const) {
-    for (const [kind, number] of Object.entries(share[count]))
-      totals[count][kind] = (totals[count][kind] ?? 0) + number;
-  }
-  totals.failures.push(...share.failures);
-}
-
 async function inParallel(options: Options): Promise<Findings> {
   const runs = options.exhaustive ? Number.POSITIVE_INFINITY : (options.seeds ?? 1);
   const parts = Math.min(availableParallelism(), runs);
+  const built = mkdtempSync(join(tmpdir(), "simulate-"));
+  process.once("exit", () => rmSync(built, { recursive: true, force: true }));
+  const program = join(built, "share.mjs");
+  await bundle("share.ts", program);
   const shares = Array.from({ length: parts }, (_, part) => {
-    const child = fork(fileURLToPath(import.meta.url), ["--share"], { execArgv: ["--import", "tsx"] });
+    const child = fork(program, { execArgv: ["--max-semi-space-size=64"] });
     child.send({ options, part, parts } satisfies Share);
     return new Promise<Findings>((resolve, reject) => {
       child.on("message", (findings) => resolve(findings as Findings));
@@ -141,8 +98,4 @@ async function main(): Promise<void> {
   process.exitCode = violations > 0 ? 1 : 0;
 }
 
-if (process.argv.includes("--share")) {
-  process.once("message", (share) => {
-    void work(share as Share).then((findings) => process.send?.(findings, () => process.exit(0)));
-  });
-} else await main();
+await main();

@@ -5,12 +5,12 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { build, type Plugin } from "esbuild";
+import type { Plugin } from "esbuild";
+import { bundle } from "./bundle.js";
 import { INVARIANTS } from "./checker.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
 
-const HERE = fileURLToPath(new URL(".", import.meta.url));
-const FUNCTIONS = resolve(HERE, "../functions/src");
+const FUNCTIONS = fileURLToPath(new URL("../functions/src", import.meta.url));
 
 /** What the hunt for one mutant found. */
 interface Caught {
@@ -38,16 +38,7 @@ async function plant({ name, edits }: Mutation, outfile: string): Promise<void> 
       });
     },
   };
-  const entryPoints = [join(HERE, "hunt.ts")];
-  await build({
-    entryPoints,
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    plugins: [mistake],
-    logLevel: "error",
-  });
+  await bundle("hunt.ts", outfile, [mistake]);
   for (const { file } of left) throw new Error(`"${name}": ${file} is not part of the simulation`);
 }
 

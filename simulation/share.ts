@@ -1,0 +1,51 @@
+/** One of the processes that a search is shared among: it is told its part by a message, and answers with what it found. */
+import { add, exhaustive, type Findings, hashOf, lineOf, noFindings, random, scenarioOf } from "./explore.js";
+import { type Scenario, search } from "./schedule.js";
+
+/** What is to be searched. */
+export interface Search {
+  exhaustive?: true;
+  pairs: boolean;
+  seeds?: number;
+  seed?: number;
+  orders: number;
+  twice?: true;
+}
+
+/** The part of it that this process is to do. */
+export interface Share {
+  options: Search;
+  part: number;
+  parts: number;
+}
+
+async function work({ options, part, parts }: Share): Promise<Findings> {
+  if (options.exhaustive) {
+    const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
+    for (const policy of ["park", "idempotency-key"] as const) {
+      const base: Scenario = { seed: options.seed ?? 1, orders: 1, policy, inherited: false };
+      add(totals, await exhaustive(base, { part, parts }, options.pairs));
+    }
+    return totals;
+  }
+  const first = options.seed ?? 1;
+  const seeds = Array.from({ length: options.seeds ?? 1 }, (_, index) => first + index).filter(
+    (seed) => seed % parts === part,
+  );
+  if (!options.twice) return random(seeds, options.orders);
+  const findings = noFindings();
+  for (const seed of seeds) {
+    const scenario = scenarioOf(seed, options.orders);
+    const [one, other] = [await search(scenario), await search(scenario)];
+    findings.schedules += 2;
+    findings.effects += one.history.length + other.history.length;
+    if (hashOf(one.history) === hashOf(other.history)) continue;
+    const violations = ["the same seed gave two histories"];
+    findings.failures.push({ scenario, schedule: [...one.struck], violations, history: one.history.map(lineOf) });
+  }
+  return findings;
+}
+
+process.once("message", (share) => {
+  void work(share as Share).then((findings) => process.send?.(findings, () => process.exit(0)));
+});
