@@ -1,5 +1,5 @@
 /** One instance of a function under functions-framework, as Cloud Run has one, and what it costs. */
-import { Agent, type RequestOptions, request } from "node:http";
+import { Agent, type OutgoingHttpHeaders, type RequestOptions, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startChild } from "../local/processes.js";
@@ -36,6 +36,8 @@ export interface Instance {
   bring(body: Body): Promise<number>;
   /** Brings all, so many at once, and resolves with how long each took. */
   bringAll(bodies: Body[], concurrency?: number): Promise<number[]>;
+  /** Brings one event as it came, with the headers that tell of it. */
+  forward(headers: OutgoingHttpHeaders, body: Buffer): Promise<void>;
   usage(): Usage;
   stop(): Promise<void>;
 }
@@ -83,13 +85,17 @@ export async function startInstance(
 
   const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
   const type = takes === "events" ? "application/cloudevents+json" : "application/json";
+  const forward = async (headers: OutgoingHttpHeaders, body: Buffer) => {
+    const status = await send({ agent, host: "127.0.0.1", port, path }, headers, body);
+    if (status >= 300) throw new BenchError(`${target} answered ${status}; the log says why`);
+  };
   const bring = async (body: Body) => {
     const started = performance.now();
-    const status = await send({ agent, host: "127.0.0.1", port, path }, type, JSON.stringify(body));
-    if (status >= 300) throw new BenchError(`${target} answered ${status}; the log says why`);
+    await forward({ "Content-Type": type }, Buffer.from(JSON.stringify(body)));
     return performance.now() - started;
   };
   return {
+    forward,
     bring,
     bringAll: async (bodies, concurrency = CONCURRENCY) => {
       const waiting = bodies.values();
@@ -109,16 +115,16 @@ export async function startInstance(
   };
 }
 
-function send(to: RequestOptions, type: string, body: string): Promise<number> {
+function send(to: RequestOptions, about: OutgoingHttpHeaders, body: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
-    const headers = to.path ? {} : { "Content-Type": type, "Content-Length": Buffer.byteLength(body) };
+    const headers = to.path ? {} : { ...about, "Content-Length": body.length };
     const sent = request({ ...to, method: to.path ? "GET" : "POST", headers }, (response) => {
       response.resume();
       response.once("end", () => resolve(response.statusCode ?? 0));
     });
     sent.once("error", (error: NodeJS.ErrnoException) => {
       // A server ends connections that were idle for a while, perhaps at the moment at which one is used again.
-      if (sent.reusedSocket && error.code === "ECONNRESET") resolve(send(to, type, body));
+      if (sent.reusedSocket && error.code === "ECONNRESET") resolve(send(to, about, body));
       else reject(error);
     });
     sent.end(to.path ? undefined : body);

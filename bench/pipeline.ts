@@ -4,11 +4,13 @@
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import type { OutgoingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ACTIVE_STATUSES } from "../functions/src/life-cycle.js";
 import { seededRandomness } from "../functions/src/memory/random.js";
+import { RELATIONS } from "../functions/src/relations/document.js";
 import { TYPESCRIPT } from "../services/users/chain.js";
 import { Bridge, SHARES, SUBSCRIBERS } from "../simulation/chaos/bridge.js";
 import { subscribe } from "../simulation/chaos/emulators.js";
@@ -25,12 +27,12 @@ import { type Usage, usageOf } from "./processes.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = {
-  full: { orders: 300, warmUp: 120 },
+  full: { orders: 300, warmUp: 300 },
   tiny: { orders: 10, warmUp: 3 },
 };
 
 /** So many orders are on their way at once, at most: a message that waits too long would be pushed again. */
-const AT_ONCE = 60;
+const AT_ONCE = 150;
 
 /** Until when so many orders must have been delivered, in milliseconds. */
 const PATIENCE = 60_000;
@@ -146,6 +148,7 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
     instances.set(target, await startInstance(world, { source: DEPLOYED, target, takes, env }));
   }
   let underWay = 0;
+  let stopped = false;
   const delivered = new Map<FunctionName, number>();
   const fleet = {
     deliveries: [],
@@ -179,8 +182,11 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
     const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${port}/${name}/${share}`);
     await subscribe(pubsub, project, topic, shares);
   }
-  Object.assign(process.env, { FIRESTORE_EMULATOR_HOST: firestore });
-  bridge.watch();
+  await emulators.documentEvents.onWritten(firestore, project, `${RELATIONS}/{id}`, async (headers, body) => {
+    underWay++;
+    while (!stopped && !(await isTaken(instances.get("onRelationWritten"), headers, body))) await sleep(500);
+    underWay--;
+  });
   const client = clientOf(food);
   return {
     own: [...FUNCTIONS],
@@ -204,11 +210,22 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
     },
     async stop() {
       world.onLine(`events of ${project}: ${JSON.stringify([...delivered])}`);
+      stopped = true;
       client.close();
       bridge.stop();
       await Promise.all([...instances.values()].map((instance) => instance.stop()));
     },
   };
+}
+
+/** Whether an event was taken; what fails comes again, as on the platform. */
+async function isTaken(instance: Instance | undefined, headers: OutgoingHttpHeaders, body: Buffer): Promise<boolean> {
+  try {
+    await instance?.forward(headers, body);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function startPeer(world: World, name: string, food: FoodProcess, mode: RestateMode): Promise<Carrier> {

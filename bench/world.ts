@@ -8,6 +8,7 @@ import { startChain } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
 import { startEmulators } from "../simulation/chaos/emulators.js";
 import { FoodProcess } from "../simulation/chaos/food-process.js";
+import { DocumentEvents } from "./document-events.js";
 
 export interface World {
   /** A folder of this run's own. */
@@ -43,6 +44,8 @@ export interface Emulators {
   pubsub: string;
   /** Their process groups. */
   groups: { firestore: number; pubsub: number };
+  /** What Firestore's emulator makes of writes. */
+  documentEvents: DocumentEvents;
 }
 
 /** Gives the work a world; whatever was started in it is stopped again. */
@@ -95,13 +98,17 @@ async function startBoth(
   onEnd: World["onEnd"],
 ): Promise<Emulators> {
   const ports = { firestore: await freePort(), pubsub: await freePort() };
-  const children = await startEmulators({ root: ROOT, directory, ports, onLine, signal });
+  const documentEvents = new DocumentEvents();
+  const events = await documentEvents.listen();
+  onEnd(() => documentEvents.stop());
+  const children = await startEmulators({ root: ROOT, directory, ports, events, onLine, signal });
   onEnd(() => Promise.all(children.map((child) => child.stop("SIGKILL", 0))));
   const [firestore, pubsub] = children.map(({ pid }) => pid) as [number, number];
   return {
     firestore: `127.0.0.1:${ports.firestore}`,
     pubsub: `127.0.0.1:${ports.pubsub}`,
     groups: { firestore, pubsub },
+    documentEvents,
   };
 }
 

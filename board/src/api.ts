@@ -11,7 +11,6 @@ export interface Attempt {
   reason?: { code: string; message: string };
   claimedAt?: string;
   nextTryAt?: string;
-  name?: string;
 }
 
 export interface Decision {

@@ -181,7 +181,7 @@ function attemptCard(
   attempt: Attempt,
   act: ((attempt: Attempt, action: "link" | "retry") => void) | undefined,
 ): HTMLElement {
-  const { stage, state, tries, reason, claimedAt, nextTryAt, name } = attempt;
+  const { stage, state, tries, reason, claimedAt, nextTryAt } = attempt;
   const { title, tone, explain } = ATTEMPT_WORDS[state];
   const thing = THINGS[stage];
   const isStranded = reason?.code === "STRANDED";
@@ -203,7 +203,6 @@ function attemptCard(
     element("h3", {}, thing, " ", element("span", { class: `pill ${tone}` }, title)),
     element("p", {}, explain(thing)),
     element("p", { class: "quiet" }, times + last + next),
-    name === undefined ? undefined : element("p", {}, element("code", {}, name)),
     reason && element("p", { class: "reason" }, `${reason.code}: ${reason.message}`),
     buttons.length > 0 ? element("div", { class: "buttons" }, ...buttons) : undefined,
   );

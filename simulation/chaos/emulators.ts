@@ -24,6 +24,8 @@ interface Options {
   /** A folder of this run's own. */
   directory: string;
   ports: { firestore: number; pubsub: number };
+  /** Where Firestore brings its events, as host:port; nowhere where left out. */
+  events?: string;
   onLine(line: string): void;
   signal: AbortSignal;
 }
@@ -32,7 +34,7 @@ interface Options {
  * Starts both and resolves with their processes when they listen.
  * @throws StartError where one is missing or does not start; neither is left running then
  */
-export async function startEmulators({ root, directory, ports, onLine, signal }: Options): Promise<Child[]> {
+export async function startEmulators({ root, directory, ports, events, onLine, signal }: Options): Promise<Child[]> {
   const places = { env: process.env, home: homedir() };
   const java = await findJava(places);
   const download = async (name: string) => {
@@ -55,7 +57,8 @@ export async function startEmulators({ root, directory, ports, onLine, signal }:
   const common = { cwd: directory, env, onLine };
   const children: Child[] = [];
   try {
-    const firestoreArgs = [...heap, "-jar", firestore, ...on(ports.firestore)];
+    const calls = events === undefined ? [] : [`--functions_emulator=${events}`];
+    const firestoreArgs = [...heap, "-jar", firestore, ...on(ports.firestore), ...calls];
     children.push(await startChild({ ...common, command: join(java.home, "bin", "java"), args: firestoreArgs }));
     children.push(await startChild({ ...common, command: pubsub, args: on(ports.pubsub) }));
     await untilListening(children, Object.values(ports), signal);

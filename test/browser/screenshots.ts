@@ -48,6 +48,7 @@ try {
     await shoot("overview");
     await page.goto(`${hosting}/#/orders/${flying}`);
     await page.getByRole("region", { name: "Its way" }).getByText("In flight", { exact: true }).waitFor();
+    await page.getByText("Nothing is open.").waitFor();
     await shoot("order");
     await page.goto(`${hosting}/#/orders/${lost}`);
     await page.getByRole("button", { name: "Link", exact: true }).click();

@@ -47,7 +47,6 @@ const schemas = {
       claimedAt: { ...time, description: "When it was asked for last." },
       nextTryAt: time,
       leaseUntil: time,
-      name: { type: "string", description: "What was created." },
       version: { type: "string", description: "Send it back with a decision." },
     },
     additionalProperties: false,
