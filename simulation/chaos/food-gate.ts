@@ -128,8 +128,18 @@ class Door {
 
   reset(): number {
     const open = [...this.callers.values()];
-    for (const caller of open) caller.resetAndDestroy();
+    for (const caller of open) this.cut(caller);
     return open.length;
+  }
+
+  /** The caller may see it, and be done, before its connection is closed on this side: it counts from now on. */
+  private cut(caller: Socket): void {
+    this.broke();
+    caller.resetAndDestroy();
+  }
+
+  private broke(): void {
+    this.breaks.push({ process: this.process, at: Date.now() });
   }
 
   close(): void {
@@ -155,7 +165,7 @@ class Door {
         caller.once("close", () => {
           inward.destroy();
           this.callers.delete(port);
-          this.breaks.push({ process: this.process, at: Date.now() });
+          this.broke();
         });
         if (caller.destroyed) inward.destroy();
       });
@@ -168,7 +178,7 @@ class Door {
     const behind = connect(`https://localhost:${this.options.foodServicePort}`, { ca: this.options.certificate });
     behind.on("error", () => undefined);
     behind.once("close", () => {
-      if (caller && !caller.destroyed) caller.resetAndDestroy();
+      if (caller && !caller.destroyed) this.cut(caller);
     });
     this.sessions.set(session, behind);
     session.once("close", () => {
