@@ -1,10 +1,8 @@
 /** `npm run simulate`: looks for a schedule of faults under which the system loses or doubles anything. */
-import { fork } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
-import { bundle } from "./bundle.js";
+import { bundle, FROM_STDIN } from "./bundle.js";
 import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf } from "./explore.js";
 import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay } from "./schedule.js";
@@ -44,12 +42,12 @@ const command = new Command("simulate")
 async function inParallel(options: Options): Promise<Findings> {
   const runs = options.exhaustive ? Number.POSITIVE_INFINITY : (options.seeds ?? 1);
   const parts = Math.min(availableParallelism(), runs);
-  const built = mkdtempSync(join(tmpdir(), "simulate-"));
-  process.once("exit", () => rmSync(built, { recursive: true, force: true }));
-  const program = join(built, "share.mjs");
-  await bundle("share.ts", program);
+  const program = await bundle("share.ts");
   const shares = Array.from({ length: parts }, (_, part) => {
-    const child = fork(program, { execArgv: ["--max-semi-space-size=64"] });
+    const child = spawn(process.execPath, ["--max-semi-space-size=64", ...FROM_STDIN], {
+      stdio: ["pipe", "inherit", "inherit", "ipc"],
+    });
+    child.stdin?.end(program);
     child.send({ options, part, parts } satisfies Share);
     return new Promise<Findings>((resolve, reject) => {
       child.on("message", (findings) => resolve(findings as Findings));

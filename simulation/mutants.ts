@@ -1,12 +1,12 @@
 /** `npm run simulate:mutants`: plants each mistake, one at a time, and shows that the simulation finds it. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import type { Plugin } from "esbuild";
-import { bundle } from "./bundle.js";
+import { bundle, FROM_STDIN } from "./bundle.js";
 import { INVARIANTS } from "./checker.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
 
@@ -19,7 +19,7 @@ interface Caught {
 }
 
 /** Builds the simulation with one mistake in it. An edit that fits nowhere, or more than once, is an error. */
-async function plant({ name, edits }: Mutation, outfile: string): Promise<void> {
+async function plant({ name, edits }: Mutation): Promise<string> {
   const left = new Set(edits);
   const mistake: Plugin = {
     name: "mistake",
@@ -38,14 +38,15 @@ async function plant({ name, edits }: Mutation, outfile: string): Promise<void> 
       });
     },
   };
-  await bundle("hunt.ts", outfile, [mistake]);
+  const program = await bundle("hunt.ts", [mistake]);
   for (const { file } of left) throw new Error(`"${name}": ${file} is not part of the simulation`);
+  return program;
 }
 
-async function hunt(mutation: Mutation, number: number, built: string): Promise<Caught> {
-  const outfile = join(built, `${number}.mjs`);
-  await plant(mutation, outfile);
-  const child = spawn(process.execPath, [outfile], { stdio: ["ignore", "pipe", "inherit"] });
+async function hunt(mutation: Mutation): Promise<Caught> {
+  const program = await plant(mutation);
+  const child = spawn(process.execPath, FROM_STDIN, { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(program);
   let output = "";
   child.stdout.on("data", (chunk) => {
     output += chunk;
@@ -67,19 +68,16 @@ async function main(): Promise<void> {
   const { sample = MUTATIONS.length } = command.parse().opts<{ sample?: number }>();
   const step = MUTATIONS.length / sample;
   const planted = MUTATIONS.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
-  const built = mkdtempSync(join(tmpdir(), "mutants-"));
-  process.once("exit", () => rmSync(built, { recursive: true, force: true }));
-  const waiting = [...planted.entries()];
+  const waiting = [...planted];
   const caughtBy = new Map<string, number>(INVARIANTS.map((invariant) => [invariant, 0]));
   let missed = 0;
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const [number, mutation] = next;
-      const { invariants, schedules } = await hunt(mutation, number, built);
+      const { invariants, schedules } = await hunt(next);
       for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
       if (invariants.length === 0) missed++;
       const verdict = invariants.length > 0 ? `after ${schedules} schedules: ${invariants.join(", ")}` : "NOT CAUGHT";
-      console.log(`${mutation.name.padEnd(38)} ${verdict}`);
+      console.log(`${next.name.padEnd(38)} ${verdict}`);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));

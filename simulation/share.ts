@@ -46,6 +46,8 @@ async function work({ options, part, parts }: Share): Promise<Findings> {
   return findings;
 }
 
+// Whoever asked is gone, and nobody would take the answer.
+process.once("disconnect", () => process.exit());
 process.once("message", (share) => {
   void work(share as Share).then((findings) => process.send?.(findings, () => process.exit(0)));
 });
