@@ -10,6 +10,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { BenchError } from "./measure.js";
 
 /** Takes one event. */
@@ -53,13 +54,12 @@ export class DocumentEvents {
   }
 
   private async bring(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
+    const body = await text(request);
     // The emulator is not to wait: on the platform, the event has left Firestore by now.
     response.end();
     const [, project = ""] = /^\/functions\/projects\/([^/]+)\//.exec(request.url ?? "") ?? [];
     const about = Object.entries(request.headers).filter(([name]) => name === "content-type" || name.startsWith("ce-"));
     // The emulator sends it in base64, the platform as it is.
-    await this.takers.get(project)?.(Object.fromEntries(about), Buffer.from(Buffer.concat(parts).toString(), "base64"));
+    await this.takers.get(project)?.(Object.fromEntries(about), Buffer.from(body, "base64"));
   }
 }

@@ -4,7 +4,6 @@
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import type { OutgoingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -150,25 +149,27 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
   let underWay = 0;
   let stopped = false;
   const delivered = new Map<FunctionName, number>();
+  /** Whether it was taken; what was not comes again, such as the one that loses where two deliveries of one order meet. */
+  const isTaken = async (name: FunctionName, bring: (instance: Instance) => Promise<unknown>): Promise<boolean> => {
+    const instance = instances.get(name);
+    underWay++;
+    delivered.set(name, (delivered.get(name) ?? 0) + 1);
+    try {
+      await (instance && bring(instance));
+      return true;
+    } catch {
+      return false;
+    } finally {
+      underWay--;
+    }
+  };
   const fleet = {
     deliveries: [],
     get isIdle() {
       return underWay === 0;
     },
-    async deliver(name: FunctionName, _order: string | undefined, body: object) {
-      underWay++;
-      delivered.set(name, (delivered.get(name) ?? 0) + 1);
-      try {
-        await instances.get(name)?.bring(body);
-        return 200;
-      } catch (error) {
-        // Two deliveries of one order may meet; the one that loses comes again.
-        if (error instanceof BenchError) return 500;
-        throw error;
-      } finally {
-        underWay--;
-      }
-    },
+    deliver: async (name: FunctionName, _order: string | undefined, body: object) =>
+      (await isTaken(name, (instance) => instance.bring(body))) ? 200 : 500,
   };
   const bridge = new Bridge({
     fleet,
@@ -184,7 +185,9 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
   }
   await emulators.documentEvents.onWritten(firestore, project, `${RELATIONS}/{id}`, async (headers, body) => {
     underWay++;
-    while (!stopped && !(await isTaken(instances.get("onRelationWritten"), headers, body))) await sleep(500);
+    while (!stopped && !(await isTaken("onRelationWritten", (instance) => instance.forward(headers, body)))) {
+      await sleep(500);
+    }
     underWay--;
   });
   const client = clientOf(food);
@@ -216,16 +219,6 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
       await Promise.all([...instances.values()].map((instance) => instance.stop()));
     },
   };
-}
-
-/** Whether an event was taken; what fails comes again, as on the platform. */
-async function isTaken(instance: Instance | undefined, headers: OutgoingHttpHeaders, body: Buffer): Promise<boolean> {
-  try {
-    await instance?.forward(headers, body);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function startPeer(world: World, name: string, food: FoodProcess, mode: RestateMode): Promise<Carrier> {

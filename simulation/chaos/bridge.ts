@@ -1,5 +1,6 @@
 /** Brings events to the functions as Eventarc and Cloud Scheduler do: at least once, in any order, until they are taken. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CONTINUATION_TOPIC } from "../../functions/src/intake/message.js";
 import { STAGES } from "../../functions/src/life-cycle.js";
@@ -145,7 +146,7 @@ export class Bridge {
   private async push(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { fleet, random, counts, project, isTroubled } = this.options;
     try {
-      const data = JSON.parse(await textOf(request)) as {
+      const data = JSON.parse(await text(request)) as {
         message: { messageId: string; data: string; publishTime: string };
       };
       const [, name, share] = (request.url ?? "").split("/") as [string, FunctionName, string];
@@ -214,10 +215,4 @@ export class Bridge {
     }
     this.underWay--;
   }
-}
-
-async function textOf(request: IncomingMessage): Promise<string> {
-  let text = "";
-  for await (const chunk of request.setEncoding("utf8")) text += chunk;
-  return text;
 }

@@ -279,7 +279,7 @@ describe("the operators' page", function () {
     await page.getByText("1–50 of 5,000").waitFor({ timeout: MINUTE });
     await page.getByLabel("Search").fill("customer-4321");
     await row(page, "many-4321").getByText("In the kitchen").waitFor();
-    await many.fly("many-4321");
+    await many.fly(4321);
     await row(page, "many-4321").getByText("In flight").waitFor();
   });
 

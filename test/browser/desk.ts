@@ -103,9 +103,8 @@ export class ManyOrders {
     });
   }
 
-  /** Sends one of them, such as many-1, which was in the kitchen, on its way. */
-  async fly(order: string): Promise<void> {
-    const index = Number(order.slice("many-".length));
+  /** Sends one of them, which was in the kitchen, on its way. */
+  async fly(index: number): Promise<void> {
     await writeDocuments(this.firestore, PROJECT, [relation(index, true, Date.now())]);
   }
 }
