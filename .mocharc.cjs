@@ -10,10 +10,13 @@ module.exports = {
     : [
         "functions/src/**/*.test.ts",
         "services/**/*.test.ts",
+        "harness/**/*.test.ts",
+        "cli/**/*.test.ts",
         "local/**/*.test.ts",
         "deploy/**/*.test.ts",
         "test/**/*.test.ts",
         "simulation/**/*.test.ts",
+        "chaos/**/*.test.ts",
       ],
   timeout: 20_000,
   "forbid-only": true,

@@ -1,12 +1,13 @@
 /** From the spawn of an instance's process to its first handled event, for every deployed function, beside one that does nothing. */
+
+import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import type * as deployed from "../functions/src/index.js";
-import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
-import { STAGES } from "../functions/src/life-cycle.js";
-import { PubSubTopics } from "../test/pubsub.js";
+import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
+import { documentEvent, messageEvent, orderEvent } from "../harness/cloud-events.js";
+import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
+import { type InstanceOptions, startInstance } from "../harness/function-instance.js";
+import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
-import { documentEvent, messageEvent, orderEvent } from "./events.js";
-import { buildFloor, DEPLOYED } from "./floors.js";
-import { type InstanceOptions, startInstance } from "./instance.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, place } from "./orders.js";
 import { environment } from "./world.js";

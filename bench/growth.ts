@@ -4,23 +4,24 @@
  * The food service keeps every finished order. Firestore's emulator, which keeps all in memory, has the relation of one in
  * fifty; Firestore itself finds a document by its name in the same time however many there are.
  */
-import { SCHEDULED, take } from "../functions/src/handlers.js";
-import { STAGES } from "../functions/src/life-cycle.js";
-import { PubSubBus } from "../functions/src/platform/bus.js";
-import { systemClock, systemRandomness } from "../functions/src/platform/clock.js";
-import { FirestoreStore, openFirestore } from "../functions/src/platform/store.js";
+
+import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
+import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
+import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
+import { STAGES } from "../functions/src/domain/order-lifecycle.js";
+import { SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
-import type { FoodProcess } from "../simulation/chaos/food-process.js";
-import { withEnvironment } from "../test/environment.js";
-import { PubSubTopics } from "../test/pubsub.js";
+import { orderEvent } from "../harness/cloud-events.js";
+import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
+import { withEnvironment } from "../harness/env.js";
+import type { FoodProcess } from "../harness/food-service-child.js";
+import { writeState } from "../harness/food-service-state.js";
+import { startInstance } from "../harness/function-instance.js";
+import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
-import { orderEvent } from "./events.js";
-import { DEPLOYED } from "./floors.js";
-import { startInstance } from "./instance.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, eachOf } from "./orders.js";
-import { writeState } from "./state.js";
 import { type Emulators, environment, type World } from "./world.js";
 
 const SIZES = {

@@ -1,7 +1,7 @@
 /** Orders at some point of their way, made in the food service and in Firestore before a bench begins. */
-import { GrpcFoodService } from "../functions/src/platform/food-service.js";
+import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import type { FoodProcess } from "../harness/food-service-child.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import type { FoodProcess } from "../simulation/chaos/food-process.js";
 import type { Emulators } from "./world.js";
 
 /** A client of the food service, of the functions' own kind. */

@@ -1,14 +1,15 @@
 /** How many orders a second a poll lists and publishes, beside the slower of listing alone and publishing alone. */
-import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
-import { STAGES } from "../functions/src/life-cycle.js";
-import { PubSubTopics } from "../test/pubsub.js";
+
+import { STAGES } from "../functions/src/domain/order-lifecycle.js";
+import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
+import { messageEvent } from "../harness/cloud-events.js";
+import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
+import { writeState } from "../harness/food-service-state.js";
+import { type InstanceOptions, startInstance } from "../harness/function-instance.js";
+import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
-import { messageEvent } from "./events.js";
-import { buildFloor, DEPLOYED } from "./floors.js";
-import { type InstanceOptions, startInstance } from "./instance.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
 import { usageOf } from "./processes.js";
-import { writeState } from "./state.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = { full: [1_000, 10_000, 100_000], tiny: [200] };

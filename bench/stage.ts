@@ -1,8 +1,9 @@
 /** What a stage does a second and what an event costs, beside a bare script that makes the same calls behind a no-op. */
+
+import { orderEvent } from "../harness/cloud-events.js";
+import { type Instance, type InstanceOptions, startInstance } from "../harness/function-instance.js";
+import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
-import { orderEvent } from "./events.js";
-import { buildFloor, DEPLOYED } from "./floors.js";
-import { type Instance, type InstanceOptions, startInstance } from "./instance.js";
 import { alternate, expectEqual, percentile, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, eachOf, place } from "./orders.js";
 import { environment } from "./world.js";

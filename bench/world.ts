@@ -2,13 +2,13 @@
 import { createWriteStream, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { makeRunDirectory } from "../local/run-directory.js";
+import { DocumentEvents } from "../harness/document-events.js";
+import { startEmulators } from "../harness/emulators/standalone.js";
+import { FoodProcess } from "../harness/food-service-child.js";
+import { makeRunDirectory } from "../harness/run-directory.js";
 import { ROOT } from "../local/system.js";
 import { startChain } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
-import { startEmulators } from "../simulation/chaos/emulators.js";
-import { FoodProcess } from "../simulation/chaos/food-process.js";
-import { DocumentEvents } from "./document-events.js";
 
 export interface World {
   /** A folder of this run's own. */

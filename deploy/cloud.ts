@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Command } from "commander";
-import { accessTable } from "./access.js";
-import { deployerSteps, invokerSteps, monitoringSteps, type Place, prepareSteps, type Step } from "./commands.js";
+import { deployerSteps, invokerSteps, monitoringSteps, type Place, prepareSteps, type Step } from "./gcloud-steps.js";
+import { accessTable } from "./iam.js";
 import { paramsFile } from "./params.js";
 
 /** A new account is not known everywhere at once: its first roles are tried so often, so many milliseconds apart. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Query } from "../functions/src/ports.js";
-import { delivery, type Happening, TROUBLES } from "./happenings.js";
+import { delivery, type Happening, TROUBLES } from "../test/scenarios.js";
 
 interface Indexes {
   indexes: object[];
@@ -122,7 +122,7 @@ function queriesOfThePage(): string[] {
   const files = readdirSync("board", { recursive: true, encoding: "utf8" }).filter((file) =>
     /^src\/.*\.tsx?$/.test(file),
   );
-  const text = files.map((file) => readFileSync(`board/${file}`, "utf8")).join("\n");
+  const text = files.map((file) => readFileSync(`operator-console/${file}`, "utf8")).join("\n");
   const asked = text.matchAll(/collection\(\w+, "(\w+)"\), where\("(\w+)"/g);
   return [...asked].map(([, collection, field]) => `${collection}.${field}`);
 }

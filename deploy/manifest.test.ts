@@ -5,10 +5,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { pollOrders } from "../functions/src/intake/poll.js";
-import { testBed } from "../functions/src/memory/test-bed.js";
-import { FUNCTIONS } from "../functions/src/platform/functions.js";
-import { copyUpload, discover, functionsConfiguration, type Manifest } from "./discovery.js";
+import { FUNCTIONS } from "../functions/src/adapters/firebase/function-options.js";
+import { pollOrders } from "../functions/src/pipeline/poll-orders.js";
+import { testBed } from "../functions/src/testing/test-bed.js";
+import { copyUpload, discover, functionsConfiguration, type Manifest } from "./cli-manifest.js";
 import { paramsFile } from "./params.js";
 
 const SNAPSHOT = "deploy/manifest.json";

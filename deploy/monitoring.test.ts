@@ -1,8 +1,8 @@
 /** Holds the metrics, alerts and the dashboard against what the code really logs: a field that is renamed breaks a test. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { namesIn } from "./commands.js";
-import { delivery, TROUBLES } from "./happenings.js";
+import { delivery, TROUBLES } from "../test/scenarios.js";
+import { namesIn } from "./gcloud-steps.js";
 import { extract, type LogEntry, matches } from "./log-filter.js";
 
 interface Metric {

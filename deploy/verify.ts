@@ -2,9 +2,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import type { Manifest } from "./discovery.js";
+import type { Manifest } from "./cli-manifest.js";
 
-const TESTS = ["deploy/manifest.test.ts", "deploy/access.test.ts", "deploy/indexes.test.ts", "test/builds.test.ts"];
+const TESTS = ["deploy/manifest.test.ts", "deploy/iam.test.ts", "deploy/indexes.test.ts", "test/builds.test.ts"];
 
 /** What the registry knows against the packages that are uploaded. It is "unreachable" where there is no answer, which is no pass. */
 type Audit = "clean" | "vulnerable" | "unreachable";

@@ -4,15 +4,15 @@
  */
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
+import { GrpcCustomers } from "../functions/src/adapters/firebase/grpc-customers.js";
+import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
+import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
+import { MemoryPlatform } from "../functions/src/adapters/memory/platform.js";
 import { configured, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../functions/src/config.js";
-import { withCheckedReplies } from "../functions/src/food-service.js";
-import { MemoryPlatform } from "../functions/src/memory/platform.js";
-import { systemClock, systemRandomness } from "../functions/src/platform/clock.js";
-import { GrpcCustomers } from "../functions/src/platform/customers.js";
-import { GrpcFoodService } from "../functions/src/platform/food-service.js";
 import type { Log } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
-import type { Document } from "./documents.js";
+import type { Document } from "../harness/emulators/firestore-rest.js";
 import type { Fire, ScheduledFunction } from "./scheduler.js";
 
 const SCHEDULES = { pollOrders: POLL_SCHEDULE, sweep: SWEEP_SCHEDULE };

@@ -1,5 +1,5 @@
 /**
- * Runs a TypeScript program of this folder in this process: `node local/run.mjs local/start.ts ARGUMENTS`. In a fresh clone
+ * Runs a TypeScript program of this folder in this process: `node local/run.mjs cli/start.ts ARGUMENTS`. In a fresh clone
  * it first installs what the program needs, and it builds the functions where they changed. Needs nothing but Node.js itself.
  */
 import { spawn } from "node:child_process";

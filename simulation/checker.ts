@@ -2,19 +2,19 @@
  * Holds what happened against what must always hold. It judges by the recorded history, the documents and the food
  * service's own ground truth, and knows nothing of how the handlers work.
  */
-import { LONGEST_BACKOFF } from "../functions/src/backoff.js";
+import { LONGEST_BACKOFF } from "../functions/src/attempts/backoff.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import {
   type CreatingStage,
   ORDER_STATUSES,
   type OrderStatus,
   RELATION_STATES,
   type RelationState,
-} from "../functions/src/life-cycle.js";
-import type { GroundTruth } from "../functions/src/memory/food-service.js";
+} from "../functions/src/domain/order-lifecycle.js";
 import type { Fields } from "../functions/src/ports.js";
 import { endEntry, linkEntryPath } from "../functions/src/relations/history.js";
-import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
 import type { Settings } from "../functions/src/settings.js";
+import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK } from "./system.js";
 import type { Entry } from "./world.js";

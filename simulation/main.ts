@@ -6,7 +6,7 @@ import { bundle, FROM_STDIN } from "./bundle.js";
 import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf } from "./explore.js";
 import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay } from "./schedule.js";
-import type { Search, Share } from "./share.js";
+import type { Search, Share } from "./worker.js";
 
 /** A search over fewer seeds than this need not have met every fault. */
 const ENOUGH_SEEDS = 500;

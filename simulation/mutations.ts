@@ -7,7 +7,7 @@ export interface Mutation {
 
 const one = (name: string, file: string, from: string, to: string): Mutation => ({ name, edits: [{ file, from, to }] });
 
-const createOnce = "relations/create-once.ts";
+const createOnce = "attempts/create-once.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   one(
@@ -42,35 +42,35 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (!error.refused) return",
   ),
   one("forget an earlier doubt", createOnce, "if (claim.doubt || !(error", "if (!(error"),
-  one("take a deadline for a refusal", "errors.ts", '"UNIMPLEMENTED",', '"UNIMPLEMENTED", "UNAVAILABLE",'),
-  one("take a refusal for a passing fault", "errors.ts", '  "INVALID_ARGUMENT",', ""),
+  one("take a deadline for a refusal", "domain/errors.ts", '"UNIMPLEMENTED",', '"UNIMPLEMENTED", "UNAVAILABLE",'),
+  one("take a refusal for a passing fault", "domain/errors.ts", '  "INVALID_ARGUMENT",', ""),
   one(
     "never let a lease run out",
-    "relations/attempt.ts",
+    "attempts/attempt.ts",
     "attempt.leaseUntil.getTime() > now)",
     "attempt.leaseUntil.getTime() > 0)",
   ),
   one(
     "send again when a lease ran out",
-    "relations/attempt.ts",
+    "attempts/attempt.ts",
     'if (keyed) return { may: "send"',
     'if (attempt) return { may: "send"',
   ),
   one(
     "send again when uncertain",
-    "relations/attempt.ts",
+    "attempts/attempt.ts",
     "if (keyed && attempt.nextTryAt && attempt.nextTryAt.getTime() <= now)",
     "if (attempt)",
   ),
   one(
     "never try again",
-    "relations/attempt.ts",
+    "attempts/attempt.ts",
     "if (attempt.nextTryAt && attempt.nextTryAt.getTime() > now) return",
     "if (attempt) return",
   ),
   one(
     "one key for both stages",
-    "relations/idempotency-key.ts",
+    "attempts/idempotency-key.ts",
     "return v5(`",
     "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
   ),
@@ -81,8 +81,13 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (owner === "nobody") {',
   ),
   one("link without history", createOnce, "...(isTold ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
-  one("close without history", "relations/close.ts", "fields }, endEntry(relation.order, state, at)]", "fields }]"),
-  one("adopt without history", "relations/adopt.ts", "fields }, ...missing]", "fields }]"),
+  one(
+    "close without history",
+    "relations/close-relation.ts",
+    "fields }, endEntry(relation.order, state, at)]",
+    "fields }]",
+  ),
+  one("adopt without history", "relations/adopt-links.ts", "fields }, ...missing]", "fields }]"),
   one("link without ending the attempt", createOnce, '{ kind: "delete", path: claim.path, version },', ""),
   one(
     "trust a first claim",
@@ -107,75 +112,90 @@ export const MUTATIONS: readonly Mutation[] = [
   one("give a link up at once", createOnce, "const WRITE_TRIES = 5;", "const WRITE_TRIES = 1;"),
   one(
     "report backwards",
-    "relations/report.ts",
+    "relations/report-status.ts",
     "if (!mayReport(order.status, target))",
     "if (order.status === target)",
   ),
   one(
     "report over a cancellation",
-    "life-cycle.ts",
+    "domain/order-lifecycle.ts",
     "return !ended && rank !== undefined && rank <",
     "return (rank ?? -1) <",
   ),
   one(
     "never report again",
-    "relations/read.ts",
+    "relations/load-relation.ts",
     "return { done: await report(relation, ports) };",
     'return { done: { outcome: "nothing", reason: "done" } };',
   ),
   one(
     "report the status first",
-    "kitchen/send-to-kitchen.ts",
+    "pipeline/send-to-kitchen.ts",
     "const decision = decide(order.status);",
     'const decision = decide(order.status); if (decision.outcome === "moved") await ports.food.updateOrder(name, "PREPARATION");',
   ),
   one(
     "dispatch before the meal is packaged",
-    "life-cycle.ts",
+    "domain/order-lifecycle.ts",
     "PREPARATION: { code: 2, packaged: false }",
     "PREPARATION: { code: 2, packaged: true }",
   ),
   one(
     "dispatch what is unknown",
-    "life-cycle.ts",
+    "domain/order-lifecycle.ts",
     "UNKNOWN: { code: 0, packaged: false }",
     "UNKNOWN: { code: 0, packaged: true }",
   ),
   {
     name: "dispatch for an order that ended",
     edits: [
-      { file: "shipment/decide.ts", from: "if (order === STAGES.shipment.takes)", to: "if (order)" },
-      { file: "shipment/dispatch-shipment.ts", from: "if (ended) return close(snapshot, ended, ports);", to: "" },
+      { file: "pipeline/decide-shipment.ts", from: "if (order === STAGES.shipment.takes)", to: "if (order)" },
+      { file: "pipeline/dispatch-shipment.ts", from: "if (ended) return close(snapshot, ended, ports);", to: "" },
     ],
   },
-  one("cook for an order that ended", "kitchen/decide.ts", "if (order === STAGES.kitchen.takes)", "if (order)"),
+  one(
+    "cook for an order that ended",
+    "pipeline/decide-kitchen.ts",
+    "if (order === STAGES.kitchen.takes)",
+    "if (order)",
+  ),
   one(
     "poll all but the new",
-    "life-cycle.ts",
+    "domain/order-lifecycle.ts",
     ".map((stage) => stage.takes);",
     ".map((stage) => stage.takes).slice(1);",
   ),
-  one("poll the first page only", "intake/poll.ts", '} while (pageToken !== "");', '} while (pageToken === "none");'),
-  one("retry what can't be read", "stage.ts", "const retry = isWorthRetrying(error);", "const retry = true;"),
+  one(
+    "poll the first page only",
+    "pipeline/poll-orders.ts",
+    '} while (pageToken !== "");',
+    '} while (pageToken === "none");',
+  ),
+  one(
+    "retry what can't be read",
+    "pipeline/run-stage.ts",
+    "const retry = isWorthRetrying(error);",
+    "const retry = true;",
+  ),
   one(
     "take a rejection for a delivery",
-    "life-cycle.ts",
+    "domain/order-lifecycle.ts",
     'REJECTED: { code: 4, outcome: "REJECTED" }',
     'REJECTED: { code: 4, outcome: "DELIVERED" }',
   ),
   one(
     "complete what is still flying",
-    "completion/complete-order.ts",
+    "pipeline/complete-order.ts",
     'return decision.outcome === "moved" ? close(snapshot, decision.to, ports)',
     'return snapshot ? close(snapshot, decision.outcome === "moved" ? decision.to : "DELIVERED", ports)',
   ),
   one(
     "write over what can't be read",
-    "relations/document.ts",
+    "relations/relation.ts",
     "return snapshot && parseRelation(snapshot.path, snapshot.fields);",
     "try { return snapshot && parseRelation(snapshot.path, snapshot.fields); } catch { return undefined; }",
   ),
-  one("read newer schemas", "relations/document.ts", "v.maxValue(RELATION_SCHEMA)", "v.maxValue(1000)"),
+  one("read newer schemas", "relations/relation.ts", "v.maxValue(RELATION_SCHEMA)", "v.maxValue(1000)"),
   one("sweep no relations", "relations/sweep.ts", "  await close(found, end, ports);", ""),
   one(
     "sweep no expired attempts",
@@ -186,7 +206,7 @@ export const MUTATIONS: readonly Mutation[] = [
   one("sweep no failed attempts", "relations/sweep.ts", "return over ? closed : undefined;", "return undefined;"),
   one(
     "believe foreign replies",
-    "food-service.ts",
+    "adapters/firebase/verified-replies.ts",
     "if (reply.name === asked) return reply;",
     "if (reply) return reply;",
   ),

@@ -1,8 +1,9 @@
 /** One run of the whole system under one schedule of faults, from the first order to the last look. */
-import { closingState, RELATION_STATES, type RelationState } from "../functions/src/life-cycle.js";
-import { seededRandomness } from "../functions/src/memory/random.js";
+
+import { seededRandomness } from "../functions/src/adapters/memory/random.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import { closingState, RELATION_STATES, type RelationState } from "../functions/src/domain/order-lifecycle.js";
 import type { Fields } from "../functions/src/ports.js";
-import { idempotencyKey } from "../functions/src/relations/idempotency-key.js";
 import type { Settings } from "../functions/src/settings.js";
 import { check, type DocumentWrite, GRACE, type Violation } from "./checker.js";
 import { type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";

@@ -1,13 +1,14 @@
 /** The whole system on memory ports: functions, deliveries and ticks, as the platform would bring them. */
-import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../functions/src/handlers.js";
-import type { Stage } from "../functions/src/life-cycle.js";
-import { MemoryBus } from "../functions/src/memory/bus.js";
-import { FoodServiceModel } from "../functions/src/memory/food-service.js";
-import { MemoryStore } from "../functions/src/memory/store.js";
+
+import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
+import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import type { Stage } from "../functions/src/domain/order-lifecycle.js";
+import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
 import type { Fields, Ports } from "../functions/src/ports.js";
 import type { RelationChange } from "../functions/src/relations/on-relation-written.js";
 import type { Settings } from "../functions/src/settings.js";
-import { type Outside, portsOf } from "./ports.js";
+import { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
+import { type Outside, portsOf } from "./faulty-ports.js";
 import type { Process, World } from "./world.js";
 
 export const TICK = 60_000;

@@ -4,14 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CONTINUATION_TOPIC } from "../functions/src/intake/message.js";
-import { STAGES, type Stage } from "../functions/src/life-cycle.js";
+import { STAGES, type Stage } from "../functions/src/domain/order-lifecycle.js";
+import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { endEntry, linkEntry } from "../functions/src/relations/history.js";
+import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { EMULATOR_START_TIME, emulators } from "./emulators.js";
 import { cloudEvent, Instance, messageEvent } from "./instance.js";
-import { PubSubTopics } from "./pubsub.js";
 
 const PROJECT = "demo-deployed";
 const FUNCTIONS: Record<Stage, string> = {

@@ -4,11 +4,11 @@ import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type EmulatorPlaces, findEmulator } from "../local/emulator-programs.js";
-import { wrapFirestoreEmulator } from "../local/emulator-wrappers.js";
-import { findJava, type Java } from "../local/java.js";
-import { answers } from "../local/ports.js";
-import { type Child, startChild } from "../local/processes.js";
+import { type EmulatorPlaces, findEmulator } from "../harness/emulators/find-emulator.js";
+import { findJava, type Java } from "../harness/emulators/find-java.js";
+import { wrapFirestoreEmulator } from "../harness/emulators/wrappers.js";
+import { type Child, startChild } from "../harness/process/child-process.js";
+import { answers } from "../harness/process/free-ports.js";
 
 /** How long an emulator may take until it answers, in milliseconds. Java is slow on a busy machine. */
 export const EMULATOR_START_TIME = 120_000;

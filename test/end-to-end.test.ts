@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/document.js";
+import { type Evidence, judge, whyNotEnded } from "../cli/verify-run.js";
 import { HISTORY } from "../functions/src/relations/history.js";
-import { addPerson, signIn } from "../local/people.js";
-import { answers } from "../local/ports.js";
+import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
+import { addPerson, signIn } from "../harness/emulators/test-accounts.js";
+import { answers } from "../harness/process/free-ports.js";
 import { type System, startSystem } from "../local/system.js";
-import { type Evidence, judge, whyNotEnded } from "../local/verdict.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import { cook, strand, suiteOf } from "./browser/desk.js";
+import { cook, strand, suiteOf } from "./browser/console-fixture.js";
 
 const MINUTE = 60_000;
 
@@ -220,7 +220,7 @@ describe("the whole system in the Emulator Suite", function () {
       const { auth, project } = suiteOf(system);
       const newcomer = "newcomer@example.com";
       await addPerson(auth, project, newcomer, "{}");
-      const roles = (...args: string[]) => run("local/roles.ts", "--emulator", auth, "--project", project, ...args);
+      const roles = (...args: string[]) => run("cli/roles.ts", "--emulator", auth, "--project", project, ...args);
       const status = async () =>
         (await decide(newcomer, "/api/relations/none/kitchen/retry", "x", { reason: "x", version: "1" })).status;
       assert.equal(await status(), 403);
@@ -251,7 +251,7 @@ describe("the programs", function () {
 
   for (const runner of ["--embedded", "--emulators"]) {
     it(`the demo ends with the line that it promises, and with nothing wrong (${runner})`, async () => {
-      const { status, stdout, stderr } = await run("local/demo.ts", "--orders", "6", "--seed", "7", "--json", runner);
+      const { status, stdout, stderr } = await run("cli/demo.ts", "--orders", "6", "--seed", "7", "--json", runner);
       assert.equal(status, 0, stderr);
       const { delivered, rejected, cancelled, seconds, ...rest } = JSON.parse(stdout) as Record<string, number>;
       assert.equal((delivered ?? 0) + (rejected ?? 0) + (cancelled ?? 0), 6);
@@ -286,7 +286,7 @@ describe("the programs", function () {
         ["--firestore-port", "the Firestore emulator"],
         ["--food-service-port", "the simulated food service"],
       ] as const) {
-        const { status, stdout, stderr } = await run("local/start.ts", "--ports-from", "auto", flag, String(port));
+        const { status, stdout, stderr } = await run("cli/start.ts", "--ports-from", "auto", flag, String(port));
         assert.equal(status, 1);
         assert.match(stdout + stderr, new RegExp(`Port ${port}, for ${name}, is taken`));
       }
@@ -296,10 +296,10 @@ describe("the programs", function () {
   });
 
   it("a server that can't be reached, and a certificate that is none, are said in one message each", async () => {
-    const unreachable = await run("local/start.ts", "--server", "localhost:1", "--certificate", "package.json");
+    const unreachable = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
     assert.equal(unreachable.status, 1);
     assert.match(unreachable.stderr, /package\.json is not a certificate/);
-    const nobody = await run("local/start.ts", "--server", "localhost:1");
+    const nobody = await run("cli/start.ts", "--server", "localhost:1");
     assert.equal(nobody.status, 1);
     assert.match(nobody.stderr, /localhost:1/);
     assert.doesNotMatch(nobody.stderr, /\n\s+at /, "no stack for what a user can mend");

@@ -24,7 +24,8 @@ describe("what the documents say", () => {
   for (const page of PAGES) {
     it(`names no path that is not there (${page})`, () => {
       const text = textOf(page);
-      const folders = "functions|services|local|simulation|test|bench|docs|proto|board";
+      const folders =
+        "functions|services|harness|cli|local|simulation|chaos|test|bench|deploy|docs|proto|operator-console";
       const named = [...matches(text, new RegExp(`\`((?:${folders})/[^\`\\s]*)\``, "g"))];
       const linked = [...matches(text, /\]\((?!https?:|#)([^)#]+)/g)].map((link) => join(dirname(page), link));
       const missing = [...named, ...linked].filter((path) => !MADE_BY_READERS.includes(path) && !existsSync(path));

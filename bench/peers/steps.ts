@@ -1,11 +1,11 @@
 /** The seven steps of an order's way as bare calls to the food service, for peers to carry out in their own manner. */
 import { Client, credentials, Metadata, type MethodDefinition } from "@grpc/grpc-js";
+import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES } from "../../functions/src/domain/order-lifecycle.js";
 import {
   DroneServiceService as drones,
   KitchenServiceService as kitchens,
   OrderServiceService as orders,
 } from "../../functions/src/generated/food/v1/food.js";
-import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES } from "../../functions/src/life-cycle.js";
 
 const { FOOD_SERVICE_ADDRESS = "", FOOD_SERVICE_CA = "" } = process.env;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readSettings } from "./config.js";
-import { MalformedError } from "./errors.js";
+import { MalformedError } from "./domain/errors.js";
 
 /** What a deployment gives to its functions: every param in the environment, as text. */
 const DEPLOYED = {

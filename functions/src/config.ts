@@ -7,7 +7,7 @@ import {
   type StringParam,
   select,
 } from "firebase-functions/params";
-import { MalformedError } from "./errors.js";
+import { MalformedError } from "./domain/errors.js";
 import { parseSettings, type Settings } from "./settings.js";
 
 export const REGION = defineString("REGION", {

@@ -1,6 +1,6 @@
 /** What is deployed, one line a function. */
-import { operatorsApi } from "./platform/http.js";
-import { pollContinuation, relationCreated, relationWritten, scheduled, stage } from "./platform/triggers.js";
+import { operatorsApi } from "./adapters/firebase/http.js";
+import { pollContinuation, relationCreated, relationWritten, scheduled, stage } from "./adapters/firebase/triggers.js";
 
 export const pollOrders = scheduled("pollOrders");
 export const continuePoll = pollContinuation();

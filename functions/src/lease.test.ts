@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ConflictError, MalformedError, StoreError } from "./errors.js";
+import { ConflictError, MalformedError, StoreError } from "./domain/errors.js";
 import { acquire, type Lease, release, resume } from "./lease.js";
-import { type TestBed, testBed } from "./memory/test-bed.js";
+import { type TestBed, testBed } from "./testing/test-bed.js";
 
 const PATH = "leases/poll";
 const TERM = 50_000;

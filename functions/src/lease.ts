@@ -1,6 +1,6 @@
 /** A lease: at most one run of its kind at a time. It ends by itself, so that a run that died holds nobody up for long. */
 import * as v from "valibot";
-import { ConflictError } from "./errors.js";
+import { ConflictError } from "./domain/errors.js";
 import { parse } from "./parse.js";
 import type { Ports, Snapshot, Write } from "./ports.js";
 

@@ -1,6 +1,6 @@
 /** Parsing at every edge: what comes in fits its schema, or is refused with what is wrong. */
 import * as v from "valibot";
-import { MalformedError } from "./errors.js";
+import { MalformedError } from "./domain/errors.js";
 
 /** As much of a complaint as a log line takes; what is wrong may be a megabyte long. */
 const LONGEST = 500;

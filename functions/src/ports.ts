@@ -2,7 +2,14 @@
  * What the stages need of the world, as interfaces: clock, randomness, bus, store, food service, customers and log.
  * `platform/` has the adapters that run in the cloud, `memory/` those that run in one process.
  */
-import type { ActiveStatus, KitchenStatus, OrderStatus, ReportedStatus, ShipmentStatus, Stage } from "./life-cycle.js";
+import type {
+  ActiveStatus,
+  KitchenStatus,
+  OrderStatus,
+  ReportedStatus,
+  ShipmentStatus,
+  Stage,
+} from "./domain/order-lifecycle.js";
 import type { Settings } from "./settings.js";
 
 export interface Ports {

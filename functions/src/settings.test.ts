@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { rootCertificates } from "node:tls";
 import fc from "fast-check";
-import { MalformedError } from "./errors.js";
-import { TEST_SETTINGS } from "./memory/test-bed.js";
+import { MalformedError } from "./domain/errors.js";
 import { parseSettings, type Settings } from "./settings.js";
+import { TEST_SETTINGS } from "./testing/test-bed.js";
 
 const PEM = `${rootCertificates[0]}\n`;
 const BROKEN_PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

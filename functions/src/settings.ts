@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { inspect } from "node:util";
 import * as v from "valibot";
-import { MalformedError } from "./errors.js";
+import { MalformedError } from "./domain/errors.js";
 
 const wholeNumber = (least: number, most: number) => {
   const allowed = `must be a whole number from ${least} to ${most}`;

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { generate } from "selfsigned";
-import { describe } from "../../functions/src/errors.js";
+import { describe } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
 const TEN_YEARS = 10 * 365 * 24 * 3_600_000;

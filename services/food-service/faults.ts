@@ -1,6 +1,6 @@
 /** What goes wrong between a caller and the food service: delays, failures and answers that never arrive. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { CallError } from "../../functions/src/errors.js";
+import { CallError } from "../../functions/src/domain/errors.js";
 import type { Randomness } from "../../functions/src/ports.js";
 
 interface Faults {

@@ -1,6 +1,13 @@
 /** The three gRPC services on top of the model: every request checked, every answer in the form of the wire. */
 import { type handleUnaryCall, type Metadata, type ServerErrorResponse, status } from "@grpc/grpc-js";
-import { CallError } from "../../functions/src/errors.js";
+import { CallError } from "../../functions/src/domain/errors.js";
+import {
+  KITCHEN_STATUSES,
+  ORDER_STATUSES,
+  type OrderStatus,
+  SHIPMENT_STATUSES,
+  statusOf,
+} from "../../functions/src/domain/order-lifecycle.js";
 import type {
   CreateKitchenOrderRequest,
   CreateOrderRequest,
@@ -18,19 +25,7 @@ import type {
   Shipment,
   UpdateOrderRequest,
 } from "../../functions/src/generated/food/v1/food.js";
-import {
-  KITCHEN_STATUSES,
-  ORDER_STATUSES,
-  type OrderStatus,
-  SHIPMENT_STATUSES,
-  statusOf,
-} from "../../functions/src/life-cycle.js";
-import type {
-  FoodServiceModel,
-  KitchenOrderRecord,
-  OrderRecord,
-  ShipmentRecord,
-} from "../../functions/src/memory/food-service.js";
+import type { FoodServiceModel, KitchenOrderRecord, OrderRecord, ShipmentRecord } from "./model/food-service-model.js";
 
 /** Carries a call out, or lets it fail in some way. */
 type Carrier = <T>(apply: () => Promise<T>) => Promise<T>;

@@ -1,7 +1,7 @@
 /** The state file: one event a line, written before the answer goes out, so that a killed server loses nothing it answered. */
 import { appendFileSync, closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import { describe } from "../../functions/src/errors.js";
+import { describe } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
 export class Journal {

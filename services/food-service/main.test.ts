@@ -10,8 +10,8 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Client, credentials } from "@grpc/grpc-js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
-import type { GroundTruth } from "../../functions/src/memory/food-service.js";
 import { call } from "./call.js";
+import type { GroundTruth } from "./model/food-service-model.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -10,13 +10,13 @@ import {
   KitchenServiceService,
   OrderServiceService,
 } from "../../functions/src/generated/food/v1/food.js";
-import { FoodServiceModel, type GroundTruth } from "../../functions/src/memory/food-service.js";
 import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
 import { identityIn } from "./certificate.js";
 import { withFaults } from "./faults.js";
 import { handlersOf } from "./handlers.js";
 import { Journal } from "./journal.js";
+import { FoodServiceModel, type GroundTruth } from "./model/food-service-model.js";
 import { seeded } from "./seeded.js";
 
 const PROTO = fileURLToPath(new URL("../../proto/food/v1/food.proto", import.meta.url));

@@ -2,11 +2,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { writeDocuments } from "../../local/documents.js";
-import { PASSWORD } from "../../local/people.js";
+import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
+import { PASSWORD } from "../../harness/emulators/test-accounts.js";
 import { ROOT } from "../../local/system.js";
 import { startBrowser } from "./browser.js";
-import { place, sampleOrders, startDesk, strand, suiteOf } from "./desk.js";
+import { place, sampleOrders, startDesk, strand, suiteOf } from "./console-fixture.js";
 
 const IMAGES = join(ROOT, "docs", "images");
 const DEVICES = { desktop: { width: 1280, height: 820 }, phone: { width: 390, height: 844 } } as const;

@@ -1,14 +1,14 @@
 /** What every bus promises, checked on the one in memory and on the official Pub/Sub emulator. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { BusError } from "../../functions/src/errors.js";
-import { CONTINUATION_TOPIC, parseContinuation, parseOrderMessage } from "../../functions/src/intake/message.js";
-import { STAGES, type Stage } from "../../functions/src/life-cycle.js";
-import { MemoryBus } from "../../functions/src/memory/bus.js";
-import { PubSubBus } from "../../functions/src/platform/bus.js";
+import { PubSubBus } from "../../functions/src/adapters/firebase/pubsub-bus.js";
+import { MemoryBus } from "../../functions/src/adapters/memory/bus.js";
+import { BusError } from "../../functions/src/domain/errors.js";
+import { STAGES, type Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { CONTINUATION_TOPIC, parseContinuation, parseOrderMessage } from "../../functions/src/pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../functions/src/ports.js";
+import { PubSubTopics } from "../../harness/emulators/pubsub-rest.js";
 import { EMULATOR_START_TIME, emulators } from "../emulators.js";
-import { PubSubTopics } from "../pubsub.js";
 
 /** A bus, and what was published on it to this topic since the last look. */
 interface Opened {

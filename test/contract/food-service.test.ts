@@ -6,21 +6,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
-import { CallError } from "../../functions/src/errors.js";
+import { GrpcFoodService } from "../../functions/src/adapters/firebase/grpc-food-service.js";
+import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
+import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
+import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
+import { CallError } from "../../functions/src/domain/errors.js";
+import { ACTIVE_STATUSES, type ActiveStatus } from "../../functions/src/domain/order-lifecycle.js";
 import {
   DroneServiceService,
   KitchenServiceService,
   OrderServiceService,
 } from "../../functions/src/generated/food/v1/food.js";
-import { ACTIVE_STATUSES, type ActiveStatus } from "../../functions/src/life-cycle.js";
-import { ManualClock } from "../../functions/src/memory/clock.js";
-import { FoodServiceModel } from "../../functions/src/memory/food-service.js";
-import { seededRandomness } from "../../functions/src/memory/random.js";
-import { systemClock } from "../../functions/src/platform/clock.js";
-import { GrpcFoodService } from "../../functions/src/platform/food-service.js";
 import type { FoodService } from "../../functions/src/ports.js";
 import type { Settings } from "../../functions/src/settings.js";
 import { identityIn } from "../../services/food-service/certificate.js";
+import { FoodServiceModel } from "../../services/food-service/model/food-service-model.js";
 import { startFoodService } from "../../services/food-service/server.js";
 import { listen } from "../../services/server.js";
 

@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
-import { ConflictError } from "../../functions/src/errors.js";
-import { MemoryStore } from "../../functions/src/memory/store.js";
-import { orderId } from "../../functions/src/names.js";
-import { FirestoreStore, openFirestore } from "../../functions/src/platform/store.js";
+import { FirestoreStore, openFirestore } from "../../functions/src/adapters/firebase/firestore-store.js";
+import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
+import { attemptPath } from "../../functions/src/attempts/attempt.js";
+import { ConflictError } from "../../functions/src/domain/errors.js";
+import { orderId } from "../../functions/src/domain/resource-names.js";
 import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
-import { attemptPath } from "../../functions/src/relations/attempt.js";
-import { relationPath } from "../../functions/src/relations/document.js";
+import { relationPath } from "../../functions/src/relations/relation.js";
+import { withEnvironment } from "../../harness/env.js";
 import { EMULATOR_START_TIME, emulators } from "../emulators.js";
-import { withEnvironment } from "../environment.js";
 
 /** A store, and what closes it. Its documents are its own. */
 type Opened = { store: Store; close(): Promise<void> };

@@ -1,8 +1,8 @@
 /** What the API's document says of an answer. */
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { default as formats } from "ajv-formats";
-import type { ApiResponse } from "../../functions/src/operators/api.js";
-import { OPENAPI } from "../../functions/src/operators/openapi.js";
+import type { ApiResponse } from "../../functions/src/operator-api/api.js";
+import { OPENAPI } from "../../functions/src/operator-api/openapi.js";
 
 const ajv = new Ajv2020({ strict: false });
 (formats as unknown as (ajv: Ajv2020) => void)(ajv);

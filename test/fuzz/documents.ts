@@ -1,11 +1,11 @@
 /** Documents as no build of ours writes them, under every handler that reads any. */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { MalformedError } from "../../functions/src/errors.js";
-import type { KitchenStatus, OrderStatus, ShipmentStatus, Stage } from "../../functions/src/life-cycle.js";
-import { type TestBed, testBed } from "../../functions/src/memory/test-bed.js";
-import { Api } from "../../functions/src/operators/api.js";
+import { MalformedError } from "../../functions/src/domain/errors.js";
+import type { KitchenStatus, OrderStatus, ShipmentStatus, Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { Api } from "../../functions/src/operator-api/api.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
+import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
 import { complaintAbout } from "./described.js";
 import { damaged, extraFields, hostileText } from "./hostile.js";
 import { brief, count, expect, expectOnly, expectSound, kind } from "./kind.js";

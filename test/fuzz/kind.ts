@@ -1,9 +1,9 @@
 /** A kind of input: how it is made, and what must hold whatever it is. */
 import fc from "fast-check";
-import { continuePoll, reactTo, SCHEDULED, take } from "../../functions/src/handlers.js";
-import type { TestBed } from "../../functions/src/memory/test-bed.js";
-import type { Api } from "../../functions/src/operators/api.js";
+import type { Api } from "../../functions/src/operator-api/api.js";
+import { continuePoll, reactTo, SCHEDULED, take } from "../../functions/src/pipeline/handlers.js";
 import type { Write } from "../../functions/src/ports.js";
+import type { TestBed } from "../../functions/src/testing/test-bed.js";
 import type { StrictStore } from "./strict-store.js";
 
 /** What is fuzzed: the handlers behind every way in. A test puts broken ones in their place. */

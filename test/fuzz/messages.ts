@@ -1,10 +1,10 @@
 /** Messages of the bus, and what the food service says when a sound one is taken. */
 import fc from "fast-check";
-import { MalformedError } from "../../functions/src/errors.js";
-import { ACTIVE_STATUSES, type OrderStatus, type Stage } from "../../functions/src/life-cycle.js";
-import { type TestBed, testBed } from "../../functions/src/memory/test-bed.js";
+import { MalformedError } from "../../functions/src/domain/errors.js";
+import { ACTIVE_STATUSES, type OrderStatus, type Stage } from "../../functions/src/domain/order-lifecycle.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
 import { linkEntry } from "../../functions/src/relations/history.js";
+import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
 import { damaged, hostileName, hostileValue } from "./hostile.js";
 import { brief, count, expect, expectOnly, expectSound, kind } from "./kind.js";
 import { isFirestoreId, isWellFormed, StrictStore } from "./strict-store.js";

@@ -1,12 +1,12 @@
 /** Requests to the operators' API, from people who may and people who may not. */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { CallError, StoreError, TokenError } from "../../functions/src/errors.js";
-import { type TestBed, testBed } from "../../functions/src/memory/test-bed.js";
-import { Api, type ApiRequest, type ApiResponse, type Person } from "../../functions/src/operators/api.js";
-import { ROUTES } from "../../functions/src/operators/routes.js";
+import { claimFields } from "../../functions/src/attempts/attempt.js";
+import { CallError, StoreError, TokenError } from "../../functions/src/domain/errors.js";
+import { Api, type ApiRequest, type ApiResponse, type Person } from "../../functions/src/operator-api/api.js";
+import { ROUTES } from "../../functions/src/operator-api/routes.js";
 import type { Ports } from "../../functions/src/ports.js";
-import { claimFields } from "../../functions/src/relations/attempt.js";
+import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
 import { complaintAbout } from "./described.js";
 import { damaged, extraFields, hostileName, hostileText, hostileValue } from "./hostile.js";
 import { brief, count, expect, expectOnly, expectSound, kind } from "./kind.js";

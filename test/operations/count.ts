@@ -1,12 +1,13 @@
 /** Counts what the platform bills: documents read and written, calls, messages and invocations of one order's life. */
-import { type ReactionName, reactionsTo, reactTo, SCHEDULED, take } from "../../functions/src/handlers.js";
-import type { Stage } from "../../functions/src/life-cycle.js";
-import { ManualClock } from "../../functions/src/memory/clock.js";
-import { FoodServiceModel } from "../../functions/src/memory/food-service.js";
-import { seededRandomness } from "../../functions/src/memory/random.js";
-import { MemoryStore } from "../../functions/src/memory/store.js";
-import { TEST_SETTINGS } from "../../functions/src/memory/test-bed.js";
+
+import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
+import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
+import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
+import type { Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { type ReactionName, reactionsTo, reactTo, SCHEDULED, take } from "../../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports } from "../../functions/src/ports.js";
+import { TEST_SETTINGS } from "../../functions/src/testing/test-bed.js";
+import { FoodServiceModel } from "../../services/food-service/model/food-service-model.js";
 
 /**
  * Billed operations, by kind and what they are about, such as "write relations", "delete attempts", "read", "call getOrder", "message" and

@@ -22,7 +22,7 @@ import {
   updateDoc,
   where,
 } from "firebase/firestore";
-import { ATTEMPT_STATES } from "../../functions/src/relations/attempt.js";
+import { ATTEMPT_STATES } from "../../functions/src/attempts/attempt.js";
 import { EMULATOR_START_TIME, emulators } from "../emulators.js";
 
 const PEOPLE = {

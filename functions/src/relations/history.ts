@@ -4,7 +4,7 @@
  */
 import { v5 } from "uuid";
 import * as v from "valibot";
-import { type CreatingStage, RELATION_STATES, type RelationState } from "../life-cycle.js";
+import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot, Write } from "../ports.js";
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CallError, MalformedError } from "../errors.js";
-import { ORDER_STATUSES, type OrderStatus, RELATION_STATES, type RelationState } from "../life-cycle.js";
-import { type TestBed, testBed } from "../memory/test-bed.js";
+import { CallError, MalformedError } from "../domain/errors.js";
+import { ORDER_STATUSES, type OrderStatus, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { logged } from "../pipeline/run-stage.js";
 import type { Fields, Snapshot } from "../ports.js";
-import { logged } from "../stage.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
 import { onRelationWritten } from "./on-relation-written.js";
 
 const ID = "7f3c";

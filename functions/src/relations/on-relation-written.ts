@@ -1,10 +1,10 @@
 /** Reacts to a relation that came to a new state: tells the food service, and takes over what another program linked. */
-import { ConflictError } from "../errors.js";
+import { ConflictError } from "../domain/errors.js";
+import { moved, nothing, type Result } from "../domain/outcome.js";
 import type { Ports, Snapshot } from "../ports.js";
-import { moved, nothing, type Result } from "../result.js";
-import { adopt } from "./adopt.js";
-import { relationIn } from "./document.js";
-import { report } from "./report.js";
+import { adopt } from "./adopt-links.js";
+import { relationIn } from "./relation.js";
+import { report } from "./report-status.js";
 
 /** What a Firestore trigger brings: the document before and after the write, undefined where there was or is none. */
 export interface RelationChange {

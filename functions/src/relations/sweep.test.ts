@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { CallError } from "../errors.js";
-import type { OrderStatus } from "../life-cycle.js";
-import { type TestBed, testBed } from "../memory/test-bed.js";
+import { claimFields } from "../attempts/attempt.js";
+import { CallError } from "../domain/errors.js";
+import type { OrderStatus } from "../domain/order-lifecycle.js";
+import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
 import type { Fields } from "../ports.js";
 import type { Settings } from "../settings.js";
-import { dispatchShipment } from "../shipment/dispatch-shipment.js";
-import { claimFields } from "./attempt.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
 import { linkEntry } from "./history.js";
 import { sweep } from "./sweep.js";
 

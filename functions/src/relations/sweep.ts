@@ -2,14 +2,23 @@
  * The sweep: looks after what the poll can't see, since its order has left the active lists.
  * What it costs grows with what is open, not with what ever was.
  */
-import { CallError, ConflictError, describe, MalformedError } from "../errors.js";
+
+import {
+  ATTEMPT_STATES,
+  ATTEMPTS,
+  type Attempt,
+  type AttemptState,
+  attemptIn,
+  expiryOf,
+  turnOf,
+} from "../attempts/attempt.js";
+import { CallError, ConflictError, describe, MalformedError } from "../domain/errors.js";
+import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { acquire, release } from "../lease.js";
-import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../life-cycle.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
-import { ATTEMPT_STATES, ATTEMPTS, type Attempt, type AttemptState, attemptIn, expiryOf, turnOf } from "./attempt.js";
-import { close } from "./close.js";
-import { RELATIONS, type Relation, relationIn, relationPath } from "./document.js";
+import { close } from "./close-relation.js";
 import { isOurs, linkEntryPath } from "./history.js";
+import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
 
 const LEASE_PATH = "leases/sweep";
 

@@ -1,0 +1,204 @@
+/** Puts what a run wrote down into the form that the checker of the simulation judges. */
+
+import { attemptPath } from "../functions/src/attempts/attempt.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import type {
+  CreatingStage,
+  KitchenStatus,
+  OrderStatus,
+  ShipmentStatus,
+} from "../functions/src/domain/order-lifecycle.js";
+import {
+  KITCHEN_STATUSES,
+  ORDER_STATUSES,
+  SHIPMENT_STATUSES,
+  statusOf,
+} from "../functions/src/domain/order-lifecycle.js";
+import type { Break, Call } from "../harness/food-service-proxy.js";
+import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+import type { DocumentWrite } from "../simulation/checker.js";
+import type { Operation } from "../simulation/faults.js";
+import type { Run } from "../simulation/system.js";
+import type { Entry } from "../simulation/world.js";
+import type { Delivery, Pause } from "./fleet.js";
+
+/** All that a run wrote down. */
+export interface Records {
+  calls: readonly Call[];
+  breaks: readonly Break[];
+  deliveries: readonly Delivery[];
+  pauses: readonly Pause[];
+  writes: readonly DocumentWrite[];
+  truth: GroundTruth;
+}
+
+const STAGES = ["kitchen", "shipment"] as const;
+const FUNCTION_OF = { kitchen: "sendToKitchen", shipment: "dispatchShipment" } as const;
+
+/** gRPC status numbers by which a service says that it certainly did not carry a create out. */
+const REFUSALS = [3, 5, 7, 9, 11, 12, 16];
+
+/** An answer that used up more of its time than this may have come too late for a process on a busy machine. */
+const IN_TIME = 0.6;
+
+/** What came of a create for the process that sent it, as far as can be seen from outside. */
+export type Outcome = "told" | "refused" | "in doubt";
+
+export interface Created {
+  order: string;
+  stage: CreatingStage;
+  call: Call;
+  run: Delivery | undefined;
+  outcome: Outcome;
+}
+
+/** Reads records. */
+export class Reading {
+  /** What each idempotency key stands for. */
+  private readonly keys = new Map<string, { order: string; stage: CreatingStage }>();
+  /** The order of each kitchen order and shipment. */
+  private readonly owners = new Map<string, string>();
+  private readonly byProcess = new Map<number, Delivery[]>();
+  readonly creates: Created[];
+
+  constructor(private readonly records: Records) {
+    const { truth, deliveries, calls } = records;
+    for (const { name } of truth.orders) {
+      for (const stage of STAGES) this.keys.set(idempotencyKey(name, stage), { order: name, stage });
+    }
+    for (const made of [...truth.kitchenOrders, ...truth.shipments]) {
+      const owner = this.keys.get(made.idempotencyKey ?? "");
+      if (owner) this.owners.set(made.name, owner.order);
+    }
+    for (const delivery of deliveries) {
+      const there = this.byProcess.get(delivery.process) ?? [];
+      there.push(delivery);
+      this.byProcess.set(delivery.process, there);
+    }
+    this.creates = calls.flatMap((call) => {
+      const made = this.keys.get(call.key);
+      if (!made) return [];
+      const run = this.runOf(call);
+      return [{ ...made, call, run, outcome: this.outcomeOf(call, run) }];
+    });
+  }
+
+  /** Runs of this stage over this order during which nobody can know what happened: the instance died or stood still. */
+  troubledRuns(order: string, stage: CreatingStage): Delivery[] {
+    return this.records.deliveries.filter(
+      (run) =>
+        run.function === FUNCTION_OF[stage] && run.order === order && (run.ended === "lost" || this.wasCutOff(run)),
+    );
+  }
+
+  /** The runs and the effects, in the checker's words. */
+  history(): { history: Entry[]; runs: Run[] } {
+    const entries = [...this.records.calls.flatMap((call) => this.entryOf(call)), ...this.claims()];
+    entries.sort((one, other) => one.at - other.at);
+    const history = entries.map((entry, index) => ({ ...entry, effect: index }));
+    const runs = this.records.deliveries.map(({ number, process, ended }) => ({ number, process, ended }));
+    return { history, runs };
+  }
+
+  /** Whether a run may have sent something that never came to the gate, or missed its answer. */
+  private wasCutOff({ process, from, to = Number.POSITIVE_INFINITY }: Delivery): boolean {
+    const during = (at: number) => at >= from && at <= to;
+    return (
+      this.records.breaks.some((broken) => broken.process === process && during(broken.at)) ||
+      this.records.pauses.some((pause) => pause.process === process && pause.from <= to && pause.to >= from)
+    );
+  }
+
+  private outcomeOf(call: Call, run: Delivery | undefined): Outcome {
+    if (call.status !== undefined && REFUSALS.includes(call.status)) return "refused";
+    if (call.status !== 0 || call.answeredAt === undefined) return "in doubt";
+    const late = call.answeredAt - call.at > IN_TIME * call.patience;
+    return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "told";
+  }
+
+  /** The delivery in which an instance made a call: it has one of an order at a time. */
+  private runOf(call: Call): Delivery | undefined {
+    const order = this.orderOf(call);
+    return this.byProcess
+      .get(call.process)
+      ?.find((run) => run.order === order && run.from <= call.at && (run.to ?? Number.POSITIVE_INFINITY) >= call.at);
+  }
+
+  private orderOf(call: Call): string | undefined {
+    if (call.key) return this.keys.get(call.key)?.order;
+    const { name, order } = call.request as { name?: string; order?: { name: string } };
+    return order?.name ?? this.owners.get(name ?? "") ?? name;
+  }
+
+  private entryOf(call: Call): Entry[] {
+    const run = this.runOf(call);
+    if (!run) return [];
+    const name = (call.request as { name?: string }).name ?? "";
+    const base = { effect: 0, at: call.at, process: call.process, run: run.number, fault: undefined };
+    const status = (call.response as { status?: number } | undefined)?.status ?? 0;
+    const seen = (word: string) => (applied ? word : undefined);
+    const applied = call.status === 0;
+    const entry = (operation: Operation, subject: string, about: string, result: string | undefined): Entry[] => [
+      { ...base, operation, subject, about, result, applied },
+    ];
+    switch (call.method) {
+      case "getOrder":
+        return entry("getOrder", name, name, seen(statusOf<OrderStatus>(ORDER_STATUSES, status)));
+      case "getKitchenOrder":
+        return entry("getKitchenOrder", name, name, seen(statusOf<KitchenStatus>(KITCHEN_STATUSES, status)));
+      case "getShipment":
+        return entry("getShipment", name, name, seen(statusOf<ShipmentStatus>(SHIPMENT_STATUSES, status)));
+      case "updateOrder": {
+        const { order } = call.request as { order: { name: string; status: number } };
+        const target = statusOf<OrderStatus>(ORDER_STATUSES, order.status);
+        return entry("updateOrder", target, `${order.name} ${target}`, undefined);
+      }
+      case "createKitchenOrder":
+      case "createShipment": {
+        const outcome = this.outcomeOf(call, run);
+        const fault = outcome === "told" ? undefined : outcome === "refused" ? "refused" : "error after";
+        const [told] = entry(call.method, call.key, call.key, outcome === "told" ? "NEW" : undefined);
+        return told ? [{ ...told, fault }] : [];
+      }
+      default:
+        return [];
+    }
+  }
+
+  /**
+   * The claims: one before each create that came to the gate, in its run; and those that were seen in the attempts but after
+   * which no create came, in the runs that were cut off over them.
+   */
+  private claims(): Entry[] {
+    const entries: Entry[] = [];
+    const claim = (path: string, at: number, { process, number }: Delivery) =>
+      entries.push({ ...EFFECT, at, process, run: number, operation: "commit", about: `create ${path}` });
+    for (const { order, stage, call, run } of this.creates) {
+      if (run) claim(attemptPath(stage, order.slice("orders/".length)), call.at - 1, run);
+    }
+    for (const { path, before, after, at } of this.records.writes) {
+      const [, stage, id] = /^attempts\/(kitchen|shipment):(.+)$/.exec(path) ?? [];
+      if (!id || !after || after.id === before?.id) continue;
+      const order = `orders/${id}`;
+      const runs = this.troubledRuns(order, stage as CreatingStage).filter(
+        (run) => run.from <= at && (run.to ?? at) >= at && !this.creates.some((made) => made.run === run),
+      );
+      for (const run of runs) {
+        claim(path, at, run);
+        // What was cut off on its way to the gate was sent all the same, as far as its sender knows.
+        entries.push({ ...EFFECT, at: at + 1, process: run.process, run: run.number, about: path, fault: "late" });
+      }
+    }
+    return entries;
+  }
+}
+
+/** What the claims have in common; the checker numbers effects itself. */
+const EFFECT = {
+  effect: 0,
+  operation: "read",
+  subject: "",
+  fault: undefined,
+  result: undefined,
+  applied: false,
+} satisfies Partial<Entry>;

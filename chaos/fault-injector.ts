@@ -1,0 +1,305 @@
+/** Which faults strike when: drawn from a seed, aimed at moments at which something is under way. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Randomness } from "../functions/src/ports.js";
+import type { FoodProcess } from "../harness/food-service-child.js";
+import type { Call, FoodGate, Moment } from "../harness/food-service-proxy.js";
+import type { Fleet, FunctionName, Instance } from "./fleet.js";
+
+/** Every kind of fault that a full run must have met. */
+const KINDS = [
+  "function killed",
+  "function killed over a call",
+  "food service killed",
+  "function stopped",
+  "function stopped beyond its lease",
+  "food service stopped",
+  "connection reset",
+  "call failed",
+  "create's answer lost",
+  "answer too slow",
+  "tick missed",
+  "tick doubled",
+  "message doubled",
+  "message redelivered",
+  "event doubled",
+  "event redelivered",
+  "deploy",
+] as const;
+
+export type Kind = (typeof KINDS)[number];
+
+/** How often each kind struck. */
+export class Counts {
+  readonly byKind = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<Kind, number>;
+
+  add(kind: Kind): void {
+    this.byKind[kind]++;
+  }
+
+  /** The kinds that never struck. */
+  get missing(): Kind[] {
+    return KINDS.filter((kind) => this.byKind[kind] === 0);
+  }
+}
+
+/** How likely each function is the victim. A sweep that dies over its work holds its lease for nine minutes: longer than a run. */
+const WEIGHTS: Partial<Record<FunctionName, number>> = {
+  sendToKitchen: 3,
+  dispatchShipment: 3,
+  completeOrder: 2,
+  onRelationWritten: 2,
+  pollOrders: 1,
+  sweep: 1,
+};
+
+const MOMENTS: Moment[] = ["asked", "carried out", "answered"];
+
+/** An ambush in which nobody came by is given up for a strike at once, after so many milliseconds. */
+const AMBUSH = 1_500;
+
+/** More instances than this are not started at a time: the rest of the system must live too. */
+const MOST_STARTING = 3;
+
+interface Ambush {
+  moment: Moment;
+  matches(call: Call): boolean;
+  strike(call: Call | undefined): Promise<void> | void;
+}
+
+export interface InjectorOptions {
+  fleet: Fleet;
+  food: FoodProcess;
+  gate: FoodGate;
+  random: Randomness;
+  counts: Counts;
+  kills: number;
+  /** Faults strike for so long, in milliseconds. */
+  span: number;
+  /** How long a claim lasts, in milliseconds. */
+  lease: number;
+  /** The build that is deployed half-way. */
+  nextBuild: string;
+  signal: AbortSignal;
+}
+
+export class Injector {
+  kills = 0;
+  private readonly ambushes = new Set<Ambush>();
+  /** Polls that may be killed over their work: each holds all others up until its lease is over. */
+  private pollsToKill: number;
+  private foodIsDown = false;
+  private readonly underWay = new Set<Promise<unknown>>();
+
+  constructor(private readonly options: InjectorOptions) {
+    this.pollsToKill = options.kills >= 100 ? 1 : 0;
+  }
+
+  /** Lets every fault strike at its time; resolves when all are over. */
+  async run(): Promise<void> {
+    const { kills, span, signal } = this.options;
+    const plan: { at: number; strike(): Promise<unknown> | unknown }[] = [];
+    const spread = (count: number, strike: (index: number) => Promise<unknown> | unknown) => {
+      for (let index = 0; index < count; index++) {
+        plan.push({ at: ((index + this.fraction()) * span) / count, strike: () => strike(index) });
+      }
+    };
+    const share = (of: number) => Math.max(1, Math.round(kills * of));
+    spread(kills, (index) => (index % 20 === 4 ? this.killFood() : this.killFunction()));
+    spread(share(0.12), () => this.stopFunction(300 + 2_000 * this.fraction(), "function stopped"));
+    spread(share(0.08), () => {
+      const { lease } = this.options;
+      return this.stopFunction(lease + 1_000 + 2_000 * this.fraction(), "function stopped beyond its lease");
+    });
+    spread(share(0.04), () => this.stopFood());
+    spread(share(0.15), () => this.reset());
+    spread(share(0.1), () => this.slowDown());
+    plan.push({ at: span / 2, strike: () => this.deploy() });
+    plan.sort((one, other) => one.at - other.at);
+
+    const began = Date.now();
+    for (const { at, strike } of plan) {
+      const wait = began + at - Date.now();
+      if (wait > 0) await sleep(wait, undefined, { signal });
+      signal.throwIfAborted();
+      const struck = Promise.resolve(strike());
+      this.underWay.add(struck);
+      void struck.finally(() => this.underWay.delete(struck));
+    }
+    while (this.underWay.size > 0 || this.kills < kills) {
+      await Promise.all(this.underWay);
+      if (this.kills < kills) await this.killFunction();
+      signal.throwIfAborted();
+    }
+  }
+
+  /** What the gate tells: whoever waits for such a call strikes. */
+  async onMoment(call: Call, moment: Moment): Promise<void> {
+    for (const ambush of this.ambushes) {
+      if (ambush.moment !== moment || !ambush.matches(call)) continue;
+      this.ambushes.delete(ambush);
+      await ambush.strike(call);
+      return;
+    }
+  }
+
+  private fraction(): number {
+    return this.options.random.fraction();
+  }
+
+  private oneOf<T>(things: readonly T[]): T | undefined {
+    return things[Math.floor(this.fraction() * things.length)];
+  }
+
+  /** Waits for such a call at such a moment, and strikes at once where none comes. */
+  private async lieInWait(ambush: Ambush): Promise<void> {
+    let done = () => {};
+    const struck = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    const armed: Ambush = {
+      ...ambush,
+      strike: async (call) => {
+        try {
+          await ambush.strike(call);
+        } finally {
+          done();
+        }
+      },
+    };
+    this.ambushes.add(armed);
+    const timer = setTimeout(() => {
+      if (this.ambushes.delete(armed)) void armed.strike(undefined);
+    }, AMBUSH);
+    await struck;
+    clearTimeout(timer);
+  }
+
+  private instanceOf(call: Call): Instance | undefined {
+    return this.options.fleet.all.find(({ number }) => number === call.process);
+  }
+
+  /** A function drawn by weight; calls of the stages that create are met at their create where there is one. */
+  private aim(): { name: FunctionName; moment: Moment; matches(call: Call): boolean } {
+    const names = (Object.keys(WEIGHTS) as FunctionName[]).flatMap(
+      (name) => Array(WEIGHTS[name]).fill(name) as (typeof name)[],
+    );
+    const name = this.oneOf(names) ?? "sendToKitchen";
+    const moment = this.oneOf(MOMENTS) ?? "asked";
+    const creates = (name === "sendToKitchen" || name === "dispatchShipment") && this.fraction() < 0.6;
+    const matches = (call: Call) =>
+      this.instanceOf(call)?.name === name && this.mayKill(this.instanceOf(call)) && (!creates || call.key !== "");
+    return { name, moment, matches };
+  }
+
+  private mayKill(instance: Instance | undefined): boolean {
+    if (instance?.state !== "ready") return false;
+    if (instance.inFlight.size === 0) return true;
+    if (instance.name === "pollOrders") return this.pollsToKill > 0;
+    return instance.name !== "sweep";
+  }
+
+  private async killFunction(): Promise<void> {
+    const { fleet, counts, signal } = this.options;
+    while (fleet.all.filter(({ state }) => state === "starting").length > MOST_STARTING) {
+      await sleep(100, undefined, { signal });
+    }
+    const { name, moment, matches } = this.aim();
+    await this.lieInWait({
+      moment,
+      matches,
+      strike: async (call) => {
+        const there = fleet.all.filter((instance) => this.mayKill(instance));
+        const likely = there.filter((instance) => instance.name === name);
+        const victim = call ? this.instanceOf(call) : this.oneOf(likely.length > 0 ? likely : there);
+        if (!victim) return;
+        if (victim.name === "pollOrders" && victim.inFlight.size > 0) this.pollsToKill--;
+        if (!fleet.kill(victim)) return;
+        this.kills++;
+        counts.add("function killed");
+        if (!call) return;
+        counts.add("function killed over a call");
+        // What was sent right before the death arrives, or it does not.
+        if (this.fraction() < 0.5) await victim.child?.exited;
+      },
+    });
+  }
+
+  private async killFood(): Promise<void> {
+    const { food, counts } = this.options;
+    if (this.foodIsDown) return this.killFunction();
+    this.foodIsDown = true;
+    await this.lieInWait({
+      moment: this.oneOf(MOMENTS) ?? "asked",
+      matches: ({ key }) => key !== "",
+      strike: async () => {
+        const killed = food.kill();
+        this.kills++;
+        counts.add("food service killed");
+        await killed;
+        const restarted = food.restart().finally(() => {
+          this.foodIsDown = false;
+        });
+        this.underWay.add(restarted);
+        void restarted.finally(() => this.underWay.delete(restarted));
+      },
+    });
+  }
+
+  private async stopFunction(milliseconds: number, kind: Kind): Promise<void> {
+    const { fleet, counts } = this.options;
+    const { name, moment, matches } = this.aim();
+    await this.lieInWait({
+      moment,
+      matches: (call) => matches(call) && !this.instanceOf(call)?.paused,
+      strike: (call) => {
+        const likely = fleet.all.filter((instance) => instance.name === name && instance.state === "ready");
+        const victim = call ? this.instanceOf(call) : this.oneOf(likely);
+        if (!victim) return;
+        const paused = fleet.pause(victim, milliseconds).then((did) => {
+          if (did) counts.add(kind);
+        });
+        this.underWay.add(paused);
+        void paused.finally(() => this.underWay.delete(paused));
+      },
+    });
+  }
+
+  private async stopFood(): Promise<void> {
+    if (this.foodIsDown) return;
+    this.foodIsDown = true;
+    await this.options.food.pause(500 + 3_000 * this.fraction());
+    this.foodIsDown = false;
+    this.options.counts.add("food service stopped");
+  }
+
+  private async reset(): Promise<void> {
+    const { fleet, gate, counts } = this.options;
+    const { moment, matches } = this.aim();
+    await this.lieInWait({
+      moment,
+      matches,
+      strike: (call) => {
+        const there = call ? [call.process] : fleet.all.map(({ number }) => number);
+        if (there.some((process) => gate.reset(process) > 0)) counts.add("connection reset");
+      },
+    });
+  }
+
+  private async slowDown(): Promise<void> {
+    const { matches } = this.aim();
+    await this.lieInWait({
+      moment: "carried out",
+      matches,
+      strike: async (call) => {
+        if (!call || !Number.isFinite(call.patience)) return;
+        this.options.counts.add("answer too slow");
+        await sleep(call.patience + 300);
+      },
+    });
+  }
+
+  private async deploy(): Promise<void> {
+    this.options.counts.add("deploy");
+    await this.options.fleet.deploy(this.options.nextBuild);
+  }
+}

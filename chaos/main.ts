@@ -1,0 +1,51 @@
+/** `npm run chaos`: the built functions as real processes, killed, stopped, cut off and deployed over while orders are carried. */
+import { Command } from "commander";
+import { numberFrom } from "../harness/cli-options.js";
+import { stopOnSignals } from "../harness/process/shutdown-signals.js";
+import { StartError } from "../services/server.js";
+import { runChaos } from "./run.js";
+
+/** A run with fewer kills than this need not meet every kind of fault. */
+const ENOUGH_KILLS = 100;
+
+const whole = (most: number) => numberFrom(1, most, { whole: true });
+const { orders, kills, policy, seed } = new Command("npm run chaos --")
+  .description("Runs the built functions as real processes under faults and checks that nothing is lost or doubled.")
+  .helpOption("--help", "show this")
+  .option("--orders <number>", "how many orders", whole(5_000), 500)
+  .option("--kills <number>", "how often a process is killed", whole(2_000), 200)
+  .option("--policy <policy>", "CREATE_POLICY: park or idempotency-key", "idempotency-key")
+  .option("--seed <number>", "decides what strikes when", whole(1_000_000), 1)
+  .parse()
+  .opts<{ orders: number; kills: number; policy: string; seed: number }>();
+if (policy !== "park" && policy !== "idempotency-key") {
+  console.error("--policy must be park or idempotency-key.");
+  process.exit(1);
+}
+
+const began = Date.now();
+const signal = stopOnSignals(() => process.exit(130));
+const elapsed = () => Math.round((Date.now() - began) / 1000);
+// What is waited for at the end, a child process, does not keep this one alive by itself.
+setInterval(() => undefined, 60_000);
+let status = 1;
+try {
+  const onProgress = (message: string) => console.log(`${String(elapsed()).padStart(4)} s  ${message}`);
+  const { problems, faults, directory, ...outcome } = await runChaos({
+    orders,
+    kills,
+    policy,
+    seed,
+    onProgress,
+    signal,
+  });
+  const missing = kills >= ENOUGH_KILLS ? faults.missing.map((kind) => `the fault "${kind}" never struck`) : [];
+  for (const problem of [...problems, ...missing]) console.log(`VIOLATED ${problem}`);
+  if (problems.length > 0) console.log(`The log and the records are in ${directory}`);
+  console.log(JSON.stringify({ orders, policy, seed, ...outcome, faults: faults.byKind, seconds: elapsed() }));
+  status = problems.length + missing.length > 0 ? 1 : 0;
+} catch (error) {
+  status = signal.aborted ? 130 : 1;
+  if (!signal.aborted) console.error(error instanceof StartError ? error.message : error);
+}
+process.exit(status);

@@ -1,0 +1,175 @@
+/** Judges a run of real processes: by the checker of the simulation, and by what the run itself knows about its creates. */
+
+import { attemptPath } from "../functions/src/attempts/attempt.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import {
+  type CreatingStage,
+  closingState,
+  ORDER_STATUSES,
+  RELATION_STATES,
+  type RelationState,
+} from "../functions/src/domain/order-lifecycle.js";
+import type { Fields } from "../functions/src/ports.js";
+import type { Settings } from "../functions/src/settings.js";
+import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+import { check, type Violation } from "../simulation/checker.js";
+import { Reading, type Records } from "./evidence.js";
+
+const STAGES: readonly CreatingStage[] = ["kitchen", "shipment"];
+
+export type Documents = ReadonlyMap<string, Fields>;
+
+export interface Judged {
+  delivered: number;
+  rejected: number;
+  cancelled: number;
+  /** Attempts that were given up after refusals. */
+  parked: number;
+  /** Attempts that wait for an operator because their outcome is not known. */
+  uncertain: number;
+  /** Creates whose outcome nobody can know, worked out from what was killed, stopped, reset and not answered. */
+  undecidable: number;
+  lost: number;
+  duplicates: number;
+  wrong: number;
+  /** Each violation in a sentence. */
+  problems: string[];
+}
+
+/** Why an order has not come to rest, undefined for one that ended or waits for an operator. */
+export function unrest(order: GroundTruth["orders"][number], documents: Documents): string | undefined {
+  const id = order.name.slice("orders/".length);
+  const ended = closingState(order.status) !== undefined;
+  const attempts = STAGES.map((stage) => documents.get(attemptPath(stage, id))).filter((found) => found !== undefined);
+  const state = documents.get(`relations/${id}`)?.state as RelationState | undefined;
+  const open = attempts.find((attempt) => attempt.state === "SENDING" || attempt.state === "FAILED");
+  if (open) return `its ${String(open.stage)} attempt is ${String(open.state)}`;
+  if (!ended && attempts.some((attempt) => attempt.state === "UNCERTAIN" && attempt.nextTryAt))
+    return "it is sent again";
+  if (ended) return state && RELATION_STATES[state].open ? `it is ${order.status}, its relation ${state}` : undefined;
+  if (attempts.some((attempt) => attempt.state === "UNCERTAIN" || attempt.state === "PARKED")) return undefined;
+  // A cancellation that our own report overran: the relation is closed, the order is not ours any more.
+  if (state === "CANCELLED") return undefined;
+  return `it is ${order.status}, its relation ${state ?? "missing"}`;
+}
+
+export interface Case extends Records {
+  documents: Documents;
+  settings: Settings;
+  /** Whether some event still came back when all was over. */
+  unsettled: boolean;
+  /** How many document writes there were when all was over. */
+  overAtWrite: number;
+}
+
+export function judge(given: Case): Judged {
+  const { truth, documents, settings, writes, unsettled, overAtWrite } = given;
+  const reading = new Reading(given);
+  const stuck = truth.orders.flatMap((order) => {
+    const why = unrest(order, documents);
+    return why ? [`${order.name}: ${why}`] : [];
+  });
+  const violations = check({
+    ...reading.history(),
+    writes,
+    documents: (path) => documents.get(path),
+    truth,
+    settings,
+    poisoned: new Set(),
+    stuckAtHorizon: stuck,
+    unsettled,
+    overAtWrite,
+  });
+  const orphans = orphansIn(truth, documents);
+  const certainty = judgeCertainty(reading, truth, documents);
+  const ends = wrongEnds(truth);
+  const wrong = [...violations.filter(isWrong).map(said), ...certainty.problems, ...ends];
+  const duplicates = duplicatesIn(truth);
+  const attempts = [...documents].filter(([path]) => path.startsWith("attempts/")).map(([, fields]) => fields);
+  const count = (status: string) => truth.orders.filter((order) => order.status === status).length;
+  return {
+    delivered: count("DELIVERED"),
+    rejected: count("REJECTED"),
+    cancelled: count("CANCELLED"),
+    parked: attempts.filter(({ state }) => state === "PARKED").length,
+    uncertain: attempts.filter(({ state }) => state === "UNCERTAIN").length,
+    undecidable: certainty.undecidable,
+    lost: stuck.length + orphans.length,
+    duplicates: duplicates.length,
+    wrong: wrong.length,
+    problems: [...stuck, ...orphans, ...duplicates, ...wrong],
+  };
+}
+
+const said = ({ invariant, message }: Violation) => `${invariant}: ${message}`;
+
+/** What is counted as lost or as a duplicate is not counted again. */
+const isWrong = ({ invariant }: Violation) =>
+  invariant !== "every order moves on" && invariant !== "at most one applied create";
+
+function duplicatesIn(truth: GroundTruth): string[] {
+  const seen = new Set<string>();
+  return [...truth.kitchenOrders, ...truth.shipments].flatMap(({ name, idempotencyKey: key }) => {
+    if (!seen.has(key ?? "")) {
+      seen.add(key ?? "");
+      return [];
+    }
+    return [`${name} was created with the key ${key}, which had made one already`];
+  });
+}
+
+/** Things that were created, but that no relation and no uncertain attempt accounts for. */
+function orphansIn(truth: GroundTruth, documents: Documents): string[] {
+  const created = new Map<string, string[]>();
+  for (const { name, idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) {
+    created.set(key ?? "", [...(created.get(key ?? "") ?? []), name]);
+  }
+  const accounted = new Set<string>();
+  for (const { name } of truth.orders) {
+    const id = name.slice("orders/".length);
+    for (const stage of STAGES) {
+      const link = documents.get(`relations/${id}`)?.[stage];
+      const uncertain = documents.get(attemptPath(stage, id))?.state === "UNCERTAIN";
+      for (const thing of created.get(idempotencyKey(name, stage)) ?? []) {
+        if (uncertain || link === thing) accounted.add(thing);
+      }
+    }
+  }
+  const all = [...created.values()].flat();
+  return all.filter((name) => !accounted.has(name)).map((name) => `${name} was created, but nothing tells of it`);
+}
+
+/** Holds the attempts that are UNCERTAIN against the creates whose outcome nobody can know: they must be the same. */
+function judgeCertainty(reading: Reading, truth: GroundTruth, documents: Documents) {
+  const problems: string[] = [];
+  let undecidable = 0;
+  for (const { name } of truth.orders) {
+    const id = name.slice("orders/".length);
+    for (const stage of STAGES) {
+      const attempt = documents.get(attemptPath(stage, id));
+      if (!attempt || documents.get(`relations/${id}`)?.[stage] !== undefined) continue;
+      const isUncertain = attempt.state === "UNCERTAIN";
+      const last = reading.creates.findLast((made) => made.order === name && made.stage === stage);
+      // A claim of which no create came through leaves no other trace than its sender's end.
+      const cutOff = last === undefined && isUncertain && reading.troubledRuns(name, stage).length > 0;
+      const isUndecidable = last?.outcome === "in doubt" || cutOff;
+      if (isUndecidable) undecidable++;
+      if (isUndecidable === isUncertain) continue;
+      const outcome = last
+        ? `its create was ${last.outcome} (${JSON.stringify(last.call)})`
+        : "no create of it was sent";
+      problems.push(`${name}: its ${stage} attempt is ${String(attempt.state)}, but ${outcome}`);
+    }
+  }
+  return { undecidable, problems };
+}
+
+/** An order ends only as some shipment of its own did. */
+function wrongEnds(truth: GroundTruth): string[] {
+  const ends = new Map(truth.shipments.map(({ idempotencyKey: key, status }) => [key, status]));
+  return truth.orders.flatMap(({ name, status }) => {
+    if (!ORDER_STATUSES[status].ended || status === "CANCELLED") return [];
+    const shipment = ends.get(idempotencyKey(name, "shipment"));
+    return shipment === status ? [] : [`${name} is ${status}, its shipment ${shipment ?? "missing"}`];
+  });
+}

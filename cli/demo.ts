@@ -1,0 +1,135 @@
+/** `npm run demo`: places orders in a system of its own, waits until each has ended, and checks what really happened. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Command, Option } from "commander";
+import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
+import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import type { FoodServer } from "../harness/food-service-process.js";
+import type { System } from "../local/system.js";
+import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
+import { StartError } from "../services/server.js";
+import { pathOf } from "./order-timeline.js";
+import { type Running, runWithSystem } from "./run-with-system.js";
+import { Screen } from "./terminal-status.js";
+import { type Evidence, judge, whyNotEnded } from "./verify-run.js";
+
+/** One of them has a name that is too short for the user orchestrators: that order goes its way all the same. */
+const CUSTOMERS = ["krithik", "amelie", "santiago", "noor al huda", "ana", "o'brien"];
+
+const share = numberFrom(0, 1);
+const program = new Command("npm run demo --")
+  .description("Runs the whole system, places orders, waits until each has ended, and checks what really happened.")
+  .helpOption("--help", "show this")
+  .option("--orders <number>", "how many orders", numberFrom(1, 10_000, { whole: true }), 30)
+  .option("--seed <text>", "decides every draw of the simulated food service")
+  .option("--rejected <share>", "share of shipments that end REJECTED, from 0 to 1", share, 0.1)
+  .option("--cancelled <share>", "share of orders that customers mean to cancel, from 0 to 1", share, 0.1)
+  .option("--speed <factor>", "how much faster than real kitchen and drones are", numberFrom(0.01, 1e6), 120)
+  .option("--interval <seconds>", "time between polls", numberFrom(0.2, 60), 1)
+  .option(
+    "--deadline <seconds>",
+    "give up so long after the start (default: 120 and half a second an order)",
+    numberFrom(1, 86_400),
+  )
+  .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
+  .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
+  .option("--json", "print nothing but the last line on stdout", false);
+addPortOptions(program, "auto").parse();
+
+interface Options extends RunnerOptions {
+  orders: number;
+  seed?: string;
+  rejected: number;
+  cancelled: number;
+  speed: number;
+  interval: number;
+  deadline?: number;
+  json: boolean;
+}
+const options = program.opts<Options>();
+const { orders, deadline = 120 + orders / 2 } = options;
+
+// Whoever wants the line alone still sees on stderr that something happens.
+const screen = new Screen(options.json ? process.stderr : process.stdout);
+
+await runWithSystem(
+  async () => {
+    const { speed, rejected, cancelled, seed, interval } = options;
+    return {
+      ...portOptions(program, "auto"),
+      foodService: { simulated: { speed, rejected, cancelled, seed } },
+      embedded: embeddedIn(options),
+      interval,
+      params: { POLL_PASSES: "1" },
+      onProgress: (message) => screen.news(message),
+      onTrouble: (message) => screen.news(message),
+    };
+  },
+  demonstrate,
+  130,
+);
+
+async function demonstrate({ system, signal }: Running): Promise<number> {
+  const foodServer = system.foodServer as FoodServer;
+  const began = Date.now();
+  screen.news(`Ready. Placing ${orders} orders`);
+  const placed = await place(foodServer);
+  system.scheduler.start();
+
+  const evidence = async (): Promise<Evidence> => ({
+    placed,
+    truth: foodServer.truth(),
+    relations: await relationsIn(system),
+  });
+  const stopped = system.failed.then((reason) => {
+    throw new StartError(`${reason}.`);
+  });
+  // Stopping ends the suite too, which is no failure.
+  stopped.catch(() => undefined);
+  let now = await evidence();
+  while (unended(now).length > 0 && Date.now() - began < deadline * 1000) {
+    screen.status(`${orders - unended(now).length} of ${orders} orders have ended`);
+    await Promise.race([sleep(500, undefined, { signal }), stopped]);
+    now = await evidence();
+  }
+  const seconds = Math.round((Date.now() - began) / 100) / 10;
+  screen.status(`${orders - unended(now).length} of ${orders} orders have ended`);
+  screen.end();
+
+  const { summary, problems, notes } = judge(now);
+  if (!options.json) {
+    for (const order of now.truth.orders) screen.news(pathOf(order, now.relations.get(order.name), now.truth));
+  }
+  for (const note of notes) screen.news(`Note: ${note}`);
+  for (const problem of problems) screen.news(`Wrong: ${problem}`);
+  if (problems.length > 0) screen.news(`The log of the functions is ${system.log}`);
+  console.log(JSON.stringify({ ...summary, seconds }));
+  return problems.length > 0 ? 1 : 0;
+}
+
+async function place(foodServer: FoodServer): Promise<string[]> {
+  const { address: server, certificate } = foodServer;
+  const placed: string[] = [];
+  try {
+    for (let index = 0; index < orders; index++) {
+      const customer = CUSTOMERS[index % CUSTOMERS.length] as string;
+      const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+      for await (const name of placeOrders(placing)) placed.push(name);
+    }
+  } catch (error) {
+    throw error instanceof NotPlacedError ? new StartError(error.message, { cause: error }) : error;
+  }
+  return placed;
+}
+
+async function relationsIn({ documents: read }: System): Promise<Map<string, Relation>> {
+  const documents = await read(RELATIONS);
+  return new Map(
+    documents.map(({ path, fields }) => parseRelation(path, fields)).map((relation) => [relation.order, relation]),
+  );
+}
+
+/** The orders that are still on their way on either side. */
+function unended({ placed, truth, relations }: Evidence): string[] {
+  const known = new Map(truth.orders.map((order) => [order.name, order]));
+  return placed.filter((name) => whyNotEnded(known.get(name), relations.get(name)) !== undefined);
+}

@@ -1,0 +1,43 @@
+/** What the programs in this folder have in common: they show clear messages, stop on Ctrl-C and leave nothing behind. */
+
+import { stopOnSignals } from "../harness/process/shutdown-signals.js";
+import { type System, type SystemOptions, startSystem } from "../local/system.js";
+import { StartError } from "../services/server.js";
+
+export interface Running {
+  system: System;
+  /** Aborted by Ctrl-C. */
+  signal: AbortSignal;
+}
+
+/**
+ * Starts a system, lets `work` use it, stops it, and ends this process: with the status that `work` gives, with
+ * `whenStopped` after Ctrl-C, and with 1 and a message where something is in the way.
+ */
+export async function runWithSystem(
+  options: () => Promise<SystemOptions>,
+  work: (running: Running) => Promise<number>,
+  whenStopped = 0,
+): Promise<never> {
+  let system: System | undefined;
+  const signal = stopOnSignals(() => {
+    system?.kill();
+    // What had been started but is not ready yet goes when the process exits.
+    process.exit(130);
+  });
+  let status: number;
+  try {
+    system = await startSystem({ ...(await options()), signal });
+    status = await work({ system, signal });
+  } catch (error) {
+    status = signal.aborted ? whenStopped : said(error);
+  }
+  await system?.stop();
+  process.exit(status);
+}
+
+/** Shows what is in the way; a failure that nobody foresaw comes with its stack. */
+function said(error: unknown): number {
+  console.error(error instanceof StartError ? error.message : error);
+  return 1;
+}

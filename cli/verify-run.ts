@@ -1,0 +1,194 @@
+/**
+ * Judges a run that is over: what the food service says really happened, against the relations in Firestore. Nothing may be
+ * lost, made twice, linked wrongly or moved backwards.
+ */
+
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import {
+  mayReport,
+  ORDER_STATUSES,
+  RELATION_STATES,
+  type ReportedStatus,
+} from "../functions/src/domain/order-lifecycle.js";
+import type { Relation } from "../functions/src/relations/relation.js";
+import type { GroundTruth, PlacedOrder } from "../services/food-service/model/food-service-model.js";
+
+/** What is judged. */
+export interface Evidence {
+  /** The names of the orders that were placed. */
+  placed: string[];
+  truth: GroundTruth;
+  /** By the order's name. */
+  relations: Map<string, Relation>;
+}
+
+/** The line at the end of a demo, but for its seconds. */
+interface Summary {
+  orders: number;
+  delivered: number;
+  rejected: number;
+  cancelled: number;
+  kitchenOrders: number;
+  shipments: number;
+  /** Creates that were carried out although one of the same order and stage had been. */
+  duplicates: number;
+  /** Orders that did not end. */
+  lost: number;
+}
+
+export interface Verdict {
+  summary: Summary;
+  /** Each thing that is wrong, in a sentence; none for a good run. */
+  problems: string[];
+  /** What is worth telling, but nobody's fault here. */
+  notes: string[];
+}
+
+const STAGES = ["kitchen", "shipment"] as const;
+type CreatingStage = (typeof STAGES)[number];
+type Created = GroundTruth["kitchenOrders"][number] | GroundTruth["shipments"][number];
+
+/**
+ * How long a report that read the order before its customer cancelled may be under way, in milliseconds. The food service
+ * can't be told to refuse it: its UpdateOrder has no precondition.
+ */
+const REPORT_UNDER_WAY = 2_000;
+
+/** Judges a run. */
+export function judge({ placed, truth, relations }: Evidence): Verdict {
+  const problems: string[] = [];
+  const notes: string[] = [];
+  const orders = new Map(truth.orders.map((order) => [order.name, order]));
+  const made = byOrderAndStage(placed, truth, problems);
+  let duplicates = 0;
+  let lost = 0;
+
+  for (const name of placed) {
+    const order = orders.get(name);
+    const relation = relations.get(name);
+    const unended = whyNotEnded(order, relation);
+    if (unended !== undefined) {
+      lost++;
+      problems.push(`${name} is lost: ${unended}`);
+    }
+    const creates = made.get(name) ?? { kitchen: [], shipment: [] };
+    for (const stage of STAGES) {
+      const more = creates[stage].length - 1;
+      if (more > 0) {
+        duplicates += more;
+        problems.push(
+          `${name} has ${more + 1} of its ${titleOf(stage)}: ${creates[stage].map((one) => one.name).join(", ")}`,
+        );
+      }
+      problems.push(...wrongLinks(name, stage, creates[stage], relation));
+    }
+    problems.push(...wrongSequence(name, creates));
+    if (order) judgeChanges(order, problems, notes);
+    if (order && unended === undefined) problems.push(...wrongEnd(order, creates.shipment, relation));
+  }
+  for (const name of relations.keys()) {
+    if (!orders.has(name)) problems.push(`There is a relation of ${name}, which the food service does not know`);
+  }
+
+  const ended = (status: string) => placed.filter((name) => orders.get(name)?.status === status).length;
+  const summary = {
+    orders: placed.length,
+    delivered: ended("DELIVERED"),
+    rejected: ended("REJECTED"),
+    cancelled: ended("CANCELLED"),
+    kitchenOrders: truth.kitchenOrders.length,
+    shipments: truth.shipments.length,
+    duplicates,
+    lost,
+  };
+  return { summary, problems, notes };
+}
+
+/** Why an order is still on its way, undefined for one that has ended on both sides. */
+export function whyNotEnded(order: PlacedOrder | undefined, relation: Relation | undefined): string | undefined {
+  if (!order) return "the food service does not know it";
+  if (!ORDER_STATUSES[order.status].ended) return `it is still ${order.status}`;
+  if (relation?.state && RELATION_STATES[relation.state].open) {
+    return `it is ${order.status}, but its relation is still ${relation.state}`;
+  }
+  return undefined;
+}
+
+/** Everything that was created, by the order and the stage whose key it came with. */
+function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[]) {
+  const owners = new Map<string, { order: string; stage: CreatingStage }>();
+  for (const order of placed) {
+    for (const stage of STAGES) owners.set(idempotencyKey(order, stage), { order, stage });
+  }
+  const made = new Map<string, Record<CreatingStage, Created[]>>();
+  for (const stage of STAGES) {
+    for (const created of stage === "kitchen" ? truth.kitchenOrders : truth.shipments) {
+      const owner = owners.get(created.idempotencyKey ?? "");
+      if (owner?.stage !== stage) {
+        problems.push(
+          `${created.name} was created with the key ${created.idempotencyKey}, which is no order's in that stage`,
+        );
+        continue;
+      }
+      const creates = made.get(owner.order) ?? { kitchen: [], shipment: [] };
+      creates[stage].push(created);
+      made.set(owner.order, creates);
+    }
+  }
+  return made;
+}
+
+/** What is created must be linked, and what is linked must be created, and for this order. */
+function wrongLinks(order: string, stage: CreatingStage, created: Created[], relation: Relation | undefined): string[] {
+  const link = relation?.[stage];
+  if (link === undefined) {
+    return created.map(({ name }) => `${name} was created for ${order}, but its relation has no ${titleOf(stage)}`);
+  }
+  if (created.some(({ name }) => name === link)) return [];
+  return [`The relation of ${order} links ${link}, which was not created for it`];
+}
+
+/** A meal flies when it is packaged, and not before. */
+function wrongSequence(order: string, { kitchen, shipment }: Record<CreatingStage, Created[]>): string[] {
+  const packaged = kitchen
+    .flatMap(({ changes }) => changes.filter(({ status }) => status === "PACKAGED"))
+    .map(({ at }) => at);
+  const [first] = packaged.sort();
+  return shipment
+    .filter(({ createdAt }) => first === undefined || createdAt < first)
+    .map(({ name }) => `${name} was created for ${order} before its kitchen order was PACKAGED`);
+}
+
+/** Every change must be one that its actor may make: customers cancel, and we report forwards. */
+function judgeChanges({ name, changes }: PlacedOrder, problems: string[], notes: string[]): void {
+  for (const [index, { status, at, by }] of changes.entries()) {
+    const before = changes[index - 1];
+    if (!before) continue;
+    if (by === "customer" ? status === "CANCELLED" : mayReport(before.status, status as ReportedStatus)) continue;
+    const change = `${name} went from ${before.status} to ${status}`;
+    const gap = Date.parse(at) - Date.parse(before.at);
+    if (before.status === "CANCELLED" && before.by === "customer" && gap <= REPORT_UNDER_WAY) {
+      notes.push(
+        `${change}: its customer cancelled ${gap} ms before a report that was under way, which can't be prevented`,
+      );
+    } else {
+      problems.push(`${change}, which nobody may bring about`);
+    }
+  }
+}
+
+/** The order's end must be its drone's, and its relation must say the same. */
+function wrongEnd({ name, status }: PlacedOrder, shipments: Created[], relation: Relation | undefined): string[] {
+  if (status !== "DELIVERED" && status !== "REJECTED") return [];
+  const problems: string[] = [];
+  if (!shipments.some((shipment) => shipment.status === status)) {
+    problems.push(`${name} is ${status}, but its shipment is ${shipments[0]?.status ?? "missing"}`);
+  }
+  if (relation?.state !== status)
+    problems.push(`${name} is ${status}, but its relation is ${relation?.state ?? "missing"}`);
+  return problems;
+}
+
+function titleOf(stage: CreatingStage): string {
+  return stage === "kitchen" ? "kitchen order" : "shipment";
+}

@@ -1,0 +1,196 @@
+/** The gcloud commands that get a project ready. Each can be run again: what is there already is left as it is. */
+import { readdirSync } from "node:fs";
+import { ACCESS, accountOf, callsItself, FUNCTION_NAMES, projectRoles, SECRETS, TOPICS } from "./iam.js";
+
+/** Everything here is as the arguments of gcloud. */
+export interface Step {
+  /** What it does, for whoever watches. */
+  does: string;
+  /** Prints something where the step is done already. */
+  find?: string[];
+  run: string[];
+  /** What is run instead where it is done already; nothing without it. */
+  renew?(found: string): string[];
+}
+
+export interface Place {
+  project: string;
+  /** Its number, which the addresses of Google's own accounts have in them. */
+  number: string;
+  /** Where the functions run. */
+  region: string;
+}
+
+/** All that is called or built on, by the CLI or by the functions. */
+export const APIS = [
+  "artifactregistry",
+  "cloudbuild",
+  "cloudfunctions",
+  "cloudresourcemanager",
+  "cloudscheduler",
+  "eventarc",
+  "firebase",
+  "firebasehosting",
+  "firestore",
+  "iam",
+  "identitytoolkit",
+  "logging",
+  "monitoring",
+  "pubsub",
+  "run",
+  "secretmanager",
+  "storage",
+].map((name) => `${name}.googleapis.com`);
+
+const MONITORING = "deploy/monitoring";
+
+/** What a look-up prints. */
+const NAME = "--format=value(name)";
+
+/** Google's own accounts that bring events and ticks, and what each needs to do so. */
+const SERVICE_AGENTS = [
+  { api: "pubsub.googleapis.com", agent: "gcp-sa-pubsub", role: "roles/iam.serviceAccountTokenCreator" },
+  { api: "eventarc.googleapis.com", agent: "gcp-sa-eventarc", role: "roles/eventarc.serviceAgent" },
+  { api: "cloudscheduler.googleapis.com", agent: "gcp-sa-cloudscheduler", role: "roles/cloudscheduler.serviceAgent" },
+];
+
+/** Before the first deploy: APIs, the database, topics, the secret, accounts and their roles. */
+export function prepareSteps({ project, number, region }: Place): Step[] {
+  const on = ["--project", project];
+  const projectRole = (member: string, role: string): Step => ({
+    does: `${member.split("@")[0]} gets ${role}`,
+    run: ["projects", "add-iam-policy-binding", project, "--member", member, "--role", role, "--condition=None"],
+  });
+  return [
+    { does: "enables the APIs", run: ["services", "enable", ...APIS, ...on] },
+    {
+      does: `makes the database, in ${region}, with seven days to go back to`,
+      find: ["firestore", "databases", "describe", "--database=(default)", NAME, ...on],
+      run: [
+        ...["firestore", "databases", "create", "--database=(default)", "--type=firestore-native"],
+        ...[`--location=${region}`, "--enable-pitr", "--delete-protection", ...on],
+      ],
+    },
+    ...TOPICS.map((topic) => ({
+      does: `makes the topic ${topic}`,
+      find: ["pubsub", "topics", "describe", topic, NAME, ...on],
+      run: ["pubsub", "topics", "create", topic, ...on],
+    })),
+    ...SECRETS.map((secret) => ({
+      does: `makes the secret ${secret}, empty`,
+      find: ["secrets", "describe", secret, NAME, ...on],
+      // The label tells the Firebase CLI that it may add versions.
+      run: [
+        "secrets",
+        "create",
+        secret,
+        "--replication-policy=automatic",
+        "--labels=firebase-managed=functions",
+        ...on,
+      ],
+    })),
+    ...SERVICE_AGENTS.flatMap(({ api, agent, role }) => [
+      {
+        does: `makes Google's account for ${api}`,
+        run: ["beta", "services", "identity", "create", "--service", api, ...on],
+      },
+      projectRole(`serviceAccount:service-${number}@${agent}.iam.gserviceaccount.com`, role),
+    ]),
+    // Cloud Build builds as this account; not every organisation lets it do so by itself.
+    projectRole(`serviceAccount:${number}-compute@developer.gserviceaccount.com`, "roles/cloudbuild.builds.builder"),
+    ...FUNCTION_NAMES.flatMap((name) => {
+      const { work, publishes } = ACCESS[name];
+      const address = `${accountOf(name)}@${project}.iam.gserviceaccount.com`;
+      const member = `serviceAccount:${address}`;
+      return [
+        {
+          does: `makes the account ${accountOf(name)}`,
+          find: ["iam", "service-accounts", "describe", address, NAME, ...on],
+          run: [
+            ...["iam", "service-accounts", "create", accountOf(name)],
+            ...["--display-name", name, "--description", work, ...on],
+          ],
+        },
+        ...projectRoles(name).map((role) => projectRole(member, role)),
+        ...publishes.map((topic) => ({
+          does: `${accountOf(name)} may publish to ${topic}`,
+          run: [
+            ...["pubsub", "topics", "add-iam-policy-binding", topic],
+            ...["--member", member, "--role", "roles/pubsub.publisher", ...on],
+          ],
+        })),
+        ...SECRETS.map((secret) => ({
+          does: `${accountOf(name)} may read ${secret}`,
+          run: [
+            ...["secrets", "add-iam-policy-binding", secret],
+            ...["--member", member, "--role", "roles/secretmanager.secretAccessor", ...on],
+          ],
+        })),
+      ];
+    }),
+  ];
+}
+
+/** After the first deploy, when the services are there: each function's account may call that function, and no other. */
+export function invokerSteps({ project, region }: Place): Step[] {
+  return FUNCTION_NAMES.filter(callsItself).map((name) => ({
+    does: `${accountOf(name)} may call ${name}`,
+    run: [
+      // A function's service has its name in small letters.
+      ...["run", "services", "add-iam-policy-binding", name.toLowerCase(), "--region", region],
+      ...["--member", `serviceAccount:${accountOf(name)}@${project}.iam.gserviceaccount.com`],
+      ...["--role", "roles/run.invoker", "--project", project],
+    ],
+  }));
+}
+
+/** Who deploys must be allowed to let functions run as their accounts; owners are already. */
+export function deployerSteps(deployer: string, { project }: Place): Step[] {
+  return FUNCTION_NAMES.map((name) => ({
+    does: `${deployer} may deploy as ${accountOf(name)}`,
+    run: [
+      ...["iam", "service-accounts", "add-iam-policy-binding", `${accountOf(name)}@${project}.iam.gserviceaccount.com`],
+      ...["--member", deployer, "--role", "roles/iam.serviceAccountUser", "--project", project],
+    ],
+  }));
+}
+
+/** Metrics, alerts and the dashboard from the files in deploy/monitoring. The metrics first: the others are made of them. */
+export function monitoringSteps({ project }: Pick<Place, "project">, channels: string[]): Step[] {
+  const on = ["--project", project];
+  const file = (folder: string, name: string) => `--config-from-file=${MONITORING}/${folder}${name}.json`;
+  const metrics = namesIn("metrics").map((name) => ({
+    does: `keeps the metric ${name}`,
+    find: ["logging", "metrics", "describe", name, NAME, ...on],
+    run: ["logging", "metrics", "create", name, file("metrics/", name), ...on],
+    renew: () => ["logging", "metrics", "update", name, file("metrics/", name), ...on],
+  }));
+  const alerts = namesIn("alerts").map((name) => {
+    const from = `--policy-from-file=${MONITORING}/alerts/${name}.json`;
+    const to = channels.length === 0 ? [] : [channels.join(",")];
+    const policies = ["alpha", "monitoring", "policies"];
+    return {
+      does: `keeps the alert ${name}`,
+      find: [...policies, "list", `--filter=user_labels.alert="${name}"`, NAME, ...on],
+      run: [...policies, "create", from, ...to.map((list) => `--notification-channels=${list}`), ...on],
+      renew: (found: string) => [
+        ...[...policies, "update", found, from],
+        ...[...to.map((list) => `--set-notification-channels=${list}`), ...on],
+      ],
+    };
+  });
+  const dashboard = {
+    does: "keeps the dashboard",
+    find: ["monitoring", "dashboards", "list", '--filter=displayName="diet-orchestrator"', NAME, ...on],
+    run: ["monitoring", "dashboards", "create", file("", "dashboard"), ...on],
+    renew: (found: string) => ["monitoring", "dashboards", "update", found, file("", "dashboard"), ...on],
+  };
+  return [...metrics, ...alerts, dashboard];
+}
+
+/** The files of a folder of deploy/monitoring, without their endings: what they describe has the same names. */
+export function namesIn(folder: "metrics" | "alerts"): string[] {
+  return readdirSync(`${MONITORING}/${folder}`)
+    .map((file) => file.replace(/\.json$/, ""))
+    .sort();
+}

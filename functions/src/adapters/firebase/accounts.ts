@@ -1,0 +1,29 @@
+/** The accounts of Firebase Authentication, and the role that each has as a custom claim. */
+import { getAuth } from "firebase-admin/auth";
+import type { Role } from "../../operator-api/roles.js";
+import { openApp } from "./firestore-store.js";
+
+/**
+ * Gives the account with this address a role, or takes the one it has. Tokens that are out keep what they say for up to an hour.
+ * @throws Error with the code auth/user-not-found where there is none
+ */
+export async function setRole(email: string, role: Role | undefined): Promise<void> {
+  const auth = getAuth(openApp());
+  const { uid, customClaims } = await auth.getUserByEmail(email);
+  const { role: _, ...others } = customClaims ?? {};
+  await auth.setCustomUserClaims(uid, role ? { ...others, role } : others);
+  // Whoever is signed in must sign in again, and then has the new role.
+  await auth.revokeRefreshTokens(uid);
+}
+
+/** Everybody who has a role, by email address or, without one, by id. */
+export async function* accountsWithRole(): AsyncGenerator<{ name: string; role: string }> {
+  let pageToken: string | undefined;
+  do {
+    const page = await getAuth(openApp()).listUsers(1000, pageToken);
+    for (const { email, uid, customClaims } of page.users) {
+      if (customClaims?.role) yield { name: email ?? uid, role: String(customClaims.role) };
+    }
+    ({ pageToken } = page);
+  } while (pageToken);
+}

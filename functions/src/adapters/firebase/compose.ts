@@ -1,0 +1,41 @@
+/** The ports as they are in the cloud and in the Emulator Suite: one of each an instance, made at first use. */
+import * as logger from "firebase-functions/logger";
+import type { Log, Ports } from "../../ports.js";
+import type { Settings } from "../../settings.js";
+import { FirestoreStore, openFirestore } from "./firestore-store.js";
+import { GrpcCustomers } from "./grpc-customers.js";
+import { GrpcFoodService } from "./grpc-food-service.js";
+import { PubSubBus } from "./pubsub-bus.js";
+import { systemClock, systemRandomness } from "./system-clock.js";
+import { withCheckedReplies } from "./verified-replies.js";
+
+/** In the cloud, a line for every idle tick of every order would be most of the log, and of its bill. */
+const isEmulated = () => process.env.FUNCTIONS_EMULATOR === "true";
+
+const log: Log = {
+  debug: (message, fields) => isEmulated() && logger.debug(message, fields),
+  info: (message, fields) => logger.info(message, fields),
+  warn: (message, fields) => logger.warn(message, fields),
+  error: (message, fields) => logger.error(message, fields),
+};
+
+let ports: Ports | undefined;
+
+/** The ports of this instance, made with these settings the first time. */
+export function openPorts(settings: () => Settings): Ports {
+  ports ??= make(settings());
+  return ports;
+}
+
+function make(settings: Settings): Ports {
+  return {
+    clock: systemClock,
+    random: systemRandomness,
+    bus: new PubSubBus(),
+    store: new FirestoreStore(openFirestore()),
+    food: withCheckedReplies(new GrpcFoodService(settings, systemClock)),
+    customers: new GrpcCustomers(settings, systemClock),
+    log,
+    settings,
+  };
+}

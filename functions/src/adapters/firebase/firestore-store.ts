@@ -1,0 +1,101 @@
+/** The store on Firestore. */
+import { type App, getApps, initializeApp } from "firebase-admin/app";
+import {
+  type DocumentSnapshot,
+  FieldPath,
+  type Firestore,
+  getFirestore,
+  Timestamp,
+  type WriteBatch,
+} from "firebase-admin/firestore";
+import { ConflictError, MalformedError, StoreError } from "../../domain/errors.js";
+import type { Field, Fields, Query, Snapshot, Store, Write } from "../../ports.js";
+
+/** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
+const CONFLICTS = [5, 6, 9];
+const INVALID_ARGUMENT = 3;
+
+/** The Firebase app of this project; one per instance. */
+export function openApp(): App {
+  // firebase-functions has an app of its own, which is there before us where a Firestore event came first.
+  return getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
+}
+
+/** The Firestore of this project, or of one that is named. */
+export function openFirestore(project?: string): Firestore {
+  const named = (projectId: string) =>
+    getApps().find(({ name }) => name === projectId) ?? initializeApp({ projectId }, projectId);
+  return getFirestore(project === undefined ? openApp() : named(project));
+}
+
+export class FirestoreStore implements Store {
+  constructor(private readonly firestore: Firestore) {}
+
+  async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
+    return sorted(async () => {
+      const found = await this.firestore.getAll(...paths.map((path) => this.firestore.doc(path)));
+      return found.map(snapshotOf) as { [I in keyof P]: Snapshot | undefined };
+    });
+  }
+
+  async commit(writes: Write[]): Promise<string[]> {
+    return sorted(async () => {
+      const batch = this.firestore.batch();
+      for (const write of writes) this.add(batch, write);
+      return (await batch.commit()).map((result) => versionOf(result.writeTime));
+    });
+  }
+
+  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
+    return sorted(async () => {
+      const documents = this.firestore.collection(collection);
+      const matching = documents.where(field, "in", oneOf).orderBy(FieldPath.documentId()).limit(limit);
+      const page = after === undefined ? matching : matching.startAfter(this.firestore.doc(after));
+      return (await page.get()).docs.flatMap((found) => snapshotOf(found) ?? []);
+    });
+  }
+
+  private add(batch: WriteBatch, write: Write): void {
+    const document = this.firestore.doc(write.path);
+    if (write.kind === "create") batch.create(document, write.fields);
+    else if (write.kind === "update") batch.update(document, write.fields, { lastUpdateTime: timeOf(write.version) });
+    else batch.delete(document, { lastUpdateTime: timeOf(write.version) });
+  }
+}
+
+/** A document as the ports know it, undefined where there is none. */
+export function snapshotOf(document: DocumentSnapshot | undefined): Snapshot | undefined {
+  const data = document?.data();
+  if (!document || !data || !document.updateTime) return undefined;
+  return { path: document.ref.path, fields: fieldOf(data) as Fields, version: versionOf(document.updateTime) };
+}
+
+/** Firestore's times become dates; every other value stays as it is, for the schemas to judge. */
+function fieldOf(value: unknown): Field {
+  if (value instanceof Timestamp) return value.toDate();
+  if (Array.isArray(value)) return value.map(fieldOf);
+  if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, fieldOf(field)]));
+  }
+  return value as Field;
+}
+
+function versionOf(time: Timestamp): string {
+  return `${time.seconds}.${time.nanoseconds}`;
+}
+
+function timeOf(version: string): Timestamp {
+  const [seconds = "0", nanoseconds = "0"] = version.split(".");
+  return new Timestamp(Number(seconds), Number(nanoseconds));
+}
+
+async function sorted<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: string };
+    if (CONFLICTS.includes(code as number)) throw new ConflictError(message, { cause: error });
+    if (code === INVALID_ARGUMENT) throw new MalformedError(`Firestore refused: ${message}`, { cause: error });
+    throw new StoreError(message ?? String(error), { cause: error });
+  }
+}

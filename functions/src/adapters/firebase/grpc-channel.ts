@@ -1,0 +1,121 @@
+/** Calls over gRPC: one long-lived channel to a service, a deadline on every call, typed failures. */
+import {
+  type ChannelCredentials,
+  Client,
+  credentials,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import { CallError } from "../../domain/errors.js";
+import type { Clock } from "../../ports.js";
+
+/** No keepalive pings: an instance is frozen between requests, and its pings with it. */
+const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
+
+interface Target {
+  /** As people know it, for messages. */
+  name: string;
+  /** host:port */
+  address: string;
+  security: "tls" | "plaintext";
+  /** Certificates in PEM form, or the word system. */
+  ca: string;
+  /** The methods that may be repeated when the connection fails. */
+  repeatable: { path: string }[];
+  /** How long a call may take, in milliseconds. */
+  patience: number;
+}
+
+export class Channel {
+  private opened: Client | undefined;
+
+  constructor(
+    private readonly target: Target,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Made at the first call: an instance calls but some of the services. */
+  private get client(): Client {
+    this.opened ??= new Client(this.target.address, channelCredentials(this.target), {
+      ...CHANNEL_OPTIONS,
+      "grpc.service_config": JSON.stringify(serviceConfig(this.target.repeatable)),
+    });
+    return this.opened;
+  }
+
+  /** Resolves when a call can be sent. */
+  ready(): Promise<void> {
+    const { name, address, patience } = this.target;
+    return new Promise((resolve, reject) => {
+      this.client.waitForReady(this.clock.now() + patience, (error) => {
+        if (!error) return resolve();
+        reject(new CallError("UNAVAILABLE", `${name} at ${address} can't be reached`, false, { cause: error }));
+      });
+    });
+  }
+
+  /** Calls a method; `deadline` is in milliseconds since the epoch. */
+  call<Q, R>(
+    method: MethodDefinition<Q, R>,
+    request: Q,
+    { deadline, metadata = {} }: { deadline?: number; metadata?: Record<string, string> } = {},
+  ): Promise<R> {
+    const now = this.clock.now();
+    const until = deadline ?? now + this.target.patience;
+    if (until <= now) {
+      const message = `${method.path} was not sent: its time was over before it began`;
+      return Promise.reject(new CallError("DEADLINE_EXCEEDED", message, false));
+    }
+    const { path, requestSerialize, responseDeserialize } = method;
+    const sending = new Metadata();
+    for (const [key, value] of Object.entries(metadata)) sending.set(key, value);
+    return new Promise((resolve, reject) => {
+      const call = this.client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        sending,
+        { deadline: until },
+        (error, response) => {
+          if (response !== undefined && !error) return resolve(response);
+          // Until a call is given to a connection its peer is the channel's own target.
+          const sent = call.getPeer() !== this.client.getChannel().getTarget();
+          reject(callError(path, error, sent));
+        },
+      );
+    });
+  }
+
+  close(): void {
+    this.opened?.close();
+  }
+}
+
+/** Retries are for what may be repeated; everything else is sent once, whatever becomes of it. */
+function serviceConfig(repeatable: { path: string }[]) {
+  const name = repeatable.map(({ path }) => {
+    const [, service, method] = path.split("/");
+    return { service, method };
+  });
+  const retryPolicy = {
+    maxAttempts: 4,
+    initialBackoff: "0.1s",
+    maxBackoff: "1s",
+    backoffMultiplier: 2,
+    retryableStatusCodes: ["UNAVAILABLE"],
+  };
+  return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }] };
+}
+
+function channelCredentials({ security, ca }: Target): ChannelCredentials {
+  if (security === "plaintext") return credentials.createInsecure();
+  return credentials.createSsl(ca.trim() === "system" ? null : Buffer.from(ca));
+}
+
+function callError(path: string, error: ServiceError | null, sent: boolean): CallError {
+  if (!error) return new CallError("INTERNAL", `${path} was answered with nothing`, sent);
+  return new CallError(status[error.code] ?? String(error.code), `${path}: ${error.details}`, sent, { cause: error });
+}

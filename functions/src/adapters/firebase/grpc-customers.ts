@@ -1,0 +1,29 @@
+/** The user orchestrators over gRPC. */
+import { Orchestrator1ServiceService as orchestrator1 } from "../../generated/user/user.js";
+import type { Clock, Customers, User } from "../../ports.js";
+import type { Settings } from "../../settings.js";
+import { Channel } from "./grpc-channel.js";
+
+export class GrpcCustomers implements Customers {
+  private readonly channel: Channel;
+
+  constructor(settings: Settings, clock: Clock) {
+    const target = {
+      name: "orchestrator 1",
+      address: settings.USERS_ADDRESS,
+      security: settings.USERS_SECURITY,
+      ca: "system",
+      repeatable: [orchestrator1.getUserByName],
+      patience: settings.CALL_DEADLINE_SECONDS * 1000,
+    };
+    this.channel = new Channel(target, clock);
+  }
+
+  userByName(name: string): Promise<User> {
+    return this.channel.call(orchestrator1.getUserByName, { name });
+  }
+
+  close(): void {
+    this.channel.close();
+  }
+}

@@ -1,0 +1,29 @@
+/** How HTTP requests reach the operators' API. */
+import type { Request } from "firebase-functions/v2/https";
+import { onRequest } from "firebase-functions/v2/https";
+import { readSettings } from "../../config.js";
+import { Api, type ApiRequest } from "../../operator-api/api.js";
+import { openPorts } from "./compose.js";
+import { FUNCTIONS } from "./function-options.js";
+import { firebaseTokens } from "./id-tokens.js";
+
+// Where this is not said, the HTTP framework answers a body that is not JSON with its own stack.
+process.env.NODE_ENV ??= "production";
+
+/** The function that answers the operators' requests. Whoever asks is looked at by the API itself, made at the first request. */
+export function operatorsApi(
+  open: () => Pick<Api, "answer"> = () => new Api(openPorts(readSettings), firebaseTokens()),
+) {
+  let api: Pick<Api, "answer"> | undefined;
+  return onRequest({ ...FUNCTIONS.api, invoker: "public", cors: false }, async (request, response) => {
+    api ??= open();
+    const { status, headers, body } = await api.answer(requestOf(request));
+    response.status(status).set(headers).end(JSON.stringify(body));
+  });
+}
+
+function requestOf(request: Request): ApiRequest {
+  const [path = "", ...query] = request.originalUrl.split("?");
+  const { method, headers } = request;
+  return { method, path, query: query.join("?"), headers, body: request.rawBody ?? new Uint8Array() };
+}

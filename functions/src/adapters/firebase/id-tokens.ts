@@ -1,0 +1,60 @@
+/** ID tokens of Firebase Authentication. */
+import type { App } from "firebase-admin/app";
+import * as v from "valibot";
+import { CallError, TokenError } from "../../domain/errors.js";
+import type { Tokens } from "../../operator-api/api.js";
+import { parse } from "../../parse.js";
+import { openApp } from "./firestore-store.js";
+
+/** What the Admin SDK says of a token that it has looked at, and of whoever it was made for. */
+const BAD_TOKEN = [
+  "auth/argument-error",
+  "auth/id-token-expired",
+  "auth/id-token-revoked",
+  "auth/invalid-id-token",
+  "auth/user-disabled",
+  "auth/user-not-found",
+];
+
+/** A token is good for an hour; whoever is shut out before must not decide about orders until then. */
+const CHECK_REVOKED = true;
+
+/** It says the same of a token whose signature it can't check, because Google's keys can't be had. */
+const NO_KEYS = /^Error (?:fetching|while making request)/;
+
+const claims = v.object({ uid: v.string(), email: v.optional(v.string()), role: v.optional(v.unknown()) });
+
+/** Verifies tokens of this app's project. */
+export function firebaseTokens(open: () => App = openApp): Tokens {
+  return {
+    async verify(token) {
+      const { uid, email, role } = parse(
+        claims,
+        await verified(token, open),
+        "The token's claims are not as they must be",
+      );
+      return { id: uid, name: email ?? uid, role };
+    },
+  };
+}
+
+async function verified(token: string, open: () => App): Promise<unknown> {
+  try {
+    // Nothing but the API needs it, and it is slow to load.
+    const { getAuth } = await import("firebase-admin/auth");
+    return await getAuth(open()).verifyIdToken(token, CHECK_REVOKED);
+  } catch (error) {
+    throw refusalOf(error as { code?: string; message: string });
+  }
+}
+
+function refusalOf(cause: { code?: string; message: string }): Error {
+  const { code = "", message } = cause;
+  if (!BAD_TOKEN.includes(code) || NO_KEYS.test(message)) {
+    return new CallError("UNAVAILABLE", `tokens can't be checked: ${message}`, false, { cause });
+  }
+  if (code === "auth/id-token-expired") {
+    return new TokenError("The ID token is no longer valid; get a new one.", { cause });
+  }
+  return new TokenError("This is no ID token of this project.", { cause });
+}

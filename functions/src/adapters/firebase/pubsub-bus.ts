@@ -1,0 +1,66 @@
+/** The bus on Pub/Sub. Its client is loaded where something is published. */
+import { credentials } from "@grpc/grpc-js";
+import { BusError } from "../../domain/errors.js";
+import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
+import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
+import type { Bus, OrderMessage, PollContinuation } from "../../ports.js";
+import type { PublisherClient } from "./pubsub-client.js";
+
+/** As many messages as Pub/Sub takes at a time. */
+const MOST_MESSAGES = 1000;
+
+/** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
+const PUBLISH_DEADLINE = 10_000;
+
+const BACKOFF = {
+  initialRetryDelayMillis: 100,
+  retryDelayMultiplier: 2,
+  maxRetryDelayMillis: 2_000,
+  totalTimeoutMillis: PUBLISH_DEADLINE,
+};
+
+export class PubSubBus implements Bus {
+  private client: Promise<PublisherClient> | undefined;
+
+  prepare(): void {
+    // Where it can't be loaded, the first publish says so.
+    this.open().catch(() => undefined);
+  }
+
+  async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
+    await this.publish(STAGES[stage].topic, messages);
+  }
+
+  async publishContinuation(continuation: PollContinuation): Promise<void> {
+    await this.publish(CONTINUATION_TOPIC, [continuation]);
+  }
+
+  /** Every publish is awaited: an instance gets no CPU once its function has returned. */
+  private async publish(name: string, payloads: object[]): Promise<void> {
+    try {
+      const client = await this.open();
+      const topic = `projects/${await client.getProjectId()}/topics/${name}`;
+      for (let from = 0; from < payloads.length; from += MOST_MESSAGES) {
+        const messages = payloads
+          .slice(from, from + MOST_MESSAGES)
+          .map((payload) => ({ data: Buffer.from(JSON.stringify(payload)) }));
+        await client.publish({ topic, messages }, { timeout: PUBLISH_DEADLINE, retry: { backoffSettings: BACKOFF } });
+      }
+    } catch (error) {
+      throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  private open(): Promise<PublisherClient> {
+    this.client ??= import("./pubsub-client.js").then(({ PublisherClient }) => new PublisherClient(emulator()));
+    return this.client;
+  }
+}
+
+/** Where the emulator is, if there is one: this client does not look for it by itself. */
+function emulator() {
+  const { PUBSUB_EMULATOR_HOST } = process.env;
+  if (!PUBSUB_EMULATOR_HOST) return {};
+  const { hostname, port } = new URL(`http://${PUBSUB_EMULATOR_HOST}`);
+  return { servicePath: hostname, port: Number(port), sslCreds: credentials.createInsecure() };
+}

@@ -1,0 +1,110 @@
+/** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
+import { onInit } from "firebase-functions/v2/core";
+import { onDocumentCreated, onDocumentWritten } from "firebase-functions/v2/firestore";
+import { setGlobalOptions } from "firebase-functions/v2/options";
+import { onMessagePublished } from "firebase-functions/v2/pubsub";
+import { onSchedule } from "firebase-functions/v2/scheduler";
+import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../../config.js";
+import { MalformedError } from "../../domain/errors.js";
+import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
+import { continuePoll, type ReactionName, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
+import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
+import { RELATIONS } from "../../relations/relation.js";
+import { openPorts } from "./compose.js";
+import { leaveDomain } from "./exit-node-domain.js";
+import { snapshotOf } from "./firestore-store.js";
+import { FUNCTIONS } from "./function-options.js";
+
+/** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
+const OLDEST_EVENT = 3_600_000;
+
+// Every function calls the food service: onRelationCreated where an older scheduler's relation names no customer.
+setGlobalOptions({ region: REGION, secrets: [FOOD_SERVICE_CA] });
+
+const ports = () => openPorts(readSettings);
+
+// A wrong setting is said when an instance starts, not when the first order needs it.
+onInit(() => void ports());
+
+/** When each scheduled function runs. */
+const SCHEDULES = {
+  pollOrders: POLL_SCHEDULE.toCEL(),
+  sweep: SWEEP_SCHEDULE.toCEL(),
+} as const satisfies Record<keyof typeof SCHEDULED, string>;
+
+/** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
+export function scheduled(name: keyof typeof SCHEDULED) {
+  return onSchedule({ ...FUNCTIONS[name], schedule: SCHEDULES[name], retryCount: 0 }, async () => {
+    leaveDomain();
+    await SCHEDULED[name](ports());
+  });
+}
+
+/** A function that goes on with a poll where another run stopped. */
+export function pollContinuation() {
+  return onMessagePublished({ ...FUNCTIONS.continuePoll, topic: CONTINUATION_TOPIC, retry: true }, (event) =>
+    unlessTooOld("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
+  );
+}
+
+/** The function of each stage. */
+const STAGE_FUNCTIONS = {
+  kitchen: FUNCTIONS.sendToKitchen,
+  shipment: FUNCTIONS.dispatchShipment,
+  completion: FUNCTIONS.completeOrder,
+} as const satisfies Record<Stage, object>;
+
+/** A function that advances the orders of one stage. */
+export function stage(name: Stage) {
+  return onMessagePublished({ ...STAGE_FUNCTIONS[name], topic: STAGES[name].topic, retry: true }, (event) =>
+    unlessTooOld(name, event, () => take(name, jsonIn(event.data.message), ports())),
+  );
+}
+
+const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
+
+/** A function that reacts to every write of a relation. */
+export function relationWritten(name: ReactionName) {
+  return onDocumentWritten({ ...FUNCTIONS.onRelationWritten, ...RELATION_EVENTS }, (event) => {
+    const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
+    const change = { before, after, at: Date.parse(event.time) };
+    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()));
+  });
+}
+
+/** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
+export function relationCreated(name: ReactionName) {
+  return onDocumentCreated({ ...FUNCTIONS.onRelationCreated, ...RELATION_EVENTS }, (event) => {
+    const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
+    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
+  });
+}
+
+async function unlessTooOld(
+  stage: string,
+  event: { id: string; time: string },
+  work: () => Promise<void>,
+  oldest = OLDEST_EVENT,
+): Promise<void> {
+  leaveDomain();
+  const age = ports().clock.now() - Date.parse(event.time);
+  if (age > oldest) {
+    ports().log.warn("dropped: the event is too old", { stage, event: event.id, age, outcome: "dropped" });
+    return;
+  }
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    ports().log.error(`dropped: ${error.message}`, { stage, event: event.id, outcome: "dropped" });
+  }
+}
+
+/** The JSON in a message, undefined where it has none: the schema then says what was expected. */
+function jsonIn(message: { json: unknown }): unknown {
+  try {
+    return message.json;
+  } catch {
+    return undefined;
+  }
+}

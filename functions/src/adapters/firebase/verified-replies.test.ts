@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { CallError } from "../../domain/errors.js";
+import { testBed } from "../../testing/test-bed.js";
+import { withCheckedReplies } from "./verified-replies.js";
+
+const ORDER = { name: "orders/1", customerId: "krithik", status: "NEW" } as const;
+
+describe("checked replies", () => {
+  const reads = {
+    "an order": (food: ReturnType<typeof withCheckedReplies>, name: string) => food.getOrder(name),
+    "a kitchen order": (food: ReturnType<typeof withCheckedReplies>, name: string) => food.getKitchenOrder(name),
+    "a shipment": (food: ReturnType<typeof withCheckedReplies>, name: string) => food.getShipment(name),
+  };
+  for (const [title, read] of Object.entries(reads)) {
+    for (const answered of ["", "orders/2", "orders/1 "]) {
+      it(`do not believe that ${title} is the one asked for where the answer is ${JSON.stringify(answered)}`, async () => {
+        const { food } = testBed();
+        const reply = { ...ORDER, name: answered };
+        food.orders.set("orders/1", reply);
+        food.kitchenOrders.set("orders/1", reply);
+        food.shipments.set("orders/1", { name: answered, status: "NEW" });
+        await assert.rejects(read(withCheckedReplies(food), "orders/1"), (error: unknown) => {
+          assert.ok(error instanceof CallError);
+          assert.deepEqual([error.code, error.sent, error.refused], ["BAD_REPLY", true, false]);
+          return true;
+        });
+      });
+    }
+  }
+
+  it("leave every other reply and failure as it is", async () => {
+    const { food } = testBed();
+    food.orders.set(ORDER.name, { ...ORDER });
+    const checked = withCheckedReplies(food);
+    assert.deepEqual(await checked.getOrder(ORDER.name), ORDER);
+    assert.deepEqual(await checked.listOrders({ status: "NEW", pageSize: 1, pageToken: "" }), {
+      orders: [ORDER],
+      nextPageToken: "",
+    });
+    await checked.updateOrder(ORDER.name, "PREPARATION");
+    const options = { idempotencyKey: "k", deadline: Number.POSITIVE_INFINITY };
+    assert.equal((await checked.createKitchenOrder(options)).name, "kitchenorders/1");
+    assert.equal((await checked.createShipment(options)).name, "shipments/2");
+    await assert.rejects(checked.getShipment("shipments/none"), { code: "NOT_FOUND" });
+    await checked.ready();
+  });
+});

@@ -1,0 +1,19 @@
+/** A clock that moves when it is told to, or when somebody sleeps: no real time passes. */
+import type { Clock } from "../../ports.js";
+
+export class ManualClock implements Clock {
+  /** @param time milliseconds since the epoch */
+  constructor(private time = Date.UTC(2026, 0, 1)) {}
+
+  now(): number {
+    return this.time;
+  }
+
+  async sleep(milliseconds: number): Promise<void> {
+    this.advance(milliseconds);
+  }
+
+  advance(milliseconds: number): void {
+    this.time += milliseconds;
+  }
+}

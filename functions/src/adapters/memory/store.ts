@@ -1,0 +1,94 @@
+/** The store in one process: what Firestore promises, in a map. */
+import { isDeepStrictEqual } from "node:util";
+import { ConflictError } from "../../domain/errors.js";
+import type { Field, Fields, Query, Snapshot, Store, Write } from "../../ports.js";
+
+interface Document {
+  fields: Fields;
+  version: string;
+}
+
+/** Called once for each written document, as a Firestore trigger would be. */
+export type OnWrite = (change: { before: Snapshot | undefined; after: Snapshot | undefined }) => void;
+
+export class MemoryStore implements Store {
+  private readonly documents = new Map<string, Document>();
+  private writes = 0;
+
+  constructor(private readonly onWrite: OnWrite = () => {}) {}
+
+  async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
+    return paths.map((path) => this.peek(path)) as { [I in keyof P]: Snapshot | undefined };
+  }
+
+  async commit(writes: Write[]): Promise<string[]> {
+    for (const write of writes) this.demand(write);
+    const version = String(++this.writes);
+    for (const write of writes) {
+      const before = this.peek(write.path);
+      if (write.kind === "delete") this.documents.delete(write.path);
+      else {
+        const fields = frozen({ ...before?.fields, ...write.fields });
+        // A write that changes nothing is none.
+        if (before && isDeepStrictEqual(before.fields, fields)) continue;
+        this.documents.set(write.path, { fields, version });
+      }
+      this.onWrite({ before, after: this.peek(write.path) });
+    }
+    return writes.map(({ path }) => this.documents.get(path)?.version ?? version);
+  }
+
+  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
+    const found: string[] = [];
+    for (const [path, { fields }] of this.documents) {
+      const value = fields[field];
+      if (
+        isIn(path, collection) &&
+        typeof value === "string" &&
+        oneOf.includes(value) &&
+        (after === undefined || byBytes(path, after) > 0)
+      ) {
+        found.push(path);
+      }
+    }
+    return found
+      .sort(byBytes)
+      .slice(0, limit)
+      .flatMap((path) => this.peek(path) ?? []);
+  }
+
+  /** Every document of a collection. */
+  all(collection: string): Snapshot[] {
+    return [...this.documents.keys()].filter((path) => isIn(path, collection)).flatMap((path) => this.peek(path) ?? []);
+  }
+
+  /** The document as it is now, undefined where there is none. What is stored is never changed, only replaced. */
+  peek(path: string): Snapshot | undefined {
+    const document = this.documents.get(path);
+    return document && { path, fields: document.fields, version: document.version };
+  }
+
+  private demand(write: Write): void {
+    const document = this.documents.get(write.path);
+    if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
+      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+    }
+  }
+}
+
+function isIn(path: string, collection: string): boolean {
+  return path.startsWith(`${collection}/`) && !path.includes("/", collection.length + 1);
+}
+
+/** Firestore orders ids by their bytes in UTF-8. */
+function byBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
+
+/** A copy that nobody can change. */
+function frozen<F extends Field>(field: F): F {
+  if (field === null || typeof field !== "object") return field;
+  if (field instanceof Date) return new Date(field) as F;
+  if (Array.isArray(field)) return Object.freeze(field.map(frozen)) as unknown as F;
+  return Object.freeze(Object.fromEntries(Object.entries(field).map(([name, value]) => [name, frozen(value)]))) as F;
+}

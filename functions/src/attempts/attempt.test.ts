@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { MalformedError } from "../domain/errors.js";
+import { orderId } from "../domain/resource-names.js";
+import type { Fields } from "../ports.js";
+import {
+  ATTEMPT_STATES,
+  type Attempt,
+  type AttemptState,
+  attemptIn,
+  attemptPath,
+  claimFields,
+  turnOf,
+} from "./attempt.js";
+
+const NOW = Date.UTC(2026, 0, 1);
+const PAST = new Date(NOW - 1);
+const EXACTLY = new Date(NOW);
+const FUTURE = new Date(NOW + 1);
+
+const CLAIM = { order: "orders/1", stage: "kitchen", id: "a", policy: "park", tries: 1 } as const;
+const STATES = Object.keys(ATTEMPT_STATES) as AttemptState[];
+
+function attempt(fields: Partial<Attempt>): Attempt {
+  return { schema: 1, ...CLAIM, state: "SENDING", ...fields };
+}
+
+describe("an attempt document", () => {
+  const path = attemptPath("kitchen", "1");
+  const written = claimFields({ ...CLAIM, claimedAt: NOW, leaseUntil: NOW });
+
+  it("that we write can be read by ourselves", () => {
+    const read = attemptIn({ path, fields: written, version: "1" });
+    assert.deepEqual(read, {
+      ...attempt({}),
+      claimedAt: new Date(NOW),
+      leaseUntil: new Date(NOW),
+      nextTryAt: null,
+      reason: null,
+    });
+    assert.equal(attemptIn(undefined), undefined);
+  });
+
+  it("has an id that no other order or stage has", () => {
+    assert.equal(path, "attempts/kitchen:1");
+    assert.notEqual(attemptPath("shipment", "1"), path);
+    const id = fc.string().filter((text) => orderId(`orders/${text}`) !== undefined);
+    fc.assert(
+      fc.property(id, id, (one, other) => {
+        assert.notEqual(attemptPath("kitchen", one), attemptPath("shipment", other));
+        assert.ok(one === other || attemptPath("kitchen", one) !== attemptPath("kitchen", other));
+      }),
+    );
+  });
+
+  const refused: [why: string, fields: Fields, field: string][] = [
+    ["the schema is newer", { schema: 2 }, "schema"],
+    ["there is no schema", { schema: null }, "schema"],
+    ["the state is foreign", { state: "COOKING" }, "state"],
+    ["the state is inherited by every object", { state: "toString" }, "state"],
+    ["the stage creates nothing", { stage: "completion" }, "stage"],
+    ["the policy is foreign", { policy: "retry" }, "policy"],
+    ["the tries are negative", { tries: -1 }, "tries"],
+    ["the tries are not whole", { tries: 1.5 }, "tries"],
+    ["the tries are text", { tries: "1" }, "tries"],
+    ["the lease is text", { leaseUntil: "2026-01-01" }, "leaseUntil"],
+    ["the next try is a number", { nextTryAt: NOW }, "nextTryAt"],
+    ["the id is missing", { id: null }, "id"],
+    ["the order is missing", { order: null }, "order"],
+    ["the reason is text", { reason: "why not" }, "reason"],
+  ];
+  for (const [why, fields, field] of refused) {
+    it(`is refused where ${why}`, () => {
+      assert.throws(
+        () => attemptIn({ path, fields: { ...written, ...fields }, version: "1" }),
+        (error: unknown) => {
+          assert.ok(error instanceof MalformedError);
+          assert.ok(error.message.includes(path) && error.message.includes(field), error.message);
+          return true;
+        },
+      );
+    });
+  }
+
+  it("is read or refused, never anything else, whatever it holds", () => {
+    const fields = fc.dictionary(fc.constantFrom(...Object.keys(written), "__proto__"), fc.anything());
+    fc.assert(
+      fc.property(fields, (given) => {
+        try {
+          attemptIn({ path, fields: { ...written, ...given } as Fields, version: "1" });
+        } catch (error) {
+          assert.ok(error instanceof MalformedError, String(error));
+        }
+      }),
+    );
+  });
+});
+
+describe("whose turn it is with an attempt", () => {
+  const rows: [what: string, attempt: Partial<Attempt>, policy: Attempt["policy"], may: string][] = [
+    ["is being sent, under park", { leaseUntil: FUTURE }, "park", "wait"],
+    ["is being sent, with a key", { leaseUntil: FUTURE, policy: "idempotency-key" }, "idempotency-key", "wait"],
+    ["ran out of its lease this moment, under park", { leaseUntil: EXACTLY }, "park", "declare uncertain"],
+    ["ran out of its lease, under park", { leaseUntil: PAST }, "park", "declare uncertain"],
+    [
+      "ran out of its lease, sent with a key",
+      { leaseUntil: PAST, policy: "idempotency-key" },
+      "idempotency-key",
+      "send",
+    ],
+    [
+      "ran out of its lease, sent under park, the policy is new",
+      { leaseUntil: PAST },
+      "idempotency-key",
+      "declare uncertain",
+    ],
+    [
+      "ran out of its lease, sent with a key, the policy is park again",
+      { leaseUntil: PAST, policy: "idempotency-key" },
+      "park",
+      "declare uncertain",
+    ],
+    ["is uncertain, under park", { state: "UNCERTAIN" }, "park", "wait"],
+    [
+      "is uncertain, sent under park, the policy is new",
+      { state: "UNCERTAIN", nextTryAt: PAST },
+      "idempotency-key",
+      "wait",
+    ],
+    [
+      "is uncertain, sent with a key, backing off",
+      { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: FUTURE },
+      "idempotency-key",
+      "wait",
+    ],
+    [
+      "is uncertain, sent with a key, backoff over",
+      { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: EXACTLY },
+      "idempotency-key",
+      "send",
+    ],
+    [
+      "is uncertain, sent with a key, the policy is park again",
+      { state: "UNCERTAIN", policy: "idempotency-key", nextTryAt: PAST },
+      "park",
+      "wait",
+    ],
+    [
+      "was left to an operator when it got uncertain",
+      { state: "UNCERTAIN", policy: "idempotency-key" },
+      "idempotency-key",
+      "wait",
+    ],
+    ["failed, backing off", { state: "FAILED", nextTryAt: FUTURE }, "park", "wait"],
+    ["failed, backoff over this moment", { state: "FAILED", nextTryAt: EXACTLY }, "park", "send"],
+    ["failed, backoff over", { state: "FAILED", nextTryAt: PAST }, "park", "send"],
+    ["failed, set by an operator without a time", { state: "FAILED", nextTryAt: null }, "park", "send"],
+    ["is parked", { state: "PARKED", nextTryAt: PAST }, "idempotency-key", "wait"],
+    ["is closed", { state: "CLOSED" }, "idempotency-key", "wait"],
+  ];
+  for (const [what, fields, policy, may] of rows) {
+    it(`that ${what}: ${may}`, () => assert.equal(turnOf(attempt(fields), NOW, policy).may, may));
+  }
+
+  it("is never anybody's to send again where a create was sent under park, in no state but FAILED", () => {
+    const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
+    fc.assert(
+      fc.property(fc.constantFrom(...STATES), time, time, fc.boolean(), (state, leaseUntil, nextTryAt, keyedNow) => {
+        const turn = turnOf(attempt({ state, leaseUntil, nextTryAt }), NOW, keyedNow ? "idempotency-key" : "park");
+        assert.ok(turn.may !== "send" || state === "FAILED");
+      }),
+    );
+  });
+
+  it("needs the same key wherever an earlier create may have been carried out", () => {
+    const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
+    fc.assert(
+      fc.property(
+        fc.constantFrom("SENDING" as const, "UNCERTAIN" as const),
+        time,
+        time,
+        (state, leaseUntil, nextTryAt) => {
+          const given = attempt({ state, leaseUntil, nextTryAt, policy: "idempotency-key" });
+          const turn = turnOf(given, NOW, "idempotency-key");
+          assert.ok(turn.may !== "send" || turn.because === "same key");
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,672 @@
+import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
+import { status } from "@grpc/grpc-js";
+import fc from "fast-check";
+import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
+import { CallError, ConflictError, StoreError } from "../domain/errors.js";
+import { type CreatingStage, STAGES } from "../domain/order-lifecycle.js";
+import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
+import { takeMessage } from "../pipeline/run-stage.js";
+import { sendToKitchen } from "../pipeline/send-to-kitchen.js";
+import type { Fields } from "../ports.js";
+import { linkEntry } from "../relations/history.js";
+import type { Settings } from "../settings.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
+import { idempotencyKey } from "./idempotency-key.js";
+
+const ID = "7f3c";
+const ORDER = `orders/${ID}`;
+const RELATION = `relations/${ID}`;
+const LEASE = 60_000;
+const LONG = 365 * 24 * 3_600_000;
+
+const HANDLERS = { kitchen: sendToKitchen, shipment: dispatchShipment };
+const CALLS = { kitchen: "createKitchenOrder", shipment: "createShipment" } as const;
+const LED_TO = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" };
+
+const REFUSALS = [
+  "INVALID_ARGUMENT",
+  "NOT_FOUND",
+  "PERMISSION_DENIED",
+  "UNAUTHENTICATED",
+  "FAILED_PRECONDITION",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+];
+const UNDECIDED = [...Object.keys(status).filter((name) => Number.isNaN(Number(name))), "BAD_REPLY", "42"].filter(
+  (code) => code !== "OK" && !REFUSALS.includes(code),
+);
+
+/** One order whose turn it is at this stage. */
+async function bedFor(
+  stage: CreatingStage,
+  settings: Partial<Settings> = {},
+  options: Parameters<typeof testBed>[1] = {},
+): Promise<TestBed> {
+  const bed = testBed(settings, options);
+  bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: STAGES[stage].takes });
+  if (stage === "shipment") {
+    bed.food.kitchenOrders.set("kitchenorders/k", { name: "kitchenorders/k", status: "PACKAGED" });
+    await bed.store.set(RELATION, { kitchen: "kitchenorders/k", state: "PREPARATION" });
+  }
+  return bed;
+}
+
+/** Lets these happen around the commits that come after the create, one each: the first is the link's. */
+function atLink(bed: TestBed, stage: CreatingStage, when: "before" | "after", ...actions: (() => unknown)[]): void {
+  bed.food.hooks.once(CALLS[stage], "after", () => {
+    for (const action of actions) bed.store.hooks.once("commit", when, action);
+  });
+}
+
+/** Delivers one message; what was thrown makes the platform deliver it again. */
+async function deliver(bed: TestBed, stage: CreatingStage): Promise<{ thrown: unknown; outcome: string }> {
+  const before = bed.lines.length;
+  let thrown: unknown;
+  const message = { order: ORDER, status: STAGES[stage].takes };
+  await takeMessage(stage, message, HANDLERS[stage], bed.ports).catch((error: unknown) => {
+    thrown = error;
+  });
+  const { outcome } = (bed.lines.slice(before).at(-1)?.fields ?? {}) as { outcome: string };
+  return { thrown, outcome };
+}
+
+const attemptOf = (bed: TestBed, stage: CreatingStage) => bed.store.fields(`attempts/${stage}:${ID}`);
+const stateOf = async (bed: TestBed, stage: CreatingStage) => (await attemptOf(bed, stage))?.state;
+const linkOf = (bed: TestBed, stage: CreatingStage) => bed.store.field(RELATION, stage);
+
+function timeIn(fields: Fields | undefined, name: string): number {
+  const time = fields?.[name];
+  assert.ok(time instanceof Date, `${name} is ${time}`);
+  return time.getTime();
+}
+
+function fails(error: unknown) {
+  return () => {
+    throw error;
+  };
+}
+
+/** A moment that a test brings about. */
+function moment() {
+  let come = () => {};
+  const came = new Promise<void>((resolve) => {
+    come = resolve;
+  });
+  return { came, come };
+}
+
+/** Waits until something is so, for a bounded number of turns of the event loop. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let turns = 0; turns < 1_000; turns++) {
+    if (condition()) return;
+    await turn();
+  }
+  assert.fail("it never came to that");
+}
+
+async function expectLinkedOnce(bed: TestBed, stage: CreatingStage): Promise<void> {
+  assert.deepEqual(bed.food.created, [{ stage, key: idempotencyKey(ORDER, stage) }]);
+  const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
+  const relation = await bed.store.fields(RELATION);
+  assert.equal(relation?.[stage], name);
+  assert.equal(relation?.state, LED_TO[stage]);
+  assert.equal(await attemptOf(bed, stage), undefined, "an attempt that is settled");
+}
+
+for (const stage of ["kitchen", "shipment"] as const) {
+  const call = CALLS[stage];
+  const path = `attempts/${stage}:${ID}`;
+
+  describe(`creating once at the ${stage} stage`, () => {
+    it("claims before it sends, and keeps link, attempt and history in one commit", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once(call, "before", async () => {
+        const claim = await attemptOf(bed, stage);
+        assert.deepEqual([claim?.state, claim?.tries, claim?.order], ["SENDING", 1, ORDER]);
+        assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE));
+      });
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      const kept = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
+      assert.deepEqual(kept?.sort(), ["attempts", "history", "relations"]);
+      await expectLinkedOnce(bed, stage);
+    });
+
+    it("sends nothing where the link was made, and its attempt deleted, since the relation was read", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once("ready", "before", () => bed.store.set(RELATION, { [stage]: "first/1" }));
+      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.deepEqual(bed.food.created, []);
+      assert.equal(await linkOf(bed, stage), "first/1");
+      assert.equal(await attemptOf(bed, stage), undefined, "the claim is given back");
+    });
+
+    it("gives its claim back where the store does not say whether the link was made", async () => {
+      const bed = await bedFor(stage);
+      const away = new StoreError("no answer");
+      bed.food.hooks.once("ready", "before", () => {
+        for (let tries = 0; tries < 5; tries++) bed.store.hooks.once("read", "before", fails(away));
+      });
+      assert.equal((await deliver(bed, stage)).thrown, away);
+      assert.deepEqual(bed.food.created, []);
+      assert.equal(await attemptOf(bed, stage), undefined);
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
+    });
+
+    it("may be sent only while the claim holds", async () => {
+      const bed = await bedFor(stage);
+      const create = bed.food[call];
+      let deadline = 0;
+      bed.food[call] = (options: { idempotencyKey: string; deadline: number }) => {
+        deadline = options.deadline;
+        return create(options) as never;
+      };
+      await deliver(bed, stage);
+      assert.equal(deadline, bed.clock.now() + 10_000);
+    });
+
+    it("does nothing for the second of two deliveries", async () => {
+      const bed = await bedFor(stage);
+      await deliver(bed, stage);
+      const writes = bed.store.writes.length;
+      // The food service shows the order as it was until the trigger has reported.
+      const second = await deliver(bed, stage);
+      assert.equal(second.thrown, undefined);
+      assert.equal(bed.store.writes.length, writes);
+      await expectLinkedOnce(bed, stage);
+    });
+
+    for (const policy of ["park", "idempotency-key"] as const) {
+      it(`creates once for deliveries at the same moment, however they interleave, under ${policy}`, async () => {
+        await fc.assert(
+          fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 3 }), async (scheduler, deliveries) => {
+            const pause = (label: string) => scheduler.schedule(Promise.resolve(), label);
+            const bed = await bedFor(stage, { CREATE_POLICY: policy }, { pause });
+            const all = Promise.all(Array.from({ length: deliveries }, () => deliver(bed, stage)));
+            await scheduler.waitFor(all);
+            assert.deepEqual(
+              (await all).filter(({ thrown }) => thrown),
+              [],
+            );
+            await expectLinkedOnce(bed, stage);
+          }),
+          { numRuns: 150 },
+        );
+      });
+    }
+
+    it("creates at most once under park, whatever the store answers to deliveries at the same moment", async () => {
+      const fault = fc.record({
+        operation: fc.constantFrom("commit" as const, "read" as const),
+        when: fc.constantFrom("before" as const, "after" as const),
+        error: fc.constantFrom(new StoreError("lost"), new ConflictError("raced")),
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.scheduler(), fc.array(fault, { maxLength: 6 }), async (scheduler, faults) => {
+          const pause = (label: string) => scheduler.schedule(Promise.resolve(), label);
+          const bed = await bedFor(stage, {}, { pause });
+          for (const { operation, when, error } of faults) {
+            if (operation === "read" && error instanceof ConflictError) continue;
+            bed.store.hooks.once(operation, when, fails(error));
+          }
+          await scheduler.waitFor(Promise.all([deliver(bed, stage), deliver(bed, stage), deliver(bed, stage)]));
+          bed.clock.advance(LONG);
+          await scheduler.waitFor(deliver(bed, stage));
+          await scheduler.waitFor(deliver(bed, stage));
+          assert.ok(bed.food.created.length <= 1, `${bed.food.created.length} creates`);
+          const link = await linkOf(bed, stage);
+          if (link !== undefined) await expectLinkedOnce(bed, stage);
+        }),
+        { numRuns: 300 },
+      );
+    });
+
+    for (const error of [new StoreError("no answer"), new ConflictError("exists already")]) {
+      it(`knows its own claim where the commit was applied and answered with a ${error.name}`, async () => {
+        const bed = await bedFor(stage);
+        bed.store.hooks.once("commit", "after", fails(error));
+        assert.equal((await deliver(bed, stage)).outcome, "moved");
+        await expectLinkedOnce(bed, stage);
+      });
+
+      it(`knows its own later claim where the commit was applied and answered with a ${error.name}`, async () => {
+        const bed = await bedFor(stage);
+        bed.food.hooks.once(call, "before", fails(new CallError("UNAVAILABLE", "not connected", false)));
+        await deliver(bed, stage);
+        bed.clock.advance(LONG);
+        // The first commit is the claim of a new attempt, which fails by itself: one is there. The second is the claim.
+        bed.store.hooks.once("commit", "before", () => bed.store.hooks.once("commit", "after", fails(error)));
+        assert.equal((await deliver(bed, stage)).outcome, "moved");
+        await expectLinkedOnce(bed, stage);
+      });
+
+      it(`knows its own link where the commit was applied and answered with a ${error.name}`, async () => {
+        const bed = await bedFor(stage);
+        atLink(bed, stage, "after", fails(error));
+        const { thrown, outcome } = await deliver(bed, stage);
+        assert.deepEqual([thrown, outcome], [undefined, "moved"]);
+        await deliver(bed, stage);
+        await expectLinkedOnce(bed, stage);
+      });
+
+      it(`counts a refusal once where the commit was applied and answered with a ${error.name}`, async () => {
+        const bed = await bedFor(stage);
+        bed.food.hooks.once(call, "before", () => {
+          bed.store.hooks.once("commit", "after", fails(error));
+          throw new CallError("INVALID_ARGUMENT", "no", true);
+        });
+        await deliver(bed, stage);
+        const attempt = await attemptOf(bed, stage);
+        assert.deepEqual([attempt?.state, attempt?.tries], ["FAILED", 1]);
+      });
+    }
+
+    it("sends nothing where the claim could not be kept, and starts over at the next delivery", async () => {
+      const bed = await bedFor(stage);
+      const lost = new StoreError("no answer");
+      bed.store.hooks.once("commit", "before", fails(lost));
+      assert.equal((await deliver(bed, stage)).thrown, lost);
+      assert.deepEqual(bed.food.created, []);
+      assert.equal(await attemptOf(bed, stage), undefined);
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
+    });
+
+    it("links all the same where the store is away for a moment", async () => {
+      const bed = await bedFor(stage);
+      atLink(bed, stage, "before", ...Array.from({ length: 4 }, () => fails(new StoreError("no answer"))));
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
+    });
+
+    it("says what was created where the link can't be kept, and never creates again under park", async () => {
+      const bed = await bedFor(stage);
+      atLink(bed, stage, "before", ...Array.from({ length: 5 }, () => fails(new StoreError("no answer"))));
+      const { thrown } = await deliver(bed, stage);
+      assert.ok(thrown instanceof StoreError);
+      const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
+      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === name));
+      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      bed.clock.advance(LEASE);
+      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+      bed.clock.advance(LONG);
+      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal(bed.food.created.length, 1);
+    });
+
+    it("leaves no claim where the service can't be reached", async () => {
+      const bed = await bedFor(stage);
+      const writes = bed.store.writes.length;
+      const down = new CallError("UNAVAILABLE", "can't be reached", false);
+      bed.food.hooks.once("ready", "before", fails(down));
+      assert.equal((await deliver(bed, stage)).thrown, down);
+      assert.equal(bed.store.writes.length, writes);
+      assert.equal(await attemptOf(bed, stage), undefined);
+    });
+
+    it("tries a create that was never sent again after a backoff, and never parks the order for it", async () => {
+      const bed = await bedFor(stage, { CREATE_TRIES: 1 });
+      for (let tries = 0; tries < 20; tries++) {
+        bed.food.hooks.once(call, "before", fails(new CallError("DEADLINE_EXCEEDED", "never sent", false)));
+        await deliver(bed, stage);
+        const attempt = await attemptOf(bed, stage);
+        assert.deepEqual([attempt?.state, attempt?.tries, attempt?.leaseUntil], ["FAILED", 0, null]);
+        const wait = timeIn(attempt, "nextTryAt") - bed.clock.now();
+        assert.ok(wait >= 2_500 && wait <= 5_000, `${wait} ms`);
+        bed.clock.advance(wait - 1);
+        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        bed.clock.advance(1);
+      }
+      assert.deepEqual(bed.food.created, []);
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
+    });
+
+    for (const code of REFUSALS) {
+      it(`tries again after ${code}, ever later, and parks the order after the last try`, async () => {
+        const bed = await bedFor(stage, { CREATE_TRIES: 3 });
+        for (let tries = 1; tries <= 3; tries++) {
+          bed.food.hooks.once(call, "before", fails(new CallError(code, "no", true)));
+          const { thrown, outcome } = await deliver(bed, stage);
+          assert.deepEqual([thrown, outcome], [undefined, "refused"]);
+          const attempt = await attemptOf(bed, stage);
+          assert.deepEqual([attempt?.state, attempt?.tries], [tries < 3 ? "FAILED" : "PARKED", tries]);
+          assert.deepEqual(attempt?.reason, { code, message: "no" });
+          if (tries === 3) break;
+          const wait = timeIn(attempt, "nextTryAt") - bed.clock.now();
+          assert.ok(wait >= 2_500 * 2 ** (tries - 1) && wait <= 5_000 * 2 ** (tries - 1), `${wait} ms`);
+          bed.clock.advance(wait - 1);
+          assert.equal((await deliver(bed, stage)).outcome, "nothing");
+          bed.clock.advance(1);
+        }
+        bed.clock.advance(LONG);
+        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        assert.deepEqual(bed.food.created, []);
+      });
+    }
+
+    for (const code of UNDECIDED) {
+      it(`never sends again after ${code} under park`, async () => {
+        const bed = await bedFor(stage);
+        // The worst case: it was carried out.
+        bed.food.hooks.once(call, "after", fails(new CallError(code, "no answer", true)));
+        const { thrown, outcome } = await deliver(bed, stage);
+        assert.deepEqual([thrown, outcome], [undefined, "refused"]);
+        const attempt = await attemptOf(bed, stage);
+        assert.equal(attempt?.state, "UNCERTAIN");
+        assert.deepEqual(attempt?.reason, { code, message: "no answer" });
+        bed.clock.advance(LONG);
+        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        assert.equal(bed.food.created.length, 1);
+        assert.equal(await linkOf(bed, stage), undefined);
+      });
+
+      it(`sends again with the same key after ${code} under idempotency-key`, async () => {
+        const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key" });
+        bed.food.nextNames.push("made/1", "made/1");
+        bed.food.hooks.once(call, "after", fails(new CallError(code, "no answer", true)));
+        await deliver(bed, stage);
+        const { nextTryAt, state } = (await attemptOf(bed, stage)) as { nextTryAt: Date; state: string };
+        assert.equal(state, "UNCERTAIN");
+        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        bed.clock.advance(nextTryAt.getTime() - bed.clock.now());
+        assert.equal((await deliver(bed, stage)).outcome, "moved");
+        const keys = bed.food.created.map(({ key }) => key);
+        assert.deepEqual(keys, [idempotencyKey(ORDER, stage), idempotencyKey(ORDER, stage)]);
+        assert.equal(await linkOf(bed, stage), "made/1");
+        assert.equal(await attemptOf(bed, stage), undefined);
+      });
+    }
+
+    for (const error of [new CallError("INVALID_ARGUMENT", "no", true), new CallError("UNAVAILABLE", "down", false)]) {
+      it(`stays uncertain where the second send ended with ${error.code}: the first may have been carried out`, async () => {
+        const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
+        bed.food.hooks.once(call, "after", fails(new CallError("UNAVAILABLE", "no answer", true)));
+        await deliver(bed, stage);
+        bed.clock.advance(LONG);
+        bed.food.hooks.once(call, "before", fails(error));
+        await deliver(bed, stage);
+        assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+      });
+    }
+
+    it("never sends with a key what was sent under park before", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once(call, "after", fails(new CallError("UNKNOWN", "no answer", true)));
+      await deliver(bed, stage);
+      bed.ports.settings.CREATE_POLICY = "idempotency-key";
+      bed.clock.advance(LONG);
+      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal(bed.food.created.length, 1);
+    });
+
+    it("is uncertain where something broke in our own code after the create was called", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once(call, "after", fails(new TypeError("a bug")));
+      await deliver(bed, stage);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
+
+    it("keeps the link of an answer that comes after the lease, once the order was declared uncertain", async () => {
+      const bed = await bedFor(stage);
+      const answer = moment();
+      bed.food.hooks.once(call, "after", () => answer.came);
+      const slow = deliver(bed, stage);
+      await until(() => bed.food.created.length === 1);
+
+      bed.clock.advance(LEASE - 1);
+      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      bed.clock.advance(1);
+      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      const attempt = await attemptOf(bed, stage);
+      assert.equal(attempt?.state, "UNCERTAIN");
+      assert.equal((attempt?.reason as Fields | undefined)?.code, "LEASE_EXPIRED");
+
+      answer.come();
+      assert.equal((await slow).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
+    });
+
+    it("believes a refusal that comes after the lease", async () => {
+      const bed = await bedFor(stage);
+      const answer = moment();
+      bed.food.hooks.once(call, "before", async () => {
+        await answer.came;
+        throw new CallError("INVALID_ARGUMENT", "no", true);
+      });
+      const slow = deliver(bed, stage);
+      await until(() => bed.store.writes.some((write) => write.path === path));
+      bed.clock.advance(LEASE);
+      await deliver(bed, stage);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+      answer.come();
+      await slow;
+      assert.equal(await stateOf(bed, stage), "FAILED");
+    });
+
+    it("takes an expired claim over with the same key, and both answers link one thing", async () => {
+      const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key" });
+      bed.food.nextNames.push("made/1", "made/1");
+      const answer = moment();
+      bed.food.hooks.once(call, "after", () => answer.came);
+      const slow = deliver(bed, stage);
+      await until(() => bed.food.created.length === 1);
+      bed.clock.advance(LEASE);
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      answer.come();
+      assert.deepEqual([(await slow).thrown, (await slow).outcome], [undefined, "moved"]);
+      assert.equal(await linkOf(bed, stage), "made/1");
+      assert.equal(await attemptOf(bed, stage), undefined);
+    });
+
+    it("declares a dead process's claim uncertain only once, however many deliveries come", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once(call, "before", () => new Promise(() => {}));
+      void deliver(bed, stage);
+      await until(() => bed.store.writes.some((write) => write.path === path));
+      bed.clock.advance(LEASE);
+      const outcomes = await Promise.all([deliver(bed, stage), deliver(bed, stage), deliver(bed, stage)]);
+      assert.deepEqual(
+        outcomes.map(({ thrown }) => thrown),
+        [undefined, undefined, undefined],
+      );
+      assert.equal(bed.store.writes.filter((write) => write.path === path).length, 2);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
+
+    for (const [what, name] of [
+      ["an empty name", ""],
+      ["an oversized name", "x".repeat(1401)],
+      ["a name with a control character", "kitchenorders/\n"],
+      ["the name of an order", "orders/1"],
+    ] as const) {
+      it(`does not link ${what}`, async () => {
+        const bed = await bedFor(stage);
+        bed.food.nextNames.push(name);
+        assert.equal((await deliver(bed, stage)).outcome, "refused");
+        assert.equal(await linkOf(bed, stage), undefined);
+        const attempt = await attemptOf(bed, stage);
+        assert.deepEqual([attempt?.state, (attempt?.reason as Fields | undefined)?.code], ["UNCERTAIN", "BAD_REPLY"]);
+        assert.ok(JSON.stringify(attempt?.reason).length < 1_000, "short enough to read");
+      });
+    }
+
+    it("does not link what another order has", async () => {
+      const bed = await bedFor(stage);
+      await bed.store.memory.commit([linkEntry("orders/other", stage, "made/1", bed.clock.now())]);
+      bed.food.nextNames.push("made/1");
+      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal(await linkOf(bed, stage), undefined);
+      const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
+      assert.equal(state, "UNCERTAIN");
+      assert.match(String(reason.message), /made\/1.*orders\/other/);
+    });
+
+    for (const now of ["CANCELLED", "REJECTED"] as const) {
+      it(`creates nothing for an order that is ${now} at that moment`, async () => {
+        const bed = await bedFor(stage);
+        bed.food.hooks.once("getOrder", "before", () => {
+          bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: now });
+        });
+        await deliver(bed, stage);
+        assert.deepEqual(bed.food.created, []);
+        assert.equal(await attemptOf(bed, stage), undefined);
+        if (stage === "shipment") assert.equal(await bed.store.field(RELATION, "state"), now);
+      });
+    }
+
+    it("keeps what another program wrote to the relation in the meantime", async () => {
+      const bed = await bedFor(stage);
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { note: "extra cutlery" }));
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      await expectLinkedOnce(bed, stage);
+      assert.equal(await bed.store.field(RELATION, "note"), "extra cutlery");
+    });
+
+    it("keeps the link but does not open a relation again that was closed in the meantime", async () => {
+      const bed = await bedFor(stage);
+      const closed = { schema: 1, state: "CANCELLED", times: { CANCELLED: new Date(0) } };
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, closed));
+      await deliver(bed, stage);
+      const relation = await bed.store.fields(RELATION);
+      assert.deepEqual(
+        [relation?.state, relation?.[stage]],
+        ["CANCELLED", `${stage}${stage === "kitchen" ? "orders" : "s"}/1`],
+      );
+      assert.equal(await attemptOf(bed, stage), undefined);
+    });
+
+    for (const [what, unreadable] of [
+      ["of a newer schema", { schema: 2 }],
+      ["with a foreign state", { state: "BAKING" }],
+    ] as const) {
+      it(`never writes to a relation that was replaced by one ${what} in the meantime`, async () => {
+        const bed = await bedFor(stage);
+        atLink(bed, stage, "before", () => bed.store.set(RELATION, unreadable));
+        await deliver(bed, stage);
+        const relation = await bed.store.fields(RELATION);
+        assert.deepEqual({ ...relation, ...unreadable }, relation);
+        assert.equal(relation?.[stage], undefined);
+        assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+      });
+
+      it(`never touches a relation ${what}, nor creates for its order`, async () => {
+        const bed = await bedFor(stage);
+        await bed.store.set(RELATION, { ...unreadable, kitchen: "kitchenorders/k" });
+        const before = await bed.store.fields(RELATION);
+        const { thrown, outcome } = await deliver(bed, stage);
+        assert.deepEqual([thrown, outcome], [undefined, "quarantined"]);
+        assert.deepEqual(await bed.store.fields(RELATION), before);
+        assert.deepEqual([bed.food.created, bed.store.writes], [[], []]);
+      });
+    }
+
+    for (const [what, unreadable] of [
+      ["of a newer schema", { schema: 2, state: "SENDING" }],
+      ["in a foreign state", { schema: 1, state: "COOKING" }],
+      ["of wrong types", { schema: 1, state: 7, tries: "many" }],
+    ] as const) {
+      it(`never touches an attempt ${what}, nor creates for its order`, async () => {
+        const bed = await bedFor(stage);
+        await bed.store.set(path, unreadable);
+        const { thrown, outcome } = await deliver(bed, stage);
+        assert.deepEqual([thrown, outcome], [undefined, "quarantined"]);
+        assert.deepEqual(await bed.store.fields(path), unreadable);
+        assert.deepEqual(bed.food.created, []);
+      });
+    }
+
+    it("never changes a link that an older scheduler set in the meantime, and says what it made too many", async () => {
+      const bed = await bedFor(stage);
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "theirs/1" }));
+      bed.food.nextNames.push("ours/1");
+      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal(await linkOf(bed, stage), "theirs/1");
+      const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
+      assert.equal(state, "UNCERTAIN");
+      assert.match(String(reason.message), /ours\/1.*theirs\/1/);
+      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
+    });
+
+    it("agrees with an older scheduler that linked the very same thing", async () => {
+      const bed = await bedFor(stage);
+      bed.food.nextNames.push("same/1");
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "same/1" }));
+      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.deepEqual([await linkOf(bed, stage), await stateOf(bed, stage)], ["same/1", undefined]);
+    });
+
+    it("creates nothing where an older scheduler's document has the link", async () => {
+      const bed = await bedFor(stage);
+      await bed.store.set(RELATION, {
+        kitchen: "kitchens/9",
+        ...(stage === "shipment" && { shipment: "shipments/4" }),
+      });
+      await deliver(bed, stage);
+      assert.deepEqual(bed.food.created, []);
+      assert.deepEqual(bed.food.updates, [{ name: ORDER, status: LED_TO[stage] }]);
+    });
+
+    it("leaves it to the operator who decided while the create was under way", async () => {
+      const bed = await bedFor(stage);
+      bed.food.hooks.once(call, "after", async () => {
+        const [found] = await bed.store.read(path);
+        await bed.store.set(RELATION, { [stage]: "found/1" });
+        await bed.store.commit([{ kind: "delete", path, version: found?.version ?? "" }]);
+      });
+      bed.food.nextNames.push("ours/1");
+      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal(await linkOf(bed, stage), "found/1");
+      assert.equal(await attemptOf(bed, stage), undefined);
+      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
+    });
+
+    it("works with a food service whose methods need it as their this", async () => {
+      const bed = await bedFor(stage);
+      const model = new FoodServiceModel({ clock: bed.clock, random: bed.ports.random });
+      const { name, customerId } = model.placeOrder("krithik");
+      const id = name.slice("orders/".length);
+      if (stage === "shipment") {
+        const kitchen = model.makeKitchenOrder(null).name;
+        await bed.store.set(`relations/${id}`, { kitchen });
+        await model.updateOrder(name, "PREPARATION");
+        bed.clock.advance(LONG);
+      }
+      bed.ports.food = model;
+      await takeMessage(stage, { order: name, status: STAGES[stage].takes }, HANDLERS[stage], bed.ports);
+      assert.equal(await bed.store.field(`relations/${id}`, "customerId"), customerId);
+    });
+  });
+}
+
+describe("an order that somebody moved on without a link", () => {
+  it("is parked once, and left as it is at every later delivery", async () => {
+    const bed = testBed();
+    bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "PREPARATION" });
+    await deliver(bed, "shipment");
+    const first = await bed.store.fields(`attempts/kitchen:${ID}`);
+    assert.deepEqual([first?.state, first?.tries, first?.order], ["PARKED", 0, ORDER]);
+    assert.equal((first?.reason as Fields | undefined)?.code, "STRANDED");
+    const writes = bed.store.writes.length;
+    const { thrown, outcome } = await deliver(bed, "shipment");
+    assert.deepEqual([thrown, outcome], [undefined, "refused"]);
+    assert.equal(bed.store.writes.length, writes);
+    assert.deepEqual(bed.food.created, []);
+  });
+
+  it("is not taken from whoever is creating for it just now", async () => {
+    const bed = await bedFor("kitchen");
+    const answer = moment();
+    bed.food.hooks.once("createKitchenOrder", "after", () => answer.came);
+    const slow = deliver(bed, "kitchen");
+    await until(() => bed.food.created.length === 1);
+    bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "PREPARATION" });
+    await deliver(bed, "shipment");
+    assert.equal(await stateOf(bed, "kitchen"), "SENDING");
+    answer.come();
+    await slow;
+    await expectLinkedOnce(bed, "kitchen");
+  });
+});

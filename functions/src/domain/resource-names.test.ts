@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { isNameOf, isUsableName, orderId, orderName } from "./resource-names.js";
+
+/** Text of any characters, lone surrogates and control characters among them. */
+const anyText = fc.oneof(
+  fc.string({ unit: "grapheme" }),
+  fc.string({ unit: "binary" }),
+  fc.constantFrom("\ud800", "\0"),
+);
+
+describe("orderId", () => {
+  it("is the name without its prefix, whatever form the id has", () => {
+    for (const id of [
+      "1",
+      "7f3c2c5e-8d9c-4a52-9a1f-1a2b3c4d5e6f",
+      "Größe ü",
+      "a.b",
+      "..a",
+      "日本",
+      "__a",
+      "a__",
+      "😀",
+      "_",
+    ]) {
+      assert.equal(orderId(`orders/${id}`), id);
+      assert.equal(orderName(id), `orders/${id}`);
+    }
+  });
+
+  const refused: [why: string, name: string][] = [
+    ["has no prefix", "7f3c"],
+    ["has another prefix", "kitchenorders/7f3c"],
+    ["has the prefix in other letters", "Orders/7f3c"],
+    ["has something before the prefix", " orders/7f3c"],
+    ["is empty", ""],
+    ["is the prefix alone", "orders/"],
+    ["has another slash, which would lead to another document", "orders/a/history/b"],
+    ["ends with a slash", "orders/a/"],
+    ["is a dot", "orders/."],
+    ["is two dots", "orders/.."],
+    ["is reserved by Firestore", "orders/__proto__"],
+    ["is the shortest that Firestore reserves", "orders/____"],
+    ["is reserved by Firestore, with a line separator inside", "orders/__\u2028__"],
+    ["has a control character", "orders/a\nb"],
+    ["has a zero byte", "orders/a\0"],
+    ["has half of a surrogate pair", "orders/\ud83d"],
+    ["is one byte too long", `orders/${"x".repeat(1401)}`],
+    ["is too long in bytes though not in characters", `orders/${"ü".repeat(701)}`],
+  ];
+  for (const [why, name] of refused) {
+    it(`refuses a name that ${why}`, () => assert.equal(orderId(name), undefined));
+  }
+
+  it("takes the longest id that leaves room for the stage in an attempt's id", () => {
+    assert.equal(orderId(`orders/${"x".repeat(1400)}`)?.length, 1400);
+    assert.equal(orderId(`orders/${"ü".repeat(700)}`)?.length, 700);
+  });
+
+  it("gives, for any text, nothing or an id that names exactly this order in one collection", () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const id = orderId(`orders/${text}`);
+        if (id === undefined) return;
+        assert.equal(orderName(id), `orders/${text}`);
+        assert.ok(!id.includes("/") && Buffer.byteLength(id) <= 1400);
+        assert.equal(Buffer.from(id).toString(), id, "survives UTF-8");
+      }),
+    );
+  });
+
+  it("gives two orders never the same id", () => {
+    fc.assert(
+      fc.property(anyText, anyText, (one, other) => {
+        const [a, b] = [orderId(`orders/${one}`), orderId(`orders/${other}`)];
+        assert.ok(one === other || a === undefined || a !== b);
+      }),
+    );
+  });
+});
+
+describe("isUsableName", () => {
+  it("keeps names of any server as they came", () => {
+    for (const name of ["kitchenorders/1", "kitchens/1", "shipments/a/b", "x", "größe", " "])
+      assert.ok(isUsableName(name));
+  });
+
+  it("refuses empty, oversized and unprintable names", () => {
+    for (const name of ["", "a\n", "\u0085", "\udc00", "x".repeat(1401), "😀".repeat(351)]) {
+      assert.ok(!isUsableName(name), JSON.stringify(name.slice(0, 10)));
+    }
+  });
+
+  it("takes only what UTF-8 brings back unchanged", () => {
+    fc.assert(fc.property(anyText, (name) => !isUsableName(name) || Buffer.from(name).toString() === name));
+  });
+});
+
+describe("isNameOf", () => {
+  it("refuses the name of something else", () => {
+    for (const name of ["orders/1", "shipments/1", ""]) assert.ok(!isNameOf("kitchen", name), name);
+    for (const name of ["orders/1", "kitchenorders/1", "kitchens/1", ""]) assert.ok(!isNameOf("shipment", name), name);
+  });
+
+  it("takes prefixes that it does not know", () => {
+    for (const name of ["kitchenorders/1", "kitchens/1", "tickets/1"]) assert.ok(isNameOf("kitchen", name), name);
+    for (const name of ["shipments/1", "flights/1"]) assert.ok(isNameOf("shipment", name), name);
+  });
+});

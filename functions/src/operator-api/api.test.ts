@@ -1,0 +1,582 @@
+import assert from "node:assert/strict";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { default as formats } from "ajv-formats";
+import { claimFields } from "../attempts/attempt.js";
+import { AUDIT } from "../attempts/audit.js";
+import { CallError, ConflictError, StoreError, TokenError } from "../domain/errors.js";
+import type { Fields } from "../ports.js";
+import { linkEntry } from "../relations/history.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
+import { Api, type ApiResponse, type Person } from "./api.js";
+import { OPENAPI } from "./openapi.js";
+import { ROUTES } from "./routes.js";
+
+const ORDER = "orders/7f3c";
+const RELATION = "relations/7f3c";
+const ATTEMPT = "attempts/kitchen:7f3c";
+const AT = new Date("2026-01-01T00:00:00.000Z");
+
+const PEOPLE: Record<string, Person> = {
+  viewer: { id: "v", name: "vera@example.com", role: "viewer" },
+  operator: { id: "o", name: "ana@example.com", role: "operator" },
+  nobody: { id: "n", name: "n@example.com", role: undefined },
+  king: { id: "k", name: "k@example.com", role: "king" },
+};
+
+/** How to validate what a path answers with a status. */
+const validators = new Map<string, ValidateFunction>();
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+(formats as unknown as (ajv: Ajv2020) => void)(ajv);
+ajv.addSchema(OPENAPI, "api");
+
+/** What the document says, by path and method. */
+const PATHS = OPENAPI.paths as unknown as Record<string, Record<string, { responses: Record<string, object> }>>;
+
+/** Which of its answers were seen. */
+const answered = new Set<string>();
+
+interface Sent {
+  as?: string | undefined;
+  key?: string | undefined;
+  headers?: Record<string, string>;
+  body?: unknown;
+  raw?: Uint8Array;
+}
+
+class Bed {
+  readonly bed: TestBed;
+  readonly api: Api;
+
+  constructor() {
+    this.bed = testBed();
+    this.api = new Api(this.bed.ports, {
+      verify: async (token) => {
+        if (token === "away") throw new StoreError("no keys");
+        if (token === "odd") throw new Error("odd");
+        const person = PEOPLE[token];
+        if (!person) throw new TokenError("This is no ID token of this project.");
+        return person;
+      },
+    });
+  }
+
+  async ask(method: string, address: string, sent: Sent = {}): Promise<ApiResponse> {
+    const { as, key, headers = {}, body, raw } = sent;
+    const [path = "", query = ""] = address.split("?");
+    const response = await this.api.answer({
+      method,
+      path,
+      query,
+      headers: {
+        ...(as !== undefined && { authorization: `Bearer ${as}` }),
+        ...(key !== undefined && { "idempotency-key": key }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+        ...headers,
+      },
+      body: raw ?? (body === undefined ? new Uint8Array() : Buffer.from(JSON.stringify(body))),
+    });
+    expectAsDescribed(method, path, response);
+    return response;
+  }
+
+  /** An attempt of the order that waits for an operator; its version. */
+  async waiting(state: string, fields: Fields = {}): Promise<string> {
+    const claim = {
+      order: ORDER,
+      stage: "kitchen",
+      id: "a",
+      policy: "park",
+      tries: 1,
+      claimedAt: 0,
+      leaseUntil: 0,
+    } as const;
+    const reason = { code: "UNKNOWN", message: "no answer" };
+    this.bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW" });
+    await this.bed.store.set(ATTEMPT, { ...claimFields(claim), leaseUntil: null, reason, ...fields, state });
+    return (await this.bed.store.memory.read(ATTEMPT))[0]?.version ?? "";
+  }
+
+  async audits(): Promise<Fields[]> {
+    return this.bed.store.memory.all(AUDIT).map(({ fields }) => fields);
+  }
+}
+
+/** Every answer, whatever a test looks at, must be one that the document promises. */
+function expectAsDescribed(method: string, path: string, { status, body, headers }: ApiResponse): void {
+  assert.equal(headers["Cache-Control"], "no-store");
+  assert.doesNotMatch(JSON.stringify(body), /\bat .+:\d+:\d+/, "a stack");
+  const template = Object.keys(OPENAPI.paths).find((one) => pattern(one).test(path));
+  const verb = method === "HEAD" ? "get" : method.toLowerCase();
+  const described = template && PATHS[template]?.[verb];
+  const type = status < 400 ? "application/json" : "application/problem+json";
+  assert.equal(headers["Content-Type"], type);
+  if (!described) {
+    expectValid("api#/components/schemas/Problem", body);
+    return;
+  }
+  const pointer = ["paths", template ?? "", verb, "responses", String(status), "content", type, "schema"];
+  const { responses: known } = described;
+  assert.ok(
+    status === 500 || known[String(status)],
+    `${method} ${template} answered ${status}, which it does not promise`,
+  );
+  if (status === 500) {
+    expectValid("api#/components/schemas/Problem", body);
+    return;
+  }
+  expectValid(
+    `api#/${pointer.map((part) => encodeURIComponent(part.replaceAll("~", "~0").replaceAll("/", "~1"))).join("/")}`,
+    body,
+  );
+  answered.add(`${verb} ${template} ${status}`);
+}
+
+function expectValid(schema: string, body: unknown): void {
+  const validate = validators.get(schema) ?? ajv.compile({ $ref: schema });
+  validators.set(schema, validate);
+  assert.ok(validate(body), `${schema}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(body)}`);
+}
+
+function pattern(template: string): RegExp {
+  return new RegExp(`^${template.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}$`);
+}
+
+const detailOf = ({ body }: ApiResponse) => (body as { detail: string }).detail;
+
+describe("the operators' API", () => {
+  let bed: Bed;
+  beforeEach(() => {
+    bed = new Bed();
+  });
+
+  describe("lets in", () => {
+    const addresses = ROUTES.filter(({ role }) => role).map(({ method, path }) => [
+      method,
+      path.replace("{id}", "7f3c").replace("{stage}", "kitchen").replace("{name}", "krithik"),
+    ]) as [string, string][];
+
+    for (const [method, path] of addresses) {
+      it(`nobody who has not signed in (${method} ${path})`, async () => {
+        for (const headers of [
+          {},
+          { authorization: "Basic dTpw" },
+          { authorization: "Bearer" },
+          { authorization: "Bearer forged" },
+        ]) {
+          const response = await bed.ask(method, path, { headers });
+          assert.equal(response.status, 401);
+          assert.equal(response.headers["WWW-Authenticate"], "Bearer");
+        }
+      });
+
+      it(`nobody whose role is none (${method} ${path})`, async () => {
+        for (const as of ["nobody", "king"]) assert.equal((await bed.ask(method, path, { as })).status, 403);
+      });
+    }
+
+    it("a viewer to look, and never to decide", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      assert.equal((await bed.ask("GET", "/api/relations", { as: "viewer" })).status, 200);
+      const body = { reason: "x", version };
+      const refused = await bed.ask("POST", "/api/relations/7f3c/kitchen/retry", { as: "viewer", key: "1", body });
+      assert.equal(refused.status, 403);
+      assert.match(detailOf(refused), /You are viewer; this needs the role operator/);
+      assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "UNCERTAIN");
+    });
+
+    it("nobody where tokens can't be checked, and says that it is not their fault", async () => {
+      assert.equal((await bed.ask("GET", "/api/relations", { as: "away" })).status, 503);
+      const odd = await bed.ask("GET", "/api/relations", { as: "odd" });
+      assert.equal(odd.status, 500);
+      assert.doesNotMatch(detailOf(odd), /odd/);
+      assert.ok(bed.bed.lines.some(({ level }) => level === "error"));
+    });
+
+    it("everybody to ask whether it is well, and what it knows", async () => {
+      assert.deepEqual((await bed.ask("GET", "/api/health")).body, { status: "ok" });
+      assert.deepEqual((await bed.ask("GET", "/api/openapi.json")).body, OPENAPI);
+    });
+
+    it("one person not more often than a person looks, and another all the same", async () => {
+      let refused: ApiResponse | undefined;
+      for (let tries = 0; tries < 200 && !refused; tries++) {
+        const response = await bed.ask("GET", "/api/relations", { as: "viewer" });
+        if (response.status === 429) refused = response;
+      }
+      assert.match(refused?.headers["Retry-After"] ?? "", /^\d+$/);
+      assert.equal((await bed.ask("GET", "/api/relations", { as: "operator" })).status, 200);
+      bed.bed.clock.advance(60_000);
+      assert.equal((await bed.ask("GET", "/api/relations", { as: "viewer" })).status, 200);
+    });
+  });
+
+  describe("shows relations", () => {
+    beforeEach(async () => {
+      for (let number = 1; number <= 5; number++) {
+        const state = number % 2 === 0 ? "IN_FLIGHT" : "PREPARATION";
+        const links = { kitchen: `k/${number}`, ...(state === "IN_FLIGHT" && { shipment: `s/${number}` }) };
+        await bed.bed.store.set(`relations/${number}`, { schema: 1, state, ...links, times: { [state]: AT } });
+      }
+    });
+
+    const idsIn = ({ body }: ApiResponse) => (body as { relations: { id: string }[] }).relations.map(({ id }) => id);
+    const tokenIn = ({ body }: ApiResponse) => (body as { nextPageToken: string }).nextPageToken;
+
+    it("page by page, each once, to the end", async () => {
+      const seen: string[] = [];
+      let token = "";
+      do {
+        const page = await bed.ask("GET", `/api/relations?pageSize=2&pageToken=${token}`, { as: "viewer" });
+        seen.push(...idsIn(page));
+        token = tokenIn(page);
+      } while (token !== "");
+      assert.deepEqual(seen, ["1", "2", "3", "4", "5"]);
+    });
+
+    it("of the states that were asked for", async () => {
+      assert.deepEqual(idsIn(await bed.ask("GET", "/api/relations?state=IN_FLIGHT", { as: "viewer" })), ["2", "4"]);
+      const both = "/api/relations?state=IN_FLIGHT&state=PREPARATION&state=IN_FLIGHT";
+      assert.equal(idsIn(await bed.ask("GET", both, { as: "viewer" })).length, 5);
+    });
+
+    it("and says which it can't read, without losing the others", async () => {
+      await bed.bed.store.set("relations/3", { schema: 99 });
+      const { body } = await bed.ask("GET", "/api/relations", { as: "viewer" });
+      const { relations, unreadable } = body as { relations: object[]; unreadable: { id: string; reason: string }[] };
+      assert.equal(relations.length, 4);
+      assert.equal(unreadable[0]?.id, "3");
+      assert.match(unreadable[0]?.reason ?? "", /schema/);
+    });
+
+    for (const query of [
+      "state=BAKED",
+      "state=",
+      "pageSize=0",
+      "pageSize=301",
+      "pageSize=2.5",
+      "pageSize=1&pageSize=2",
+      "pageToken=!!",
+      `pageToken=${Buffer.from("attempts/kitchen:1").toString("base64url")}`,
+      `pageToken=${Buffer.from("relations/a/b").toString("base64url")}`,
+      "colour=red",
+      "__proto__=1",
+    ]) {
+      it(`only for a query that it understands: not for ${query}`, async () => {
+        const response = await bed.ask("GET", `/api/relations?${query}`, { as: "viewer" });
+        assert.equal(response.status, 400);
+      });
+    }
+
+    it("one by one with attempts, history and decisions, oldest first", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      await bed.bed.store.set(RELATION, {
+        schema: 1,
+        kitchen: "k/7",
+        state: "PREPARATION",
+        times: { PREPARATION: AT },
+      });
+      await bed.bed.store.memory.commit([
+        linkEntry(ORDER, "shipment", "s/7", 2_000),
+        linkEntry(ORDER, "kitchen", "k/7", 1_000),
+      ]);
+      const body = { reason: "the kitchen has nothing", version };
+      await bed.ask("POST", "/api/relations/7f3c/kitchen/retry", { as: "operator", key: "1", body });
+      const { body: shown } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
+      const { order, relation, attempts, history, audit } = shown as {
+        order: string;
+        relation: { kitchen: string };
+        attempts: { state: string }[];
+        history: { state: string }[];
+        audit: { by: string; action: string }[];
+      };
+      assert.deepEqual([order, relation.kitchen], [ORDER, "k/7"]);
+      assert.deepEqual(
+        attempts.map(({ state }) => state),
+        ["FAILED"],
+      );
+      assert.deepEqual(
+        history.map(({ state }) => state),
+        ["PREPARATION", "IN_FLIGHT"],
+      );
+      assert.deepEqual(
+        audit.map(({ by, action }) => [by, action]),
+        [["ana@example.com", "try again"]],
+      );
+    });
+
+    it("that are only an attempt so far", async () => {
+      await bed.waiting("UNCERTAIN");
+      const { body } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
+      assert.equal((body as { relation: unknown }).relation, null);
+    });
+
+    it("that can't be read by their reason", async () => {
+      await bed.bed.store.set(RELATION, { kitchen: 7 });
+      const { status, body } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
+      assert.equal(status, 200);
+      assert.equal((body as { unreadable: unknown[] }).unreadable.length, 1);
+    });
+
+    it("with entries that can't be read, by their reason, and without losing the others", async () => {
+      await bed.waiting("UNCERTAIN");
+      await bed.bed.store.memory.commit([
+        linkEntry(ORDER, "kitchen", "k/7", 1_000),
+        { kind: "create", path: "history/x", fields: { schema: 1, order: ORDER, state: "BAKED", at: AT } },
+        { kind: "create", path: "audit/x", fields: { order: ORDER, by: 7 } },
+      ]);
+      const { body } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
+      const { history, audit, unreadable } = body as Record<"history" | "audit" | "unreadable", unknown[]>;
+      assert.deepEqual([history.length, audit.length, unreadable.length], [1, 0, 2]);
+    });
+
+    it("not where there is none, nor where the id can't be one", async () => {
+      assert.equal((await bed.ask("GET", "/api/relations/none", { as: "viewer" })).status, 404);
+      for (const id of ["..", ".", "a%2Fb", "%00", "__x__", `${"x".repeat(1_500)}`, "%ff", "%"]) {
+        assert.equal((await bed.ask("GET", `/api/relations/${id}`, { as: "viewer" })).status, 400, id);
+      }
+    });
+
+    it("and answers 503 where the store is away", async () => {
+      bed.bed.store.hooks.once("query", "before", () => {
+        throw new StoreError("no answer");
+      });
+      const response = await bed.ask("GET", "/api/relations", { as: "viewer" });
+      assert.deepEqual([response.status, response.headers["Retry-After"]], [503, "5"]);
+    });
+  });
+
+  describe("resolves customers", () => {
+    it("through the user orchestrators", async () => {
+      const { body } = await bed.ask("GET", "/api/customers/krithik", { as: "viewer" });
+      assert.deepEqual(body, { name: "krithik", class: "7", roll: 70 });
+    });
+
+    it("or says why there is none, and when it can't know", async () => {
+      for (const [code, status] of [
+        ["INVALID_ARGUMENT", 404],
+        ["UNAVAILABLE", 503],
+        ["UNKNOWN", 503],
+      ] as const) {
+        bed.bed.customers.once("userByName", "before", () => {
+          throw new CallError(code, '"abc" is shorter than 6 bytes', true);
+        });
+        const response = await bed.ask("GET", "/api/customers/abc", { as: "viewer" });
+        assert.equal(response.status, status);
+        if (status === 404) assert.match(detailOf(response), /"abc" is shorter/);
+      }
+      assert.equal((await bed.ask("GET", "/api/customers/%0a", { as: "viewer" })).status, 400);
+    });
+  });
+
+  describe("carries out a decision", () => {
+    const link = "/api/relations/7f3c/kitchen/link";
+    const retry = "/api/relations/7f3c/kitchen/retry";
+    const decide = (address: string, version: string, more: Sent & { name?: string; reason?: string } = {}) => {
+      const { name, reason = "asked the kitchen", ...sent } = more;
+      const body = { reason, version, ...(name !== undefined && { name }) };
+      return bed.ask("POST", address, { as: "operator", key: "1", body, ...sent });
+    };
+
+    beforeEach(() =>
+      bed.bed.food.kitchenOrders.set("kitchenorders/found", { name: "kitchenorders/found", status: "NEW" }),
+    );
+
+    it("to link what was found, with its audit entry in the same commit", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      const { status, body } = await decide(link, version, { name: "kitchenorders/found" });
+      assert.deepEqual([status, (body as { state: string }).state], [200, "LINKED"]);
+      assert.equal(await bed.bed.store.field(RELATION, "kitchen"), "kitchenorders/found");
+      const collections = bed.bed.store.commits.at(-1)?.map(({ path }) => path.split("/")[0]);
+      assert.deepEqual(collections?.sort(), ["attempts", "audit", "history", "relations"]);
+      const [entry] = await bed.audits();
+      assert.deepEqual([entry?.by, entry?.reason, entry?.action], ["ana@example.com", "asked the kitchen", "link"]);
+    });
+
+    it("to try again, for uncertain attempts and for parked ones", async () => {
+      for (const [index, state] of ["UNCERTAIN", "PARKED"].entries()) {
+        const version = await bed.waiting(state);
+        assert.equal((await decide(retry, version, { key: String(index) })).status, 200);
+        assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "FAILED");
+      }
+    });
+
+    it("for a reason of 500 characters, in whatever script", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      assert.equal((await decide(retry, version, { reason: "\u53a8".repeat(500) })).status, 200);
+    });
+
+    it("once where the same request comes again, and answers as the first time", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      const first = await decide(retry, version);
+      bed.bed.clock.advance(60_000);
+      const again = await decide(retry, version);
+      assert.deepEqual(again, first);
+      assert.equal((await bed.audits()).length, 1);
+    });
+
+    it("once where the same request comes twice at the same moment", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      const both = await Promise.all([decide(retry, version), decide(retry, version)]);
+      assert.deepEqual(
+        both.map(({ status }) => status),
+        [200, 200],
+      );
+      assert.equal((await bed.audits()).length, 1);
+    });
+
+    it("where it was kept and the answer lost, at the next try with the same key", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      bed.bed.store.hooks.once("commit", "after", () => {
+        throw new StoreError("no answer");
+      });
+      assert.equal((await decide(retry, version)).status, 503);
+      assert.equal((await decide(retry, version)).status, 200);
+      assert.equal((await bed.audits()).length, 1);
+    });
+
+    it("and knows its own commit where that was answered with a conflict", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      bed.bed.store.hooks.once("commit", "after", () => {
+        throw new ConflictError("exists already");
+      });
+      assert.equal((await decide(retry, version)).status, 200);
+    });
+
+    it("never under a key that came with another", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      await decide(retry, version);
+      const other = await bed.waiting("UNCERTAIN");
+      assert.equal((await decide(retry, other)).status, 422);
+      assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "UNCERTAIN");
+      assert.equal((await decide(retry, other, { key: "2" })).status, 200);
+    });
+
+    it("never on an attempt that has changed since it was seen", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      await bed.waiting("UNCERTAIN", { tries: 2 });
+      const refused = await decide(retry, version);
+      assert.equal(refused.status, 409);
+      assert.match(detailOf(refused), /changed since you looked/);
+    });
+
+    it("never where it changes at that very moment", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      bed.bed.store.hooks.once("commit", "before", () => bed.waiting("UNCERTAIN", { tries: 2 }));
+      assert.equal((await decide(retry, version)).status, 409);
+      assert.deepEqual(await bed.audits(), []);
+    });
+
+    it("never on an attempt that waits for nobody, or that is not there", async () => {
+      assert.equal((await decide(retry, "1")).status, 404);
+      assert.equal((await decide(link, "1", { name: "kitchenorders/found" })).status, 404);
+      const version = await bed.waiting("SENDING");
+      assert.equal((await decide(retry, version)).status, 409);
+    });
+
+    it("never to try again what somebody else has created, nor to link over a link", async () => {
+      const stranded = await bed.waiting("PARKED", {
+        reason: { code: "STRANDED", message: "no kitchen order is linked" },
+      });
+      assert.equal((await decide(retry, stranded)).status, 409);
+      await bed.bed.store.set(RELATION, { kitchen: "kitchenorders/other" });
+      assert.equal((await decide(link, stranded, { name: "kitchenorders/found" })).status, 409);
+    });
+
+    it("never once the link is kept, and says which it is", async () => {
+      await bed.bed.store.set(RELATION, { kitchen: "kitchenorders/other" });
+      for (const late of [await decide(retry, "1"), await decide(link, "1", { name: "kitchenorders/found" })]) {
+        assert.equal(late.status, 409);
+        assert.match(detailOf(late), /linked to kitchenorders\/other/);
+      }
+    });
+
+    it("never to link a name that another order has, that nobody knows, or that can't be one", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      await bed.bed.store.memory.commit([linkEntry("orders/other", "kitchen", "kitchenorders/found", 0)]);
+      assert.equal((await decide(link, version, { name: "kitchenorders/found", key: "1" })).status, 409);
+      assert.equal((await decide(link, version, { name: "kitchenorders/none", key: "2" })).status, 422);
+      assert.equal((await decide(link, version, { name: "shipments/1", key: "3" })).status, 400);
+      assert.deepEqual(await bed.audits(), []);
+    });
+
+    it("never without a key, a reason, a version, or with more than that", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      const body = { reason: "x", version };
+      for (const [sent, status] of [
+        [{ body }, 400],
+        [{ body, key: "a b" }, 400],
+        [{ body, key: "x".repeat(201) }, 400],
+        [{ body: { version }, key: "1" }, 400],
+        [{ body: { reason: " ", version }, key: "1" }, 400],
+        [{ body: { reason: "x".repeat(501), version }, key: "1" }, 400],
+        [{ body: { reason: "x" }, key: "1" }, 400],
+        [{ body: { ...body, name: "k/1", colour: "red" }, key: "1" }, 400],
+        [{ body: [body], key: "1" }, 400],
+        [{ body: null, key: "1" }, 400],
+        [{ raw: Buffer.from("{"), headers: { "content-type": "application/json" }, key: "1" }, 400],
+        [{ raw: Buffer.from([0x22, 0xff, 0x22]), headers: { "content-type": "application/json" }, key: "1" }, 400],
+        [
+          { raw: Buffer.from("reason=x"), headers: { "content-type": "application/x-www-form-urlencoded" }, key: "1" },
+          415,
+        ],
+        [{ raw: Buffer.from("{}"), key: "1" }, 415],
+        [{ body: { ...body, reason: "x".repeat(20_000) }, key: "1" }, 413],
+      ] as [Sent, number][]) {
+        for (const address of [retry, link]) {
+          const response = await bed.ask("POST", address, { as: "operator", ...sent });
+          assert.equal(response.status, status, `${address} ${JSON.stringify(sent).slice(0, 100)}`);
+        }
+      }
+      assert.deepEqual(await bed.audits(), []);
+    });
+
+    it("for the stages that create, and no other", async () => {
+      const version = await bed.waiting("UNCERTAIN");
+      assert.equal((await decide("/api/relations/7f3c/completion/retry", version)).status, 404);
+    });
+  });
+
+  describe("knows its addresses", () => {
+    it("and says what there is where there is nothing", async () => {
+      for (const path of [
+        "/",
+        "/api",
+        "/api/",
+        "/api/relations/",
+        "/api/relations/a/b",
+        "/api/nothing",
+        "//api/health",
+      ]) {
+        const response = await bed.ask("GET", path, { as: "operator" });
+        assert.equal(response.status, 404, path);
+      }
+    });
+
+    it("and which methods each has", async () => {
+      const response = await bed.ask("DELETE", "/api/relations", { as: "operator" });
+      assert.deepEqual([response.status, response.headers.Allow], [405, "GET, HEAD"]);
+      const other = await bed.ask("GET", "/api/relations/1/kitchen/link", { as: "operator" });
+      assert.deepEqual([other.status, other.headers.Allow], [405, "POST"]);
+      assert.equal((await bed.ask("HEAD", "/api/health")).status, 200);
+    });
+
+    it("as its document has them, no more and no fewer", () => {
+      const described = Object.entries(OPENAPI.paths).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+      );
+      assert.deepEqual(ROUTES.map(({ method, path }) => `${method} ${path}`).sort(), described.sort());
+    });
+  });
+
+  after("has answered everything that it promises", () => {
+    const promised = Object.entries(PATHS).flatMap(([path, methods]) =>
+      Object.entries(methods).flatMap(([method, { responses }]) =>
+        Object.keys(responses).map((status) => `${method} ${path} ${status}`),
+      ),
+    );
+    // Limits and failures behind it are the same for every address: one of them stands for all.
+    const shared = /(429|503)$/;
+    const missing = promised.filter((one) => !answered.has(one) && !shared.test(one));
+    assert.deepEqual(missing, []);
+  });
+});

@@ -1,0 +1,196 @@
+/** The operators' API: takes a request apart, asks who it is, and answers in JSON. Knows nothing of HTTP servers. */
+import {
+  CallError,
+  ConflictError,
+  DuplicateError,
+  describe,
+  MalformedError,
+  StoreError,
+  TokenError,
+} from "../domain/errors.js";
+import type { Ports } from "../ports.js";
+import { PROBLEMS, Problem, type ProblemKind } from "./problem.js";
+import { RateLimit } from "./rate-limit.js";
+import { ROLES, type Role } from "./roles.js";
+import { ROUTES, type Route } from "./routes.js";
+import type { Json } from "./views.js";
+
+export interface Person {
+  /** Who it is for good, and by what name people know them. */
+  id: string;
+  name: string;
+  /** As the token has it; anything else than a role allows nothing. */
+  role: unknown;
+}
+
+/** Who sent a token. */
+export interface Tokens {
+  /** @throws TokenError for a token that is none, or whose time is over; anything else says that it could not be checked */
+  verify(token: string): Promise<Person>;
+}
+
+export interface ApiRequest {
+  method: string;
+  /** As it came, still percent-encoded, without the query. */
+  path: string;
+  /** As it came, without the question mark. */
+  query: string;
+  /** By name in lower case. */
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+  body: Uint8Array;
+}
+
+export interface ApiResponse {
+  status: number;
+  headers: Record<string, string>;
+  body: Json;
+}
+
+const LARGEST_BODY = 16 * 1024;
+
+const ALWAYS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
+
+/** Answers the requests of one instance. */
+export class Api {
+  private readonly limit: RateLimit;
+
+  constructor(
+    private readonly ports: Ports,
+    private readonly tokens: Tokens,
+  ) {
+    this.limit = new RateLimit(ports.clock);
+  }
+
+  /** Never throws: what goes wrong is answered with a problem. */
+  async answer(request: ApiRequest): Promise<ApiResponse> {
+    try {
+      const { route, params } = matching(request);
+      const person = route.role ? await this.personWith(route.role, request) : undefined;
+      const body = route.method === "POST" ? bodyOf(request) : undefined;
+      const query = new URLSearchParams(request.query);
+      const answer = await route.answer(
+        { params, query, body, person, header: (name) => header(request, name) },
+        this.ports,
+      );
+      return { status: 200, headers: { ...ALWAYS, "Content-Type": "application/json" }, body: answer };
+    } catch (error) {
+      return this.refuse(problemOf(error), error, request);
+    }
+  }
+
+  private async personWith(role: Role, request: ApiRequest): Promise<Person> {
+    const [, token] = /^Bearer ([^\s]+)$/i.exec(header(request, "authorization") ?? "") ?? [];
+    if (token === undefined) throw unsigned("Send the ID token of a signed-in person as Authorization: Bearer TOKEN.");
+    const person = await this.tokens.verify(token);
+    const rank = ROLES.indexOf(person.role as Role);
+    if (rank < ROLES.indexOf(role)) {
+      const has = rank < 0 ? "You have no role" : `You are ${person.role}`;
+      throw new Problem("role", `${has}; this needs the role ${role}. Ask whoever runs this to grant it.`);
+    }
+    const wait = this.limit.take(person.id);
+    if (wait > 0) throw new Problem("too-many", `Wait ${wait} s.`, { "Retry-After": String(wait) });
+    return person;
+  }
+
+  private refuse(problem: Problem, error: unknown, { method, path }: ApiRequest): ApiResponse {
+    const { status, title } = PROBLEMS[problem.kind];
+    if (status >= 500) {
+      const fields = {
+        stage: "api",
+        method,
+        path: path.slice(0, 200),
+        status,
+        outcome: "failed",
+        reason: describe(error),
+      };
+      this.ports.log.error(`api: ${problem.kind}`, fields);
+    }
+    const headers = { ...ALWAYS, "Content-Type": "application/problem+json", ...problem.headers };
+    const body = { type: `urn:diet-orchestrator:${problem.kind}`, title, status, detail: problem.message };
+    return { status, headers, body };
+  }
+}
+
+function header({ headers }: ApiRequest, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+}
+
+function unsigned(detail: string, cause?: unknown): Problem {
+  return new Problem("sign-in", detail, { "WWW-Authenticate": "Bearer" }, { cause });
+}
+
+/** The route of a request, and what its path holds. */
+function matching({ method: given, path }: ApiRequest): { route: Route; params: Record<string, string> } {
+  // What may be read may be asked about without its body.
+  const method = given === "HEAD" ? "GET" : given;
+  const segments = path.split("/");
+  const here = ROUTES.filter(({ path: pattern }) => fits(pattern.split("/"), segments));
+  if (here.length === 0)
+    throw new Problem("not-found", "There is nothing at this address; GET /api/openapi.json tells what there is.");
+  const route = here.find((one) => one.method === method);
+  if (!route) {
+    const allowed = here.flatMap((one) => (one.method === "GET" ? ["GET", "HEAD"] : [one.method])).join(", ");
+    throw new Problem("method", `This address knows ${allowed}.`, { Allow: allowed });
+  }
+  const params: Record<string, string> = {};
+  for (const [index, part] of route.path.split("/").entries()) {
+    if (part.startsWith("{")) params[part.slice(1, -1)] = decoded(segments[index] ?? "");
+  }
+  return { route, params };
+}
+
+function fits(pattern: string[], segments: string[]): boolean {
+  return (
+    pattern.length === segments.length &&
+    pattern.every((part, index) => (part.startsWith("{") ? segments[index] !== "" : part === segments[index]))
+  );
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    throw new Problem(
+      "malformed",
+      "The address has a % that is not followed by the two digits of a byte in UTF-8.",
+      {},
+      { cause },
+    );
+  }
+}
+
+function bodyOf(request: ApiRequest): unknown {
+  const [type = ""] = (header(request, "content-type") ?? "").split(";");
+  if (type.trim().toLowerCase() !== "application/json") {
+    throw new Problem("media-type", "Send the body as Content-Type: application/json.");
+  }
+  if (request.body.byteLength > LARGEST_BODY) {
+    throw new Problem("too-large", `The body may have ${LARGEST_BODY} bytes.`);
+  }
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(request.body));
+  } catch (cause) {
+    throw new Problem("malformed", "The body is not JSON in UTF-8.", {}, { cause });
+  }
+}
+
+/** The problem that an error is answered with. What nobody expected tells nothing of itself. */
+function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const problem = (kind: ProblemKind, detail: string, headers = {}) =>
+    new Problem(kind, detail, headers, { cause: error });
+  if (error instanceof TokenError) return unsigned(error.message, error);
+  if (error instanceof MalformedError) return problem("malformed", error.message);
+  if (error instanceof ConflictError)
+    return problem("changed", "Somebody or something changed it meanwhile. Look again.");
+  if (error instanceof DuplicateError) return problem("linked-already", `${error.message}.`);
+  if (error instanceof StoreError || error instanceof CallError) {
+    return problem(
+      "unavailable",
+      "Nothing was decided, or it can't be told whether it was. Try again with the same key.",
+      { "Retry-After": "5" },
+    );
+  }
+  return problem("internal", "Nobody expected this. The log has it.");
+}

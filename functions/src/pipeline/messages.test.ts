@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { MalformedError } from "../domain/errors.js";
+import { parseContinuation, parseOrderMessage } from "./messages.js";
+
+const ORDER = { order: "orders/7f3c", status: "NEW" };
+const CONTINUATION = { holder: "a", step: 0, statuses: ["NEW", "IN_FLIGHT"], pageToken: "next" };
+
+function refuses(parse: (payload: unknown) => unknown, payload: unknown, says: RegExp = /not a message of ours/) {
+  assert.throws(
+    () => parse(payload),
+    (error: unknown) => {
+      assert.ok(error instanceof MalformedError, String(error));
+      assert.match(error.message, says);
+      return true;
+    },
+  );
+}
+
+/** What JSON can bring, keys such as __proto__ among it. */
+const hostile = fc.oneof(
+  fc.jsonValue(),
+  fc.json().map((text) => JSON.parse(text.replace(/"[a-z]+":/, '"__proto__":')) as unknown),
+);
+
+describe("an order message", () => {
+  it("names an order and the id of its documents", () => {
+    assert.deepEqual(parseOrderMessage(ORDER), { ...ORDER, id: "7f3c" });
+  });
+
+  it("may have more in it than we know, which is left out", () => {
+    const payload: unknown = JSON.parse(
+      '{"order":"orders/1","status":"NEW","id":"2","__proto__":{"order":"orders/3"}}',
+    );
+    assert.deepEqual(parseOrderMessage(payload), { order: "orders/1", status: "NEW", id: "1" });
+  });
+
+  const wrong: [why: string, payload: unknown][] = [
+    ["it is nothing", undefined],
+    ["it is null", null],
+    ["it is text", JSON.stringify(ORDER)],
+    ["it is a list", [ORDER]],
+    ["it is empty", {}],
+    ["the order is missing", { status: "NEW" }],
+    ["the order is a number", { ...ORDER, order: 7 }],
+    ["the order has no prefix", { ...ORDER, order: "7f3c" }],
+    ["the order's id leads to another document", { ...ORDER, order: "orders/a/history/b" }],
+    ["the order's id is reserved", { ...ORDER, order: "orders/__proto__" }],
+    ["the order's name is huge", { ...ORDER, order: `orders/${"x".repeat(10_000_000)}` }],
+    ["the status is missing", { order: "orders/1" }],
+    ["the status is not one on the way", { ...ORDER, status: "DELIVERED" }],
+    ["the status is a wire number", { ...ORDER, status: 1 }],
+    ["the status is inherited by every object", { ...ORDER, status: "constructor" }],
+    ["order and status come by inheritance only", JSON.parse(`{"__proto__":${JSON.stringify(ORDER)}}`)],
+  ];
+  for (const [why, payload] of wrong) it(`is refused where ${why}`, () => refuses(parseOrderMessage, payload));
+
+  it("is refused with a message of a length that logs can take, however huge it is", () => {
+    try {
+      parseOrderMessage({ order: "x".repeat(1_000_000), status: "y".repeat(1_000_000) });
+      assert.fail("it was taken");
+    } catch (error) {
+      const { length } = (error as Error).message;
+      assert.ok(error instanceof MalformedError && length < 10_000, `${length} characters`);
+    }
+  });
+
+  it("is taken or refused, never anything else, whatever JSON brings", () => {
+    const payload = fc.oneof(
+      hostile,
+      fc.record({ order: fc.oneof(hostile, fc.string()), status: hostile }, { requiredKeys: [] }),
+    );
+    fc.assert(
+      fc.property(payload, (given) => {
+        try {
+          const { order, id } = parseOrderMessage(given);
+          assert.equal(order, `orders/${id}`);
+        } catch (error) {
+          assert.ok(error instanceof MalformedError, String(error));
+        }
+        assert.equal(({} as { order?: unknown }).order, undefined);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("a continuation", () => {
+  it("says where to go on", () => assert.deepEqual(parseContinuation(CONTINUATION), CONTINUATION));
+
+  const wrong: [why: string, payload: unknown][] = [
+    ["it is nothing", undefined],
+    ["it is an order message", ORDER],
+    ["there is no status to list", { ...CONTINUATION, statuses: [] }],
+    ["a status is not one on the way", { ...CONTINUATION, statuses: ["NEW", "CANCELLED"] }],
+    ["the statuses are text", { ...CONTINUATION, statuses: "NEW" }],
+    ["the page token is a number", { ...CONTINUATION, pageToken: 5 }],
+    ["the page token is missing", { holder: "a", step: 0, statuses: ["NEW"] }],
+    ["the step is not whole", { ...CONTINUATION, step: 0.5 }],
+    ["the step is text", { ...CONTINUATION, step: "0" }],
+    ["the holder is missing", { ...CONTINUATION, holder: null }],
+    ["the holder is nobody, as in a lease that was given back", { ...CONTINUATION, holder: "" }],
+  ];
+  for (const [why, payload] of wrong) it(`is refused where ${why}`, () => refuses(parseContinuation, payload));
+
+  it("is taken or refused, never anything else, whatever JSON brings", () => {
+    const payload = fc.oneof(
+      hostile,
+      fc.record({ holder: hostile, step: hostile, statuses: hostile, pageToken: hostile }, { requiredKeys: [] }),
+    );
+    fc.assert(
+      fc.property(payload, (given) => {
+        try {
+          parseContinuation(given);
+        } catch (error) {
+          assert.ok(error instanceof MalformedError, String(error));
+        }
+      }),
+    );
+  });
+});

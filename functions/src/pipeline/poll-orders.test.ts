@@ -1,0 +1,427 @@
+import assert from "node:assert/strict";
+import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
+import { seededRandomness } from "../adapters/memory/random.js";
+import { BusError, CallError, MalformedError, StoreError } from "../domain/errors.js";
+import { ACTIVE_STATUSES, type ActiveStatus, type OrderStatus, STAGES } from "../domain/order-lifecycle.js";
+import type { FoodService, Order, OrderPage } from "../ports.js";
+import type { Settings } from "../settings.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
+import { continuePoll, pollOrders } from "./poll-orders.js";
+
+const LEASE = "leases/poll";
+
+type Listing = Parameters<FoodService["listOrders"]>[0];
+
+/** A bed whose food service answers each listing as told, and the listings that were asked for. */
+function bedListing(answer: (listing: Listing) => OrderPage | Promise<OrderPage>, settings: Partial<Settings> = {}) {
+  const bed = testBed(settings);
+  const listings: Listing[] = [];
+  bed.food.listOrders = async (listing) => {
+    listings.push(listing);
+    return answer(listing);
+  };
+  return { ...bed, listings };
+}
+
+function order(name: string, status: OrderStatus = "NEW"): Order {
+  return { name, status, customerId: "krithik" };
+}
+
+/** Pages of a status with tokens "1", "2", … in between. */
+function pages(status: ActiveStatus, ...names: string[][]) {
+  return ({ status: asked, pageToken }: Listing): OrderPage => {
+    if (asked !== status) return { orders: [], nextPageToken: "" };
+    const page = Number(pageToken || "0");
+    const orders = (names[page] ?? []).map((name) => order(name, status));
+    return { orders, nextPageToken: page + 1 < names.length ? String(page + 1) : "" };
+  };
+}
+
+const publishedIn = ({ published }: Pick<TestBed, "published">) => published.map(({ message }) => message.order);
+
+describe("the poll", () => {
+  it("publishes each order to the topic of its stage, page by page", async () => {
+    const bed = testBed({ POLL_PAGE_SIZE: 2 });
+    const model = new FoodServiceModel({ clock: bed.clock, random: seededRandomness(3) });
+    bed.ports.food = model;
+    const expected: { stage: string; message: { order: string; status: string } }[] = [];
+    for (const [stage, { takes: status }] of Object.entries(STAGES)) {
+      for (let count = 0; count < 5; count++) {
+        const { name } = model.placeOrder("krithik");
+        if (status !== "NEW") await model.updateOrder(name, status);
+        expected.push({ stage, message: { order: name, status } });
+      }
+    }
+    for (const status of ["DELIVERED", "REJECTED"] as const) {
+      await model.updateOrder(model.placeOrder("krithik").name, status);
+    }
+    model.cancelOrder(model.placeOrder("krithik").name);
+
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(result, { outcome: "polled", published: 15, unusable: 0, failedPages: 0 });
+    assert.deepEqual(bed.published, expected);
+  });
+
+  it("asks for each status on the way, with its page size and the token of the page before, and for no other", async () => {
+    const bed = bedListing(pages("PREPARATION", ["orders/1"], ["orders/2"], ["orders/3"]), { POLL_PAGE_SIZE: 7 });
+    await pollOrders(bed.ports);
+    assert.deepEqual(
+      bed.listings.map(({ status, pageSize, pageToken }) => `${status} ${pageSize} ${pageToken}`),
+      ["NEW 7 ", "PREPARATION 7 ", "PREPARATION 7 1", "PREPARATION 7 2", "IN_FLIGHT 7 "],
+    );
+  });
+
+  it("goes on after a page without orders: it need not be the last", async () => {
+    const bed = bedListing(pages("NEW", [], [], ["orders/1"]));
+    await pollOrders(bed.ports);
+    assert.deepEqual(publishedIn(bed), ["orders/1"]);
+  });
+
+  it("loses neither the pages before nor the other statuses where a page fails", async () => {
+    const list = (listing: Listing) => {
+      if (listing.status !== "NEW") return pages(listing.status, [`orders/${listing.status}`])(listing);
+      if (listing.pageToken === "2") throw new CallError("UNAVAILABLE", "down", true);
+      return pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"])(listing);
+    };
+    const bed = bedListing(list);
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(publishedIn(bed), ["orders/1", "orders/2", "orders/PREPARATION", "orders/IN_FLIGHT"]);
+    assert.deepEqual(result, { outcome: "polled", published: 4, unusable: 0, failedPages: 1 });
+    const line = bed.lines.find(({ level }) => level === "error");
+    assert.deepEqual(line?.fields, {
+      stage: "poll",
+      status: "NEW",
+      pageToken: "2",
+      outcome: "failed",
+      reason: { code: "UNAVAILABLE", message: "down" },
+    });
+  });
+
+  it("says so and ends where every page fails, and gives the lease back", async () => {
+    const bed = bedListing(() => {
+      throw new CallError("DEADLINE_EXCEEDED", "slow", true);
+    });
+    assert.equal((await pollOrders(bed.ports)).failedPages, 3);
+    assert.equal((await pollOrders(bed.ports)).outcome, "polled");
+  });
+
+  for (const [what, tokens] of [
+    ["the same page token again", ["a", "a"]],
+    ["page tokens in a circle", ["a", "b", "c", "a"]],
+  ] as const) {
+    it(`does not go round for ever where the food service gives ${what}`, async () => {
+      let given = 0;
+      const bed = bedListing(({ status }) => {
+        if (status !== "NEW") return { orders: [], nextPageToken: "" };
+        assert.ok(given < 10, "it goes round");
+        return { orders: [order(`orders/${given}`)], nextPageToken: tokens[given++ % tokens.length] ?? "" };
+      });
+      const result = await pollOrders(bed.ports);
+      assert.equal(result.published, tokens.length);
+      assert.equal(result.failedPages, 1);
+      assert.ok(
+        bed.listings.some(({ status }) => status === "IN_FLIGHT"),
+        "the other statuses are listed",
+      );
+    });
+  }
+
+  it("counts and logs orders with an unusable name, and never publishes them", async () => {
+    const bad = ["", "7f3c", "orders/", "orders/a/b", "kitchenorders/1", "orders/__x__", `orders/${"x".repeat(5_000)}`];
+    const bed = bedListing(pages("NEW", ["orders/good", ...bad, "orders/better"]));
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(result, { outcome: "polled", published: 2, unusable: bad.length, failedPages: 0 });
+    assert.deepEqual(publishedIn(bed), ["orders/good", "orders/better"]);
+    const warnings = bed.lines.filter(({ fields }) => fields.outcome === "unusable");
+    assert.equal(warnings.length, bad.length);
+    for (const warning of warnings) assert.ok(JSON.stringify(warning).length < 500, "short enough for a log");
+  });
+
+  for (const foreign of ["UNKNOWN", "DELIVERED", "REJECTED", "CANCELLED"] as const) {
+    it(`never publishes an order that is ${foreign}, though it was listed as one on the way`, async () => {
+      const bed = bedListing(({ status }) => ({
+        orders: status === "NEW" ? [order("orders/1"), order("orders/2", foreign)] : [],
+        nextPageToken: "",
+      }));
+      const result = await pollOrders(bed.ports);
+      assert.deepEqual([result.published, result.unusable], [1, 1]);
+      assert.deepEqual(publishedIn(bed), ["orders/1"]);
+    });
+  }
+
+  it("believes the order, not the list: one that moved on since goes to the stage that it came to", async () => {
+    const bed = bedListing(({ status }) => ({
+      orders: status === "NEW" ? [order("orders/1", "IN_FLIGHT"), order("orders/2")] : [],
+      nextPageToken: "",
+    }));
+    await pollOrders(bed.ports);
+    assert.deepEqual(bed.published.map(({ stage, message }) => [stage, message.order, message.status]).sort(), [
+      ["completion", "orders/1", "IN_FLIGHT"],
+      ["kitchen", "orders/2", "NEW"],
+    ]);
+  });
+
+  it("goes on with the next page and the other statuses where a page can't be published", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"]));
+    bed.bus.once("publishOrders", "before", () => {
+      bed.bus.once("publishOrders", "before", () => {
+        throw new BusError("no topic");
+      });
+    });
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(publishedIn(bed), ["orders/1", "orders/3"]);
+    assert.deepEqual(result, { outcome: "polled", published: 2, unusable: 0, failedPages: 1 });
+    assert.ok(bed.lines.some(({ level, message }) => level === "error" && message.includes("could not be published")));
+  });
+
+  it("returns only when everything is published", async () => {
+    const bed = bedListing(pages("IN_FLIGHT", ["orders/1"], ["orders/2"]));
+    let under = 0;
+    const publish = bed.ports.bus.publishOrders;
+    bed.ports.bus.publishOrders = async (...given) => {
+      under++;
+      await new Promise((resolve) => setImmediate(resolve));
+      await publish(...given);
+      under--;
+    };
+    await pollOrders(bed.ports);
+    assert.deepEqual([under, publishedIn(bed)], [0, ["orders/1", "orders/2"]]);
+  });
+
+  it("returns only when everything is published, also where the last page fails", async () => {
+    const bed = bedListing((listing) => {
+      if (listing.pageToken === "1") throw new CallError("INTERNAL", "broken", true);
+      return pages("IN_FLIGHT", ["orders/1"], ["orders/2"])(listing);
+    });
+    const publish = bed.ports.bus.publishOrders;
+    bed.ports.bus.publishOrders = async (...given) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      await publish(...given);
+    };
+    await pollOrders(bed.ports);
+    assert.deepEqual(publishedIn(bed), ["orders/1"]);
+  });
+
+  it("publishes ten thousand orders, each once", async () => {
+    const bed = testBed();
+    const model = new FoodServiceModel({ clock: bed.clock, random: seededRandomness(5) });
+    bed.ports.food = model;
+    const names = new Set<string>();
+    for (let count = 0; count < 10_000; count++) {
+      const { name } = model.placeOrder("krithik");
+      names.add(name);
+      const status = ACTIVE_STATUSES[count % 3] ?? "NEW";
+      if (status !== "NEW") await model.updateOrder(name, status);
+    }
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(result, { outcome: "polled", published: 10_000, unusable: 0, failedPages: 0 });
+    assert.deepEqual(new Set(publishedIn(bed)), names);
+    assert.equal(bed.published.length, 10_000);
+  });
+});
+
+describe("the poll's passes", () => {
+  for (const passes of [1, 2, 4, 12]) {
+    it(`are evenly spaced where there are ${passes}`, async () => {
+      const starts: number[] = [];
+      const bed = bedListing(
+        ({ status }) => {
+          if (status === "NEW") starts.push(bed.clock.now());
+          return { orders: [], nextPageToken: "" };
+        },
+        { POLL_PASSES: passes },
+      );
+      const begin = bed.clock.now();
+      await pollOrders(bed.ports);
+      assert.deepEqual(
+        starts.map((start) => start - begin),
+        Array.from({ length: passes }, (_, pass) => (pass * 60_000) / passes),
+      );
+    });
+  }
+
+  it("keep their rhythm where one takes long, and never run at the same time", async () => {
+    const starts: number[] = [];
+    const bed = bedListing(
+      ({ status }) => {
+        if (status === "NEW") {
+          starts.push(bed.clock.now());
+          if (starts.length === 1) bed.clock.advance(20_000);
+        }
+        return { orders: [], nextPageToken: "" };
+      },
+      { POLL_PASSES: 4 },
+    );
+    const begin = bed.clock.now();
+    await pollOrders(bed.ports);
+    assert.deepEqual(
+      starts.map((start) => start - begin),
+      [0, 20_000, 30_000, 45_000],
+    );
+  });
+
+  it("sum up in one result", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]), { POLL_PASSES: 3 });
+    assert.equal((await pollOrders(bed.ports)).published, 3);
+  });
+});
+
+describe("the poll's lease", () => {
+  it("keeps a second run off while one is under way, and is given back at its end", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]));
+    let meanwhile: unknown;
+    bed.bus.once("publishOrders", "before", async () => {
+      meanwhile = await pollOrders(bed.ports);
+    });
+    assert.equal((await pollOrders(bed.ports)).published, 1);
+    assert.deepEqual(meanwhile, { outcome: "nothing", published: 0, unusable: 0, failedPages: 0 });
+    assert.equal((await pollOrders(bed.ports)).published, 1);
+  });
+
+  it("of a run that died ends before the tick after the next", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]));
+    await bed.store.set(LEASE, { holder: "dead", step: 0, until: new Date(bed.clock.now() + 50_000) });
+    assert.equal((await pollOrders(bed.ports)).outcome, "nothing");
+    bed.clock.advance(60_000);
+    assert.equal((await pollOrders(bed.ports)).published, 1);
+  });
+
+  it("lasts for as long as the slowest run: until the last page of the last pass is out", async () => {
+    const bed = bedListing(
+      async () => {
+        bed.clock.advance(10_000);
+        const { until } = (await bed.store.fields(LEASE)) as { until: Date };
+        assert.ok(until.getTime() > bed.clock.now(), "listing on without a lease");
+        return { orders: [order(`orders/${bed.clock.now()}`)], nextPageToken: String(bed.clock.now()) };
+      },
+      { POLL_PASSES: 12 },
+    );
+    bed.bus.once("publishContinuation", "before", async () => {
+      const { until } = (await bed.store.fields(LEASE)) as { until: Date };
+      assert.ok(until.getTime() > bed.clock.now(), "handing over without a lease");
+    });
+    assert.equal((await pollOrders(bed.ports)).outcome, "handed over");
+  });
+
+  it("lasts for as long as a run whose every pass takes nearly all of its time", async () => {
+    const settings = { POLL_PASSES: 12 };
+    const bed = bedListing(async () => {
+      bed.clock.advance(9_900);
+      const { until } = (await bed.store.fields(LEASE)) as { until: Date };
+      assert.ok(until.getTime() > bed.clock.now(), "listing on without a lease");
+      return { orders: [], nextPageToken: "" };
+    }, settings);
+    const started = bed.clock.now();
+    await pollOrders(bed.ports);
+    assert.equal(bed.lines.filter(({ level }) => level === "error").length, 0, "no page was listed without a lease");
+    assert.ok(bed.clock.now() - started < 180_000, "and the function's own time was enough");
+  });
+
+  it("that can't be read stops the poll with what to do", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]));
+    await bed.store.set(LEASE, { holder: "a" });
+    await assert.rejects(pollOrders(bed.ports), MalformedError);
+    assert.deepEqual(bed.listings, []);
+  });
+
+  it("that can't be taken because the store is away fails the run before anything is listed", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]));
+    bed.store.hooks.once("read", "before", () => {
+      throw new StoreError("no answer");
+    });
+    await assert.rejects(pollOrders(bed.ports), StoreError);
+    assert.deepEqual(bed.listings, []);
+  });
+
+  it("that is lost to another run is not given back by the first", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]));
+    const others = { holder: "other", step: 0, until: new Date(bed.clock.now() + 50_000) };
+    bed.bus.once("publishOrders", "after", () => bed.store.set(LEASE, others));
+    await pollOrders(bed.ports);
+    assert.deepEqual(await bed.store.fields(LEASE), others);
+  });
+});
+
+describe("a poll whose time runs short", () => {
+  /** Every page takes so long that about three fit into one run. */
+  function slowBed(names: string[][]) {
+    const bed = bedListing((listing) => {
+      bed.clock.advance(10_000);
+      const inFlight = pages("IN_FLIGHT", ["orders/last"]);
+      return listing.status === "IN_FLIGHT" ? inFlight(listing) : pages("NEW", ...names)(listing);
+    });
+    return bed;
+  }
+  const names = Array.from({ length: 8 }, (_, page) => [`orders/${page}`]);
+
+  it("publishes where it stopped, and other runs go on to the end: no order is left out, none comes twice", async () => {
+    const bed = slowBed(names);
+    const first = await pollOrders(bed.ports);
+    assert.deepEqual([first.outcome, first.published], ["handed over", 3]);
+    let runs = 0;
+    for (let next = bed.continuations.shift(); next; next = bed.continuations.shift()) {
+      assert.ok(++runs < 10, "it never ends");
+      assert.equal((await pollOrders(bed.ports)).outcome, "nothing", "the lease is held in between");
+      await continuePoll(JSON.parse(JSON.stringify(next)), bed.ports);
+    }
+    assert.deepEqual(publishedIn(bed), [...names.flat(), "orders/last"]);
+    assert.ok(runs >= 3);
+    assert.equal((await pollOrders(bed.ports)).outcome, "handed over", "the lease is free at the end");
+  });
+
+  it("goes on with the page and the statuses that are left", async () => {
+    const bed = slowBed(names);
+    await pollOrders(bed.ports);
+    const [next] = bed.continuations;
+    assert.deepEqual([next?.statuses, next?.pageToken, next?.step], [["NEW", "PREPARATION", "IN_FLIGHT"], "3", 0]);
+  });
+
+  it("does nothing for a continuation that comes twice", async () => {
+    const bed = slowBed(names);
+    await pollOrders(bed.ports);
+    const [next] = bed.continuations;
+    await continuePoll(next, bed.ports);
+    const published = bed.published.length;
+    const doubled = await continuePoll(next, bed.ports);
+    assert.equal(doubled.outcome, "nothing");
+    assert.equal(bed.published.length, published);
+    assert.equal(bed.continuations.length, 2, "and goes on only once");
+  });
+
+  it("does nothing for a continuation whose lease another run has by now", async () => {
+    const bed = slowBed(names);
+    await pollOrders(bed.ports);
+    const [next] = bed.continuations;
+    bed.clock.advance(120_000);
+    await pollOrders(bed.ports);
+    const published = bed.published.length;
+    assert.equal((await continuePoll(next, bed.ports)).outcome, "nothing");
+    assert.equal(bed.published.length, published);
+  });
+
+  it("is taken up by a later tick where its continuation is lost", async () => {
+    const bed = slowBed(names);
+    await pollOrders(bed.ports);
+    bed.continuations.length = 0;
+    bed.clock.advance(60_000);
+    assert.equal((await pollOrders(bed.ports)).outcome, "handed over");
+  });
+
+  it("fails where the continuation can't be published, so that it is known", async () => {
+    const bed = slowBed(names);
+    bed.bus.once("publishContinuation", "before", () => {
+      throw new BusError("no topic");
+    });
+    await assert.rejects(pollOrders(bed.ports), BusError);
+    assert.equal(bed.published.length, 3, "what was listed is published all the same");
+    bed.clock.advance(60_000);
+    assert.equal((await pollOrders(bed.ports)).outcome, "handed over");
+  });
+
+  it("refuses a continuation that is none, and leaves the lease alone", async () => {
+    const bed = slowBed(names);
+    await assert.rejects(continuePoll({ holder: "a" }, bed.ports), MalformedError);
+    await assert.rejects(continuePoll(undefined, bed.ports), MalformedError);
+    assert.equal(await bed.store.fields(LEASE), undefined);
+  });
+});

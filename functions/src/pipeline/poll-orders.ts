@@ -1,0 +1,172 @@
+/** The poll: lists every order on its way and publishes each to the topic of its stage. */
+import { describe } from "../domain/errors.js";
+import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
+import { orderId } from "../domain/resource-names.js";
+import { acquire, type Lease, release, resume } from "../lease.js";
+import type { Order, OrderMessage, Ports } from "../ports.js";
+import { parseContinuation } from "./messages.js";
+
+const LEASE_PATH = "leases/poll";
+
+/** How long one pass lists before it hands over, in milliseconds. */
+const LISTING_BUDGET = 30_000;
+
+/** The time between two ticks, which the passes of a run share, in milliseconds. */
+const TICK = 60_000;
+
+/** So many pages at most are being published while the next one is listed. */
+const PAGES_UNDER_WAY = 4;
+
+/** What a run did. */
+export interface PollResult {
+  outcome: "polled" | "handed over" | "nothing";
+  published: number;
+  /** Orders whose status is not one of an order on its way, or whose name can't be a document's. */
+  unusable: number;
+  /** Pages that could not be listed or published; the next tick comes to their orders. */
+  failedPages: number;
+}
+
+interface Position {
+  statuses: ActiveStatus[];
+  pageToken: string;
+}
+
+/** One scheduled run: so many evenly spaced passes over everything, unless another run is under way. */
+export async function pollOrders(ports: Ports): Promise<PollResult> {
+  const lease = await acquire(LEASE_PATH, longestRun(ports), ports);
+  if (!lease) return said({ outcome: "nothing", published: 0, unusable: 0, failedPages: 0 }, ports);
+  const run = new Run(lease, ports);
+  const started = ports.clock.now();
+  const passes = ports.settings.POLL_PASSES;
+  for (let pass = 0; pass < passes; pass++) {
+    // A pass whose time the ones before took is left out: the lease covers none that begins after the tick.
+    if (ports.clock.now() >= started + ((pass + 1) * TICK) / passes) continue;
+    const wait = started + (pass * TICK) / passes - ports.clock.now();
+    if (wait > 0) await ports.clock.sleep(wait);
+    if (await run.handedOver({ statuses: ACTIVE_STATUSES, pageToken: "" })) return said(run.result, ports);
+  }
+  await release(lease, ports);
+  return said(run.result, ports);
+}
+
+/** How long the lease must last, in milliseconds: the last pass, its listing, and the page under way when time was up. */
+function longestRun({ settings }: Ports): number {
+  const lastPass = settings.POLL_PASSES === 1 ? 0 : TICK;
+  return lastPass + LISTING_BUDGET + 2 * settings.CALL_DEADLINE_SECONDS * 1000;
+}
+
+/**
+ * Goes on where a run stopped, under the same lease.
+ * @throws MalformedError for a payload that is no continuation
+ */
+export async function continuePoll(payload: unknown, ports: Ports): Promise<PollResult> {
+  const { holder, step, ...position } = parseContinuation(payload);
+  const lease = await resume(LEASE_PATH, { holder, step }, longestRun(ports), ports);
+  if (!lease) return said({ outcome: "nothing", published: 0, unusable: 0, failedPages: 0 }, ports);
+  const run = new Run(lease, ports);
+  if (!(await run.handedOver(position))) await release(lease, ports);
+  return said(run.result, ports);
+}
+
+/** One run under one lease: what it has published so far and when its time is up. */
+class Run {
+  readonly result: PollResult = { outcome: "polled", published: 0, unusable: 0, failedPages: 0 };
+
+  constructor(
+    private readonly lease: Lease,
+    private readonly ports: Ports,
+  ) {}
+
+  /** Lists from there to the end, or until time is up: then another run takes over, and this is true. */
+  async handedOver({ statuses, pageToken }: Position): Promise<boolean> {
+    const passStarted = this.ports.clock.now();
+    for (const [index, status] of statuses.entries()) {
+      const stoppedAt = await this.list(status, index === 0 ? pageToken : "", passStarted + LISTING_BUDGET);
+      if (stoppedAt === undefined) continue;
+      const { holder, step } = this.lease;
+      await this.ports.bus.publishContinuation({ holder, step, statuses: statuses.slice(index), pageToken: stoppedAt });
+      this.result.outcome = "handed over";
+      return true;
+    }
+    return false;
+  }
+
+  /** Lists one status page by page; the page token at which time ran out, or undefined at the end. */
+  private async list(status: ActiveStatus, from: string, until: number): Promise<string | undefined> {
+    const { bus, clock, food, settings, log } = this.ports;
+    const seen = new Set<string>();
+    const publishing: Promise<void>[] = [];
+    let pageToken = from;
+    try {
+      do {
+        if (clock.now() >= until) return pageToken;
+        seen.add(pageToken);
+        const listing = food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
+        // The bus gets ready while the first page is on its way.
+        bus.prepare?.();
+        const page = await listing;
+        if (publishing.length === PAGES_UNDER_WAY) await publishing.shift();
+        publishing.push(this.publish(page.orders));
+        pageToken = page.nextPageToken;
+        if (seen.has(pageToken) && pageToken !== "") {
+          throw new Error(`the food service gave the page token ${JSON.stringify(pageToken)} twice`);
+        }
+      } while (pageToken !== "");
+    } catch (error) {
+      this.result.failedPages++;
+      log.error("a page of orders could not be listed", {
+        stage: "poll",
+        status,
+        pageToken,
+        outcome: "failed",
+        reason: describe(error),
+      });
+    } finally {
+      await Promise.all(publishing);
+    }
+    return undefined;
+  }
+
+  private async publish(orders: Order[]): Promise<void> {
+    const { bus, log } = this.ports;
+    const batches = new Map<Stage, OrderMessage[]>();
+    for (const order of orders) {
+      const stage = stageOf(order.status);
+      if (!stage || orderId(order.name) === undefined) {
+        this.result.unusable++;
+        log.warn("an order can't be used", {
+          stage: "poll",
+          order: order.name.slice(0, 200),
+          status: order.status,
+          outcome: "unusable",
+        });
+        continue;
+      }
+      const batch = batches.get(stage) ?? [];
+      batch.push({ order: order.name, status: STAGES[stage].takes });
+      batches.set(stage, batch);
+    }
+    for (const [stage, batch] of batches) {
+      try {
+        await bus.publishOrders(stage, batch);
+        this.result.published += batch.length;
+      } catch (error) {
+        this.result.failedPages++;
+        log.error("a page of orders could not be published", {
+          stage: "poll",
+          topic: STAGES[stage].topic,
+          outcome: "failed",
+          reason: describe(error),
+        });
+      }
+    }
+  }
+}
+
+function said(result: PollResult, { log }: Ports): PollResult {
+  const line = { stage: "poll", ...result };
+  if (result.outcome === "nothing") log.warn("another poll is under way, or this step was taken already", line);
+  else log.info("polled", line);
+  return result;
+}

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { ConflictError, StoreError } from "../domain/errors.js";
+import { completeOrder } from "../pipeline/complete-order.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
+
+const ORDER = "orders/1";
+const RELATION = "relations/1";
+
+/** An order whose shipment is delivered. */
+async function deliveredBed(): Promise<TestBed> {
+  const bed = testBed();
+  bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "IN_FLIGHT" });
+  bed.food.shipments.set("shipments/s", { name: "shipments/s", status: "DELIVERED" });
+  const times = { PREPARATION: new Date(1), IN_FLIGHT: new Date(2) };
+  await bed.store.set(RELATION, { schema: 1, kitchen: "k/1", shipment: "shipments/s", state: "IN_FLIGHT", times });
+  return bed;
+}
+
+describe("closing a relation", () => {
+  it("keeps its outcome, when that was, and everything else that it had", async () => {
+    const bed = await deliveredBed();
+    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+    assert.deepEqual(await bed.store.fields(RELATION), {
+      schema: 1,
+      kitchen: "k/1",
+      shipment: "shipments/s",
+      state: "DELIVERED",
+      times: { PREPARATION: new Date(1), IN_FLIGHT: new Date(2), DELIVERED: new Date(bed.clock.now()) },
+    });
+  });
+
+  it("is told in the history, in the same commit", async () => {
+    const bed = await deliveredBed();
+    await completeOrder(ORDER, "1", bed.ports);
+    const [kept = []] = bed.store.commits;
+    assert.deepEqual(
+      kept.map(({ path }) => path.split("/")[0]),
+      ["relations", "history"],
+    );
+    const [entry] = bed.store.memory.all("history");
+    const at = new Date(bed.clock.now());
+    assert.deepEqual(entry?.fields, { schema: 1, order: ORDER, state: "DELIVERED", at });
+  });
+
+  it("knows its own write where the commit was applied and answered with a conflict", async () => {
+    const bed = await deliveredBed();
+    bed.store.hooks.once("commit", "after", () => {
+      throw new ConflictError("changed");
+    });
+    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+  });
+
+  it("never closes over what somebody else wrote meanwhile, but comes again", async () => {
+    const bed = await deliveredBed();
+    bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { customerId: "krithik" }));
+    await assert.rejects(completeOrder(ORDER, "1", bed.ports), ConflictError);
+    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+    assert.equal(await bed.store.field(RELATION, "customerId"), "krithik");
+  });
+
+  it("leaves the state that the sweep gave it in the meantime", async () => {
+    const bed = await deliveredBed();
+    bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { state: "CANCELLED" }));
+    await assert.rejects(completeOrder(ORDER, "1", bed.ports), ConflictError);
+    await completeOrder(ORDER, "1", bed.ports);
+    assert.equal(await bed.store.field(RELATION, "state"), "CANCELLED");
+  });
+
+  it("comes again where the store was away, and does it once", async () => {
+    const bed = await deliveredBed();
+    bed.store.hooks.once("commit", "after", () => {
+      throw new StoreError("no answer");
+    });
+    await assert.rejects(completeOrder(ORDER, "1", bed.ports), StoreError);
+    await completeOrder(ORDER, "1", bed.ports);
+    assert.equal(bed.store.commits.length, 1, "the commit that was applied is the only one");
+    assert.equal(await bed.store.field(RELATION, "state"), "DELIVERED");
+  });
+});

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { MalformedError } from "../domain/errors.js";
+import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import type { Fields } from "../ports.js";
+import { parseRelation, relationIn, relationPath, stateFields } from "./relation.js";
+
+const PATH = relationPath("7f3c");
+const AT = new Date("2026-01-01T00:00:00.000Z");
+const STATES = Object.keys(RELATION_STATES) as RelationState[];
+
+describe("a relation document", () => {
+  it("of an older scheduler, with only a kitchen order, stands for PREPARATION", () => {
+    const relation = parseRelation(PATH, { kitchen: "kitchens/9" });
+    assert.deepEqual(relation, {
+      order: "orders/7f3c",
+      kitchen: "kitchens/9",
+      shipment: undefined,
+      state: "PREPARATION",
+      customerId: undefined,
+      placedAt: undefined,
+      customer: undefined,
+      times: {},
+    });
+  });
+
+  it("of an older scheduler, with kitchen order and shipment, stands for IN_FLIGHT", () => {
+    const relation = parseRelation(PATH, { kitchen: "kitchenorders/9", shipment: "shipments/4" });
+    assert.deepEqual(
+      [relation.state, relation.kitchen, relation.shipment],
+      ["IN_FLIGHT", "kitchenorders/9", "shipments/4"],
+    );
+  });
+
+  it("with fields of other programs is read, and they are left alone", () => {
+    assert.equal(parseRelation(PATH, { kitchen: "kitchens/9", colour: "blue", __proto__x: 1 }).state, "PREPARATION");
+  });
+
+  it("that is empty stands for nothing yet", () => {
+    assert.equal(parseRelation(PATH, {}).state, undefined);
+    assert.equal(relationIn(undefined), undefined);
+  });
+
+  it("to which an older scheduler added a shipment stands for IN_FLIGHT, whatever state was stored", () => {
+    const fields = { kitchen: "k/1", shipment: "s/1", state: "PREPARATION", schema: 1 };
+    assert.equal(parseRelation(PATH, fields).state, "IN_FLIGHT");
+  });
+
+  it("that is closed stays closed, whatever its links are", () => {
+    for (const state of ["DELIVERED", "REJECTED", "CANCELLED", "GONE"]) {
+      assert.equal(parseRelation(PATH, { state }).state, state);
+      assert.equal(parseRelation(PATH, { state, kitchen: "k/1" }).state, state);
+      assert.equal(parseRelation(PATH, { state, kitchen: "k/1", shipment: "s/1" }).state, state);
+    }
+  });
+
+  const refused: [why: string, fields: Fields, field: string][] = [
+    ["kitchen is a number", { kitchen: 7 }, "kitchen"],
+    ["kitchen is null", { kitchen: null }, "kitchen"],
+    ["kitchen is empty", { kitchen: "" }, "kitchen"],
+    ["kitchen is a list", { kitchen: ["kitchens/9"] }, "kitchen"],
+    ["kitchen is oversized", { kitchen: "k".repeat(1401) }, "kitchen"],
+    ["kitchen has a control character", { kitchen: "kitchens/\n" }, "kitchen"],
+    ["shipment is a map", { kitchen: "k/1", shipment: { name: "s/1" } }, "shipment"],
+    ["the state is foreign", { kitchen: "k/1", state: "BAKING" }, "state"],
+    ["the state is in other letters", { kitchen: "k/1", state: "preparation" }, "state"],
+    ["the state is inherited by every object", { kitchen: "k/1", state: "constructor" }, "state"],
+    ["the state is a number", { kitchen: "k/1", state: 1 }, "state"],
+    ["the schema is newer", { kitchen: "k/1", schema: 2 }, "schema"],
+    ["the schema is none", { kitchen: "k/1", schema: 0 }, "schema"],
+    ["the schema is text", { kitchen: "k/1", schema: "1" }, "schema"],
+    ["the times are an empty list", { kitchen: "k/1", times: [] }, "times"],
+    ["the times are one time", { kitchen: "k/1", times: AT }, "times"],
+    ["a time is text", { kitchen: "k/1", times: { PREPARATION: "2026-01-01" } }, "times"],
+    ["a time is of a foreign state", { kitchen: "k/1", times: { BAKING: AT } }, "times"],
+    ["the times are a list", { kitchen: "k/1", times: [AT] }, "times"],
+    ["the customer is a number", { kitchen: "k/1", customerId: 7 }, "customerId"],
+    ["it is in PREPARATION without a kitchen order", { state: "PREPARATION" }, "kitchen order"],
+    ["it is IN_FLIGHT without a shipment", { state: "IN_FLIGHT", kitchen: "k/1" }, "shipment"],
+  ];
+  for (const [why, fields, field] of refused) {
+    it(`is refused where ${why}`, () => {
+      assert.throws(
+        () => parseRelation(PATH, fields),
+        (error: unknown) => {
+          assert.ok(error instanceof MalformedError);
+          assert.ok(error.message.includes(PATH), error.message);
+          assert.ok(error.message.includes(field), error.message);
+          return true;
+        },
+      );
+    });
+  }
+
+  it("is read or refused, never anything else, whatever it holds", () => {
+    const names = fc.constantFrom("kitchen", "shipment", "state", "schema", "times", "customerId", "__proto__");
+    const values = fc.oneof(fc.anything(), fc.constantFrom(...STATES, 1, AT), fc.string());
+    fc.assert(
+      fc.property(fc.array(fc.tuple(names, values)), (entries) => {
+        try {
+          const relation = parseRelation(PATH, Object.fromEntries(entries) as Fields);
+          assert.ok(relation.state === undefined || STATES.includes(relation.state));
+          assert.equal(relation.order, "orders/7f3c");
+          assert.equal(({} as { state?: unknown }).state, undefined);
+        } catch (error) {
+          assert.ok(error instanceof MalformedError, String(error));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("keeps the time of every state that it came to", () => {
+    const first = stateFields(undefined, "PREPARATION", 1_000);
+    const relation = parseRelation(PATH, { ...first, kitchen: "k/1" });
+    const second = stateFields(relation, "IN_FLIGHT", 2_000);
+    assert.deepEqual(second, {
+      schema: 1,
+      state: "IN_FLIGHT",
+      times: { PREPARATION: new Date(1_000), IN_FLIGHT: new Date(2_000) },
+    });
+  });
+
+  it("that we write can be read by ourselves, in every state", () => {
+    for (const state of STATES) {
+      const written = { ...stateFields(undefined, state, 5), kitchen: "k/1", shipment: "s/1", customerId: "" };
+      const open = RELATION_STATES[state].open;
+      assert.equal(parseRelation(PATH, written).state, open ? "IN_FLIGHT" : state);
+    }
+  });
+});

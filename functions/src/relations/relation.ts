@@ -1,0 +1,98 @@
+/**
+ * The relation: what links an order to its kitchen order and its shipment.
+ * Other programs read and write `kitchen` and `shipment`; documents with only these are as good as ours.
+ */
+import * as v from "valibot";
+import { MalformedError } from "../domain/errors.js";
+import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { isUsableName, orderName } from "../domain/resource-names.js";
+import { parse } from "../parse.js";
+import type { Fields, Snapshot, User } from "../ports.js";
+
+export const RELATIONS = "relations";
+
+/** A document of a newer schema than this is left to the newer build that wrote it. */
+const RELATION_SCHEMA = 1;
+
+const name = v.pipe(v.string(), v.check(isUsableName, "must be a resource name"));
+const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
+
+const schema = v.object({
+  schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
+  kitchen: v.optional(name),
+  shipment: v.optional(name),
+  state: v.optional(state),
+  customerId: v.optional(v.string()),
+  placedAt: v.optional(v.date()),
+  customer: v.optional(
+    v.union([
+      v.object({ name: v.string(), class: v.string(), roll: v.number() }),
+      v.object({ reason: v.object({ code: v.string(), message: v.string() }) }),
+    ]),
+  ),
+  /** When the relation came to each state. */
+  times: v.optional(v.pipe(v.custom<object>(isMap, "must be a map"), v.record(state, v.date()))),
+});
+
+/** A list or a time is an object too. */
+function isMap(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+export interface Relation {
+  /** The order's name. */
+  order: string;
+  /** The kitchen order's name. */
+  kitchen: string | undefined;
+  /** The shipment's name. */
+  shipment: string | undefined;
+  state: RelationState | undefined;
+  customerId: string | undefined;
+  /** When the order was placed, where the food service said so. */
+  placedAt: Date | undefined;
+  /** The user that the customer is, or why there is none; undefined until that is known. */
+  customer: User | { reason: { code: string; message: string } } | undefined;
+  times: Partial<Record<RelationState, Date>>;
+}
+
+/** The path of the relation of the order with this id. */
+export function relationPath(id: string): string {
+  return `${RELATIONS}/${id}`;
+}
+
+/**
+ * The relation in a document, with the state worked out where an older program wrote none.
+ * @throws MalformedError for wrong types, foreign states and newer schemas; such documents are never written to
+ */
+export function parseRelation(path: string, fields: Fields): Relation {
+  const what = `${path} is not a relation that this build can read`;
+  const { kitchen, shipment, state, customerId, placedAt, customer, times } = parse(schema, fields, what);
+  const order = orderName(path.slice(path.lastIndexOf("/") + 1));
+  const links = { kitchen, shipment };
+  const closed = state !== undefined && !RELATION_STATES[state].open;
+  // An order that somebody else sent to the kitchen may have a shipment alone: an operator found no more.
+  if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
+    throw new MalformedError(`${path} is PREPARATION but has no kitchen order`);
+  }
+  if (state === "IN_FLIGHT" && shipment === undefined) {
+    throw new MalformedError(`${path} is IN_FLIGHT but has no shipment`);
+  }
+  const told = closed ? state : stateOfLinks(links);
+  return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {} };
+}
+
+/** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
+function stateOfLinks({ kitchen, shipment }: Pick<Relation, "kitchen" | "shipment">): RelationState | undefined {
+  if (shipment !== undefined) return "IN_FLIGHT";
+  return kitchen === undefined ? undefined : "PREPARATION";
+}
+
+/** The relation in a snapshot, undefined where there is no document. */
+export function relationIn(snapshot: Snapshot | undefined): Relation | undefined {
+  return snapshot && parseRelation(snapshot.path, snapshot.fields);
+}
+
+/** The fields that a write adds when a relation comes to this state. */
+export function stateFields(relation: Relation | undefined, state: RelationState, at: number): Fields {
+  return { schema: RELATION_SCHEMA, state, times: { ...relation?.times, [state]: new Date(at) } };
+}

@@ -1,0 +1,19 @@
+/** Tells the food service what a relation stands for. */
+import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
+import { moved, nothing, type Result } from "../domain/outcome.js";
+import type { Ports } from "../ports.js";
+import type { Relation } from "./relation.js";
+
+/**
+ * Brings the order's status up to its relation: forwards only, and never away from an end.
+ * The order is read right before it is written, since an update has no precondition.
+ * @throws CallError
+ */
+export async function report(relation: Relation, { food }: Pick<Ports, "food">): Promise<Result> {
+  const target = relation.state && RELATION_STATES[relation.state].reports;
+  if (!target) return nothing(`a relation that is ${relation.state ?? "empty"} is not reported`);
+  const order = await food.getOrder(relation.order);
+  if (!mayReport(order.status, target)) return nothing(`the order is ${order.status} already`);
+  await food.updateOrder(order.name, target);
+  return moved(target);
+}

@@ -1,0 +1,114 @@
+/** Finds a Java that is new enough for the Firestore and Pub/Sub emulators. */
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { StartError } from "../../services/server.js";
+
+/** What firebase-tools demands. */
+const OLDEST = 21;
+
+/** Where installers put Java: each entry is a folder of Java homes, and what leads from one of them to its home. */
+const USUAL_PLACES = [
+  { folder: "/usr/lib/jvm", inside: "" },
+  { folder: "/usr/java", inside: "" },
+  { folder: "/opt/java", inside: "" },
+  { folder: "/Library/Java/JavaVirtualMachines", inside: "Contents/Home" },
+  { folder: "/opt/homebrew/opt", inside: "libexec/openjdk.jdk/Contents/Home" },
+  { folder: "/usr/local/opt", inside: "libexec/openjdk.jdk/Contents/Home" },
+  { folder: "~/Library/Java/JavaVirtualMachines", inside: "Contents/Home" },
+  { folder: "~/.sdkman/candidates/java", inside: "" },
+  { folder: "~/.jdks", inside: "" },
+];
+
+export interface Java {
+  /** What JAVA_HOME must be. */
+  home: string;
+  /** As Java tells it, such as 21.0.7. */
+  version: string;
+}
+
+export interface JavaPlaces {
+  env: NodeJS.ProcessEnv;
+  /** The person's home folder. */
+  home: string;
+  usual?: { folder: string; inside: string }[];
+}
+
+/**
+ * The first Java that is new enough: JAVA_HOME's, then those on the PATH, then the newest in the usual places.
+ * @throws StartError that tells what was found instead and how to get one
+ */
+export async function findJava({ env, home, usual = USUAL_PLACES }: JavaPlaces): Promise<Java> {
+  const onPath = (env.PATH ?? "")
+    .split(delimiter)
+    .filter(Boolean)
+    .map((folder) => homeOf(join(folder, "java")));
+  const tooOld: Java[] = [];
+  for (const candidate of new Set([env.JAVA_HOME, ...onPath])) {
+    const java = candidate ? await javaAt(candidate) : undefined;
+    if (java && majorOf(java.version) >= OLDEST) return java;
+    if (java) tooOld.push(java);
+  }
+  const installed: Java[] = [];
+  for (const candidate of usual.flatMap((place) => homesIn(place.folder.replace(/^~/, home), place.inside))) {
+    const java = await javaAt(candidate);
+    if (java) installed.push(java);
+  }
+  installed.sort((a, b) => majorOf(b.version) - majorOf(a.version));
+  const [newest] = installed;
+  if (newest && majorOf(newest.version) >= OLDEST) return newest;
+  throw new StartError(howToGetJava([...tooOld, ...installed]));
+}
+
+function howToGetJava(found: Java[]): string {
+  const seen = [...new Map(found.map((java) => [java.home, `${java.version} in ${java.home}`])).values()];
+  return [
+    `The Firestore and Pub/Sub emulators need Java ${OLDEST} or newer, and there is none${seen.length ? " that new" : ""}.`,
+    ...(seen.length ? [`Found: ${seen.join(", ")}.`] : []),
+    "Get one from https://adoptium.net, with `apt install openjdk-21-jre-headless` or with `brew install openjdk@21`;",
+    "if it is somewhere unusual, set JAVA_HOME to it.",
+  ].join("\n");
+}
+
+/** The Java home of a program that may be a link to it, undefined where there is no such program. */
+function homeOf(program: string): string | undefined {
+  return existsSync(program) ? dirname(dirname(realpathSync(program))) : undefined;
+}
+
+function homesIn(folder: string, inside: string): string[] {
+  try {
+    return readdirSync(folder).map((name) => join(folder, name, inside));
+  } catch {
+    return [];
+  }
+}
+
+async function javaAt(home: string): Promise<Java | undefined> {
+  const program = join(home, "bin", "java");
+  if (!existsSync(program)) return undefined;
+  const version = versionInRelease(join(home, "release")) ?? (await versionByAsking(program));
+  return version === undefined ? undefined : { home, version };
+}
+
+/** Every JDK and JRE since 8 has this file; reading it is much faster than starting Java. */
+function versionInRelease(file: string): string | undefined {
+  try {
+    return /^JAVA_VERSION="([^"]+)"/m.exec(readFileSync(file, "utf8"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+function versionByAsking(program: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    execFile(program, ["-version"], { timeout: 10_000 }, (_error, stdout, stderr) => {
+      resolve(/version "([^"]+)"/.exec(stderr + stdout)?.[1]);
+    });
+  });
+}
+
+/** 21 for 21.0.7 and 8 for 1.8.0_452. */
+function majorOf(version: string): number {
+  const [first = 0, second = 0] = version.split(/[._+-]/).map(Number);
+  return first === 1 ? second : first;
+}

@@ -1,0 +1,100 @@
+/** Reads and writes the documents of the Firestore emulator, past the rules. */
+import type { Field, Fields } from "../../functions/src/ports.js";
+
+export interface Document {
+  /** Such as relations/x. */
+  path: string;
+  fields: Fields;
+}
+
+/** As many documents go in one request. */
+const PAGE = 500;
+
+/**
+ * Every document of a collection.
+ * @param firestore host:port of the emulator
+ * @param only the top-level fields that are wanted; all where left out
+ * @throws Error where the emulator does not answer
+ */
+export async function readCollection(
+  firestore: string,
+  project: string,
+  collection: string,
+  only: string[] = [],
+): Promise<Document[]> {
+  const found: Document[] = [];
+  const root = `projects/${project}/databases/(default)/documents`;
+  for (let token = ""; ; ) {
+    const query = new URLSearchParams({ pageSize: String(PAGE), ...(token && { pageToken: token }) });
+    for (const field of only) query.append("mask.fieldPaths", field);
+    const response = await fetch(`http://${firestore}/v1/${root}/${collection}?${query}`, {
+      headers: { Authorization: "Bearer owner" },
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was read`);
+    const page = (await response.json()) as { documents?: { name: string; fields?: Values }[]; nextPageToken?: string };
+    for (const { name, fields = {} } of page.documents ?? []) {
+      found.push({ path: name.slice(name.indexOf(root) + root.length + 1), fields: fieldsOf(fields) });
+    }
+    token = page.nextPageToken ?? "";
+    if (token === "") return found;
+  }
+}
+
+/** A value as Firestore's REST interface writes it: one property, named after the type. */
+type Value = Record<string, unknown>;
+type Values = Record<string, Value>;
+
+function fieldsOf(values: Values): Fields {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fieldOf(value)]));
+}
+
+function fieldOf(value: Value): Field {
+  const [[type, content] = ["nullValue", null]] = Object.entries(value);
+  switch (type) {
+    case "integerValue":
+      return Number(content);
+    case "timestampValue":
+      return new Date(content as string);
+    case "mapValue":
+      return fieldsOf((content as { fields?: Values }).fields ?? {});
+    case "arrayValue":
+      return ((content as { values?: Value[] }).values ?? []).map(fieldOf);
+    default:
+      return content as Field;
+  }
+}
+
+/**
+ * Writes documents as they are given, whatever was there before.
+ * @throws Error where the emulator does not take them
+ */
+export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
+  const root = `projects/${project}/databases/(default)/documents`;
+  for (let from = 0; from < documents.length; from += PAGE) {
+    const some = documents.slice(from, from + PAGE);
+    const writes = some.map(({ path, fields }) => ({ update: { name: `${root}/${path}`, fields: valuesOf(fields) } }));
+    const response = await fetch(`http://${firestore}/v1/${root}:batchWrite`, {
+      method: "POST",
+      headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+      body: JSON.stringify({ writes }),
+      signal: AbortSignal.timeout(60_000),
+    });
+    if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
+  }
+}
+
+/** Fields as Firestore's REST interface writes them. */
+export function valuesOf(fields: Fields): Record<string, object> {
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, restValue(field)]));
+}
+
+function restValue(field: Field): object {
+  if (field === null) return { nullValue: null };
+  if (field instanceof Date) return { timestampValue: field.toISOString() };
+  if (Array.isArray(field)) return { arrayValue: { values: field.map(restValue) } };
+  if (typeof field === "object") return { mapValue: { fields: valuesOf(field) } };
+  if (typeof field === "boolean") return { booleanValue: field };
+  if (typeof field === "string") return { stringValue: field };
+  return Number.isInteger(field) ? { integerValue: String(field) } : { doubleValue: field };
+}

@@ -1,0 +1,220 @@
+/** Starts and stops Firebase's Emulator Suite for one run: its own ports, its own copy of the functions, its own folder. */
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { StartError } from "../../services/server.js";
+import { type Child, startChild, watch } from "../process/child-process.js";
+import { answers, type Ports } from "../process/free-ports.js";
+import { killMarked } from "../process/kill-process-group.js";
+import type { Java } from "./find-java.js";
+import { copyFunctions } from "./functions-copy.js";
+import { marksIn, wrapFirestoreEmulator, wrapPubSubEmulator } from "./wrappers.js";
+
+/** Projects whose names begin with demo- never reach the cloud. */
+export const PROJECT = "demo-diet-orchestrator";
+
+const EMULATORS = "functions,firestore,pubsub,hosting,auth";
+
+/** How long the suite may take to be ready, in milliseconds. The slowest part is Java on a busy machine. */
+const START_TIME = 180_000;
+
+/** How long the functions may take to be loaded, in seconds. */
+const LOAD_TIME = 90;
+
+/** How long functions that are under way get to finish when the suite stops, in milliseconds. */
+const GRACE = 15_000;
+
+/**
+ * At most so many requests at a time. Each has a process of its own, made for one function alone: with more than the
+ * processor can serve, starting them takes all of its time.
+ */
+const PARALLEL_FUNCTIONS = availableParallelism() + 1;
+
+export interface SuiteOptions {
+  /** The top folder of the project. */
+  root: string;
+  /** A folder of this run's own. */
+  directory: string;
+  ports: Ports;
+  java: Java;
+  /** The emulators as found on this machine. */
+  programs: { firestore: string; pubsub: string };
+  params: Record<string, string>;
+  secrets: Record<string, string>;
+  withOwnParams: boolean;
+  /** Gives up when aborted. */
+  signal: AbortSignal;
+}
+
+export interface Suite {
+  /** Where the suite's own output goes. */
+  log: string;
+  /** Resolves with how it ended when it ends by itself. */
+  exited: Promise<string>;
+  stop(): Promise<void>;
+  /** Ends it at once, whatever is under way. */
+  kill(): void;
+}
+
+/**
+ * Starts the suite and resolves when every function is loaded and every emulator answers.
+ * @throws StartError that tells why it did not start; nothing of it is left running then
+ */
+export async function startSuite(options: SuiteOptions): Promise<Suite> {
+  const { root, directory, ports, signal } = options;
+  layOut(options);
+  // Unix sockets need short paths, and the suite leaves files behind in its temporary folder.
+  const temporary = mkdtempSync(join(tmpdir(), "diet-"));
+  const log = join(directory, "emulators.log");
+  const logStream = createWriteStream(log);
+  const output = new OutputWatch();
+  const child = await startChild({
+    command: process.execPath,
+    args: [
+      join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
+      "emulators:start",
+      ...["--project", PROJECT],
+      ...["--only", EMULATORS],
+      ...["--config", join(directory, "firebase.json")],
+    ],
+    cwd: directory,
+    env: environment(options, temporary),
+    onLine(line) {
+      logStream.write(`${line}\n`);
+      output.see(line);
+    },
+  });
+  // The Java emulators are in groups of their own and outlive firebase-tools where it is ended by force.
+  const marks = marksIn(directory);
+  const unwatch = marks.map(watch);
+  const endEmulators = () => killMarked(marks);
+  const kill = () => {
+    child.kill();
+    endEmulators();
+  };
+  const stop = async () => {
+    await child.stop("SIGINT", GRACE);
+    endEmulators();
+    await untilSilent(ports);
+    for (const gone of unwatch) await gone();
+    logStream.end();
+    rmSync(temporary, { recursive: true, force: true });
+  };
+  try {
+    await untilReady(child, output, log, signal);
+  } catch (error) {
+    kill();
+    await stop();
+    throw error;
+  }
+  return { log, exited: child.exited, stop, kill };
+}
+
+/** Makes the run's folder look like the project's, with its own ports and its own functions. */
+function layOut({ root, directory, ports, params, secrets, withOwnParams }: SuiteOptions): void {
+  copyFunctions({
+    source: join(root, "functions"),
+    target: join(directory, "functions"),
+    project: PROJECT,
+    params,
+    secrets,
+    withOwn: withOwnParams,
+  });
+  for (const name of ["firestore.rules", "firestore.indexes.json"])
+    symlinkSync(join(root, name), join(directory, name));
+  // The page was built there before. Where it finds this file, it talks to the emulators.
+  const emulators = { auth: `http://127.0.0.1:${ports.auth}`, firestore: { host: "127.0.0.1", port: ports.firestore } };
+  writeFileSync(join(directory, "board", "dist", "emulators.json"), JSON.stringify(emulators));
+  writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
+}
+
+function environment({ directory, java, programs }: SuiteOptions, temporary: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    JAVA_HOME: java.home,
+    PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
+    TMPDIR: temporary,
+    FIRESTORE_EMULATOR_BINARY_PATH: wrapFirestoreEmulator(programs.firestore, directory),
+    PUBSUB_EMULATOR_BINARY_PATH: wrapPubSubEmulator(programs.pubsub, directory),
+    FUNCTIONS_EMULATOR_PARALLEL: process.env.FUNCTIONS_EMULATOR_PARALLEL ?? String(PARALLEL_FUNCTIONS),
+    FUNCTIONS_DISCOVERY_TIMEOUT: String(LOAD_TIME),
+    // No look-ups of credentials, of news and of newer versions: nothing here needs the network.
+    METADATA_SERVER_DETECTION: "none",
+    XDG_CONFIG_HOME: temporary,
+    NO_UPDATE_NOTIFIER: "1",
+    CI: "true",
+  };
+}
+
+/** The project's firebase.json with the ports of this run. */
+function configuration(root: string, ports: Ports): string {
+  const cloud = readFileSync(join(root, "firebase.json"), "utf8");
+  // The page may talk to the emulators of this run as it may to the cloud's services.
+  const local = [ports.auth, ports.firestore].map((port) => `http://127.0.0.1:${port}`).join(" ");
+  const shared = JSON.parse(cloud.replace("connect-src 'self'", `connect-src 'self' ${local}`)) as object;
+  const on = (port: number) => ({ host: "127.0.0.1", port });
+  const emulators = {
+    singleProjectMode: true,
+    ui: { enabled: false },
+    functions: on(ports.functions),
+    firestore: { ...on(ports.firestore), websocketPort: ports.firestoreWebsocket },
+    pubsub: on(ports.pubsub),
+    hosting: on(ports.hosting),
+    auth: on(ports.auth),
+    hub: on(ports.hub),
+    logging: on(ports.logging),
+    eventarc: on(ports.eventarc),
+    tasks: on(ports.tasks),
+  };
+  return JSON.stringify({ ...shared, emulators }, null, 2);
+}
+
+/** What the suite's output tells of its start. */
+class OutputWatch {
+  ready = false;
+  failure: string | undefined;
+  private lines: string[] = [];
+
+  see(line: string): void {
+    this.lines = [...this.lines.slice(-14), line];
+    if (line.includes("All emulators ready")) this.ready = true;
+    this.failure ??= /Failed to load function definition from source: (?:FirebaseError: )?(.*)/.exec(line)?.[1];
+  }
+
+  get end(): string {
+    return this.lines.map((line) => `  ${line}`).join("\n");
+  }
+}
+
+async function untilReady(child: Child, output: OutputWatch, log: string, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + START_TIME;
+  for (;;) {
+    signal.throwIfAborted();
+    if (output.failure !== undefined) {
+      // The lines that follow tell the reason.
+      await sleep(500);
+      throw new StartError(`The functions can't be loaded: ${output.failure}\nThe end of ${log}:\n${output.end}`);
+    }
+    if (output.ready) return;
+    if (child.ended !== undefined) {
+      throw new StartError(`The Emulator Suite ${child.ended} before it was ready. The end of ${log}:\n${output.end}`);
+    }
+    if (Date.now() > deadline) {
+      throw new StartError(
+        `The Emulator Suite is not ready after ${START_TIME / 1000} s. The end of ${log}:\n${output.end}`,
+      );
+    }
+    await sleep(100, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Waits until nothing listens on the suite's ports any more. */
+async function untilSilent(ports: Ports): Promise<void> {
+  const { foodService: _, ...suite } = ports;
+  for (let tries = 0; tries < 50; tries++) {
+    const answering = await Promise.all(Object.values(suite).map(answers));
+    if (!answering.some(Boolean)) return;
+    await sleep(100);
+  }
+}

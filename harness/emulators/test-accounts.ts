@@ -1,0 +1,53 @@
+/** The people of a local run, who can sign in to the operators' page at once. */
+import type { Role } from "../../functions/src/operator-api/roles.js";
+
+export interface LocalPerson {
+  email: string;
+  role: Role;
+}
+
+export const PEOPLE: readonly LocalPerson[] = [
+  { email: "operator@example.com", role: "operator" },
+  { email: "viewer@example.com", role: "viewer" },
+];
+
+/** Of all of them. */
+export const PASSWORD = "diet-orchestrator";
+
+/**
+ * Gives each an account in the Authentication emulator.
+ * @param auth host:port of the emulator
+ * @throws Error where the emulator does not take them
+ */
+export async function addPeople(auth: string, project: string): Promise<void> {
+  for (const { email, role } of PEOPLE) {
+    await addPerson(auth, project, email, JSON.stringify({ role }));
+  }
+}
+
+/** Gives somebody an account with these custom claims, in JSON. */
+export async function addPerson(auth: string, project: string, email: string, claims: string): Promise<void> {
+  const accounts = `http://${auth}/identitytoolkit.googleapis.com/v1/projects/${project}/accounts`;
+  const { localId } = await post(accounts, { email, password: PASSWORD, emailVerified: true });
+  // The emulator takes claims for accounts that are there, and forgets those that come with a new one.
+  await post(`${accounts}:update`, { localId, customAttributes: claims });
+}
+
+async function post(address: string, body: object): Promise<{ localId?: string; idToken?: string }> {
+  const response = await fetch(address, {
+    method: "POST",
+    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} for ${address}`);
+  return (await response.json()) as { localId?: string; idToken?: string };
+}
+
+/** The ID token of somebody who signs in. */
+export async function signIn(auth: string, email: string): Promise<string> {
+  const address = `http://${auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`;
+  const { idToken } = await post(address, { email, password: PASSWORD, returnSecureToken: true });
+  if (!idToken) throw new Error(`${email} can't sign in`);
+  return idToken;
+}

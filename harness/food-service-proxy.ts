@@ -1,0 +1,268 @@
+/**
+ * Stands between each function process and the food service, with TLS on both sides, and writes down every call: what was
+ * asked, and whether its answer was given. So a run knows by itself which creates nobody can know the outcome of.
+ * A connection ends here as it ends there: with a reset where the food service died.
+ */
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2Stream,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { connect as connectTcp, createServer, type Server, type Socket } from "node:net";
+import type { MethodDefinition } from "@grpc/grpc-js";
+import {
+  DroneServiceService,
+  KitchenServiceService,
+  OrderServiceService,
+} from "../functions/src/generated/food/v1/food.js";
+
+/** One call as the gate saw it; moments are in milliseconds since the epoch. */
+export interface Call {
+  process: number;
+  /** Such as createShipment. */
+  method: string;
+  request: unknown;
+  /** The idempotency key of a create. */
+  key: string;
+  at: number;
+  /** After so many milliseconds the caller gives up. */
+  patience: number;
+  /** When the answer was handed to the caller's connection; undefined where there was none. */
+  answeredAt: number | undefined;
+  /** gRPC's status number, 0 for success. */
+  status: number | undefined;
+  response: unknown;
+}
+
+/** A connection that ended while it was in use. */
+export interface Break {
+  process: number;
+  at: number;
+}
+
+/** Moments of a call at which something may strike. */
+export type Moment = "asked" | "carried out" | "answered";
+
+export interface GateOptions {
+  key: string;
+  certificate: string;
+  foodServicePort: number;
+  /** Is told of each call at each moment; what it returns is waited for. */
+  onMoment(call: Call, moment: Moment): Promise<void> | void;
+}
+
+const METHODS = new Map<string, { name: string; definition: MethodDefinition<unknown, unknown> }>(
+  [OrderServiceService, KitchenServiceService, DroneServiceService].flatMap((service) =>
+    Object.entries(service as unknown as Record<string, MethodDefinition<unknown, unknown>>).map(
+      ([name, definition]) => [definition.path, { name, definition }] as const,
+    ),
+  ),
+);
+
+export class FoodGate {
+  readonly calls: Call[] = [];
+  readonly breaks: Break[] = [];
+  private readonly doors = new Map<number, Door>();
+
+  constructor(private readonly options: GateOptions) {}
+
+  /** Opens a door for one process and resolves with its port. */
+  async open(process: number): Promise<number> {
+    const door = new Door(process, this.options, this.calls, this.breaks);
+    this.doors.set(process, door);
+    return door.listen();
+  }
+
+  close(process: number): void {
+    this.doors.get(process)?.close();
+    this.doors.delete(process);
+  }
+
+  /** Resets every connection of a process; returns how many there were. */
+  reset(process: number): number {
+    return this.doors.get(process)?.reset() ?? 0;
+  }
+
+  closeAll(): void {
+    for (const process of [...this.doors.keys()]) this.close(process);
+  }
+}
+
+/**
+ * What one process connects to: a port in front that can be cut, and behind it a server that reads what goes through.
+ * Each connection has one of its own to the food service, and ends with it.
+ */
+class Door {
+  private readonly front: Server;
+  private readonly inside: Http2SecureServer;
+  /** The callers' connections, by the port that each comes in by. */
+  private readonly callers = new Map<number, Socket>();
+  private readonly sessions = new Map<ServerHttp2Session, ClientHttp2Session>();
+
+  constructor(
+    private readonly process: number,
+    private readonly options: GateOptions,
+    private readonly calls: Call[],
+    private readonly breaks: Break[],
+  ) {
+    this.inside = createSecureServer({ key: options.key, cert: options.certificate });
+    this.inside.on("session", (session) => this.join(session));
+    this.inside.on("stream", (stream, headers) => {
+      stream.on("error", () => undefined);
+      void this.carry(stream, headers).catch(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+    });
+    this.inside.on("sessionError", () => undefined);
+    this.front = createServer((caller) => this.accept(caller));
+  }
+
+  async listen(): Promise<number> {
+    await listening(this.inside);
+    return listening(this.front);
+  }
+
+  reset(): number {
+    const open = [...this.callers.values()];
+    for (const caller of open) this.cut(caller);
+    return open.length;
+  }
+
+  /** The caller may see it, and be done, before its connection is closed on this side: it counts from now on. */
+  private cut(caller: Socket): void {
+    this.broke();
+    caller.resetAndDestroy();
+  }
+
+  private broke(): void {
+    this.breaks.push({ process: this.process, at: Date.now() });
+  }
+
+  close(): void {
+    this.front.close();
+    this.inside.close();
+    this.reset();
+    for (const behind of this.sessions.values()) behind.destroy();
+  }
+
+  /** Takes a connection only where the food service takes one too. */
+  private accept(caller: Socket): void {
+    caller.on("error", () => undefined);
+    const probe = connectTcp({ host: "localhost", port: this.options.foodServicePort });
+    probe.once("error", () => caller.resetAndDestroy());
+    probe.once("connect", () => {
+      probe.destroy();
+      const inward = connectTcp({ host: "127.0.0.1", port: portOf(this.inside) });
+      inward.once("error", () => caller.destroy());
+      inward.once("connect", () => {
+        const port = inward.localPort ?? 0;
+        this.callers.set(port, caller);
+        caller.pipe(inward).pipe(caller);
+        caller.once("close", () => {
+          inward.destroy();
+          this.callers.delete(port);
+          this.broke();
+        });
+        if (caller.destroyed) inward.destroy();
+      });
+    });
+  }
+
+  private join(session: ServerHttp2Session): void {
+    const caller = this.callers.get(session.socket.remotePort ?? 0);
+    session.on("error", () => undefined);
+    const behind = connect(`https://localhost:${this.options.foodServicePort}`, { ca: this.options.certificate });
+    behind.on("error", () => undefined);
+    behind.once("close", () => {
+      if (caller && !caller.destroyed) this.cut(caller);
+    });
+    this.sessions.set(session, behind);
+    session.once("close", () => {
+      this.sessions.delete(session);
+      behind.destroy();
+    });
+  }
+
+  private async carry(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+    const behind = stream.session && this.sessions.get(stream.session as ServerHttp2Session);
+    const method = METHODS.get(headers[":path"] ?? "");
+    if (!behind || !method) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    const body = await bytesOf(stream);
+    const call: Call = {
+      process: this.process,
+      method: method.name,
+      request: method.definition.requestDeserialize(body.subarray(5)),
+      key: String(headers["idempotency-key"] ?? ""),
+      at: Date.now(),
+      patience: millisecondsIn(headers["grpc-timeout"]),
+      answeredAt: undefined,
+      status: undefined,
+      response: undefined,
+    };
+    this.calls.push(call);
+    await this.options.onMoment(call, "asked");
+
+    const request = behind.request(headers);
+    stream.once("close", () => request.close(constants.NGHTTP2_CANCEL));
+    let answer: IncomingHttpHeaders = {};
+    let trailers: IncomingHttpHeaders = {};
+    request.on("response", (received) => {
+      answer = received;
+    });
+    request.on("trailers", (received) => {
+      trailers = received;
+    });
+    request.end(body);
+    const message = await bytesOf(request);
+    const status = trailers["grpc-status"] ?? answer["grpc-status"];
+    if (status === undefined) return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    await this.options.onMoment(call, "carried out");
+
+    if (stream.destroyed || stream.closed) return;
+    if (message.length > 0) {
+      stream.respond(answer, { waitForTrailers: true });
+      stream.once("wantTrailers", () => stream.sendTrailers(trailers));
+      stream.end(message);
+    } else {
+      stream.respond({ ...answer, ...trailers }, { endStream: true });
+    }
+    call.answeredAt = Date.now();
+    call.status = Number(status);
+    if (call.status === 0) call.response = method.definition.responseDeserialize(message.subarray(5));
+    await this.options.onMoment(call, "answered");
+  }
+}
+
+function listening(server: Server | Http2SecureServer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => resolve(portOf(server)));
+  });
+}
+
+function portOf(server: Server | Http2SecureServer): number {
+  return (server.address() as { port: number }).port;
+}
+
+/** All bytes until the end; rejects where it breaks off. */
+function bytesOf(stream: Http2Stream): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.once("end", () => resolve(Buffer.concat(chunks)));
+    stream.once("error", reject);
+    stream.once("close", () => reject(new Error("broken off")));
+  });
+}
+
+const UNITS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+
+/** gRPC's timeout, such as 1500m, in milliseconds. */
+function millisecondsIn(timeout: unknown): number {
+  const [, number, unit = ""] = /^(\d+)([HMSmun])$/.exec(String(timeout)) ?? [];
+  return number === undefined ? Number.POSITIVE_INFINITY : Number(number) * (UNITS[unit] ?? 1);
+}

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { choosePorts, PORT_FLAGS } from "./free-ports.js";
+
+describe("choosing ports", () => {
+  let listening: Server;
+  let taken: number;
+
+  before(async () => {
+    listening = createServer().listen(0, "127.0.0.1");
+    await once(listening, "listening");
+    taken = (listening.address() as AddressInfo).port;
+  });
+
+  after(() => void listening.close());
+
+  it("gives each listener a free port of its own", async () => {
+    const ports = Object.values(await choosePorts({ from: "auto" }));
+    assert.equal(new Set(ports).size, 11);
+  });
+
+  it("says which port is taken, by the name of what needs it, and how to choose another", async () => {
+    await assert.rejects(choosePorts({ from: "auto", chosen: { firestore: taken } }), {
+      name: "StartError",
+      message:
+        `Port ${taken}, for the Firestore emulator, is taken. Stop what listens there (perhaps another run of this), ` +
+        "or choose another with --firestore-port, or all with --ports-from auto.",
+    });
+  });
+
+  it("does not ask for a port that the run does without", async () => {
+    await choosePorts({ from: "auto", chosen: { foodService: taken }, without: ["foodService"] });
+  });
+
+  it("does not let two listeners have one port", async () => {
+    const { hosting } = await choosePorts({ from: "auto" });
+    await assert.rejects(
+      choosePorts({ from: "auto", chosen: { hosting, auth: hosting } }),
+      /is chosen twice: for the operators' page and for the Authentication emulator/,
+    );
+  });
+
+  it("counts up from a first port", async () => {
+    const { hosting: first } = await choosePorts({ from: "auto" });
+    const ports = await choosePorts({ from: first });
+    assert.deepEqual(
+      Object.values(ports),
+      Object.keys(ports).map((_, index) => first + index),
+    );
+  });
+
+  it("keeps the usual ports where nobody chose, and takes free ones for what has no flag", async () => {
+    const free = await choosePorts({ from: "auto" });
+    const usual = Object.fromEntries(PORT_FLAGS.map(({ listener }) => [listener, free[listener]])) as typeof free;
+    const ports = await choosePorts({ from: usual });
+    for (const { listener } of PORT_FLAGS) assert.equal(ports[listener], free[listener]);
+    assert.equal(new Set(Object.values(ports)).size, 11);
+  });
+});

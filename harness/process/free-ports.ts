@@ -1,0 +1,133 @@
+/** The ports that a local run listens on: which they are, whether they are free, and what to do where one is taken. */
+import { createConnection, createServer } from "node:net";
+import { StartError } from "../../services/server.js";
+
+/** Everything that listens. What has a flag is there for people; the rest is firebase-tools' own and takes what is free. */
+const LISTENERS = {
+  hosting: { title: "the operators' page", flag: "--hosting-port" },
+  functions: { title: "the Functions emulator", flag: "--functions-port" },
+  firestore: { title: "the Firestore emulator", flag: "--firestore-port" },
+  pubsub: { title: "the Pub/Sub emulator", flag: "--pubsub-port" },
+  auth: { title: "the Authentication emulator", flag: "--auth-port" },
+  foodService: { title: "the simulated food service", flag: "--food-service-port" },
+  hub: { title: "the Emulator Suite's hub", flag: undefined },
+  logging: { title: "the Emulator Suite's logging", flag: undefined },
+  eventarc: { title: "the Eventarc emulator", flag: undefined },
+  tasks: { title: "the Cloud Tasks emulator", flag: undefined },
+  firestoreWebsocket: { title: "the Firestore emulator's websocket", flag: undefined },
+} as const satisfies Record<string, { title: string; flag: string | undefined }>;
+
+type Listener = keyof typeof LISTENERS;
+export type Ports = Record<Listener, number>;
+
+/** Those that a person may choose a port for. */
+export type NamedListener = {
+  [L in Listener]: (typeof LISTENERS)[L]["flag"] extends string ? L : never;
+}[Listener];
+
+const ALL = Object.keys(LISTENERS) as Listener[];
+
+/** The flag and the title of each listener that a person may choose a port for. */
+export const PORT_FLAGS = ALL.flatMap((listener) => {
+  const { title, flag } = LISTENERS[listener];
+  return flag ? [{ listener: listener as NamedListener, title, flag }] : [];
+});
+
+/** Ports below those that systems lend to outgoing connections, which could take one between our look and its use. */
+const LENT_FROM = 32_768;
+const LOWEST = 10_000;
+
+export interface PortChoice {
+  /** What the listeners have where nobody chose; "auto" takes free ones for all, a number that many from there on. */
+  from: "auto" | number | Record<NamedListener, number>;
+  /** What somebody chose for single listeners. */
+  chosen?: Partial<Record<NamedListener, number>>;
+  /** Listeners that this run does without. */
+  without?: NamedListener[];
+  /** The listeners that this run has, where they are few. */
+  only?: NamedListener[];
+}
+
+/**
+ * A free port for each listener.
+ * @throws StartError that names the listener whose port is taken, and the flag that chooses another
+ */
+export async function choosePorts({
+  from,
+  chosen = {},
+  without = [],
+  only = ALL as NamedListener[],
+}: PortChoice): Promise<Ports> {
+  const block = typeof from === "object" ? { ...(await freeBlock()), ...from } : await blockFrom(from);
+  const ports: Ports = { ...block, ...chosen };
+  const needed = ALL.filter(
+    (listener) => (only as Listener[]).includes(listener) && !(without as Listener[]).includes(listener),
+  );
+  const seen = new Map<number, Listener>();
+  for (const listener of needed) {
+    const port = ports[listener];
+    const other = seen.get(port);
+    if (other) {
+      const titles = `${LISTENERS[other].title} and for ${LISTENERS[listener].title}`;
+      throw new StartError(`Port ${port} is chosen twice: for ${titles}.`);
+    }
+    seen.set(port, listener);
+    if (!(await isFree(port))) throw new StartError(taken(port, listener));
+  }
+  return ports;
+}
+
+function taken(port: number, listener: Listener): string {
+  const { title, flag } = LISTENERS[listener];
+  const another = flag
+    ? `choose another with ${flag}, or all with --ports-from auto`
+    : "choose others with --ports-from auto";
+  return `Port ${port}, for ${title}, is taken. Stop what listens there (perhaps another run of this), or ${another}.`;
+}
+
+async function blockFrom(from: "auto" | number): Promise<Ports> {
+  return from === "auto" ? freeBlock() : blockAt(from);
+}
+
+/** A block of free ports at a place picked by chance, so that runs that start at the same moment don't meet. */
+async function freeBlock(): Promise<Ports> {
+  for (let tries = 0; tries < 100; tries++) {
+    const ports = blockAt(LOWEST + Math.floor(Math.random() * (LENT_FROM - LOWEST - ALL.length)));
+    const free = await Promise.all(Object.values(ports).map(isFree));
+    if (free.every(Boolean)) return ports;
+  }
+  throw new StartError(
+    `There are no ${ALL.length} free ports in a row between ${LOWEST} and ${LENT_FROM} on this machine.`,
+  );
+}
+
+function blockAt(first: number): Ports {
+  return Object.fromEntries(ALL.map((listener, index) => [listener, first + index])) as Ports;
+}
+
+/** Asks by connecting too: some systems let a second program listen on a single address of a port that is taken on all. */
+async function isFree(port: number): Promise<boolean> {
+  return (await canListen(port)) && !(await answers(port));
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen({ host: "127.0.0.1", port, exclusive: true }, () => probe.close(() => resolve(true)));
+  });
+}
+
+/** Whether something accepts connections on this port of this machine. */
+export function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: "127.0.0.1", port });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(1_000, () => end(false));
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
+}

@@ -1,0 +1,311 @@
+/** The ports of one run of a handler, through which faults strike. */
+
+import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
+import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import { BusError, CallError, StoreError } from "../functions/src/domain/errors.js";
+import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from "../functions/src/ports.js";
+import type { Settings } from "../functions/src/settings.js";
+import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
+import type { Fault, Operation } from "./faults.js";
+import type { Process, World } from "./world.js";
+
+/** What all processes share. */
+export interface Outside {
+  world: World;
+  store: MemoryStore;
+  food: FoodServiceModel;
+  bus: Bus;
+  settings: Settings;
+  /** The names that some relation links so far. */
+  linked: ReadonlySet<string>;
+}
+
+/** Clients give up after so many milliseconds. */
+const PATIENCE = 10_000;
+
+/** After so long the platform has given up any run that hangs. */
+const HANG = 180_000;
+
+interface Effect<T> {
+  operation: Operation;
+  about: string;
+  subject?: string;
+  apply(): Promise<T>;
+  /** Changes what comes back, for faults of the reply. */
+  distort?(fault: Fault, reply: T): T;
+  /** The failure that a client sees. */
+  failure(message: string): Error;
+}
+
+/** The ports as they are for run number `run` on this process. */
+export function portsOf(outside: Outside, process: Process, run: number): Ports {
+  const { world, settings } = outside;
+  const perform = <T>(effect: Effect<T>): Promise<T> => performIn(world, process, run, effect, outside.food);
+  return {
+    settings,
+    store: faultyStore(outside.store, perform),
+    food: withCheckedReplies(faultyFood(outside, process, perform)),
+    bus: faultyBus(outside.bus, perform),
+    customers: faultyCustomers(perform),
+    random: world.random,
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    clock: {
+      now: () => world.now + process.skew,
+      sleep: (milliseconds) =>
+        new Promise((resolve) => world.after(milliseconds, () => resume(world, process, resolve))),
+    },
+  };
+}
+
+type Perform = <T>(effect: Effect<T>) => Promise<T>;
+
+function faultyStore(store: MemoryStore, perform: Perform): Store {
+  const failure = (message: string) => new StoreError(message);
+  return {
+    read: (...paths) =>
+      perform({ operation: "read", about: paths.join(" "), apply: () => store.read(...paths), failure }),
+    commit: (writes) =>
+      perform({
+        operation: "commit",
+        about: writes.map(written).join(" "),
+        apply: () => store.commit(writes),
+        failure,
+      }),
+    query: (query) =>
+      perform({ operation: "query", about: query.collection, apply: () => store.query(query), failure }),
+  };
+}
+
+const written = (write: { kind: string; path: string }) => `${write.kind} ${write.path}`;
+
+function faultyFood({ world, food, linked }: Outside, process: Process, perform: Perform): FoodService {
+  const failure = (message: string) => new CallError("UNAVAILABLE", message, true);
+  const get = <R extends { name: string; status: string }>(
+    operation: Operation,
+    name: string,
+    apply: () => Promise<R>,
+  ) => perform<R>({ operation, about: name, subject: name, apply, failure, distort: distortGet });
+  const create = <R extends { name: string }>(
+    operation: Operation,
+    options: CreateOptions,
+    apply: () => R,
+    prefix: string,
+  ) => {
+    const now = world.now + process.skew;
+    if (options.deadline <= now) return Promise.reject(new CallError("DEADLINE_EXCEEDED", "not sent in time", false));
+    return perform<R>({
+      operation,
+      about: options.idempotencyKey,
+      subject: options.idempotencyKey,
+      apply: async () => apply(),
+      failure: (message) => new CallError("UNAVAILABLE", message, true),
+      distort: (fault, reply) => distortCreate(fault, reply, prefix, linked),
+    });
+  };
+  return {
+    ready: () =>
+      perform({
+        operation: "ready",
+        about: "",
+        apply: async () => {},
+        failure: () => new CallError("UNAVAILABLE", "no connection", false),
+      }),
+    listOrders: (request) =>
+      perform({
+        operation: "listOrders",
+        about: `${request.status} ${request.pageToken}`,
+        apply: () => food.listOrders(request),
+        failure,
+        distort: (fault, page) => {
+          if (fault === "page repeated") return { ...page, nextPageToken: request.pageToken || page.nextPageToken };
+          if (fault === "page with gaps") return { ...page, orders: page.orders.filter((_, index) => index % 2 === 1) };
+          const hostile = ["orders/a/b", "orders/", "orders/..", "pizza"].map((name) => ({
+            name,
+            customerId: "",
+            status: request.status,
+          }));
+          return { ...page, orders: [...hostile, ...page.orders] as typeof page.orders };
+        },
+      }),
+    getOrder: (name) => get("getOrder", name, () => food.getOrder(name)),
+    getKitchenOrder: (name) => get("getKitchenOrder", name, () => food.getKitchenOrder(name)),
+    getShipment: (name) => get("getShipment", name, () => food.getShipment(name)),
+    updateOrder: (name, status) =>
+      perform({
+        operation: "updateOrder",
+        about: `${name} ${status}`,
+        subject: status,
+        apply: () => food.updateOrder(name, status),
+        failure,
+      }),
+    createKitchenOrder: (options) =>
+      create("createKitchenOrder", options, () => food.makeKitchenOrder(options.idempotencyKey), "kitchenorders/"),
+    createShipment: (options) =>
+      create("createShipment", options, () => food.makeShipment(options.idempotencyKey), "shipments/"),
+  };
+}
+
+function distortGet<R extends { name: string; status: string }>(fault: Fault, reply: R): R {
+  if (fault === "unknown status") return { ...reply, status: "UNKNOWN" };
+  // Somebody else's, and further along than ours may be.
+  const status = { orders: "NEW", kitchenorders: "PACKAGED", shipments: "DELIVERED" }[reply.name.split("/")[0] ?? ""];
+  return { ...reply, name: `${reply.name}x`, status };
+}
+
+function distortCreate<R extends { name: string }>(
+  fault: Fault,
+  reply: R,
+  prefix: string,
+  linked: ReadonlySet<string>,
+): R {
+  if (fault === "empty name") return { ...reply, name: "" };
+  if (fault === "foreign name") return { ...reply, name: "orders/somebody-elses" };
+  const other = [...linked].find((name) => name.startsWith(prefix) && name !== reply.name);
+  return { ...reply, name: other ?? "" };
+}
+
+/** Users as the user data service has them. */
+function faultyCustomers(perform: Perform): Customers {
+  return {
+    userByName: (name) =>
+      perform({
+        operation: "userByName",
+        about: name,
+        apply: async () => ({ name, class: String(name.length), roll: 10 * name.length }),
+        failure: (message) => new CallError("UNAVAILABLE", message, true),
+      }),
+  };
+}
+
+function faultyBus(bus: Bus, perform: Perform): Bus {
+  const failure = (message: string) => new BusError(message);
+  return {
+    publishOrders: (stage, messages) =>
+      perform({
+        operation: "publish",
+        about: `${stage} ${messages.length}`,
+        apply: () => bus.publishOrders(stage, messages),
+        failure,
+      }),
+    publishContinuation: (continuation) =>
+      perform({
+        operation: "publish",
+        about: "continuation",
+        apply: () => bus.publishContinuation(continuation),
+        failure,
+      }),
+  };
+}
+
+/** Tries one effect under the fault that strikes it. */
+function performIn<T>(
+  world: World,
+  process: Process,
+  run: number,
+  effect: Effect<T>,
+  food: FoodServiceModel,
+): Promise<T> {
+  const { operation, about, subject = "" } = effect;
+  const entry = world.effect({ process: process.id, run, operation, about, subject });
+  return new Promise<T>((resolve, reject) => {
+    const apply = async (): Promise<T> => {
+      const done = effect.apply();
+      // Applied is what did not fail; a refused precondition changed nothing.
+      return done.then((reply) => {
+        entry.applied = true;
+        return reply;
+      });
+    };
+    const succeed = (reply: T) =>
+      resume(world, process, () => {
+        entry.result = summary(reply, subject);
+        resolve(reply);
+      });
+    const fail = (error: unknown) =>
+      resume(world, process, () => {
+        entry.result = `${(error as Error).name} ${(error as Error).message}`;
+        reject(error);
+      });
+    const latency = world.between(1, 30);
+    const { fault } = entry;
+    switch (fault) {
+      case "crash before":
+        return world.after(0, () => world.kill(process));
+      case "crash after":
+        return world.after(
+          latency,
+          () =>
+            void apply()
+              .catch(() => {})
+              .finally(() => world.kill(process)),
+        );
+      case "hang":
+        world.faultLasts(HANG);
+        return undefined;
+      case "pause": {
+        const pause = world.between(20_000, 150_000);
+        world.faultLasts(pause);
+        return world.after(latency, () => {
+          process.pausedUntil = Math.max(process.pausedUntil, world.now + pause);
+          apply().then(succeed, fail);
+        });
+      }
+      case "error":
+        return world.after(latency, () => fail(effect.failure("failed before it was carried out")));
+      case "error after":
+        return world.after(
+          latency,
+          () =>
+            void apply()
+              .catch(() => {})
+              .finally(() => fail(effect.failure("the answer was lost"))),
+        );
+      case "slow":
+        world.faultLasts(PATIENCE);
+        return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
+      case "late": {
+        const lateness = world.between(PATIENCE, 120_000);
+        world.faultLasts(lateness);
+        world.after(lateness, () => void apply().catch(() => {}));
+        return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
+      }
+      case "refused":
+        return world.after(latency, () => fail(new CallError("INVALID_ARGUMENT", "refused", true)));
+      case "unsent":
+        return world.after(latency, () => fail(new CallError("UNAVAILABLE", "no connection", false)));
+      case "cancel":
+        return world.after(latency, () => {
+          cancelSomething(food, world);
+          apply().then(succeed, fail);
+        });
+      default:
+        return world.after(latency, () => {
+          // A request that was under way when its process died may or may not arrive.
+          if (!process.alive && world.random.fraction() < 0.5) return;
+          apply().then((reply) => succeed(fault && effect.distort ? effect.distort(fault, reply) : reply), fail);
+        });
+    }
+  });
+}
+
+/** A customer cancels an order that has not ended. */
+function cancelSomething(food: FoodServiceModel, world: World): void {
+  const going = food
+    .truth()
+    .orders.filter(({ status }) => status === "NEW" || status === "PREPARATION" || status === "IN_FLIGHT");
+  const order = going[Math.floor(world.random.fraction() * going.length)];
+  if (order) food.cancelOrder(order.name);
+}
+
+/** Goes on in a process: never in a dead one, and in a paused one when it wakes. */
+function resume(world: World, process: Process, goOn: () => void): void {
+  if (!process.alive) return;
+  if (process.pausedUntil > world.now) world.after(process.pausedUntil - world.now, () => resume(world, process, goOn));
+  else goOn();
+}
+
+function summary(reply: unknown, asked: string): string {
+  if (!reply || typeof reply !== "object" || !("status" in reply)) return "ok";
+  const isOther = asked.includes("/") && "name" in reply && reply.name !== asked;
+  return isOther ? `about ${String(reply.name)}` : String(reply.status);
+}

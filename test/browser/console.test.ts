@@ -1,0 +1,293 @@
+/// <reference lib="dom" />
+/** The operators' page as a person sees it: Chromium, the Emulator Suite, the real rules and the real API behind Hosting. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { Browser, Page } from "playwright-core";
+import { PASSWORD, signIn as tokenOf } from "../../harness/emulators/test-accounts.js";
+import type { System } from "../../local/system.js";
+import { openPage, startBrowser, type Watched } from "./browser.js";
+import { cook, ManyOrders, place, STRANGER, startDesk, strand, suiteOf } from "./console-fixture.js";
+
+const MINUTE = 60_000;
+const OPERATOR = "operator@example.com";
+const VIEWER = "viewer@example.com";
+const LOST = { code: "UNAVAILABLE", message: "the answer was lost" };
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Whoever is signed out sees the form; then the page is theirs. */
+async function signIn(page: Page, email: string, password = PASSWORD): Promise<void> {
+  await page.getByLabel("Email").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** The serious findings of axe-core on what is shown now. */
+async function findings(page: Page): Promise<string[]> {
+  // Injected past the policy of the page, which rightly allows no such thing.
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() =>
+    (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+  );
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+interface AxeResults {
+  violations: { id: string; impact: string; nodes: { html: string }[] }[];
+}
+
+describe("the operators' page", function () {
+  this.timeout(3 * MINUTE);
+  let system: System;
+  let browser: Browser;
+  let address: string;
+  const opened: Watched[] = [];
+  let ticking: NodeJS.Timeout | undefined;
+
+  before(async function () {
+    this.timeout(4 * MINUTE);
+    browser = await startBrowser();
+    system = await startDesk(120);
+    address = suiteOf(system).hosting;
+  });
+
+  after(async () => {
+    clearInterval(ticking);
+    await browser?.close();
+    await system?.stop();
+  });
+
+  afterEach(async () => {
+    for (const { context } of opened) await context.close();
+  });
+
+  const open = async (options: Parameters<typeof openPage>[1] = {}): Promise<Watched> => {
+    const watched = await openPage(browser, options);
+    opened.push(watched);
+    await watched.page.goto(address);
+    return watched;
+  };
+
+  const row = (page: Page, id: string) => page.getByRole("row").filter({ has: page.getByRole("link", { name: id }) });
+
+  it("is served with headers that let nobody else in", async () => {
+    const { headers } = await fetch(address);
+    const policy = headers.get("content-security-policy") ?? "";
+    assert.match(policy, /default-src 'none'/);
+    assert.match(policy, /script-src 'self';/);
+    assert.match(policy, /frame-ancestors 'none'/);
+    assert.doesNotMatch(policy, /unsafe/);
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+    assert.equal(headers.get("referrer-policy"), "no-referrer");
+    assert.match(headers.get("permissions-policy") ?? "", /camera=\(\)/);
+    assert.equal(headers.get("cache-control"), "no-cache");
+    const page = await (await fetch(address)).text();
+    const [, script] = /src="(\/assets\/[^"]+)"/.exec(page) ?? [];
+    const asset = await fetch(`${address}${script}`);
+    assert.match(asset.headers.get("cache-control") ?? "", /immutable/);
+    const api = await fetch(`${address}/api/health`);
+    assert.deepEqual([api.status, await api.json()], [200, { status: "ok" }]);
+    assert.equal(api.headers.get("cache-control"), "no-store");
+  });
+
+  it("says in words that a password is wrong", async () => {
+    const { page } = await open();
+    await signIn(page, OPERATOR, "wrong");
+    await page.getByRole("alert").getByText("don't belong together").waitFor();
+    assert.deepEqual(await findings(page), []);
+  });
+
+  it("shows nothing but what to do to somebody without a role", async () => {
+    const { page } = await open();
+    await signIn(page, STRANGER);
+    await page.getByText("has no role here").waitFor();
+    assert.equal(await page.getByRole("table").count(), 0);
+    const response = await fetch(`${address}/api/relations`, {
+      headers: { Authorization: `Bearer ${await tokenOf(suiteOf(system).auth, STRANGER)}` },
+    });
+    assert.equal(response.status, 403);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Email").waitFor();
+  });
+
+  it("shows a placed order move through all stages without a reload, and then its whole way", async () => {
+    const { page } = await open();
+    await signIn(page, OPERATOR);
+    await page.getByText("No order is on its way.").waitFor();
+    await page.evaluate(() => Object.assign(window, { stayed: true }));
+    const id = await place(system, "krithik");
+    ticking = setInterval(() => void system.scheduler.tick(), 1_000);
+    await row(page, id).getByText("In the kitchen").waitFor({ timeout: MINUTE });
+    await row(page, id).getByText("In flight").waitFor({ timeout: MINUTE });
+    await page.locator('[data-count="DELIVERED"]').getByText("1", { exact: true }).waitFor({ timeout: MINUTE });
+    assert.equal(await row(page, id).count(), 0, "an order that ended is on its way no more");
+    assert.equal(await page.evaluate(() => "stayed" in window), true);
+
+    await page.goto(`${address}/#/orders/${id}`);
+    const way = page.getByRole("region", { name: "Its way" });
+    for (const step of ["Placed", "In the kitchen", "In flight", "Delivered"])
+      await way.getByText(step, { exact: true }).waitFor();
+    await page.getByText("krithik, class 7, roll 70").waitFor();
+    clearInterval(ticking);
+  });
+
+  it("lets an operator link what was found for an uncertain order", async () => {
+    const id = await place(system, "krithik");
+    await strand(system, id, "UNCERTAIN", LOST);
+    const name = await cook(system, id);
+    const { page } = await open();
+    await signIn(page, OPERATOR);
+    const attention = page.getByRole("region", { name: "1 order needs a decision" });
+    await attention.getByRole("link", { name: id }).click();
+    await page.getByText("UNAVAILABLE: the answer was lost").waitFor();
+    assert.deepEqual(await findings(page), []);
+
+    await page.getByRole("button", { name: "Link", exact: true }).click();
+    await page.getByLabel("Name").fill("kitchenorders/none");
+    await page.getByLabel("Reason").fill("on the kitchen's screen");
+    assert.deepEqual(await findings(page), []);
+    await page.getByRole("button", { name: "Link it" }).click();
+    await page.getByRole("alert").getByText("does not know this name").waitFor();
+    await page.getByLabel("Name").fill(name);
+    await page.getByRole("button", { name: "Link it" }).click();
+    await page.getByRole("status").getByText("Linked.").waitFor();
+    await page.getByText("Nothing is open.").waitFor();
+    await page.getByText("“on the kitchen's screen”").waitFor();
+    await page.getByRole("region", { name: "Its way" }).getByText(name).waitFor();
+  });
+
+  it("lets an operator have a parked order tried again", async () => {
+    const id = await place(system, "krithik");
+    await strand(system, id, "PARKED", { code: "INVALID_ARGUMENT", message: "the kitchen is full" });
+    const { page } = await open();
+    await signIn(page, OPERATOR);
+    await page.getByRole("region", { name: "1 order needs a decision" }).getByRole("link", { name: id }).click();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByLabel("Reason").fill("there is room again");
+    await page.getByRole("button", { name: "Try it again" }).click();
+    await page.getByRole("status").getByText("The next poll tries it again.").waitFor();
+    await system.scheduler.tick();
+    await page
+      .getByRole("region", { name: "Its way" })
+      .getByText("In the kitchen", { exact: true })
+      .waitFor({ timeout: MINUTE });
+  });
+
+  it("tells an operator that somebody else was first, and changes nothing", async () => {
+    const id = await place(system, "krithik");
+    await strand(system, id, "UNCERTAIN", LOST);
+    const { page } = await open();
+    await signIn(page, OPERATOR);
+    await page.goto(`${address}/#/orders/${id}`);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByLabel("Reason").fill("nothing there");
+    await strand(system, id, "UNCERTAIN", { ...LOST, message: "another look" });
+    await page.getByRole("button", { name: "Try it again" }).click();
+    await page.getByRole("alert").getByText("changed since you looked").waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByText("another look").waitFor();
+  });
+
+  it("shows a viewer everything and no actions, and the API refuses them too", async () => {
+    const id = await place(system, "krithik");
+    await strand(system, id, "UNCERTAIN", LOST);
+    const { page } = await open();
+    await signIn(page, VIEWER);
+    await page
+      .getByRole("region", { name: /needs? a decision/ })
+      .getByRole("link", { name: id })
+      .click();
+    await page.getByText("UNAVAILABLE: the answer was lost").waitFor();
+    for (const name of ["Link", "Try again"])
+      assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0);
+    const token = await tokenOf(suiteOf(system).auth, VIEWER);
+    const response = await fetch(`${address}/api/relations/${id}/kitchen/retry`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json", "Idempotency-Key": "1" },
+      body: JSON.stringify({ reason: "x", version: "1" }),
+    });
+    assert.equal(response.status, 403);
+  });
+
+  it("says when it is offline, and goes on by itself", async () => {
+    const { page, context } = await open();
+    await signIn(page, VIEWER);
+    await page.getByRole("heading", { name: "Orders on their way" }).first().waitFor();
+    await context.setOffline(true);
+    await page.getByRole("status").getByText("Offline").waitFor();
+    await context.setOffline(false);
+    await page.getByRole("status").getByText("Offline").waitFor({ state: "hidden", timeout: MINUTE });
+  });
+
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const [device, viewport] of [
+      ["desk", { width: 1280, height: 800 }],
+      ["phone", { width: 360, height: 740 }],
+    ] as const) {
+      it(`can be read by everybody, in ${colorScheme} on a ${device}, and needs no sideways scrolling`, async () => {
+        const { page } = await open({ colorScheme, viewport });
+        await signIn(page, OPERATOR);
+        await page.getByRole("region", { name: /needs? a decision/ }).waitFor();
+        assert.deepEqual(await findings(page), []);
+        const overflow = () =>
+          page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.equal(await overflow(), 0);
+        await page
+          .getByRole("region", { name: /needs? a decision/ })
+          .getByRole("link")
+          .first()
+          .click();
+        await page.getByRole("heading", { name: "What is asked for" }).waitFor();
+        assert.deepEqual(await findings(page), []);
+        assert.equal(await overflow(), 0);
+      });
+    }
+  }
+
+  it("can be used with a keyboard alone", async () => {
+    const { page } = await open();
+    await page.getByLabel("Email").focus();
+    await page.keyboard.type(OPERATOR);
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press("Enter");
+    const link = page
+      .getByRole("region", { name: /needs? a decision/ })
+      .getByRole("link")
+      .first();
+    await link.waitFor();
+    for (let tabs = 0; tabs < 10 && !(await link.evaluate((node) => node === document.activeElement)); tabs++) {
+      await page.keyboard.press("Tab");
+    }
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Try again" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByLabel("Reason").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByLabel("Reason").waitFor({ state: "detached" });
+  });
+
+  it("shows 5,000 open orders, finds one of them, and shows a change of it", async () => {
+    const many = await ManyOrders.write(5_000);
+    const watched = await openPage(browser, { bypassCSP: true });
+    opened.push(watched);
+    const { page } = watched;
+    await many.showOn(page);
+    await page.goto(address);
+    await signIn(page, OPERATOR);
+    await page.getByText("1–50 of 5,000").waitFor({ timeout: MINUTE });
+    await page.getByLabel("Search").fill("customer-4321");
+    await row(page, "many-4321").getByText("In the kitchen").waitFor();
+    await many.fly(4321);
+    await row(page, "many-4321").getByText("In flight").waitFor();
+  });
+
+  it("asked no other machine for anything, broke no policy, and left no error uncaught", () => {
+    assert.ok(opened.length > 10);
+    assert.deepEqual(
+      opened.flatMap(({ troubles }) => troubles),
+      [],
+    );
+  });
+});

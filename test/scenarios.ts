@@ -1,0 +1,169 @@
+/**
+ * What can happen to orders, on ports in memory: what the code then logs, asks for and writes is what the filters, indexes
+ * and exemptions are held against.
+ */
+
+import type { LogEntry } from "../deploy/log-filter.js";
+import { CallError, StoreError } from "../functions/src/domain/errors.js";
+import type { KitchenStatus, OrderStatus, ShipmentStatus } from "../functions/src/domain/order-lifecycle.js";
+import { Api } from "../functions/src/operator-api/api.js";
+import { reactionsTo, reactTo, SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
+import type { Fields, Query } from "../functions/src/ports.js";
+import { RELATIONS } from "../functions/src/relations/relation.js";
+import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
+
+const SEVERITIES = { info: "INFO", warn: "WARNING", error: "ERROR" } as const;
+
+/** How long an event is on its way, in milliseconds. */
+const ON_ITS_WAY = 150;
+
+/** The system with one order, `orders/1`, on ports that remember. */
+export class Happening {
+  readonly bed: TestBed = testBed();
+  readonly queries: Query[] = [];
+  private readonly ports = {
+    ...this.bed.ports,
+    store: {
+      read: this.bed.store.read.bind(this.bed.store),
+      commit: this.bed.store.commit.bind(this.bed.store),
+      query: (query: Query) => {
+        this.queries.push(query);
+        return this.bed.store.query(query);
+      },
+    } as TestBed["ports"]["store"],
+  };
+  private readonly api = new Api(this.ports, {
+    verify: async () => ({ id: "o", name: "ana@example.com", role: "operator" }),
+  });
+
+  constructor(status: OrderStatus = "NEW") {
+    this.bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status });
+  }
+
+  /** One tick of a schedule and all that comes of it. What fails is let go: the next tick brings it again. */
+  async tick(name: keyof typeof SCHEDULED): Promise<this> {
+    await SCHEDULED[name](this.ports).catch(() => undefined);
+    const { published, store } = this.bed;
+    while (published.length > 0 || store.changes.length > 0) {
+      for (const { stage, message } of published.splice(0)) {
+        await take(stage, message, this.ports).catch(() => undefined);
+      }
+      for (const { before, after } of store.changes.splice(0)) {
+        const [collection, id = ""] = (after ?? before)?.path.split("/") ?? [];
+        if (collection !== RELATIONS) continue;
+        const change = { before, after, at: this.bed.clock.now() };
+        this.bed.clock.advance(ON_ITS_WAY);
+        for (const reaction of reactionsTo(change))
+          await reactTo(reaction, id, change, this.ports).catch(() => undefined);
+      }
+    }
+    this.bed.clock.advance(60_000);
+    return this;
+  }
+
+  order(status: OrderStatus): this {
+    for (const order of this.bed.food.orders.values()) order.status = status;
+    return this;
+  }
+
+  kitchen(status: KitchenStatus): this {
+    for (const order of this.bed.food.kitchenOrders.values()) order.status = status;
+    return this;
+  }
+
+  drone(status: ShipmentStatus): this {
+    for (const shipment of this.bed.food.shipments.values()) shipment.status = status;
+    return this;
+  }
+
+  /** The body of what the API answers an operator. */
+  async ask(path: string, post?: Fields): Promise<Record<string, unknown>> {
+    const body = Buffer.from(post ? JSON.stringify(post) : "");
+    const headers = { authorization: "Bearer a", "idempotency-key": "a", "content-type": "application/json" };
+    const [to = "", query = ""] = path.split("?");
+    const answer = await this.api.answer({ method: post ? "POST" : "GET", path: to, query, headers, body });
+    return answer.body as Record<string, unknown>;
+  }
+
+  /** The lines that Cloud Logging would keep: what is only for debugging does not reach it. */
+  get entries(): LogEntry[] {
+    return this.bed.lines.flatMap(({ level, message, fields }) => {
+      if (level === "debug") return [];
+      const resource = { type: "cloud_run_revision" };
+      return [{ resource, severity: SEVERITIES[level], jsonPayload: { message, ...fields } }];
+    });
+  }
+
+  /** Every document that is there, with all its fields. */
+  get documents() {
+    const { memory } = this.bed.store;
+    return ["relations", "attempts", "history", "leases", "audit"].flatMap((collection) => memory.all(collection));
+  }
+}
+
+/** An order from its first poll to its delivery, with a sweep on the way. */
+export async function delivery(): Promise<Happening> {
+  const happening = new Happening();
+  await happening.tick("pollOrders");
+  await happening.kitchen("PACKAGED").tick("pollOrders");
+  await happening.tick("sweep");
+  await happening.drone("DELIVERED").tick("pollOrders");
+  return happening;
+}
+
+/** Each kind of trouble, until it shows. */
+export const TROUBLES = {
+  async "a create whose outcome is unknown"() {
+    const happening = new Happening();
+    happening.bed.food.hooks.once("createKitchenOrder", "after", () => {
+      throw new CallError("UNAVAILABLE", "gone", true);
+    });
+    await happening.tick("pollOrders");
+    return happening.tick("sweep");
+  },
+  async "a create that is refused"() {
+    const happening = new Happening();
+    happening.bed.food.hooks.once("createKitchenOrder", "before", () => {
+      throw new CallError("INVALID_ARGUMENT", "no", true);
+    });
+    return happening.tick("pollOrders");
+  },
+  "an order that somebody else sent to the kitchen": async () => {
+    const happening = new Happening("PREPARATION");
+    await happening.tick("pollOrders");
+    return happening.tick("sweep");
+  },
+  async "a link that can't be kept"() {
+    const happening = new Happening();
+    const { store, food } = happening.bed;
+    food.hooks.once("createKitchenOrder", "after", () => {
+      for (let tries = 0; tries < 9; tries++) {
+        for (const operation of ["read", "commit"] as const) {
+          store.hooks.once(operation, "before", () => {
+            throw new StoreError("away");
+          });
+        }
+      }
+    });
+    return happening.tick("pollOrders");
+  },
+  async "a food service that is away"() {
+    const happening = new Happening();
+    happening.bed.food.hooks.once("listOrders", "before", () => {
+      throw new CallError("UNAVAILABLE", "away", true);
+    });
+    return happening.tick("pollOrders");
+  },
+  async "a call that fails"() {
+    const happening = new Happening();
+    happening.bed.food.hooks.once("ready", "before", () => {
+      throw new CallError("UNAVAILABLE", "away", false);
+    });
+    return happening.tick("pollOrders");
+  },
+  async "a document of a newer schema"() {
+    const happening = new Happening();
+    await happening.bed.store.set("relations/1", { kitchen: "k/1", schema: 99 });
+    return happening.tick("pollOrders");
+  },
+} satisfies Record<string, () => Promise<Happening>>;
