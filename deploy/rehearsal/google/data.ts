@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { exists, GoogleError, invalid, notFound } from "./errors.js";
 import { type Project, policyOf, type SecretVersion, setPolicy } from "./project.js";
-import type { Call, Route } from "./stand-in.js";
+import type { Call, Route } from "./route.js";
 
 const PUBSUB = "pubsub.googleapis.com";
 const SECRETS = "secretmanager.googleapis.com";
@@ -71,7 +71,10 @@ function createDatabase(call: Call): object {
   if (project.databases[name]) throw exists(name);
   if (!FIRESTORE_LOCATION.test(body?.locationId ?? "")) throw invalid(`Invalid location ${body?.locationId}.`);
   project.databases[name] = { ...body, type: body.type ?? "FIRESTORE_NATIVE", uid: randomUUID() };
-  return google.operation(`projects/${project.id}/databases/${id}/operations/${randomUUID()}`, { name, ...project.databases[name] });
+  return google.operation(`projects/${project.id}/databases/${id}/operations/${randomUUID()}`, {
+    name,
+    ...project.databases[name],
+  });
 }
 
 function fieldNames({ google: _, project }: Call): object[] {
@@ -98,7 +101,12 @@ export const DATA: Route[] = [
       return { name };
     },
   },
-  { method: "GET", host: PUBSUB, path: "/v1/projects/{project}/topics/{topic}:getIamPolicy", answer: (call) => policyOf(call.project, topicOf(call)) },
+  {
+    method: "GET",
+    host: PUBSUB,
+    path: "/v1/projects/{project}/topics/{topic}:getIamPolicy",
+    answer: (call) => policyOf(call.project, topicOf(call)),
+  },
   {
     method: "POST",
     host: PUBSUB,
@@ -173,24 +181,43 @@ export const DATA: Route[] = [
       return { versions: versions.filter(({ state }) => !isHidden || state !== "DESTROYED").reverse() };
     },
   },
-  { method: "GET", host: SECRETS, path: "/v1/projects/{project}/secrets/{secret}/versions/{version}", answer: (call) => versionOf(call).resource },
+  {
+    method: "GET",
+    host: SECRETS,
+    path: "/v1/projects/{project}/secrets/{secret}/versions/{version}",
+    answer: (call) => versionOf(call).resource,
+  },
   {
     method: "GET",
     host: SECRETS,
     path: "/v1/projects/{project}/secrets/{secret}/versions/{version}:access",
     answer: (call) => {
       const { found, resource } = versionOf(call);
-      if (found.state !== "ENABLED") throw new GoogleError(400, `The secret version is ${found.state}.`, [], "FAILED_PRECONDITION");
+      if (found.state !== "ENABLED")
+        throw new GoogleError(400, `The secret version is ${found.state}.`, [], "FAILED_PRECONDITION");
       return { name: resource.name, payload: { data: found.data } };
     },
   },
-  ...([["disable", "DISABLED"], ["enable", "ENABLED"], ["destroy", "DESTROYED"]] as const).map(([verb, state]): Route => ({
-    method: "POST",
+  ...(
+    [
+      ["disable", "DISABLED"],
+      ["enable", "ENABLED"],
+      ["destroy", "DESTROYED"],
+    ] as const
+  ).map(
+    ([verb, state]): Route => ({
+      method: "POST",
+      host: SECRETS,
+      path: `/v1/projects/{project}/secrets/{secret}/versions/{version}:${verb}`,
+      answer: (call) => setState(call, state),
+    }),
+  ),
+  {
+    method: "GET",
     host: SECRETS,
-    path: `/v1/projects/{project}/secrets/{secret}/versions/{version}:${verb}`,
-    answer: (call) => setState(call, state),
-  })),
-  { method: "GET", host: SECRETS, path: "/v1/projects/{project}/secrets/{secret}:getIamPolicy", answer: (call) => policyOf(call.project, secretOf(call).name) },
+    path: "/v1/projects/{project}/secrets/{secret}:getIamPolicy",
+    answer: (call) => policyOf(call.project, secretOf(call).name),
+  },
   {
     method: "POST",
     host: SECRETS,
@@ -264,7 +291,9 @@ export const DATA: Route[] = [
     method: "GET",
     host: RULES,
     path: "/v1/projects/{project}/rulesets",
-    answer: ({ project }) => ({ rulesets: Object.keys(project.rulesets).map((name) => ({ name, createTime: new Date(0).toISOString() })) }),
+    answer: ({ project }) => ({
+      rulesets: Object.keys(project.rulesets).map((name) => ({ name, createTime: new Date(0).toISOString() })),
+    }),
   },
   {
     method: "POST",

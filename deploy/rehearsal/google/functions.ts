@@ -1,8 +1,16 @@
 /** Cloud Functions, the upload of their source, Cloud Run and Artifact Registry. */
 import { randomUUID } from "node:crypto";
-import { GoogleError, exists, invalid, notFound } from "./errors.js";
-import { checkAccount, computeAccount, type FunctionResource, hasRole, type Project, policyOf, setPolicy } from "./project.js";
-import { type Call, checkEnabled, type Route } from "./stand-in.js";
+import { exists, GoogleError, invalid, notFound } from "./errors.js";
+import {
+  checkAccount,
+  computeAccount,
+  type FunctionResource,
+  hasRole,
+  type Project,
+  policyOf,
+  setPolicy,
+} from "./project.js";
+import { type Call, checkEnabled, type Route } from "./route.js";
 
 const FUNCTIONS_API = "cloudfunctions.googleapis.com";
 const RUN = "run.googleapis.com";
@@ -29,7 +37,8 @@ function create({ google, project, params, query, body }: Call): object {
   const id = query.get("functionId") ?? "";
   const name = `projects/${project.id}/locations/${params.location}/functions/${id}`;
   if (!NAME.test(id)) throw invalid(`Could not create function: the name ${id} is invalid.`);
-  if (!REGION.test(params.location ?? "")) throw invalid(`Location ${params.location} is not found or access is unauthorized.`);
+  if (!REGION.test(params.location ?? ""))
+    throw invalid(`Location ${params.location} is not found or access is unauthorized.`);
   if (project.functions[name]) throw exists(name);
   return write(google, project, name, body as FunctionResource, undefined);
 }
@@ -39,7 +48,8 @@ function update({ google, project, params, query, body }: Call): object {
   const current = project.functions[name];
   if (!current) throw notFound(name);
   const changed = structuredClone(current);
-  for (const path of (query.get("updateMask") ?? "").split(",").filter(Boolean)) copy(body, changed, path.split("."));
+  for (const path of (query.get("updateMask") ?? "").split(",").filter(Boolean))
+    copy(body, changed as unknown as Record<string, unknown>, path.split("."));
   return write(google, project, name, changed, current);
 }
 
@@ -88,7 +98,10 @@ function write(
   if (made.eventTrigger) made.eventTrigger.triggerRegion ??= region;
   project.functions[name] = made;
   // The first build makes the repository for its images.
-  project.repositories[`projects/${project.id}/locations/${region}/repositories/gcf-artifacts`] ??= { format: "DOCKER", labels: {} };
+  project.repositories[`projects/${project.id}/locations/${region}/repositories/gcf-artifacts`] ??= {
+    format: "DOCKER",
+    labels: {},
+  };
   return google.operation(`projects/${project.id}/locations/${region}/operations/${randomUUID()}`, {
     "@type": "type.googleapis.com/google.cloud.functions.v2.Function",
     ...made,
@@ -108,21 +121,31 @@ function checkBuild(google: Call["google"], project: Project, { buildConfig }: F
 }
 
 function checkService({ serviceConfig, labels = {}, eventTrigger }: FunctionResource): void {
-  const { environmentVariables = {}, timeoutSeconds = 60, maxInstanceRequestConcurrency = 1, availableCpu = "1" } = serviceConfig;
+  const {
+    environmentVariables = {},
+    timeoutSeconds = 60,
+    maxInstanceRequestConcurrency = 1,
+    availableCpu = "1",
+  } = serviceConfig;
   for (const [name, value] of Object.entries(environmentVariables)) {
     if (!/^[A-Za-z_]\w*$/.test(name)) throw invalid(`Environment variable name ${name} is invalid.`);
     if (RESERVED.includes(name)) throw invalid(`The environment variable ${name} is reserved.`);
-    if (typeof value !== "string") throw invalid(`Invalid value at environment_variables[${name}] (TYPE_STRING): ${value}`);
+    if (typeof value !== "string")
+      throw invalid(`Invalid value at environment_variables[${name}] (TYPE_STRING): ${value}`);
   }
   for (const [key, value] of Object.entries(labels)) {
-    if (!/^[a-z][a-z0-9_-]{0,62}$/.test(key) || !/^[a-z0-9_-]{0,63}$/.test(value)) throw invalid(`Label ${key}=${value} is invalid.`);
+    if (!/^[a-z][a-z0-9_-]{0,62}$/.test(key) || !/^[a-z0-9_-]{0,63}$/.test(value))
+      throw invalid(`Label ${key}=${value} is invalid.`);
   }
   const most = eventTrigger ? 540 : 3600;
-  if (timeoutSeconds > most || timeoutSeconds < 1) throw invalid(`Invalid timeout ${timeoutSeconds}: it must be between 1 and ${most} seconds.`);
-  if (maxInstanceRequestConcurrency > 1 && Number(availableCpu) < 1) throw invalid("Concurrency above 1 needs at least 1 CPU.");
+  if (timeoutSeconds > most || timeoutSeconds < 1)
+    throw invalid(`Invalid timeout ${timeoutSeconds}: it must be between 1 and ${most} seconds.`);
+  if (maxInstanceRequestConcurrency > 1 && Number(availableCpu) < 1)
+    throw invalid("Concurrency above 1 needs at least 1 CPU.");
   const { minInstanceCount = 0, maxInstanceCount = 100 } = serviceConfig;
   if (minInstanceCount > maxInstanceCount) throw invalid("min_instance_count must not be above max_instance_count.");
-  if (!/^\d+(Mi|Gi|M|G)$/.test(String(serviceConfig.availableMemory))) throw invalid(`Invalid memory ${serviceConfig.availableMemory}.`);
+  if (!/^\d+(Mi|Gi|M|G)$/.test(String(serviceConfig.availableMemory)))
+    throw invalid(`Invalid memory ${serviceConfig.availableMemory}.`);
 }
 
 function checkSecrets(project: Project, { serviceConfig }: FunctionResource, account: string): void {
@@ -132,39 +155,57 @@ function checkSecrets(project: Project, { serviceConfig }: FunctionResource, acc
     const versions = project.secrets[name]?.versions;
     const found = version === "latest" ? versions?.at(-1) : versions?.[Number(version) - 1];
     if (!found) throw invalid(`Secret ${name}/versions/${version} was not found.`);
-    if (found.state !== "ENABLED") throw invalid(`Secret version ${name}/versions/${version} is in state ${found.state}.`);
-    if (!hasRole(project, name, `serviceAccount:${account}`, "roles/secretmanager.secretAccessor")) throw denied(name, version, account);
+    if (found.state !== "ENABLED")
+      throw invalid(`Secret version ${name}/versions/${version} is in state ${found.state}.`);
+    if (!hasRole(project, name, `serviceAccount:${account}`, "roles/secretmanager.secretAccessor"))
+      throw denied(name, version, account);
   }
 }
 
 const denied = (secret: string, version: string, account: string) =>
-  invalid(`Permission denied on secret: ${secret}/versions/${version} for Revision service account ${account}. The service account used must be granted the 'Secret Manager Secret Accessor' role (roles/secretmanager.secretAccessor) at the secret, project or higher level.`);
+  invalid(
+    `Permission denied on secret: ${secret}/versions/${version} for Revision service account ${account}. The service account used must be granted the 'Secret Manager Secret Accessor' role (roles/secretmanager.secretAccessor) at the secret, project or higher level.`,
+  );
 
-function checkTrigger(project: Project, { eventTrigger, serviceConfig }: FunctionResource, region: string, current: FunctionResource | undefined): void {
+function checkTrigger(
+  project: Project,
+  { eventTrigger, serviceConfig }: FunctionResource,
+  region: string,
+  current: FunctionResource | undefined,
+): void {
   if (!eventTrigger) return;
   checkEnabled(project, "eventarc.googleapis.com");
-  if (current?.eventTrigger && current.eventTrigger.eventType !== eventTrigger.eventType) throw invalid("The trigger type of a function can't be changed.");
+  if (current?.eventTrigger && current.eventTrigger.eventType !== eventTrigger.eventType)
+    throw invalid("The trigger type of a function can't be changed.");
   const account = eventTrigger.serviceAccountEmail ?? serviceConfig.serviceAccountEmail ?? computeAccount(project);
   checkAccount(project, account);
   const agent = (name: string) => `serviceAccount:service-${project.number}@${name}.iam.gserviceaccount.com`;
   if (!hasRole(project, "", agent("gcp-sa-eventarc"), "roles/eventarc.serviceAgent")) {
-    throw invalid("Permission denied while using the Eventarc Service Agent. If you recently started to use Eventarc, it may take a few minutes before all necessary permissions are propagated to the Service Agent. Otherwise, verify that it has Eventarc Service Agent role.");
+    throw invalid(
+      "Permission denied while using the Eventarc Service Agent. If you recently started to use Eventarc, it may take a few minutes before all necessary permissions are propagated to the Service Agent. Otherwise, verify that it has Eventarc Service Agent role.",
+    );
   }
   if (eventTrigger.eventType === "google.cloud.pubsub.topic.v1.messagePublished") {
     const topic = eventTrigger.pubsubTopic ?? current?.eventTrigger?.pubsubTopic ?? "";
     if (!project.topics.includes(topic)) throw new GoogleError(404, `Topic not found: ${topic}`);
     if (!hasRole(project, "", agent("gcp-sa-pubsub"), "roles/iam.serviceAccountTokenCreator")) {
-      throw invalid("The Pub/Sub service agent needs the role roles/iam.serviceAccountTokenCreator to make tokens for pushes.");
+      throw invalid(
+        "The Pub/Sub service agent needs the role roles/iam.serviceAccountTokenCreator to make tokens for pushes.",
+      );
     }
     return;
   }
-  if (!eventTrigger.eventType.startsWith("google.cloud.firestore.document.v1.")) throw invalid(`Event type ${eventTrigger.eventType} is unknown.`);
+  if (!eventTrigger.eventType.startsWith("google.cloud.firestore.document.v1."))
+    throw invalid(`Event type ${eventTrigger.eventType} is unknown.`);
   const filter = (attribute: string) => eventTrigger.eventFilters?.find((one) => one.attribute === attribute);
   const database = project.databases[`projects/${project.id}/databases/${filter("database")?.value}`];
   if (!database) throw new GoogleError(404, `Database ${filter("database")?.value} does not exist.`);
-  if (filter("document")?.operator !== "match-path-pattern") throw invalid("A document filter with a wildcard needs the operator match-path-pattern.");
+  if (filter("document")?.operator !== "match-path-pattern")
+    throw invalid("A document filter with a wildcard needs the operator match-path-pattern.");
   if ((eventTrigger.triggerRegion ?? region) !== database.locationId) {
-    throw invalid(`Invalid resource state: the trigger's location ${eventTrigger.triggerRegion ?? region} must be the location of the database, ${database.locationId}.`);
+    throw invalid(
+      `Invalid resource state: the trigger's location ${eventTrigger.triggerRegion ?? region} must be the location of the database, ${database.locationId}.`,
+    );
   }
   if (region !== database.locationId && !MULTI_REGIONS[database.locationId]?.includes(region)) {
     throw invalid(`The function's region ${region} must be in the location of the database, ${database.locationId}.`);
@@ -188,12 +229,21 @@ function uploadUrl({ google, project, params }: Call): object {
 /** A service as Cloud Run's API shows it. */
 function serviceOf(project: Project, name: string): object {
   const run = project.run[name];
-  if (!run) throw new GoogleError(404, `Resource '${name.split("/")[5]}' of kind 'SERVICE' in region '${name.split("/")[3]}' in project '${project.id}' does not exist.`);
+  if (!run)
+    throw new GoogleError(
+      404,
+      `Resource '${name.split("/")[5]}' of kind 'SERVICE' in region '${name.split("/")[3]}' in project '${project.id}' does not exist.`,
+    );
   const latest = run.revisions.at(-1);
   return {
     apiVersion: "serving.knative.dev/v1",
     kind: "Service",
-    metadata: { name: name.split("/")[5], namespace: project.number, generation: run.revisions.length, labels: { "cloud.googleapis.com/location": name.split("/")[3] } },
+    metadata: {
+      name: name.split("/")[5],
+      namespace: project.number,
+      generation: run.revisions.length,
+      labels: { "cloud.googleapis.com/location": name.split("/")[3] },
+    },
     spec: { template: { metadata: { name: latest }, spec: {} }, traffic: [{ latestRevision: true, percent: 100 }] },
     status: {
       observedGeneration: run.revisions.length,
@@ -208,7 +258,8 @@ function serviceOf(project: Project, name: string): object {
   };
 }
 
-const serviceName = ({ project, params }: Call) => `projects/${project.id}/locations/${params.location}/services/${params.service}`;
+const serviceName = ({ project, params }: Call) =>
+  `projects/${project.id}/locations/${params.location}/services/${params.service}`;
 
 function knownService(call: Call): string {
   const name = serviceName(call);
@@ -228,7 +279,9 @@ export const FUNCTIONS: Route[] = [
     host: FUNCTIONS_API,
     path: `/v2${LOCATION}/functions`,
     answer: ({ project, params }) => ({
-      functions: Object.values(project.functions).filter(({ name }) => params.location === "-" || name.split("/")[3] === params.location),
+      functions: Object.values(project.functions).filter(
+        ({ name }) => params.location === "-" || name.split("/")[3] === params.location,
+      ),
     }),
   },
   {
@@ -258,7 +311,8 @@ export const FUNCTIONS: Route[] = [
     host: FUNCTIONS_API,
     path: `/v2${LOCATION}/operations/{operation}`,
     answer: ({ google, project, params }) =>
-      google.operations.get(`projects/${project.id}/locations/${params.location}/operations/${params.operation}`) ?? refuse(notFound("operation")),
+      google.operations.get(`projects/${project.id}/locations/${params.location}/operations/${params.operation}`) ??
+      refuse(notFound("operation")),
   },
   {
     method: "PUT",
@@ -272,14 +326,21 @@ export const FUNCTIONS: Route[] = [
   },
 
   // Cloud Run
-  { method: "GET", host: RUN, path: `/v1${LOCATION}/services/{service}`, answer: (call) => serviceOf(call.project, serviceName(call)) },
-  { method: "GET", host: RUN, path: `/v2${LOCATION}/services`, answer: () => ({ services: [] }) },
-  ...(["GET", "POST"] as const).map((method): Route => ({
-    method,
+  {
+    method: "GET",
     host: RUN,
-    path: `/v1${LOCATION}/services/{service}:getIamPolicy`,
-    answer: (call) => policyOf(call.project, knownService(call)),
-  })),
+    path: `/v1${LOCATION}/services/{service}`,
+    answer: (call) => serviceOf(call.project, serviceName(call)),
+  },
+  { method: "GET", host: RUN, path: `/v2${LOCATION}/services`, answer: () => ({ services: [] }) },
+  ...(["GET", "POST"] as const).map(
+    (method): Route => ({
+      method,
+      host: RUN,
+      path: `/v1${LOCATION}/services/{service}:getIamPolicy`,
+      answer: (call) => policyOf(call.project, knownService(call)),
+    }),
+  ),
   {
     method: "POST",
     host: RUN,

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { exists, invalid, notFound } from "./errors.js";
 import type { Project } from "./project.js";
-import type { Call, Route } from "./stand-in.js";
+import type { Call, Route } from "./route.js";
 
 const HOSTING_API = "firebasehosting.googleapis.com";
 
@@ -21,8 +21,10 @@ function checkRewrites(project: Project, config: { rewrites?: Rewrite[] } | unde
   for (const { run } of config?.rewrites ?? []) {
     if (!run) continue;
     const service = project.run[`projects/${project.id}/locations/${run.region}/services/${run.serviceId}`];
-    if (!service) throw invalid(`Invalid rewrite: the Cloud Run service ${run.serviceId} does not exist in ${run.region}.`);
-    if (run.tag && !service.tags[run.tag]) throw invalid(`Invalid rewrite: ${run.serviceId} has no revision with the tag ${run.tag}.`);
+    if (!service)
+      throw invalid(`Invalid rewrite: the Cloud Run service ${run.serviceId} does not exist in ${run.region}.`);
+    if (run.tag && !service.tags[run.tag])
+      throw invalid(`Invalid rewrite: ${run.serviceId} has no revision with the tag ${run.tag}.`);
   }
 }
 
@@ -62,7 +64,10 @@ export const HOSTING: Route[] = [
     host: HOSTING_API,
     path: "/v1beta1/projects/{project}/sites",
     answer: ({ project }) => ({
-      sites: Object.entries(project.sites).map(([id, site]) => ({ name: `projects/${project.id}/sites/${id}`, ...site })),
+      sites: Object.entries(project.sites).map(([id, site]) => ({
+        name: `projects/${project.id}/sites/${id}`,
+        ...site,
+      })),
     }),
   },
   { method: "GET", host: HOSTING_API, path: "/v1beta1/projects/{project}/sites/{site}", answer: siteOf },
@@ -121,7 +126,9 @@ export const HOSTING: Route[] = [
       method: "GET",
       host: HOSTING_API,
       path: `${prefix}/sites/{site}/versions`,
-      answer: (call) => ({ versions: Object.entries(projectOfSite(call).versions).map(([name, version]) => ({ name, ...version })) }),
+      answer: (call) => ({
+        versions: Object.entries(projectOfSite(call).versions).map(([name, version]) => ({ name, ...version })),
+      }),
     },
     {
       method: "GET",
@@ -130,7 +137,10 @@ export const HOSTING: Route[] = [
       answer: (call) => {
         const project = projectOfSite(call);
         const { liveVersion = "" } = project.sites[call.params.site ?? ""] ?? {};
-        return { name: `sites/${call.params.site}/channels/live`, release: { version: { name: liveVersion, ...project.versions[liveVersion] } } };
+        return {
+          name: `sites/${call.params.site}/channels/live`,
+          release: { version: { name: liveVersion, ...project.versions[liveVersion] } },
+        };
       },
     },
   ]),

@@ -4,7 +4,7 @@ import { scheduleProblem } from "../../cloud-schedule.js";
 import { matches } from "../../log-filter.js";
 import { exists, GoogleError, invalid, notFound } from "./errors.js";
 import { checkAccount, type Job, type Project } from "./project.js";
-import { type Call, checkEnabled, type Route } from "./stand-in.js";
+import { type Call, checkEnabled, type Route } from "./route.js";
 
 const SCHEDULER = "cloudscheduler.googleapis.com";
 const LOGGING = "logging.googleapis.com";
@@ -21,7 +21,8 @@ function checkJob(project: Project, { schedule, timeZone = "UTC", httpTarget, at
   if (!/^https?:\/\//.test(httpTarget?.uri ?? "")) throw invalid("HttpTarget.uri must be a valid URL.");
   checkAccount(project, httpTarget.oidcToken?.serviceAccountEmail ?? "");
   const seconds = Number(/^(\d+)s$/.exec(attemptDeadline)?.[1]);
-  if (!(seconds >= 15 && seconds <= 1800)) throw invalid("The attempt deadline must be between 15 seconds and 30 minutes.");
+  if (!(seconds >= 15 && seconds <= 1800))
+    throw invalid("The attempt deadline must be between 15 seconds and 30 minutes.");
 }
 
 const jobName = ({ project, params }: Call) => `projects/${project.id}/locations/${params.location}/jobs/${params.job}`;
@@ -33,14 +34,18 @@ function jobOf(call: Call): Job {
 }
 
 /** The names of the user-defined metrics that an alert or a dashboard refers to. */
-const metricsIn = (body: object) => [...JSON.stringify(body).matchAll(/logging\.googleapis\.com\/user\/(\w+)/g)].map(([, name = ""]) => name);
+const metricsIn = (body: object) =>
+  [...JSON.stringify(body).matchAll(/logging\.googleapis\.com\/user\/(\w+)/g)].map(([, name = ""]) => name);
 
 /** A new metric can't be used at once. @throws GoogleError as Monitoring says it */
 function checkMetrics({ google, project, body }: Call): void {
   for (const name of metricsIn(body)) {
     const metric = project.metrics[name];
     if (metric && metric.askedFor++ >= google.whims.metricMisses) continue;
-    throw new GoogleError(404, `Cannot find metric(s) that match type = "logging.googleapis.com/user/${name}". If a metric was created recently, it could take up to 10 minutes to become available. Please try again soon.`);
+    throw new GoogleError(
+      404,
+      `Cannot find metric(s) that match type = "logging.googleapis.com/user/${name}". If a metric was created recently, it could take up to 10 minutes to become available. Please try again soon.`,
+    );
   }
 }
 
@@ -53,7 +58,10 @@ function entries({ google, body }: Call): object {
   const project = google.find(id);
   checkEnabled(project, LOGGING);
   const times = /\s*AND\s*timestamp>="[^"]*"|timestamp>="[^"]*"\s*AND\s*/g;
-  const filter = String(body.filter ?? "").replaceAll(times, "").replace(/^\((.*)\)$/, "$1").trim();
+  const filter = String(body.filter ?? "")
+    .replaceAll(times, "")
+    .replace(/^\((.*)\)$/, "$1")
+    .trim();
   return { entries: project.log.filter((entry) => filter === "" || matches(filter, entry)).reverse() };
 }
 
@@ -148,7 +156,9 @@ export const OPERATIONS: Route[] = [
     answer: ({ project, query }) => {
       const [, wanted] = /^user_labels\.alert="(.*)"$/.exec(query.get("filter") ?? "") ?? [];
       const policies = Object.values(project.alertPolicies) as { userLabels?: { alert?: string } }[];
-      return { alertPolicies: policies.filter(({ userLabels }) => wanted === undefined || userLabels?.alert === wanted) };
+      return {
+        alertPolicies: policies.filter(({ userLabels }) => wanted === undefined || userLabels?.alert === wanted),
+      };
     },
   },
   {

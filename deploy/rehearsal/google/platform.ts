@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { exists, GoogleError, invalid, notFound } from "./errors.js";
 import { computeAccount, type Project, policyOf, setPolicy } from "./project.js";
-import type { Call, Route } from "./stand-in.js";
+import type { Call, Route } from "./route.js";
 
 const SERVICES = "serviceusage.googleapis.com";
 const RESOURCES = "cloudresourcemanager.googleapis.com";
@@ -26,7 +26,8 @@ function enable(project: Project, names: string[]): object[] {
     throw invalid(`A maximum of ${MOST_ENABLED_AT_ONCE} services can be enabled at once; ${names.length} were given.`);
   }
   for (const name of names) {
-    if (!/^[a-z]+\.googleapis\.com$/.test(name)) throw new GoogleError(403, `Not found or permission denied for service(s): ${name}.`);
+    if (!/^[a-z]+\.googleapis\.com$/.test(name))
+      throw new GoogleError(403, `Not found or permission denied for service(s): ${name}.`);
     if (!project.apis.includes(name)) project.apis.push(name);
     if (name === "compute.googleapis.com" || name === "run.googleapis.com" || name === "cloudbuild.googleapis.com") {
       if (!project.accounts.includes(computeAccount(project))) project.accounts.push(computeAccount(project));
@@ -90,7 +91,10 @@ function accountIn({ project, params: { account = "" } }: Call): string {
 /** A person's own credentials count against a project only if the request says which. */
 function checkQuota({ headers }: Call): void {
   if (headers.authorization === `Bearer ${USER_CREDENTIAL}` && !headers["x-goog-user-project"]) {
-    throw new GoogleError(403, "Your application is authenticating by using local Application Default Credentials. The identitytoolkit.googleapis.com API requires a quota project, which is not set by default. To learn how to set your quota project, see https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds .");
+    throw new GoogleError(
+      403,
+      "Your application is authenticating by using local Application Default Credentials. The identitytoolkit.googleapis.com API requires a quota project, which is not set by default. To learn how to set your quota project, see https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds .",
+    );
   }
 }
 
@@ -100,10 +104,18 @@ function users(call: Call): object {
   const emails = Object.keys(project.users).filter(
     (email) => !body || body.email?.includes(email) || body.localId?.includes(project.users[email]?.localId),
   );
-  return { kind: "identitytoolkit#GetAccountInfoResponse", users: emails.map((email) => ({ email, ...project.users[email] })) };
+  return {
+    kind: "identitytoolkit#GetAccountInfoResponse",
+    users: emails.map((email) => ({ email, ...project.users[email] })),
+  };
 }
 
-const token = (name: string) => ({ access_token: name, expires_in: 3600, token_type: "Bearer", scope: "https://www.googleapis.com/auth/cloud-platform" });
+const token = (name: string) => ({
+  access_token: name,
+  expires_in: 3600,
+  token_type: "Bearer",
+  scope: "https://www.googleapis.com/auth/cloud-platform",
+});
 
 const idToken = (email: string) => {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -112,7 +124,12 @@ const idToken = (email: string) => {
 
 export const PLATFORM: Route[] = [
   // Service Usage
-  { method: "GET", host: SERVICES, path: "/v1/projects/{project}/services/{service}", answer: ({ project, params }) => serviceOf(project, params.service ?? "") },
+  {
+    method: "GET",
+    host: SERVICES,
+    path: "/v1/projects/{project}/services/{service}",
+    answer: ({ project, params }) => serviceOf(project, params.service ?? ""),
+  },
   {
     method: "GET",
     host: SERVICES,
@@ -137,17 +154,29 @@ export const PLATFORM: Route[] = [
       return google.operation(`operations/acat.${randomUUID()}`, { services });
     },
   },
-  ...["v1", "v1beta1"].map((version): Route => ({
-    method: "GET",
+  ...["v1", "v1beta1"].map(
+    (version): Route => ({
+      method: "GET",
+      host: SERVICES,
+      path: `/${version}/{name=**}`,
+      answer: ({ google, params }) => google.operations.get(params.name ?? "") ?? {},
+    }),
+  ),
+  {
+    method: "POST",
     host: SERVICES,
-    path: `/${version}/{name=**}`,
-    answer: ({ google, params }) => google.operations.get(params.name ?? "") ?? {},
-  })),
-  { method: "POST", host: SERVICES, path: "/v1beta1/projects/{project}/services/{service}:generateServiceIdentity", answer: agent },
+    path: "/v1beta1/projects/{project}/services/{service}:generateServiceIdentity",
+    answer: agent,
+  },
 
   // Resource Manager
   { method: "GET", host: RESOURCES, path: "/v1/projects/{project}", answer: ({ project }) => projectOf(project) },
-  { method: "POST", host: RESOURCES, path: "/v1/projects/{project}:getIamPolicy", answer: ({ project }) => policyOf(project, `projects/${project.id}`) },
+  {
+    method: "POST",
+    host: RESOURCES,
+    path: "/v1/projects/{project}:getIamPolicy",
+    answer: ({ project }) => policyOf(project, `projects/${project.id}`),
+  },
   {
     method: "POST",
     host: RESOURCES,
@@ -200,14 +229,29 @@ export const PLATFORM: Route[] = [
   },
 
   // OAuth and the metadata server
-  ...[["oauth2.googleapis.com", "/token"], ["www.googleapis.com", "/oauth2/v3/token"], ["accounts.google.com", "/o/oauth2/token"]].map(([host = "", path = ""]): Route => ({
-    method: "POST",
-    host,
-    path,
-    answer: ({ body }) => ({ ...token(body.client_id?.includes("firebase") ? "cli" : USER_CREDENTIAL), refresh_token: "refresh", id_token: idToken("owner@example.com") }),
-  })),
+  ...[
+    ["oauth2.googleapis.com", "/token"],
+    ["www.googleapis.com", "/oauth2/v3/token"],
+    ["accounts.google.com", "/o/oauth2/token"],
+  ].map(
+    ([host = "", path = ""]): Route => ({
+      method: "POST",
+      host,
+      path,
+      answer: () => ({
+        ...token(host === "www.googleapis.com" ? "cli" : USER_CREDENTIAL),
+        refresh_token: "refresh",
+        id_token: idToken("owner@example.com"),
+      }),
+    }),
+  ),
   ...["oauth2.googleapis.com", "www.googleapis.com"].flatMap((host): Route[] => [
-    { method: "POST", host, path: "/tokeninfo", answer: () => ({ email: "owner@example.com", scope: "https://www.googleapis.com/auth/cloud-platform" }) },
+    {
+      method: "POST",
+      host,
+      path: "/tokeninfo",
+      answer: () => ({ email: "owner@example.com", scope: "https://www.googleapis.com/auth/cloud-platform" }),
+    },
     { method: "POST", host, path: "/oauth2/v1/tokeninfo", answer: () => ({ email: "owner@example.com" }) },
     { method: "GET", host, path: "/oauth2/v1/userinfo", answer: () => ({ email: "owner@example.com", id: "1" }) },
   ]),
@@ -218,7 +262,12 @@ export const PLATFORM: Route[] = [
     answer: () => token("token-of-an-instance"),
   },
   { method: "GET", host: "metadata.google.internal", path: "/computeMetadata/v1/instance", answer: () => "" },
-  { method: "GET", host: "metadata.google.internal", path: "/computeMetadata/v1/universe/universe-domain", answer: () => "googleapis.com" },
+  {
+    method: "GET",
+    host: "metadata.google.internal",
+    path: "/computeMetadata/v1/universe/universe-domain",
+    answer: () => "googleapis.com",
+  },
   {
     method: "GET",
     host: "www.googleapis.com",
@@ -231,7 +280,11 @@ export const PLATFORM: Route[] = [
     method: "GET",
     host: "cloudbilling.googleapis.com",
     path: "/v1/projects/{project}/billingInfo",
-    answer: ({ project }) => ({ name: `projects/${project.id}/billingInfo`, billingEnabled: true, billingAccountName: "billingAccounts/1" }),
+    answer: ({ project }) => ({
+      name: `projects/${project.id}/billingInfo`,
+      billingEnabled: true,
+      billingAccountName: "billingAccounts/1",
+    }),
   },
   {
     method: "GET",
@@ -239,8 +292,18 @@ export const PLATFORM: Route[] = [
     path: "/compute/v1/projects/{project}",
     answer: ({ project }) => ({ name: project.id, defaultServiceAccount: computeAccount(project) }),
   },
-  { method: "GET", host: "firebaseextensions.googleapis.com", path: "/v1beta/projects/{project}/instances", answer: () => ({}) },
-  { method: "GET", host: "firebase.googleapis.com", path: "/v1beta1/projects/{project}", answer: ({ project }) => firebaseOf(project) },
+  {
+    method: "GET",
+    host: "firebaseextensions.googleapis.com",
+    path: "/v1beta/projects/{project}/instances",
+    answer: () => ({}),
+  },
+  {
+    method: "GET",
+    host: "firebase.googleapis.com",
+    path: "/v1beta1/projects/{project}",
+    answer: ({ project }) => firebaseOf(project),
+  },
   {
     method: "GET",
     host: "firebase.googleapis.com",
@@ -255,12 +318,14 @@ export const PLATFORM: Route[] = [
   },
 
   // Authentication
-  ...["accounts:lookup", "accounts:query"].map((method): Route => ({
-    method: "POST",
-    host: "identitytoolkit.googleapis.com",
-    path: `/v1/projects/{project}/${method}`,
-    answer: users,
-  })),
+  ...["accounts:lookup", "accounts:query"].map(
+    (method): Route => ({
+      method: "POST",
+      host: "identitytoolkit.googleapis.com",
+      path: `/v1/projects/{project}/${method}`,
+      answer: users,
+    }),
+  ),
   {
     method: "POST",
     host: "identitytoolkit.googleapis.com",
@@ -270,7 +335,11 @@ export const PLATFORM: Route[] = [
       const { project, body } = call;
       const user = Object.values(project.users).find(({ localId }) => localId === body.localId);
       if (!user) throw new GoogleError(400, "USER_NOT_FOUND");
-      Object.assign(user, body.customAttributes && { customAttributes: body.customAttributes }, body.validSince && { validSince: String(body.validSince) });
+      Object.assign(
+        user,
+        body.customAttributes && { customAttributes: body.customAttributes },
+        body.validSince && { validSince: String(body.validSince) },
+      );
       return { localId: body.localId };
     },
   },

@@ -173,10 +173,16 @@ export function hasRole(project: Project, resource: string, member: string, role
 export function setPolicy(project: Project, resource: string, policy: Policy): Policy {
   const current = project.policies[resource];
   if (policy.etag && current?.etag && policy.etag !== current.etag) {
-    throw new GoogleError(409, "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.", [], "ABORTED");
+    throw new GoogleError(
+      409,
+      "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
+      [],
+      "ABORTED",
+    );
   }
   for (const { role, members } of policy.bindings ?? []) {
-    if (!/^(roles|projects\/[^/]+\/roles|organizations\/[^/]+\/roles)\/[\w.]+$/.test(role)) throw invalid(`Role (${role}) does not exist in the resource's hierarchy.`);
+    if (!/^(roles|projects\/[^/]+\/roles|organizations\/[^/]+\/roles)\/[\w.]+$/.test(role))
+      throw invalid(`Role (${role}) does not exist in the resource's hierarchy.`);
     for (const member of members) checkMember(project, member);
   }
   const etag = Buffer.from(String(Number(Buffer.from(current?.etag ?? FIRST_ETAG, "base64")) + 1)).toString("base64");
@@ -195,4 +201,5 @@ function checkMember(project: Project, member: string): void {
 
 const FIRST_ETAG = Buffer.from("0").toString("base64");
 
-export const policyOf = (project: Project, resource: string): Policy => project.policies[resource] ?? { etag: FIRST_ETAG, version: 1 };
+export const policyOf = (project: Project, resource: string): Policy =>
+  project.policies[resource] ?? { etag: FIRST_ETAG, version: 1 };

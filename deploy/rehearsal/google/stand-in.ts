@@ -2,48 +2,35 @@
  * Stands for Google's APIs on this machine: it answers the Firebase CLI, gcloud and the functions, and refuses what Google
  * refuses. Every request is recorded. Clients reach it by Google's own host names, over TLS with a certificate of its own.
  */
+import { createHash } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { gunzipSync } from "node:zlib";
-import { generate } from "selfsigned";
-import { GoogleError, notFound } from "./errors.js";
-import { newProject, type Project } from "./project.js";
+import { unzipSync } from "fflate";
+import { makeCertificate } from "./certificate.js";
 import { DATA } from "./data.js";
+import { GoogleError, notFound } from "./errors.js";
 import { FUNCTIONS } from "./functions.js";
 import { HOSTING } from "./hosting.js";
 import { OPERATIONS } from "./operations.js";
 import { PLATFORM } from "./platform.js";
+import { newProject, type Project } from "./project.js";
+import { type Answer, type Call, checkEnabled, type Route, type Shared, type Whims } from "./route.js";
 
-/** What a handler gets. Everything in it is as the client sent it. */
-export interface Call {
-  google: Google;
-  host: string;
-  /** What the braces in the route's path stand for. */
-  params: Record<string, string>;
-  query: URLSearchParams;
-  headers: IncomingMessage["headers"];
-  /** The body, parsed when it is JSON or a form. */
-  // biome-ignore lint/suspicious/noExplicitAny: the handlers read bodies of many forms, each as its API defines it.
-  body: any;
-  bytes: Buffer;
-  /** The project that the path names, by id or number. */
-  project: Project;
-}
-
-type Answer = object | string | Buffer | undefined;
-
-export interface Route {
-  method: string;
-  /** The API, such as run.googleapis.com; a regional host is the same API. */
-  host: string;
-  /** A path with {names}; {name=**} spans slashes. */
-  path: string;
-  /** The API that must be enabled, when it is not the host's own; null for none. */
-  api?: string | null;
-  answer(call: Call): Answer | Promise<Answer>;
-}
+/** The names that clients find this stand-in, and the servers of the README's example, under. */
+const HOSTS = [
+  ...[
+    "*.googleapis.com",
+    "*.google.com",
+    "*.firebaseio.com",
+    "*.firebaseapp.com",
+    "*.firebase.com",
+    "*.firebase.tools",
+  ],
+  ...["*.web.app", "*.run.app", "*.google-analytics.com", "*.example.com", "localhost"],
+];
 
 /** A request as it was answered. */
 export interface Recorded {
@@ -59,13 +46,7 @@ interface Compiled extends Route {
   pattern: RegExp;
 }
 
-/** How the stand-in differs from a Google where everything is in order: for tests that see the rehearsal fail. */
-export interface Whims {
-  /** How often a new metric is not found yet. */
-  metricMisses: number;
-}
-
-export class Google {
+export class Google implements Shared {
   readonly requests: Recorded[] = [];
   readonly projects = new Map<string, Project>();
   readonly objects = new Map<string, Buffer>();
@@ -82,27 +63,11 @@ export class Google {
 
   /** Starts on two free ports of 127.0.0.1: one for TLS, one for plain HTTP, which is also a proxy. */
   async listen(): Promise<void> {
-    const pair = await generate([{ name: "commonName", value: "stand-in for Google" }], {
-      keyType: "rsa",
-      keySize: 2048,
-      algorithm: "sha256",
-      extensions: [
-        { name: "basicConstraints", cA: true, critical: true },
-        { name: "keyUsage", digitalSignature: true, keyCertSign: true, keyEncipherment: true, critical: true },
-        { name: "extKeyUsage", serverAuth: true },
-        {
-          name: "subjectAltName",
-          altNames: [
-            ...["*.googleapis.com", "googleapis.com", "*.google.com", "*.firebaseapp.com", "*.firebase.com", "*.firebase.tools"],
-            ...["*.web.app", "*.google-analytics.com", "*.example.com", "localhost", "*.run.app", "registry.npmjs.org"],
-          ].map((value) => ({ type: 2 as const, value })),
-        },
-      ],
-    });
-    this.certificate = pair.cert;
-    this.key = pair.private;
+    const pair = await makeCertificate("stand-in for Google", HOSTS);
+    this.certificate = pair.certificate;
+    this.key = pair.key;
     const answer = (request: IncomingMessage, response: ServerResponse) => void this.answer(request, response);
-    const https = createHttpsServer({ key: pair.private, cert: pair.cert }, answer);
+    const https = createHttpsServer({ key: pair.key, cert: pair.certificate }, answer);
     const http = createHttpServer(answer);
     // gcloud comes through here; whatever it asks for, it gets to this stand-in.
     http.on("connect", (_request, socket: Socket, head: Buffer) => {
@@ -141,9 +106,18 @@ export class Google {
 
   /** @throws GoogleError as the Resource Manager says it */
   find(idOrNumber: string): Project {
-    const found = this.projects.get(idOrNumber) ?? [...this.projects.values()].find(({ number }) => number === idOrNumber);
+    const found =
+      this.projects.get(idOrNumber) ?? [...this.projects.values()].find(({ number }) => number === idOrNumber);
     if (found) return found;
     throw new GoogleError(403, `Permission denied on resource project ${idOrNumber}, or it may not exist.`);
+  }
+
+  /** What an uploaded archive holds, as one hash: archives of the same files differ in their times. */
+  contentOf(object: string): string {
+    const hash = createHash("sha256");
+    const files = Object.entries(unzipSync(this.objects.get(object) ?? Buffer.alloc(0)));
+    for (const [name, bytes] of files.sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(name).update(bytes);
+    return hash.digest("hex");
   }
 
   /** A finished operation, which can be asked for. */
@@ -161,12 +135,14 @@ export class Google {
     this.requests.push(recorded);
     let answer: Answer;
     try {
-      const plain = request.headers["content-encoding"] === "gzip" && !host.startsWith("upload") ? gunzipSync(bytes) : bytes;
+      const plain =
+        request.headers["content-encoding"] === "gzip" && !host.startsWith("upload") ? gunzipSync(bytes) : bytes;
       recorded.body = parsed(plain, request.headers["content-type"] ?? "");
       answer = await this.dispatch(request, host, url, recorded.body, bytes);
       recorded.status = 200;
     } catch (error) {
-      const refusal = error instanceof GoogleError ? error : new GoogleError(501, `The stand-in failed: ${(error as Error).stack}`);
+      const refusal =
+        error instanceof GoogleError ? error : new GoogleError(501, `The stand-in failed: ${(error as Error).stack}`);
       recorded.status = refusal.code;
       answer = refusal.body;
     }
@@ -193,7 +169,9 @@ export class Google {
       const call: Call = {
         ...{ google, host, params, query: url.searchParams, headers, body, bytes },
         get project() {
-          return google.find(params.project ?? "");
+          // IAM takes a dash for the project that an account's address names.
+          const [, owner = "-"] = /@(.+)\.iam\.gserviceaccount\.com$/.exec(params.account ?? "") ?? [];
+          return google.find(params.project === "-" ? owner : (params.project ?? ""));
         },
       };
       if (params.project && route.api !== null) checkEnabled(call.project, route.api ?? api);
@@ -201,16 +179,6 @@ export class Google {
     }
     throw notFound(`${method} ${host}${path}`);
   }
-}
-
-/** @throws GoogleError as every API says it when it is not enabled */
-export function checkEnabled(project: Project, api: string): void {
-  if (project.apis.includes(api)) return;
-  const message = `${api} API has not been used in project ${project.number} before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/${api}/overview?project=${project.number} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry.`;
-  const metadata = { service: api, consumer: `projects/${project.number}` };
-  throw new GoogleError(403, message, [
-    { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "SERVICE_DISABLED", domain: "googleapis.com", metadata },
-  ]);
 }
 
 function compile(route: Route): Compiled {
