@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ROOT } from "../local/system.js";
+import { ROOT } from "../harness/root.js";
 
 const MINUTE = 60_000;
 
@@ -39,11 +39,11 @@ describe("starting and stopping", function () {
   });
 
   /** Runs a command in a process group of its own, as a terminal does; everything that it starts has a mark. */
-  function run(command: string[], env: NodeJS.ProcessEnv = {}): Run {
+  function run(command: string[], env: NodeJS.ProcessEnv = {}, cwd = ROOT): Run {
     const mark = `START_STOP_TEST=${randomUUID()}`;
     const [name = "", value] = mark.split("=");
     const child = spawn(command[0] ?? "", command.slice(1), {
-      cwd: ROOT,
+      cwd,
       detached: true,
       env: { ...process.env, [name]: value, ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -121,17 +121,6 @@ describe("starting and stopping", function () {
     });
   }
 
-  it("it says why if its certificate is broken, and leaves nothing running", async () => {
-    const certificates = join(folder, "certificates");
-    mkdirSync(certificates);
-    for (const name of ["localhost.crt", "localhost.key"]) writeFileSync(join(certificates, name), "no certificate");
-    const started = run(npmStart("--embedded"), { FOOD_SERVICE_CERTIFICATES: certificates });
-    assert.equal(await started.ended, 1);
-    assert.match(started.output.err, /certificate .*localhost\.crt/);
-    assert.doesNotMatch(started.output.err, /\n\s+at /);
-    await expectGone(started);
-  });
-
   it("it runs on a host whose localhost is only ::1", async () => {
     const hosts = join(folder, "hosts.cjs");
     writeFileSync(
@@ -150,10 +139,10 @@ describe("starting and stopping", function () {
   });
 
   /** Runs the command that the system printed for placing an order, and waits until the order is cooked. */
-  async function placeAnOrder(started: Run, env: NodeJS.ProcessEnv = {}): Promise<void> {
+  async function placeAnOrder(started: Run, env: NodeJS.ProcessEnv = {}, cwd = ROOT): Promise<void> {
     const command = /^Place an order: +(.*)$/m.exec(started.output.out)?.[1];
     assert.ok(command, started.output.out + started.output.err);
-    const order = run(["sh", "-c", command], env);
+    const order = run(["sh", "-c", command], env, cwd);
     assert.equal(await order.ended, 0, order.output.err);
     await until(
       "the order is cooked",
@@ -217,25 +206,41 @@ describe("starting and stopping", function () {
     assert.equal(placing.output.err, "");
   });
 
-  it("the whole project runs in a folder with spaces, quotes and other letters in its name", async () => {
-    const copy = join(folder, `Anna's "food" – ünï`);
-    mkdirSync(copy);
-    const files = execFileSync("git", ["ls-files", "-z"], { cwd: ROOT, encoding: "utf8" }).split("\0").filter(Boolean);
-    for (const file of files.filter((name) => existsSync(join(ROOT, name)))) {
-      mkdirSync(join(copy, file, ".."), { recursive: true });
-      execFileSync("cp", [join(ROOT, file), join(copy, file)]);
-    }
-    for (const part of ["node_modules", "functions/node_modules"]) {
-      execFileSync("cp", ["-al", join(ROOT, part), join(copy, part)]);
-    }
-    const started = run(["npm", "--prefix", copy, ...npmStart("--emulators", "--interval", "0.5").slice(1)]);
-    await untilShown(started, "Stop with Ctrl-C");
-    const command = /^Place an order: +npm (.*)$/m.exec(started.output.out)?.[1];
-    assert.ok(command, started.output.out + started.output.err);
-    const placing = run(["sh", "-c", `cd "$COPY" && npm --silent ${command}`], { COPY: copy });
-    assert.equal(await placing.ended, 0, placing.output.err);
-    await until("it is cooked", () => /Orders: .*\b1 (in preparation|in flight|delivered)/.test(started.output.out));
-    ctrlC(started);
-    await expectQuietEnd(started, "in an odd folder");
+  describe("a copy in a folder with spaces, quotes and other letters in its name", () => {
+    let copy: string;
+
+    before(() => {
+      mkdirSync(join(ROOT, ".local"), { recursive: true });
+      copy = join(mkdtempSync(join(ROOT, ".local", "copy-")), `Anna's "food" – ünï`);
+      const files = execFileSync("git", ["ls-files", "-z"], { cwd: ROOT, encoding: "utf8" }).split("\0");
+      for (const file of files.filter((name) => name !== "" && existsSync(join(ROOT, name)))) {
+        cpSync(join(ROOT, file), join(copy, file), { preserveTimestamps: true });
+      }
+      for (const part of ["node_modules", "functions/node_modules"]) {
+        execFileSync("cp", ["-Rl", join(ROOT, part), join(copy, part)]);
+      }
+    });
+
+    after(() => rmSync(join(copy, ".."), { recursive: true }));
+
+    const startCopy = (...args: string[]) => run(["npm", "--prefix", copy, ...npmStart(...args).slice(1)]);
+
+    it("runs, and the command that it prints places an order", async () => {
+      const started = startCopy("--emulators", "--interval", "0.5");
+      await untilShown(started, "Stop with Ctrl-C");
+      await placeAnOrder(started, {}, copy);
+      ctrlC(started);
+      await expectQuietEnd(started, "in an odd folder");
+    });
+
+    it("says why it does not start if its certificate is broken, and leaves nothing running", async () => {
+      const certificates = join(copy, ".local", "food-service");
+      for (const name of ["localhost.crt", "localhost.key"]) writeFileSync(join(certificates, name), "broken");
+      const started = startCopy("--embedded");
+      assert.equal(await started.ended, 1);
+      assert.match(started.output.err, /certificate .*localhost\.crt/);
+      assert.doesNotMatch(started.output.err, /\n\s+at /);
+      await expectGone(started);
+    });
   });
 });
