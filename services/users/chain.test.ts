@@ -187,7 +187,7 @@ describe("deadlines, cancellation and metadata", () => {
 
   beforeEach(async () => {
     arrived = [];
-    chain = await startInProcess({ deadlineMilliseconds: 1_500, timeoutMilliseconds: 1_500 }, heldData(arrived));
+    chain = await startInProcess({ deadlineMilliseconds: 1_500 }, heldData(arrived));
     client = new PlainClient(chain.orchestrator1.address);
   });
   afterEach(async () => {
