@@ -7,7 +7,7 @@ import {
   type StringParam,
   select,
 } from "firebase-functions/params";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 import { parseSettings, type Settings } from "./settings.js";
 
 export const REGION = defineString("REGION", {
@@ -109,7 +109,7 @@ export function configured(param: StringParam | IntParam): unknown {
 
 /**
  * The settings of this deployment.
- * @throws MalformedError that names what is wrong and what is allowed
+ * @throws ValidationError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
   const given = params.map((param) => [param.name, configured(param)]);
@@ -117,7 +117,7 @@ export function readSettings(): Settings {
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
   for (const name of ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"] as const) {
     if (settings[name] === "tls") continue;
-    throw new MalformedError(`Wrong configuration. ${name} is plaintext: only tls is allowed outside the emulator.`);
+    throw new ValidationError(`Wrong configuration. ${name} is plaintext: only tls is allowed outside the emulator.`);
   }
   return settings;
 }

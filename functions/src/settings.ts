@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { inspect } from "node:util";
 import * as v from "valibot";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 
 const wholeNumber = (least: number, most: number) => {
   const allowed = `must be a whole number from ${least} to ${most}`;
@@ -51,7 +51,7 @@ export type Settings = v.InferOutput<typeof schema>;
 
 /**
  * The settings, checked.
- * @throws MalformedError that names each wrong one and what is allowed
+ * @throws ValidationError that names each wrong one and what is allowed
  */
 export function parseSettings(given: unknown): Settings {
   const parsed = v.safeParse(schema, given);
@@ -61,7 +61,7 @@ export function parseSettings(given: unknown): Settings {
     const value = (given as Record<string, unknown> | null)?.[name];
     return name === "FOOD_SERVICE_CA" ? `${name} ${issue.message}` : `${name} is ${shown(value)}: ${issue.message}`;
   });
-  throw new MalformedError(`Wrong configuration. ${wrong.join(". ")}.`);
+  throw new ValidationError(`Wrong configuration. ${wrong.join(". ")}.`);
 }
 
 function shown(value: unknown): string {
