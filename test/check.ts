@@ -7,7 +7,7 @@ const STEPS: [title: string, command: string, ...args: string[]][] = [
   ["format, lint, boundaries", "biome", "ci", "--error-on-warnings", "."],
   ["unused code", "knip"],
   ["types", "tsc", "-p", "."],
-  ["types of the operators' page", "tsc", "-p", "board"],
+  ["types of the operators' console", "tsc", "-p", "operator-console"],
 ];
 
 const steps = process.argv.includes("--static")
