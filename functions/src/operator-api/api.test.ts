@@ -3,11 +3,12 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { default as formats } from "ajv-formats";
 import { claimFields } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
-import { ConflictError, callError, StoreError, TokenError } from "../domain/errors.js";
+import { callError, ConflictError, StoreError, TokenError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
-import { Api, type ApiResponse, type Person } from "./api.js";
+import { Api, type ApiResponse } from "./api.js";
+import type { Person } from "./auth.js";
 import { OPENAPI } from "./openapi.js";
 import { ROUTES } from "./routes.js";
 

@@ -19,7 +19,7 @@ import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
 import { exitNodeDomain } from "./exit-node-domain.js";
 import { snapshotOf } from "./firestore-store.js";
-import { FUNCTION_OPTIONS } from "./function-options.js";
+import { type FunctionName, optionsOf } from "./function-options.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
 const MAX_EVENT_AGE_MS = 3_600_000;
@@ -40,7 +40,7 @@ const SCHEDULES = {
 
 /** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
-  return onSchedule({ ...FUNCTION_OPTIONS[name], schedule: SCHEDULES[name], retryCount: 0 }, async () => {
+  return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
     exitNodeDomain();
     await SCHEDULED[name](ports());
   });
@@ -48,21 +48,21 @@ export function scheduled(name: keyof typeof SCHEDULED) {
 
 /** A function that goes on with a poll where another run stopped. */
 export function pollContinuation() {
-  return onMessagePublished({ ...FUNCTION_OPTIONS.continuePoll, topic: CONTINUATION_TOPIC, retry: true }, (event) =>
+  return onMessagePublished({ ...optionsOf("continuePoll"), topic: CONTINUATION_TOPIC, retry: true }, (event) =>
     dropIfStale("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
   );
 }
 
 /** The function of each stage. */
 const STAGE_FUNCTIONS = {
-  kitchen: FUNCTION_OPTIONS.sendToKitchen,
-  shipment: FUNCTION_OPTIONS.dispatchShipment,
-  completion: FUNCTION_OPTIONS.completeOrder,
-} as const satisfies Record<Stage, object>;
+  kitchen: "sendToKitchen",
+  shipment: "dispatchShipment",
+  completion: "completeOrder",
+} as const satisfies Record<Stage, FunctionName>;
 
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
-  return onMessagePublished({ ...STAGE_FUNCTIONS[name], topic: STAGES[name].topic, retry: true }, (event) =>
+  return onMessagePublished({ ...optionsOf(STAGE_FUNCTIONS[name]), topic: STAGES[name].topic, retry: true }, (event) =>
     dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
   );
 }
@@ -71,7 +71,7 @@ const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
-  return onDocumentWritten({ ...FUNCTION_OPTIONS.onRelationWritten, ...RELATION_EVENTS }, (event) => {
+  return onDocumentWritten({ ...optionsOf("onRelationWritten"), ...RELATION_EVENTS }, (event) => {
     const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
     const change = { before, after, at: Date.parse(event.time) };
     return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()));
@@ -80,7 +80,7 @@ export function relationWritten(name: ReactionName) {
 
 /** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
 export function relationCreated(name: ReactionName) {
-  return onDocumentCreated({ ...FUNCTION_OPTIONS.onRelationCreated, ...RELATION_EVENTS }, (event) => {
+  return onDocumentCreated({ ...optionsOf("onRelationCreated"), ...RELATION_EVENTS }, (event) => {
     const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
     return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()), 24 * MAX_EVENT_AGE_MS);
   });
