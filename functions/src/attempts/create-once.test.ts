@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
-import { callError, ConflictError, StoreError } from "../domain/errors.js";
+import { ConflictError, callError, StoreError } from "../domain/errors.js";
 import { type CreatingStage, STAGES } from "../domain/order-lifecycle.js";
 import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
 import { runStage } from "../pipeline/run-stage.js";

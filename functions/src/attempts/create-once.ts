@@ -3,7 +3,16 @@
  * The attempt document decides who may send. One atomic commit then saves the link, records it in the history and deletes
  * the attempt.
  */
-import { AlreadyLinkedError, callError, CallRejectedError, ConflictError, isCallError, StoreError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import {
+  AlreadyLinkedError,
+  CallRejectedError,
+  ConflictError,
+  callError,
+  isCallError,
+  StoreError,
+  toErrorInfo,
+  ValidationError,
+} from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
 import { isPlausibleResourceName } from "../domain/resource-names.js";

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { AlreadyLinkedError, BusError, callError, CallRejectedError, ConflictError, isRetryable, StoreError, toErrorInfo, ValidationError } from "./errors.js";
+import {
+  AlreadyLinkedError,
+  BusError,
+  CallRejectedError,
+  ConflictError,
+  callError,
+  isRetryable,
+  StoreError,
+  toErrorInfo,
+  ValidationError,
+} from "./errors.js";
 
 const REFUSALS = [
   "INVALID_ARGUMENT",

@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { default as formats } from "ajv-formats";
 import { claimFields } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
-import { callError, ConflictError, StoreError, TokenError } from "../domain/errors.js";
+import { ConflictError, callError, StoreError, TokenError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";

@@ -1,5 +1,13 @@
 /** The operators' API: takes a request apart, asks who it is, and answers in JSON. Knows nothing of HTTP servers. */
-import { AlreadyLinkedError, ConflictError, isCallError, StoreError, toErrorInfo, TokenError, ValidationError } from "../domain/errors.js";
+import {
+  AlreadyLinkedError,
+  ConflictError,
+  isCallError,
+  StoreError,
+  TokenError,
+  toErrorInfo,
+  ValidationError,
+} from "../domain/errors.js";
 import type { Ports } from "../ports.js";
 import type { Person, Tokens } from "./auth.js";
 import { PROBLEMS, Problem, type ProblemKind } from "./problem.js";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { BusError, callError, ConflictError, StoreError, ValidationError } from "../domain/errors.js";
+import { BusError, ConflictError, callError, StoreError, ValidationError } from "../domain/errors.js";
 import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
 import { testBed } from "../testing/test-bed.js";
 import { runStage } from "./run-stage.js";
