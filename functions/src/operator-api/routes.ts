@@ -4,7 +4,7 @@ import { attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
 import { type RejectionCode, resolveAttempt } from "../attempts/resolve-attempt.js";
 import { CallRejectedError, ValidationError } from "../domain/errors.js";
-import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { CREATING_STAGES, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { isSafeText, isStorableName, type OrderRef, orderRef, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import type { Ports, Snapshot } from "../ports.js";
@@ -36,7 +36,6 @@ export interface Route {
   answer(asked: RouteContext, ports: Ports): Promise<Json>;
 }
 
-const STAGES = ["kitchen", "shipment"] as const satisfies CreatingStage[];
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
 const LARGEST_PAGE = 300;
 
@@ -152,8 +151,8 @@ const BODIES = { link: v.strictObject({ name: text(1_400), ...seen }), retry: v.
 async function decide(action: "link" | "retry", asked: RouteContext, ports: Ports): Promise<Json> {
   const { params, body, person, header } = asked;
   const { name: order } = orderIn(params);
-  const stage = STAGES.find((one) => one === params.stage);
-  if (!stage) throw new Problem("not-found", `There is no such stage; there are ${STAGES.join(" and ")}.`);
+  const stage = CREATING_STAGES.find((one) => one === params.stage);
+  if (!stage) throw new Problem("not-found", `There is no such stage; there are ${CREATING_STAGES.join(" and ")}.`);
   const key = header("idempotency-key") ?? "";
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
     throw new ValidationError(
