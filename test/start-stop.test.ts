@@ -217,7 +217,7 @@ describe("starting and stopping", function () {
         cpSync(join(ROOT, file), join(copy, file), { preserveTimestamps: true });
       }
       for (const part of ["node_modules", "functions/node_modules"]) {
-        execFileSync("cp", ["-Rl", join(ROOT, part), join(copy, part)]);
+        execFileSync("cp", ["-RPl", join(ROOT, part), join(copy, part)]);
       }
     });
 
