@@ -212,7 +212,8 @@ export class Rehearsal {
 
   /** Everything that was sent is what was reviewed, and all of it is there. */
   checkDeployed(): void {
-    const enabled = this.requests().filter(({ path }) => path.endsWith(":enable"))
+    const enabled = this.requests()
+      .filter(({ path }) => path.endsWith(":enable"))
       .map(({ path }) => path.split(/[/:]/).at(-2));
     if (enabled.length > 0)
       throw new RehearsalError(
@@ -245,14 +246,12 @@ export class Rehearsal {
     }
   }
 
-  private functionsWritten(since: number): string[] {
-    const written = this.google.requests
-      .slice(since)
-      .filter(
-        ({ method, host, path }) =>
-          host === "cloudfunctions.googleapis.com" &&
-          (method === "PATCH" || (method === "POST" && path.endsWith("/functions"))),
-      );
+  private functionsWritten(): string[] {
+    const written = this.requests().filter(
+      ({ method, host, path }) =>
+        host === "cloudfunctions.googleapis.com" &&
+        (method === "PATCH" || (method === "POST" && path.endsWith("/functions"))),
+    );
     return written.map(({ body }) => String(body?.name).split("/").at(-1) ?? "");
   }
 

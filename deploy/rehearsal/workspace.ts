@@ -1,6 +1,6 @@
 /** A copy of the project for one rehearsal, and the environment in which its commands run: no command reaches beyond this machine. */
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -135,7 +135,11 @@ function copyProject(directory: string): void {
   for (const file of list.split("\0").filter((name) => name && existsSync(join(ROOT, name)))) {
     cpSync(join(ROOT, file), join(directory, file));
   }
-  symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
+  // Hard links: whatever a command does to its packages, ours stay. Another file system gets copies.
+  const [from, to] = [join(ROOT, "node_modules"), join(directory, "node_modules")];
+  if (spawnSync("cp", ["-al", from, to], { stdio: "ignore" }).status === 0) return;
+  rmSync(to, { recursive: true, force: true });
+  cpSync(from, to, { recursive: true, verbatimSymlinks: true });
 }
 
 /** As `firebase login` leaves it. */
