@@ -17,8 +17,10 @@ import { choosePorts, type NamedListener, type Ports } from "../harness/process/
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildBoard } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
+import { type DataDirectory, openDataDirectory } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import { Scheduler } from "./scheduler.js";
+import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
 import { startUsers } from "./users.js";
 
 /** The top folder of the project. */
@@ -43,6 +45,10 @@ export interface SystemOptions {
   users?: string | undefined;
   /** Whether to run in one process, without Java or emulators; undefined for what this machine can do. */
   embedded?: boolean | undefined;
+  /** The folder in which documents, accounts and the simulated food service outlive the run; undefined forgets them. */
+  data?: string | undefined;
+  /** A Firestore that is running already, instead of one of this run's own; its host is in FIRESTORE_EMULATOR_HOST. */
+  firestore?: { project: string } | undefined;
   /** Params of the functions by name. */
   params?: Record<string, string>;
   /** Whether the person's own params in functions/.env* hold for what is left open. */
@@ -105,7 +111,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     for (const part of started) part.kill?.();
   };
   try {
-    const programs = options.embedded === true ? undefined : await programsFor(options, onProgress);
+    const programs =
+      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress);
     const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
     const ports = await portsFor(options, {
       withFoodService: simulated !== undefined,
@@ -113,13 +120,15 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     });
     signal.throwIfAborted();
     const directory = makeRunDirectory(ROOT);
+    const data = options.data === undefined ? undefined : openDataDirectory(options.data);
+    if (data) started.push({ stop: async () => data.close() });
 
     let foodServer: FoodServer | undefined;
     if (simulated) {
       onProgress("Starting the simulated food service");
       foodServer = await FoodServer.start({
         root: ROOT,
-        directory,
+        directory: data?.path ?? directory,
         certificates: simulated.certificates ?? join(directory, "certificates"),
         port: ports.foodService,
         simulation: simulated.simulated,
@@ -141,7 +150,12 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     };
     const runner = programs
       ? await startInSuite({ ...configuration, ...programs, directory, ports, signal, options, onProgress, onTrouble })
-      : startEmbeddedIn(directory, { ...configuration.params, ...configuration.secrets }, options);
+      : await startEmbeddedIn(
+          directory,
+          { ...configuration.params, ...configuration.secrets },
+          storageFor(options, data),
+          options,
+        );
     started.push(runner);
     return { directory, users, foodService, foodServer, ...runner, stop, kill };
   } catch (error) {
@@ -260,16 +274,22 @@ async function startInSuite({
   };
 }
 
-function startEmbeddedIn(
+function storageFor({ firestore }: SystemOptions, data: DataDirectory | undefined): OpenStorage {
+  if (firestore) return inFirestore(firestore.project);
+  return data ? inFile(data.documents) : inMemory;
+}
+
+async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
+  openStorage: OpenStorage,
   { interval, onTrouble = () => {} }: SystemOptions,
-): Runner {
-  const embedded = startEmbedded(directory, params);
+): Promise<Runner> {
+  const embedded = await startEmbedded(directory, params, openStorage);
   const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { interval, onTrouble });
   return {
     suite: undefined,
-    documents: async (collection) => embedded.documents(collection),
+    documents: embedded.documents,
     scheduler,
     log: embedded.log,
     // It lives in this process, and ends with it.

@@ -1,6 +1,9 @@
-/** What every store promises, checked on the one in memory and on the official Firestore emulator. */
+/** What every store promises, checked on the one in memory, on the one in a file and on the official Firestore emulator. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { FirestoreStore, openFirestore } from "../../functions/src/adapters/firebase/firestore-store.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
@@ -10,6 +13,7 @@ import { orderId } from "../../functions/src/domain/resource-names.js";
 import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
 import { relationPath } from "../../functions/src/relations/relation.js";
 import { withEnvironment } from "../../harness/env.js";
+import { SqliteStore } from "../../local/sqlite-store.js";
 import { EMULATOR_START_TIME, emulators } from "../emulators.js";
 
 /** A store, and what closes it. Its documents are its own. */
@@ -22,8 +26,19 @@ async function openFirestoreStore(): Promise<Opened> {
   return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
 }
 
+async function openSqliteStore(): Promise<Opened> {
+  const folder = mkdtempSync(join(tmpdir(), "diet-store-"));
+  const store = new SqliteStore(join(folder, "documents.db"));
+  const close = async () => {
+    store.close();
+    rmSync(folder, { recursive: true });
+  };
+  return { store, close };
+}
+
 const STORES: Record<string, () => Promise<Opened>> = {
   "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
+  "in a file": openSqliteStore,
   "on Firestore": openFirestoreStore,
 };
 

@@ -1,28 +1,39 @@
-/** The platform in one process: brings messages and document changes to the handlers until they are taken. */
+/** The platform in one process: delivers messages and document changes to the handlers, with retries as Pub/Sub does. */
 import { isWorthRetrying } from "../../domain/errors.js";
+import type { Stage } from "../../domain/order-lifecycle.js";
 import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
-import type { Ports } from "../../ports.js";
+import type { OrderMessage, Ports, Store } from "../../ports.js";
 import type { RelationChange } from "../../relations/on-relation-written.js";
 import { RELATIONS } from "../../relations/relation.js";
 import { MemoryBus } from "./bus.js";
-import { MemoryStore } from "./store.js";
 
-/** The wait before something is brought again, in milliseconds; doubled each time up to the longest. */
-const FIRST_WAIT = 200;
-const LONGEST_WAIT = 10_000;
+/** The wait before something is delivered again, as in the cloud's subscriptions: doubled each time up to the longest. */
+const FIRST_RETRY_MS = 10_000;
+const LONGEST_RETRY_MS = 600_000;
 
-export class MemoryPlatform {
-  readonly store = new MemoryStore((change) => this.onWrite(change));
+/** A change that could not be delivered for so long is dropped, as a Firestore trigger's event is. */
+const MAX_CHANGE_AGE_MS = 24 * 3_600_000;
+
+/** Takes each change of a document. The change is delivered when the promise resolves, which it does not after `stop`. */
+export type DeliverChange = (change: RelationChange) => Promise<void>;
+
+export class InProcessPlatform {
   private readonly ports: Ports;
-  private stopped = false;
+  private readonly stopping = new AbortController();
+  /** Orders whose message is being handled, and those whose message waits for its next delivery. */
+  private readonly active = new Set<string>();
+  private readonly retries = new Map<string, NodeJS.Timeout>();
 
-  /** @param outside all that does not live in this process */
-  constructor(outside: Omit<Ports, "store" | "bus">) {
+  /**
+   * @param outside all that does not live in this process
+   * @param openStore opens a store that gives each change of a relation to `deliver`
+   */
+  constructor(outside: Omit<Ports, "store" | "bus">, openStore: (deliver: DeliverChange) => Store) {
     const bus = new MemoryBus(
-      (stage, payload) => this.bring(() => take(stage, payload, this.ports)),
-      (payload) => this.bring(async () => void (await continuePoll(payload, this.ports))),
+      (stage, message) => this.deliverMessage(stage, message),
+      (continuation) => this.deliverContinuation(() => continuePoll(continuation, this.ports)),
     );
-    this.ports = { ...outside, store: this.store, bus };
+    this.ports = { ...outside, bus, store: openStore((change) => this.deliverChange(change)) };
   }
 
   /** Runs a scheduled function once. */
@@ -30,24 +41,82 @@ export class MemoryPlatform {
     await SCHEDULED[name](this.ports);
   }
 
-  /** Brings nothing any more. */
+  /** Delivers nothing any more. What was not delivered yet counts as undelivered. */
   stop(): void {
-    this.stopped = true;
+    this.stopping.abort();
+    for (const timer of this.retries.values()) clearTimeout(timer);
+    this.retries.clear();
   }
 
-  private onWrite(change: RelationChange): void {
+  /**
+   * Delivers a message now, unless one of the same order is being handled: then the next poll brings the order again. One that
+   * waits for its next delivery is dropped, since this one is newer.
+   */
+  private deliverMessage(stage: Stage, message: OrderMessage, failures = 0): void {
+    const { order } = message;
+    if (this.active.has(order)) return;
+    clearTimeout(this.retries.get(order));
+    this.retries.delete(order);
+    this.active.add(order);
+    setImmediate(async () => {
+      const retry = await this.attempt(() => take(stage, message, this.ports));
+      this.active.delete(order);
+      if (!retry) return;
+      const next = setTimeout(() => this.deliverMessage(stage, message, failures + 1), retryDelay(failures));
+      this.retries.set(order, next.unref());
+    });
+  }
+
+  private deliverContinuation(work: () => Promise<unknown>, failures = 0): void {
+    setTimeout(
+      async () => {
+        if (await this.attempt(work)) this.deliverContinuation(work, failures + 1);
+      },
+      failures === 0 ? 0 : retryDelay(failures - 1),
+    ).unref();
+  }
+
+  /** Resolves when every reaction to the change has taken it or dropped it for good. */
+  private async deliverChange(change: RelationChange): Promise<void> {
     const [collection, id, below] = (change.after ?? change.before)?.path.split("/") ?? [];
     if (collection !== RELATIONS || id === undefined || below !== undefined) return;
-    for (const name of reactionsTo(change)) this.bring(() => reactTo(name, id, change, this.ports));
+    await Promise.all(
+      reactionsTo(change).map((name) => this.untilTaken(() => reactTo(name, id, change, this.ports), change)),
+    );
   }
 
-  private bring(work: () => Promise<void>, wait = 0): void {
-    setTimeout(() => {
-      if (this.stopped) return;
-      work().catch((error: unknown) => {
-        if (isWorthRetrying(error)) this.bring(work, Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, 2 * wait)));
-        else this.ports.log.error("dropped", { outcome: "dropped", reason: String(error) });
-      });
-    }, wait).unref();
+  private async untilTaken(work: () => Promise<void>, change: RelationChange): Promise<void> {
+    const { clock, log } = this.ports;
+    const giveUpAt = clock.now() + MAX_CHANGE_AGE_MS;
+    await new Promise((resolve) => setImmediate(resolve));
+    for (let failures = 0; await this.attempt(work); failures++) {
+      if (clock.now() > giveUpAt) {
+        log.error("dropped: the change is too old", {
+          outcome: "dropped",
+          path: (change.after ?? change.before)?.path,
+        });
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, retryDelay(failures)).unref());
+    }
   }
+
+  /** Does the work once; whether it should be done again. Never resolves after `stop`, since nothing is certain then. */
+  private async attempt(work: () => Promise<unknown>): Promise<boolean> {
+    if (this.stopping.signal.aborted) return new Promise(() => {});
+    try {
+      await work();
+      return false;
+    } catch (error) {
+      if (this.stopping.signal.aborted) return new Promise(() => {});
+      if (isWorthRetrying(error)) return true;
+      this.ports.log.error("dropped", { outcome: "dropped", reason: String(error) });
+      return false;
+    }
+  }
+}
+
+/** Milliseconds before the next delivery, after this many failed ones before the last. */
+function retryDelay(failures: number): number {
+  return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
 }
