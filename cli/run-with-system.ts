@@ -15,7 +15,7 @@ export interface Running {
  * `whenStopped` after Ctrl-C, and with 1 and a message where something is in the way.
  */
 export async function runWithSystem(
-  options: () => Promise<SystemOptions>,
+  options: (signal: AbortSignal) => Promise<SystemOptions>,
   work: (running: Running) => Promise<number>,
   whenStopped = 0,
 ): Promise<never> {
@@ -27,7 +27,7 @@ export async function runWithSystem(
   });
   let status: number;
   try {
-    system = await startSystem({ ...(await options()), signal });
+    system = await startSystem({ ...(await options(signal)), signal });
     status = await work({ system, signal });
   } catch (error) {
     status = signal.aborted ? whenStopped : said(error);

@@ -16,6 +16,9 @@ import type { Document } from "../harness/emulators/firestore-rest.js";
 import type { Fire, ScheduledFunction } from "./scheduler.js";
 import type { OpenStorage, Storage } from "./storage.js";
 
+/** What a handler needs at most to record the outcome of its last call, in milliseconds. */
+const STOP_MARGIN_MS = 2_000;
+
 const SCHEDULES = { pollOrders: POLL_SCHEDULE, sweep: SWEEP_SCHEDULE };
 
 export interface Embedded {
@@ -67,7 +70,7 @@ export async function startEmbedded(
     }
   };
   const stop = async () => {
-    platform.stop();
+    await platform.stop(settings.CALL_DEADLINE_SECONDS * 1000 + STOP_MARGIN_MS);
     food.close();
     customers.close();
     await storage.close();

@@ -105,6 +105,12 @@ export class SqliteStore implements Store {
     return (this.prepared(sql).all(collection) as unknown as Row[]).map(snapshotOf);
   }
 
+  /** Every document of every collection. */
+  everything(): Snapshot[] {
+    const sql = "SELECT path, fields, version FROM documents ORDER BY path";
+    return (this.prepared(sql).all() as unknown as Row[]).map(snapshotOf);
+  }
+
   /** Whether there is a document in a collection. */
   has(collection: string): boolean {
     return this.prepared("SELECT 1 FROM documents WHERE collection = ? LIMIT 1").get(collection) !== undefined;

@@ -17,8 +17,9 @@ import { choosePorts, type NamedListener, type Ports } from "../harness/process/
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildBoard } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
-import { type DataDirectory, openDataDirectory } from "./data-directory.js";
+import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
+import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
 import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
 import { startUsers } from "./users.js";
@@ -39,8 +40,8 @@ export interface SystemOptions {
   ports?: Partial<Record<NamedListener, number>>;
   /** Undefined runs without any. */
   foodService?: { given: GivenFoodService } | { simulated: SimulationOptions; certificates?: string } | undefined;
-  /** Seconds between ticks, instead of the functions' own schedules. */
-  interval?: number | undefined;
+  /** Seconds between runs by scheduled function, instead of the function's own schedule. */
+  intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
   users?: string | undefined;
   /** Whether to run in one process, without Java or emulators; undefined for what this machine can do. */
@@ -75,6 +76,8 @@ interface Addresses {
 export interface System {
   /** The folder of this run. */
   directory: string;
+  /** The folder in which its state lasts; undefined when it is forgotten. */
+  data: string | undefined;
   /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
   suite: Addresses | undefined;
   /** Every document of a collection. */
@@ -149,7 +152,17 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       secrets: foodService ? { FOOD_SERVICE_CA: foodService.certificate ?? "system" } : {},
     };
     const runner = programs
-      ? await startInSuite({ ...configuration, ...programs, directory, ports, signal, options, onProgress, onTrouble })
+      ? await startInSuite({
+          ...configuration,
+          ...programs,
+          directory,
+          data,
+          ports,
+          signal,
+          options,
+          onProgress,
+          onTrouble,
+        })
       : await startEmbeddedIn(
           directory,
           { ...configuration.params, ...configuration.secrets },
@@ -157,7 +170,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
           options,
         );
     started.push(runner);
-    return { directory, users, foodService, foodServer, ...runner, stop, kill };
+    return { directory, data: data?.path, users, foodService, foodServer, ...runner, stop, kill };
   } catch (error) {
     await stop();
     throw error;
@@ -207,17 +220,19 @@ async function startOwnUsers(directory: string, started: { stop(): Promise<void>
 
 async function startInSuite({
   directory,
+  data,
   ports,
   java,
   programs,
   params,
   secrets,
   signal,
-  options: { interval, withOwnParams = false },
+  options: { intervals, withOwnParams = false },
   onProgress,
   onTrouble,
 }: Programs & {
   directory: string;
+  data: DataDirectory | undefined;
   ports: Ports;
   params: Record<string, string>;
   secrets: Record<string, string>;
@@ -226,6 +241,13 @@ async function startInSuite({
   onProgress(message: string): void;
   onTrouble(message: string): void;
 }): Promise<Runner> {
+  const store = data && openDocuments(data.documents);
+  const address = `127.0.0.1:${ports.firestore}`;
+  const journal = store && (await FirestoreJournal.start({ firestore: address, project: PROJECT, store }));
+  const closeJournal = () => {
+    journal?.stop();
+    store?.close();
+  };
   await buildBoard(join(directory, "board", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const suite = await startSuite({
@@ -236,18 +258,27 @@ async function startInSuite({
     programs,
     params,
     secrets,
+    firestore: journal?.address,
     withOwnParams,
     signal,
+  }).catch((error: unknown) => {
+    closeJournal();
+    throw error;
   });
   const functions = `http://127.0.0.1:${ports.functions}`;
   const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
   let scheduler: Scheduler;
   try {
-    scheduler = await Scheduler.open({ functions, project: PROJECT, interval, onTrouble });
+    scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, onTrouble });
     await addPeople(auth, PROJECT);
+    if (journal) {
+      onProgress("Restoring the documents of earlier runs");
+      await journal.restore((work) => withoutTriggers(ports.hub, work));
+    }
   } catch (error) {
     await suite.stop();
+    closeJournal();
     throw error;
   }
   return {
@@ -266,6 +297,7 @@ async function startInSuite({
     stop: async () => {
       scheduler.stop();
       await suite.stop();
+      closeJournal();
     },
     kill: () => {
       scheduler.stop();
@@ -279,14 +311,28 @@ function storageFor({ firestore }: SystemOptions, data: DataDirectory | undefine
   return data ? inFile(data.documents) : inMemory;
 }
 
+/** Does the work while the suite's functions react to nothing, which its hub can bring about. */
+async function withoutTriggers(hub: number, work: () => Promise<void>): Promise<void> {
+  const set = async (action: "disable" | "enable") => {
+    const response = await fetch(`http://127.0.0.1:${hub}/functions/${action}BackgroundTriggers`, { method: "PUT" });
+    if (!response.ok) throw new Error(`The emulators' hub answered ${response.status} to ${action}BackgroundTriggers`);
+  };
+  await set("disable");
+  try {
+    await work();
+  } finally {
+    await set("enable");
+  }
+}
+
 async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
   openStorage: OpenStorage,
-  { interval, onTrouble = () => {} }: SystemOptions,
+  { intervals, onTrouble = () => {} }: SystemOptions,
 ): Promise<Runner> {
   const embedded = await startEmbedded(directory, params, openStorage);
-  const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { interval, onTrouble });
+  const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { intervals, onTrouble });
   return {
     suite: undefined,
     documents: embedded.documents,

@@ -12,7 +12,9 @@ import { ConflictError } from "../../functions/src/domain/errors.js";
 import { orderId } from "../../functions/src/domain/resource-names.js";
 import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
 import { relationPath } from "../../functions/src/relations/relation.js";
+import { readCollection } from "../../harness/emulators/firestore-rest.js";
 import { withEnvironment } from "../../harness/env.js";
+import { FirestoreJournal } from "../../local/firestore-journal.js";
 import { SqliteStore } from "../../local/sqlite-store.js";
 import { EMULATOR_START_TIME, emulators } from "../emulators.js";
 
@@ -24,6 +26,27 @@ async function openFirestoreStore(): Promise<Opened> {
   const environment = { FIRESTORE_EMULATOR_HOST: host, GCLOUD_PROJECT: "demo-contract" };
   const firestore = withEnvironment(environment, openFirestore);
   return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
+}
+
+/** Closing it checks that the file has just what the emulator has. */
+async function openJournaledStore(): Promise<Opened> {
+  const { firestore: host } = await emulators();
+  const project = "demo-journal";
+  const folder = mkdtempSync(join(tmpdir(), "diet-journal-"));
+  const recorded = new SqliteStore(join(folder, "documents.db"));
+  const journal = await FirestoreJournal.start({ firestore: host, project, store: recorded });
+  const environment = { FIRESTORE_EMULATOR_HOST: journal.address, GCLOUD_PROJECT: project };
+  const firestore = withEnvironment(environment, () => openFirestore(project));
+  const close = async () => {
+    await firestore.terminate();
+    journal.stop();
+    const things = (documents: { path: string; fields: Fields }[]) =>
+      new Map(documents.map(({ path, fields }) => [path, fields]));
+    assert.deepEqual(things(recorded.all("things")), things(await readCollection(host, project, "things")));
+    recorded.close();
+    rmSync(folder, { recursive: true });
+  };
+  return { store: new FirestoreStore(firestore), close };
 }
 
 async function openSqliteStore(): Promise<Opened> {
@@ -40,6 +63,7 @@ const STORES: Record<string, () => Promise<Opened>> = {
   "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
   "in a file": openSqliteStore,
   "on Firestore": openFirestoreStore,
+  "on Firestore's emulator with a journal": openJournaledStore,
 };
 
 for (const [where, open] of Object.entries(STORES)) {

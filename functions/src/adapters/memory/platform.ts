@@ -1,4 +1,5 @@
 /** The platform in one process: delivers messages and document changes to the handlers, with retries as Pub/Sub does. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { isWorthRetrying } from "../../domain/errors.js";
 import type { Stage } from "../../domain/order-lifecycle.js";
 import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
@@ -19,7 +20,8 @@ export type DeliverChange = (change: RelationChange) => Promise<void>;
 
 export class InProcessPlatform {
   private readonly ports: Ports;
-  private readonly stopping = new AbortController();
+  private stopped = false;
+  private readonly running = new Set<Promise<unknown>>();
   /** Orders whose message is being handled, and those whose message waits for its next delivery. */
   private readonly active = new Set<string>();
   private readonly retries = new Map<string, NodeJS.Timeout>();
@@ -38,14 +40,25 @@ export class InProcessPlatform {
 
   /** Runs a scheduled function once. */
   async run(name: keyof typeof SCHEDULED): Promise<void> {
-    await SCHEDULED[name](this.ports);
+    if (this.stopped) return;
+    const running = SCHEDULED[name](this.ports);
+    this.running.add(running);
+    try {
+      await running;
+    } finally {
+      this.running.delete(running);
+    }
   }
 
-  /** Delivers nothing any more. What was not delivered yet counts as undelivered. */
-  stop(): void {
-    this.stopping.abort();
+  /** Delivers nothing any more, and resolves when what is being handled has ended, or after so many milliseconds at most. */
+  async stop(patienceMs: number): Promise<void> {
+    this.stopped = true;
     for (const timer of this.retries.values()) clearTimeout(timer);
     this.retries.clear();
+    const patience = new AbortController();
+    const timeout = sleep(patienceMs, undefined, { signal: patience.signal }).catch(() => undefined);
+    await Promise.race([Promise.allSettled(this.running), timeout]);
+    patience.abort();
   }
 
   /**
@@ -101,17 +114,20 @@ export class InProcessPlatform {
     }
   }
 
-  /** Does the work once; whether it should be done again. Never resolves after `stop`, since nothing is certain then. */
+  /** Does the work once; whether it should be done again. After `stop` what would be done again never resolves. */
   private async attempt(work: () => Promise<unknown>): Promise<boolean> {
-    if (this.stopping.signal.aborted) return new Promise(() => {});
+    if (this.stopped) return new Promise(() => {});
+    const running = work();
+    this.running.add(running);
     try {
-      await work();
+      await running;
       return false;
     } catch (error) {
-      if (this.stopping.signal.aborted) return new Promise(() => {});
-      if (isWorthRetrying(error)) return true;
+      if (isWorthRetrying(error)) return this.stopped ? new Promise(() => {}) : true;
       this.ports.log.error("dropped", { outcome: "dropped", reason: String(error) });
       return false;
+    } finally {
+      this.running.delete(running);
     }
   }
 }
