@@ -76,16 +76,18 @@ describe("the platform in one process", () => {
     assert.deepEqual(after, [10, 30, 70]);
   });
 
-  it("leaves an order alone whose delivery is still running", async () => {
+  it("handles 20 messages at a time, and each order once however often polls bring it", async () => {
     const answers: (() => void)[] = [];
     getKitchenOrder = (name) => new Promise((resolve) => answers.push(() => resolve({ name, status: "NEW" })));
     await tick();
     await tick();
-    assert.equal(asked.length, 300);
-    for (const answer of answers) answer();
-    await settle();
-    await tick();
-    assert.equal(asked.length, 600);
+    assert.equal(asked.length, 20, "no more than 20 at a time");
+    for (let order = 0; order < 300; order++) {
+      answers[order]?.();
+      await settle();
+    }
+    assert.equal(asked.length, 300, "each order once, although two polls brought it");
+    assert.equal(new Set(asked).size, 300);
   });
 
   it("delivers a change again until its reaction succeeds", async () => {

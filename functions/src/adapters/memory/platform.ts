@@ -12,6 +12,9 @@ import { MemoryBus } from "./bus.js";
 const FIRST_RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 600_000;
 
+/** So many messages are handled at a time. What a crash leaves uncertain is among them, however many orders a poll brings. */
+const MAX_CONCURRENT_MESSAGES = 20;
+
 /** A change that could not be delivered for so long is dropped, as a Firestore trigger's event is. */
 const MAX_CHANGE_AGE_MS = 24 * 3_600_000;
 
@@ -22,8 +25,10 @@ export class InProcessPlatform {
   private readonly ports: Ports;
   private stopped = false;
   private readonly running = new Set<Promise<unknown>>();
-  /** Orders whose message is being handled, and those whose message waits for its next delivery. */
+  /** Orders whose message is being handled or queued, and those whose message waits for its next delivery. */
   private readonly active = new Set<string>();
+  private readonly queue: (() => Promise<void>)[] = [];
+  private handling = 0;
   private readonly retries = new Map<string, NodeJS.Timeout>();
 
   /**
@@ -62,8 +67,8 @@ export class InProcessPlatform {
   }
 
   /**
-   * Delivers a message now, unless one of the same order is being handled: then the next poll brings the order again. One that
-   * waits for its next delivery is dropped, since this one is newer.
+   * Delivers a message in its turn, unless one of the same order is being handled or queued: then the next poll brings the order
+   * again. One that waits for its next delivery is dropped, since this one is newer.
    */
   private deliverMessage(stage: Stage, message: OrderMessage, failures = 0): void {
     const { order } = message;
@@ -71,13 +76,26 @@ export class InProcessPlatform {
     clearTimeout(this.retries.get(order));
     this.retries.delete(order);
     this.active.add(order);
-    setImmediate(async () => {
+    this.queue.push(async () => {
       const retry = await this.attempt(() => take(stage, message, this.ports));
       this.active.delete(order);
       if (!retry) return;
       const next = setTimeout(() => this.deliverMessage(stage, message, failures + 1), retryDelay(failures));
       this.retries.set(order, next.unref());
     });
+    setImmediate(() => this.handleQueued());
+  }
+
+  private handleQueued(): void {
+    while (this.handling < MAX_CONCURRENT_MESSAGES) {
+      const next = this.queue.shift();
+      if (!next) return;
+      this.handling++;
+      void next().finally(() => {
+        this.handling--;
+        this.handleQueued();
+      });
+    }
   }
 
   private deliverContinuation(work: () => Promise<unknown>, failures = 0): void {
