@@ -14,9 +14,9 @@ import {
   SHIPMENT_STATUSES,
   statusOf,
 } from "../functions/src/domain/order-lifecycle.js";
+import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { Break, Call } from "../harness/food-service-proxy.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
-import type { DocumentWrite } from "../simulation/checker.js";
 import type { Operation } from "../simulation/faults.js";
 import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";

@@ -8,10 +8,11 @@ import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions
 import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
+import { ROOT } from "../harness/root.js";
 import { hasState } from "../local/data-directory.js";
 import { findOrderPastNew } from "../local/earlier-state.js";
 import { describeSchedule } from "../local/scheduler.js";
-import { ROOT, type System, type SystemOptions } from "../local/system.js";
+import type { System, SystemOptions } from "../local/system.js";
 import { readAddress } from "../services/food-service/options.js";
 import { StartError } from "../services/server.js";
 import { checkServer, readCertificate, UnreachableError } from "./check-food-service.js";

@@ -14,6 +14,7 @@ import {
 import type { Fields } from "../functions/src/ports.js";
 import { endEntry, linkEntryPath } from "../functions/src/relations/history.js";
 import type { Settings } from "../functions/src/settings.js";
+import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK } from "./system.js";
@@ -45,14 +46,6 @@ type Invariant = (typeof INVARIANTS)[number];
 export interface Violation {
   invariant: Invariant;
   message: string;
-}
-
-/** One document write, as the store saw it. */
-export interface DocumentWrite {
-  path: string;
-  before: Fields | undefined;
-  after: Fields | undefined;
-  at: number;
 }
 
 /** All that a run leaves to be judged. */

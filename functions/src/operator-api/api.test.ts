@@ -7,7 +7,8 @@ import { CallError, ConflictError, StoreError, TokenError } from "../domain/erro
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
-import { Api, type ApiResponse, type Person } from "./api.js";
+import { Api, type ApiResponse } from "./api.js";
+import type { Person } from "./auth.js";
 import { OPENAPI } from "./openapi.js";
 import { ROUTES } from "./routes.js";
 

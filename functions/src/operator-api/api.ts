@@ -9,25 +9,12 @@ import {
   TokenError,
 } from "../domain/errors.js";
 import type { Ports } from "../ports.js";
+import type { Person, Tokens } from "./auth.js";
 import { PROBLEMS, Problem, type ProblemKind } from "./problem.js";
 import { RateLimit } from "./rate-limit.js";
 import { ROLES, type Role } from "./roles.js";
 import { ROUTES, type Route } from "./routes.js";
 import type { Json } from "./views.js";
-
-export interface Person {
-  /** Who it is for good, and by what name people know them. */
-  id: string;
-  name: string;
-  /** As the token has it; anything else than a role allows nothing. */
-  role: unknown;
-}
-
-/** Who sent a token. */
-export interface Tokens {
-  /** @throws TokenError for a token that is none, or whose time is over; anything else says that it could not be checked */
-  verify(token: string): Promise<Person>;
-}
 
 export interface ApiRequest {
   method: string;

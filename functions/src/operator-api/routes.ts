@@ -10,7 +10,7 @@ import { parse } from "../parse.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { HISTORY } from "../relations/history.js";
 import { RELATIONS, relationPath } from "../relations/relation.js";
-import type { Person } from "./api.js";
+import type { Person } from "./auth.js";
 import { OPENAPI } from "./openapi.js";
 import { Problem, type ProblemKind } from "./problem.js";
 import type { Role } from "./roles.js";

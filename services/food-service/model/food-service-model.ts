@@ -3,7 +3,6 @@
  * Time moves them without timers: every moment is drawn at creation, and statuses are worked out when they are asked for.
  */
 
-import { DueQueue } from "../../../functions/src/adapters/memory/due-queue.js";
 import { CallError, MalformedError } from "../../../functions/src/domain/errors.js";
 import {
   type KitchenStatus,
@@ -22,6 +21,7 @@ import type {
   Randomness,
   Shipment,
 } from "../../../functions/src/ports.js";
+import { DueQueue } from "./due-queue.js";
 import { type EventOf, type FoodServiceEvent, parseEvent } from "./food-service-event.js";
 import { PagedList, type Place } from "./paged-list.js";
 

@@ -2,7 +2,7 @@
 import type { App } from "firebase-admin/app";
 import * as v from "valibot";
 import { CallError, TokenError } from "../../domain/errors.js";
-import type { Tokens } from "../../operator-api/api.js";
+import type { Tokens } from "../../operator-api/auth.js";
 import { parse } from "../../parse.js";
 import { openApp } from "./firestore-store.js";
 
