@@ -32,7 +32,7 @@ export interface Embedded {
 
 /**
  * Starts the handlers with these params.
- * @throws MalformedError that names each wrong param and what is allowed, StartError when the documents can't be opened
+ * @throws ValidationError that names each wrong param and what is allowed, StartError when the documents can't be opened
  */
 export async function startEmbedded(
   directory: string,

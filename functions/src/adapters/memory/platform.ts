@@ -1,8 +1,8 @@
 /** The platform in one process: delivers messages and document changes to the handlers, with retries as Pub/Sub does. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { isWorthRetrying } from "../../domain/errors.js";
+import { isRetryable } from "../../domain/errors.js";
 import type { Stage } from "../../domain/order-lifecycle.js";
-import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
+import { continuePoll, handleOrderMessage, reactionsTo, runReaction, SCHEDULED } from "../../pipeline/handlers.js";
 import type { OrderMessage, Ports, Store } from "../../ports.js";
 import type { RelationChange } from "../../relations/on-relation-written.js";
 import { RELATIONS } from "../../relations/relation.js";
@@ -77,7 +77,7 @@ export class InProcessPlatform {
     this.retries.delete(order);
     this.active.add(order);
     this.queue.push(async () => {
-      const retry = await this.attempt(() => take(stage, message, this.ports));
+      const retry = await this.attempt(() => handleOrderMessage(stage, message, this.ports));
       this.active.delete(order);
       if (!retry) return;
       const next = setTimeout(() => this.deliverMessage(stage, message, failures + 1), retryDelay(failures));
@@ -112,7 +112,7 @@ export class InProcessPlatform {
     const [collection, id, below] = (change.after ?? change.before)?.path.split("/") ?? [];
     if (collection !== RELATIONS || id === undefined || below !== undefined) return;
     await Promise.all(
-      reactionsTo(change).map((name) => this.untilTaken(() => reactTo(name, id, change, this.ports), change)),
+      reactionsTo(change).map((name) => this.untilTaken(() => runReaction(name, id, change, this.ports), change)),
     );
   }
 
@@ -141,7 +141,7 @@ export class InProcessPlatform {
       await running;
       return false;
     } catch (error) {
-      if (isWorthRetrying(error)) return this.stopped ? new Promise(() => {}) : true;
+      if (isRetryable(error)) return this.stopped ? new Promise(() => {}) : true;
       this.ports.log.error("dropped", { outcome: "dropped", reason: String(error) });
       return false;
     } finally {
