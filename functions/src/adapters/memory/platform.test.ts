@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { CallError } from "../../domain/errors.js";
+import { callError } from "../../domain/errors.js";
 import type { FoodService, OrderMessage } from "../../ports.js";
 import { relationPath } from "../../relations/relation.js";
 import { testBed } from "../../testing/test-bed.js";
@@ -23,7 +23,7 @@ describe("the platform in one process", () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     bed = testBed();
     asked = [];
-    getKitchenOrder = () => Promise.reject(new CallError("UNAVAILABLE", "try later", true));
+    getKitchenOrder = () => Promise.reject(callError("UNAVAILABLE", "try later", true));
     const food: FoodService = {
       ...bed.food,
       getKitchenOrder: (name) => {
@@ -92,7 +92,7 @@ describe("the platform in one process", () => {
 
   it("delivers a change again until its reaction succeeds", async () => {
     bed.food.hooks.once("updateOrder", "before", () => {
-      throw new CallError("UNAVAILABLE", "try later", true);
+      throw callError("UNAVAILABLE", "try later", true);
     });
     bed.food.orders.set("orders/new", { name: "orders/new", customerId: "krithik", status: "NEW" });
     const fields = { schema: 1, kitchen: "kitchenorders/new", state: "PREPARATION", times: {} };
