@@ -8,6 +8,7 @@ import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions
 import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
+import { quoteForShell } from "../harness/process/shell.js";
 import { ROOT } from "../harness/root.js";
 import { hasState } from "../local/data-directory.js";
 import { findOrderPastNew } from "../local/earlier-state.js";
@@ -225,7 +226,9 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
     ({ name, schedule }) => `${name} ${describeSchedule(name, schedule, intervals)}`,
   );
   const isUsual = foodServer?.address.endsWith(":50051");
-  const where = isUsual ? "" : ` --server ${foodServer?.address} --certificate ${foodServer?.certificatePath}`;
+  const where = isUsual
+    ? ""
+    : ` --server ${foodServer?.address} --certificate ${quoteForShell(foodServer?.certificatePath ?? "")}`;
   const places = suite
     ? [
         `  Operators' page   ${suite.hosting}`,

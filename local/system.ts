@@ -94,8 +94,6 @@ export interface System {
   failed: Promise<string>;
   /** Stops everything and resolves when nothing runs and nothing listens. */
   stop(): Promise<void>;
-  /** Ends everything at once, whatever is under way. */
-  kill(): void;
 }
 
 /**
@@ -104,12 +102,9 @@ export interface System {
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { onProgress = () => {}, onTrouble = () => {}, signal = new AbortController().signal } = options;
-  const started: { stop(): Promise<void>; kill?(): void }[] = [];
+  const started: { stop(): Promise<void> }[] = [];
   const stop = async () => {
     for (const part of started.splice(0).reverse()) await part.stop();
-  };
-  const kill = () => {
-    for (const part of started) part.kill?.();
   };
   try {
     const programs =
@@ -136,7 +131,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         onDeath: onTrouble,
         signal,
       });
-      started.push({ stop: () => foodServer?.stop() ?? Promise.resolve(), kill: () => foodServer?.killNow() });
+      started.push(foodServer);
     }
     const foodService = foodServiceOf(options, foodServer);
     const users = options.users ?? (await startOwnUsers(directory, started));
@@ -168,7 +163,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
           options,
         );
     started.push(runner);
-    return { directory, data: data?.path, users, foodService, foodServer, ...runner, stop, kill };
+    return { directory, data: data?.path, users, foodService, foodServer, ...runner, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -176,7 +171,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop" | "kill">;
+type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -297,10 +292,6 @@ async function startInSuite({
       await suite.stop();
       closeJournal();
     },
-    kill: () => {
-      scheduler.stop();
-      suite.kill();
-    },
   };
 }
 
@@ -342,7 +333,6 @@ async function startEmbeddedIn(
       scheduler.stop();
       await embedded.stop();
     },
-    kill: () => scheduler.stop(),
   };
 }
 
