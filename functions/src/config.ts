@@ -7,8 +7,8 @@ import {
   type StringParam,
   select,
 } from "firebase-functions/params";
-import { MalformedError } from "./domain/errors.js";
-import { parseSettings, type Settings } from "./settings.js";
+import { ValidationError } from "./domain/errors.js";
+import { parseSettings, type Settings, settingProblems } from "./settings.js";
 
 const REGION = defineString("REGION", {
   default: "us-central1",
@@ -174,9 +174,11 @@ export const ALL_PARAMS = [
   VPC_EGRESS,
 ];
 
-/** The value of a param, its default where the environment has none: the Firebase CLI fills defaults in, others need not. */
-export function configured(param: StringParam | IntParam): unknown {
-  const given = process.env[param.name];
+type Environment = Record<string, string | undefined>;
+
+/** The value of a param, its default when the environment has none: the Firebase CLI fills defaults in, others need not. */
+export function configured(param: StringParam | IntParam, env: Environment = process.env): unknown {
+  const given = env[param.name];
   if (given === undefined) return param.options.default;
   if (typeof param.options.default !== "number") return given;
   // The SDK reads "10s" as 10. What is not a whole number in digits stays as it is, and is refused with the others.
@@ -192,7 +194,7 @@ export function chosenSecrets(): (typeof OPTIONAL_SECRETS)[number][] {
  * The options of every function that params decide. A declared secret must exist in each project that deploys, so only those
  * are declared that the params ask for: the Firebase CLI has the project's params in the environment when it discovers the
  * functions.
- * @throws MalformedError if the VPC's params contradict each other
+ * @throws ValidationError if the VPC's params contradict each other
  */
 export function deployOptions() {
   const optional = chosenSecrets().map(({ name, description }) => defineSecret(name, { description }));
@@ -202,39 +204,72 @@ export function deployOptions() {
 const EGRESS = { "private-ranges-only": "PRIVATE_RANGES_ONLY", "all-traffic": "ALL_TRAFFIC" } as const;
 
 function vpcOptions() {
-  const given = (param: StringParam) => {
-    const value = String(configured(param)).trim();
-    return value === "none" || value === "" ? undefined : value;
-  };
-  const [connector, network, subnetwork] = [VPC_CONNECTOR, VPC_NETWORK, VPC_SUBNETWORK].map(given);
-  const wrong = (message: string) => new MalformedError(`Wrong configuration. ${message}.`);
-  const egress = String(configured(VPC_EGRESS));
-  if (!(egress in EGRESS)) {
-    throw wrong(`VPC_EGRESS is ${JSON.stringify(egress)}: it must be private-ranges-only or all-traffic`);
-  }
-  if (connector !== undefined && (network ?? subnetwork) !== undefined) {
-    throw wrong(
-      "VPC_CONNECTOR and VPC_NETWORK or VPC_SUBNETWORK are set: use the connector or direct VPC egress, not both",
-    );
-  }
+  const [problem] = vpcProblems(process.env);
+  if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);
+  const { connector, network, subnetwork, egress } = vpcIn(process.env);
   const vpcEgress = EGRESS[egress as keyof typeof EGRESS];
   if (connector !== undefined) return { vpcConnector: connector, vpcEgress };
   if (network === undefined && subnetwork === undefined) return {};
   return { networkInterface: { ...(network && { network }), ...(subnetwork && { subnetwork }) }, vpcEgress };
 }
 
+function vpcIn(env: Environment) {
+  const given = (param: StringParam) => {
+    const value = String(configured(param, env));
+    return value === "none" ? undefined : value;
+  };
+  return {
+    connector: given(VPC_CONNECTOR),
+    network: given(VPC_NETWORK),
+    subnetwork: given(VPC_SUBNETWORK),
+    egress: String(configured(VPC_EGRESS, env)),
+  };
+}
+
+function vpcProblems(env: Environment): string[] {
+  const { connector, network, subnetwork, egress } = vpcIn(env);
+  const given = { VPC_CONNECTOR: connector, VPC_NETWORK: network, VPC_SUBNETWORK: subnetwork };
+  const malformed = Object.entries(given).filter(([, value]) => value !== undefined && !/^[\w./-]+$/.test(value));
+  return [
+    ...malformed.map(([name, value]) => `${name} is ${JSON.stringify(value)}: it must be the name of one, or none`),
+    ...(egress in EGRESS
+      ? []
+      : [`VPC_EGRESS is ${JSON.stringify(egress)}: it must be private-ranges-only or all-traffic`]),
+    ...(connector !== undefined && (network ?? subnetwork) !== undefined
+      ? ["VPC_CONNECTOR and VPC_NETWORK or VPC_SUBNETWORK are set: use the connector or direct VPC egress, not both"]
+      : []),
+  ];
+}
+
+const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => [param.name, configured(param, env)]));
+
 /**
  * The settings of this deployment.
- * @throws MalformedError that names what is wrong and what is allowed
+ * @throws ValidationError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
-  const given = params.map((param) => [param.name, configured(param)]);
   const secrets = ["FOOD_SERVICE_CA", ...chosenSecrets().map(({ name }) => name)];
-  const settings = parseSettings(Object.fromEntries([...given, ...secrets.map((name) => [name, process.env[name]])]));
+  const given = Object.fromEntries(secrets.map((name) => [name, process.env[name]]));
+  const settings = parseSettings({ ...valuesIn(process.env), ...given });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
-  for (const name of ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"] as const) {
-    if (settings[name] === "tls") continue;
-    throw new MalformedError(`Wrong configuration. ${name} is plaintext: only tls is allowed outside the emulator.`);
-  }
+  const [problem] = plaintextProblems(settings);
+  if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);
   return settings;
+}
+
+/** What is wrong with the params that a deployment gives, as the functions would refuse them; secrets are not looked at. */
+export function deploymentProblems(env: Environment): string[] {
+  const values = valuesIn(env);
+  const secrets = OPTIONAL_SECRETS.map(({ name }) => name);
+  const problems = settingProblems({ ...values, FOOD_SERVICE_CA: "system" });
+  return [
+    ...problems.filter((problem) => !secrets.some((name) => problem.startsWith(`${name} `))),
+    ...plaintextProblems(values),
+    ...vpcProblems(env),
+  ];
+}
+
+function plaintextProblems(settings: Record<string, unknown>): string[] {
+  const plain = ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"].filter((name) => settings[name] === "plaintext");
+  return plain.map((name) => `${name} is plaintext: only tls is allowed outside the emulator`);
 }

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { rootCertificates } from "node:tls";
 import fc from "fast-check";
 import { CertificateMaker } from "../../harness/certificate-maker.js";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 import { parseSettings, type Settings } from "./settings.js";
 import { TEST_SETTINGS } from "./testing/test-bed.js";
 
@@ -22,7 +22,7 @@ function messageFor(wrong: Record<string, unknown>): string {
   try {
     parseSettings({ ...TEST_SETTINGS, ...wrong });
   } catch (error) {
-    assert.ok(error instanceof MalformedError);
+    assert.ok(error instanceof ValidationError);
     return error.message;
   }
   return assert.fail(`${JSON.stringify(wrong)} was taken`);
@@ -175,7 +175,7 @@ describe("settings", () => {
 
   it("are refused whole where there are none", () => {
     for (const given of [undefined, null, [], "settings"]) {
-      assert.throws(() => parseSettings(given), MalformedError);
+      assert.throws(() => parseSettings(given), ValidationError);
     }
   });
 
@@ -188,7 +188,7 @@ describe("settings", () => {
         try {
           parseSettings({ ...TEST_SETTINGS, ...given });
         } catch (error) {
-          assert.ok(error instanceof MalformedError, String(error));
+          assert.ok(error instanceof ValidationError, String(error));
           assert.ok(Object.keys(given).some((name) => error.message.includes(name)));
         }
       }),

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import * as v from "valibot";
 import { parseAddress } from "./address.js";
 import { CredentialError, parseBearerToken, parseCertificates, parsePrivateKey, parseTrust } from "./credentials.js";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 
 const wholeNumber = (least: number, most: number) => {
   const allowed = `must be a whole number from ${least} to ${most}`;
@@ -119,17 +119,22 @@ const SECRET = new Set([
 
 /**
  * The settings, checked.
- * @throws MalformedError that names each wrong one and what is allowed
+ * @throws ValidationError that names each wrong one and what is allowed
  */
 export function parseSettings(given: unknown): Settings {
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
-  const wrong = parsed.issues.map((issue) => {
+  throw new ValidationError(`Wrong configuration. ${settingProblems(given).join(". ")}.`);
+}
+
+/** What is wrong with the settings, each as `NAME is VALUE: what is allowed`; none when all are right. */
+export function settingProblems(given: unknown): string[] {
+  const { issues = [] } = v.safeParse(schema, given);
+  return issues.map((issue) => {
     const name = v.getDotPath(issue) ?? "the configuration";
     const value = (given as Record<string, unknown> | null)?.[name];
     return SECRET.has(name) ? `${name} ${issue.message}` : `${name} is ${shown(value)}: ${issue.message}`;
   });
-  throw new MalformedError(`Wrong configuration. ${wrong.join(". ")}.`);
 }
 
 function shown(value: unknown): string {

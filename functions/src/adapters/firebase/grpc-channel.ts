@@ -10,7 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { parseAddress } from "../../address.js";
 import type { ClientIdentity, Trust } from "../../credentials.js";
-import { CallError, describe } from "../../domain/errors.js";
+import { type CallError, callError, toErrorInfo } from "../../domain/errors.js";
 import type { Clock } from "../../ports.js";
 import { type TokenSource, tlsCredentials } from "./grpc-credentials.js";
 import type { TlsError } from "./tls-connection.js";
@@ -32,12 +32,12 @@ export interface Target {
   /** What the person at hand sets trust and client with, for messages; params unless given. */
   options?: { trust: string; client: string };
   /** The methods that may be repeated when the connection fails. */
-  repeatable: { path: string }[];
+  idempotentMethods: { path: string }[];
   /** How long a call may take, in milliseconds. */
-  patience: number;
+  timeoutMs: number;
 }
 
-export class Channel {
+export class GrpcChannel {
   private opened: Client | undefined;
   /** Why the last connection failed. */
   private failure: TlsError | undefined;
@@ -51,7 +51,7 @@ export class Channel {
   private get client(): Client {
     this.opened ??= new Client(`dns:${this.target.address}`, this.credentials(), {
       ...CHANNEL_OPTIONS,
-      "grpc.service_config": JSON.stringify(serviceConfig(this.target.repeatable)),
+      "grpc.service_config": JSON.stringify(serviceConfig(this.target.idempotentMethods)),
     });
     return this.opened;
   }
@@ -68,18 +68,18 @@ export class Channel {
 
   /** Resolves when a call can be sent: the server is connected and verified, and there is a token if calls carry one. */
   async ready(): Promise<void> {
-    const { name, address, patience, token } = this.target;
+    const { name, address, timeoutMs, token } = this.target;
     const unavailable = (reason: string, cause: unknown) =>
-      new CallError("UNAVAILABLE", `${name} at ${address} can't be reached${reason}`, false, { cause });
+      callError("UNAVAILABLE", `${name} at ${address} can't be reached${reason}`, false, { cause });
     await new Promise<void>((resolve, reject) => {
-      this.client.waitForReady(this.clock.now() + patience, (error) => {
+      this.client.waitForReady(this.clock.now() + timeoutMs, (error) => {
         if (error) return reject(unavailable(this.failure ? `: ${this.failure.message}` : "", error));
         this.failure = undefined;
         resolve();
       });
     });
     await token?.token().catch((error: unknown) => {
-      throw unavailable(`: ${describe(error).message}`, error);
+      throw unavailable(`: ${toErrorInfo(error).message}`, error);
     });
   }
 
@@ -90,10 +90,10 @@ export class Channel {
     { deadline, metadata = {} }: { deadline?: number; metadata?: Record<string, string> } = {},
   ): Promise<R> {
     const now = this.clock.now();
-    const until = deadline ?? now + this.target.patience;
+    const until = deadline ?? now + this.target.timeoutMs;
     if (until <= now) {
       const message = `${method.path} was not sent: its time was over before it began`;
-      return Promise.reject(new CallError("DEADLINE_EXCEEDED", message, false));
+      return Promise.reject(callError("DEADLINE_EXCEEDED", message, false));
     }
     const { path, requestSerialize, responseDeserialize } = method;
     const sending = new Metadata();
@@ -111,7 +111,7 @@ export class Channel {
           // Until a call is given to a connection its peer is the channel's own target.
           const sent = call.getPeer() !== this.client.getChannel().getTarget();
           if (error?.code === status.UNAUTHENTICATED) this.target.token?.discard();
-          reject(callError(path, sent ? error : this.explained(error), sent));
+          reject(toCallError(path, sent ? error : this.explained(error), sent));
         },
       );
     });
@@ -130,8 +130,8 @@ export class Channel {
 }
 
 /** Retries are for what may be repeated; everything else is sent once, whatever becomes of it. */
-function serviceConfig(repeatable: { path: string }[]) {
-  const name = repeatable.map(({ path }) => {
+function serviceConfig(idempotentMethods: { path: string }[]) {
+  const name = idempotentMethods.map(({ path }) => {
     const [, service, method] = path.split("/");
     return { service, method };
   });
@@ -145,7 +145,7 @@ function serviceConfig(repeatable: { path: string }[]) {
   return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }] };
 }
 
-function callError(path: string, error: ServiceError | null, sent: boolean): CallError {
-  if (!error) return new CallError("INTERNAL", `${path} was answered with nothing`, sent);
-  return new CallError(status[error.code] ?? String(error.code), `${path}: ${error.details}`, sent, { cause: error });
+function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {
+  if (!error) return callError("INTERNAL", `${path} was answered with nothing`, sent);
+  return callError(status[error.code] ?? String(error.code), `${path}: ${error.details}`, sent, { cause: error });
 }

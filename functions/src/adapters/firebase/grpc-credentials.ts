@@ -8,7 +8,7 @@ import {
   Metadata,
   status,
 } from "@grpc/grpc-js";
-import { describe } from "../../domain/errors.js";
+import { toErrorInfo } from "../../domain/errors.js";
 import { dial, TlsConnector, type TlsError, type TlsTarget } from "./tls-connection.js";
 
 /** Gives the bearer token for each call. */
@@ -46,7 +46,7 @@ function bearer(source: TokenSource): CallCredentials {
         answer(null, metadata);
       },
       // Without a token nothing is sent, which is no refusal: it may well work a moment later.
-      (error: unknown) => answer(Object.assign(new Error(describe(error).message), { code: status.UNAVAILABLE })),
+      (error: unknown) => answer(Object.assign(new Error(toErrorInfo(error).message), { code: status.UNAVAILABLE })),
     );
   });
 }

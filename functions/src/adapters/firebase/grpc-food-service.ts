@@ -1,6 +1,6 @@
 /** The food service over gRPC. */
 
-import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES, statusOf } from "../../domain/order-lifecycle.js";
+import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES, statusFromCode } from "../../domain/order-lifecycle.js";
 import {
   DroneServiceService as drones,
   KitchenServiceService as kitchens,
@@ -12,11 +12,11 @@ import {
 import type { Clock, CreateOptions, FoodService, KitchenOrder, Order, Shipment } from "../../ports.js";
 import type { Settings } from "../../settings.js";
 import { googleIdTokens } from "./google-id-token.js";
-import { Channel, type Target } from "./grpc-channel.js";
+import { GrpcChannel, type Target } from "./grpc-channel.js";
 import { fixedToken, type TokenSource } from "./grpc-credentials.js";
 
 /** Reads and updates may be repeated; a create that was sent must not be, whatever became of it. */
-const REPEATABLE = [
+const IDEMPOTENT_METHODS = [
   orders.getOrder,
   orders.listOrders,
   orders.updateOrder,
@@ -42,11 +42,11 @@ export type FoodServiceConnection = Pick<
   >;
 
 export class GrpcFoodService implements FoodService {
-  private readonly channel: Channel;
+  private readonly channel: GrpcChannel;
 
   /** @param options what the person at hand sets trust and client certificate with, for messages; params unless given */
   constructor(settings: FoodServiceConnection, clock: Clock, options?: Target["options"]) {
-    this.channel = new Channel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
+    this.channel = new GrpcChannel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
   }
 
   ready(): Promise<void> {
@@ -105,8 +105,8 @@ function targetOf(settings: FoodServiceConnection, clock: Clock): Target {
     trust: settings.FOOD_SERVICE_CA,
     client: hasClient ? { certificates: FOOD_SERVICE_CLIENT_CERTIFICATE, key: FOOD_SERVICE_CLIENT_KEY } : undefined,
     token: tokenOf(settings, clock),
-    repeatable: REPEATABLE,
-    patience: settings.CALL_DEADLINE_SECONDS * 1000,
+    idempotentMethods: IDEMPOTENT_METHODS,
+    timeoutMs: settings.CALL_DEADLINE_SECONDS * 1000,
   };
 }
 
@@ -122,13 +122,13 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
 
 /** Without the time at which it was placed: a poll lists many, and has no use for it. */
 function orderOf({ name, customerId, status }: WireOrder): Order {
-  return { name, customerId, status: statusOf(ORDER_STATUSES, status) };
+  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status) };
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {
-  return { name, status: statusOf(KITCHEN_STATUSES, status) };
+  return { name, status: statusFromCode(KITCHEN_STATUSES, status) };
 }
 
 function shipmentOf({ name, status }: WireShipment): Shipment {
-  return { name, status: statusOf(SHIPMENT_STATUSES, status) };
+  return { name, status: statusFromCode(SHIPMENT_STATUSES, status) };
 }

@@ -5,18 +5,24 @@ import { setGlobalOptions } from "firebase-functions/v2/options";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
 import { deployOptions, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../../config.js";
-import { MalformedError } from "../../domain/errors.js";
+import { ValidationError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
-import { continuePoll, type ReactionName, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
+import {
+  continuePoll,
+  handleOrderMessage,
+  type ReactionName,
+  runReaction,
+  SCHEDULED,
+} from "../../pipeline/handlers.js";
 import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
 import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
-import { leaveDomain } from "./exit-node-domain.js";
+import { exitNodeDomain } from "./exit-node-domain.js";
 import { snapshotOf } from "./firestore-store.js";
-import { FUNCTIONS } from "./function-options.js";
+import { type FunctionName, optionsOf } from "./function-options.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
-const OLDEST_EVENT = 3_600_000;
+const MAX_EVENT_AGE_MS = 3_600_000;
 
 // Every function calls the food service: onRelationCreated where an older scheduler's relation names no customer.
 setGlobalOptions(deployOptions());
@@ -34,30 +40,30 @@ const SCHEDULES = {
 
 /** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
-  return onSchedule({ ...FUNCTIONS[name], schedule: SCHEDULES[name], retryCount: 0 }, async () => {
-    leaveDomain();
+  return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
+    exitNodeDomain();
     await SCHEDULED[name](ports());
   });
 }
 
 /** A function that goes on with a poll where another run stopped. */
 export function pollContinuation() {
-  return onMessagePublished({ ...FUNCTIONS.continuePoll, topic: CONTINUATION_TOPIC, retry: true }, (event) =>
-    unlessTooOld("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
+  return onMessagePublished({ ...optionsOf("continuePoll"), topic: CONTINUATION_TOPIC, retry: true }, (event) =>
+    dropIfStale("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
   );
 }
 
 /** The function of each stage. */
 const STAGE_FUNCTIONS = {
-  kitchen: FUNCTIONS.sendToKitchen,
-  shipment: FUNCTIONS.dispatchShipment,
-  completion: FUNCTIONS.completeOrder,
-} as const satisfies Record<Stage, object>;
+  kitchen: "sendToKitchen",
+  shipment: "dispatchShipment",
+  completion: "completeOrder",
+} as const satisfies Record<Stage, FunctionName>;
 
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
-  return onMessagePublished({ ...STAGE_FUNCTIONS[name], topic: STAGES[name].topic, retry: true }, (event) =>
-    unlessTooOld(name, event, () => take(name, jsonIn(event.data.message), ports())),
+  return onMessagePublished({ ...optionsOf(STAGE_FUNCTIONS[name]), topic: STAGES[name].topic, retry: true }, (event) =>
+    dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
   );
 }
 
@@ -65,38 +71,38 @@ const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
-  return onDocumentWritten({ ...FUNCTIONS.onRelationWritten, ...RELATION_EVENTS }, (event) => {
+  return onDocumentWritten({ ...optionsOf("onRelationWritten"), ...RELATION_EVENTS }, (event) => {
     const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
     const change = { before, after, at: Date.parse(event.time) };
-    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()));
+    return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()));
   });
 }
 
 /** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
 export function relationCreated(name: ReactionName) {
-  return onDocumentCreated({ ...FUNCTIONS.onRelationCreated, ...RELATION_EVENTS }, (event) => {
+  return onDocumentCreated({ ...optionsOf("onRelationCreated"), ...RELATION_EVENTS }, (event) => {
     const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
-    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
+    return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()), 24 * MAX_EVENT_AGE_MS);
   });
 }
 
-async function unlessTooOld(
-  stage: string,
+async function dropIfStale(
+  component: string,
   event: { id: string; time: string },
   work: () => Promise<void>,
-  oldest = OLDEST_EVENT,
+  oldest = MAX_EVENT_AGE_MS,
 ): Promise<void> {
-  leaveDomain();
+  exitNodeDomain();
   const age = ports().clock.now() - Date.parse(event.time);
   if (age > oldest) {
-    ports().log.warn("dropped: the event is too old", { stage, event: event.id, age, outcome: "dropped" });
+    ports().log.warn("Dropped an event that is too old", { component, event: event.id, age, outcome: "dropped" });
     return;
   }
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof MalformedError)) throw error;
-    ports().log.error(`dropped: ${error.message}`, { stage, event: event.id, outcome: "dropped" });
+    if (!(error instanceof ValidationError)) throw error;
+    ports().log.error(`Dropped an event: ${error.message}`, { component, event: event.id, outcome: "dropped" });
   }
 }
 
