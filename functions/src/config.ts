@@ -186,7 +186,7 @@ export function configured(param: StringParam | IntParam, env: Environment = pro
 }
 
 /** The optional secrets that this deployment's params ask for. */
-export function chosenSecrets(): (typeof OPTIONAL_SECRETS)[number][] {
+function chosenSecrets(): (typeof OPTIONAL_SECRETS)[number][] {
   return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param) === is);
 }
 

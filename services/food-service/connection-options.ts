@@ -7,7 +7,6 @@ import {
   parseBearerToken,
   parseCertificates,
   parsePrivateKey,
-  pemOf,
   textOf,
 } from "../../functions/src/credentials.js";
 import { StartError } from "../server.js";
@@ -32,13 +31,6 @@ export function addConnectionOptions(command: Command, usual: string): Command {
     .option("--client-key <file>", "its private key")
     .option("--token-file <file>", "send the bearer token in this file with each call")
     .option("--id-token-audience <audience>", "send a Google ID token for this audience with each call");
-}
-
-/** The names of these options, as they are given. */
-export function givenConnectionFlags(flags: ConnectionFlags): string[] {
-  const names = ["certificate", "clientCertificate", "clientKey", "tokenFile", "idTokenAudience"] as const;
-  const given = names.filter((name) => flags[name] !== undefined);
-  return given.map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
 }
 
 /** How long one call may take, in seconds. */
@@ -84,29 +76,6 @@ function readClient(certificate: string | undefined, key: string | undefined): P
     FOOD_SERVICE_CLIENT_AUTH: "certificate",
     FOOD_SERVICE_CLIENT_CERTIFICATE: certificates,
     FOOD_SERVICE_CLIENT_KEY: privateKey,
-  };
-}
-
-/** The connection as functions get it: params and secrets, by name. */
-export function environmentOf(connection: FoodServiceConnection): {
-  params: Record<string, string>;
-  secrets: Record<string, string>;
-} {
-  const { FOOD_SERVICE_CA: trust, FOOD_SERVICE_TOKEN: token } = connection;
-  const { FOOD_SERVICE_CLIENT_CERTIFICATE: certificates, FOOD_SERVICE_CLIENT_KEY: key } = connection;
-  return {
-    params: {
-      FOOD_SERVICE_ADDRESS: connection.FOOD_SERVICE_ADDRESS,
-      FOOD_SERVICE_AUTH: connection.FOOD_SERVICE_AUTH ?? "none",
-      FOOD_SERVICE_AUDIENCE: connection.FOOD_SERVICE_AUDIENCE ?? "none",
-      FOOD_SERVICE_CLIENT_AUTH: connection.FOOD_SERVICE_CLIENT_AUTH ?? "none",
-    },
-    secrets: {
-      FOOD_SERVICE_CA: trust === "system" ? trust : pemOf(trust),
-      ...(token !== undefined && { FOOD_SERVICE_TOKEN: token }),
-      ...(certificates && { FOOD_SERVICE_CLIENT_CERTIFICATE: pemOf(certificates) }),
-      ...(key && { FOOD_SERVICE_CLIENT_KEY: String(key.export({ format: "pem", type: "pkcs8" })) }),
-    },
   };
 }
 
