@@ -28,7 +28,7 @@ import { startOrchestrator2 } from "../../services/users/orchestrator2.js";
 import { nodeOf } from "./cloud-runtime.js";
 import { freePort } from "./free-port.js";
 import { makeCertificate, type Pair } from "./google/certificate.js";
-import { type FunctionResource, hasRole, type Project } from "./google/project.js";
+import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
 import type { Google } from "./google/stand-in.js";
 
 /** The hosts of the README's example, whose servers are here. */
@@ -42,7 +42,7 @@ const HANDLING_TIMEOUT_MS = 180_000;
 const TICK_MS = 1_000;
 
 /** Something that the cloud would not have done, or that a function did not do. */
-export class CloudError extends Error {
+class CloudError extends Error {
   override readonly name = "CloudError";
 }
 
@@ -170,9 +170,7 @@ export class Cloud {
   async fire(project: Project, name: string): Promise<void> {
     const job = Object.values(project.jobs).find(({ name: full }) => full.includes(`/jobs/firebase-schedule-${name}-`));
     if (!job) throw new CloudError(`there is no job for ${name}`);
-    const target = Object.values(project.functions).find(
-      ({ serviceConfig }) => serviceConfig.uri === job.httpTarget.uri,
-    );
+    const target = Object.values(project.functions).find((one) => isCalledAt(one, job.httpTarget.uri));
     if (!target) throw new CloudError(`the job for ${name} calls ${job.httpTarget.uri}, which is no function`);
     const headers = {
       "Content-Type": "application/octet-stream",

@@ -1,6 +1,6 @@
 /** Compares what was deployed with the reviewed manifest: nothing is missing, nothing is different, nothing is more. */
 import type { Manifest } from "../cli-manifest.js";
-import { type FunctionResource, hasRole, type Project } from "./google/project.js";
+import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
 
 type Endpoint = Manifest["endpoints"][string];
 
@@ -45,7 +45,7 @@ function differences(
 ): string[] {
   const { serviceConfig, buildConfig, eventTrigger } = resource;
   const variables = Object.keys(serviceConfig.environmentVariables ?? {});
-  const job = Object.values(project.jobs).find(({ httpTarget }) => httpTarget.uri === serviceConfig.uri);
+  const job = Object.values(project.jobs).find(({ httpTarget }) => isCalledAt(resource, httpTarget.uri));
   const member = `serviceAccount:${endpoint.serviceAccount}`;
   const pairs: [what: string, sent: unknown, wanted: unknown][] = [
     ["region", resource.name.split("/")[3], endpoint.region],

@@ -3,7 +3,7 @@
  * `npm test -- deploy/rehearsal/planted-defects.test.ts` runs it, and CI does.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Project } from "./google/project.js";
 import { prepare } from "./prepared.js";
@@ -13,8 +13,6 @@ import { PROJECT, Rehearsal } from "./rehearsal.js";
 const TIMEOUT_MS = 900_000;
 
 const DEPLOY = "npx firebase deploy --project $PROJECT --non-interactive --force";
-
-const hasGcloud = spawnSync("gcloud", ["--version"], { stdio: "ignore" }).status === 0;
 
 describe("the rehearsal fails for", function () {
   this.timeout(TIMEOUT_MS);
@@ -112,7 +110,7 @@ describe("the rehearsal fails for", function () {
   });
 
   it("a topic that is not there", async function () {
-    if (!hasGcloud) this.skip();
+    if (!rehearsal.hasGcloud) this.skip();
     rehearsal.google.projects.delete(PROJECT);
     rehearsal.google.addProject(PROJECT);
     edit("deploy/gcloud-steps.ts", "...TOPICS.map((topic)", "...[].map((topic)");
@@ -178,7 +176,7 @@ describe("the rehearsal fails for", function () {
   });
 
   it("metrics that are not waited for", async function () {
-    if (!hasGcloud) this.skip();
+    if (!rehearsal.hasGcloud) this.skip();
     rehearsal.google.whims = { metricMisses: 2 };
     edit("deploy/cloud.ts", "Cannot find metric", "something else");
     await fails(/Cannot find metric\(s\)/, () => rehearsal.printedStep(11));

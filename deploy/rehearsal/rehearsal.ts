@@ -74,7 +74,7 @@ export class Rehearsal {
   private readonly say: (line: string) => void;
   private cloudStarted: Cloud | undefined;
   private workspaceMade: Workspace | undefined;
-  private readonly hasGcloud: boolean;
+  readonly hasGcloud: boolean;
   private readonly printed = stepsOf(readFileSync(join(ROOT, "README.md"), "utf8"), "## Deploy");
   private readonly operations = readFileSync(join(ROOT, "docs/operations.md"), "utf8");
 

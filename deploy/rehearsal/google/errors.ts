@@ -28,6 +28,5 @@ export class GoogleError extends Error {
 }
 
 export const invalid = (message: string) => new GoogleError(400, message);
-export const denied = (message: string) => new GoogleError(403, message);
 export const notFound = (what: string) => new GoogleError(404, `Resource not found: ${what}`);
 export const exists = (what: string) => new GoogleError(409, `Resource already exists: ${what}`);

@@ -19,7 +19,7 @@ const AGENTS: Record<string, string> = {
 };
 
 /** Who calls with a credential of `gcloud auth application-default login`. */
-export const USER_CREDENTIAL = "token-of-a-person";
+const USER_CREDENTIAL = "token-of-a-person";
 
 function enable(project: Project, names: string[]): object[] {
   if (names.length > MOST_ENABLED_AT_ONCE) {

@@ -61,7 +61,7 @@ export interface Job {
   retryConfig?: object;
 }
 
-export interface Run {
+interface Run {
   /** The name of each revision, the newest last. */
   revisions: string[];
   /** Revisions by tag. */
@@ -144,7 +144,7 @@ export function newProject(id: string, number: string): Project {
 export const computeAccount = ({ number }: Project) => `${number}-compute@developer.gserviceaccount.com`;
 
 /** Whether a service account is known, by its whole address. */
-export function isAccount(project: Project, address: string): boolean {
+function isAccount(project: Project, address: string): boolean {
   return project.accounts.includes(address) || project.agents.includes(address);
 }
 
@@ -203,3 +203,7 @@ const FIRST_ETAG = Buffer.from("0").toString("base64");
 
 export const policyOf = (project: Project, resource: string): Policy =>
   project.policies[resource] ?? { etag: FIRST_ETAG, version: 1 };
+
+/** Whether a URL is one of the two that a function has: of Cloud Functions, and of its Cloud Run service. */
+export const isCalledAt = ({ url, serviceConfig }: FunctionResource, address: string): boolean =>
+  address === url || address === serviceConfig.uri;
