@@ -34,6 +34,9 @@ const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filt
   (state) => ATTEMPT_STATES[state].open,
 );
 
+/** The log names so many waiting orders. */
+const MAX_EXAMPLES = 5;
+
 /** What a sweep did. */
 export interface SweepResult {
   outcome: "completed" | "skipped";
@@ -59,6 +62,7 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     return { ...result, outcome: "skipped" };
   }
   let oldestSeconds = 0;
+  const examples: WaitingOrder[] = [];
   try {
     const endOf = finalStatusLookup(await listActive(ports), ports);
     await forEachDocument(RELATIONS, OPEN_RELATION_STATES, result, ports, async (found) => {
@@ -66,14 +70,18 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
       if (open) oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
     });
     await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, result, ports, (found) =>
-      sweepAttempt(found, endOf, result, ports),
+      sweepAttempt(found, endOf, examples, result, ports),
     );
   } finally {
     await releaseLease(lease, ports);
   }
+  logWaiting(result.waiting, examples, ports);
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
 }
+
+/** What the log says of an order that waits for an operator. */
+type WaitingOrder = Pick<Attempt, "order" | "stage" | "state" | "reason">;
 
 /** How an order ended, undefined for one that goes on; GONE where the food service does not know it. */
 type FinalStatusLookup = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
@@ -174,6 +182,7 @@ function ageSeconds({ times }: Relation, { clock }: Ports): number {
 async function sweepAttempt(
   found: Snapshot,
   endOf: FinalStatusLookup,
+  examples: WaitingOrder[],
   result: SweepResult,
   ports: Ports,
 ): Promise<void> {
@@ -194,14 +203,14 @@ async function sweepAttempt(
   const { order, stage, state, reason } = { ...attempt, ...fields };
   if (!ATTEMPT_STATES[state].needsOperator) return;
   result.waiting++;
-  ports.log.error(`Operator action required: ${stage} attempt is ${state}`, {
-    component: "sweep",
-    order,
-    stage,
-    state,
-    outcome: "needs_operator",
-    reason,
-  });
+  if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason });
+}
+
+/** One line, however many orders wait: each is a document that the console lists. */
+function logWaiting(waiting: number, examples: WaitingOrder[], { log }: Ports): void {
+  if (waiting === 0) return;
+  const message = `Operator action required: ${waiting} ${waiting === 1 ? "attempt is" : "attempts are"} waiting`;
+  log.error(message, { component: "sweep", outcome: "needs_operator", waiting, examples });
 }
 
 /** What is to change in an attempt, or that it is to go; undefined where nothing is. */
