@@ -18,6 +18,7 @@ import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildBoard } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
+import { AccountsFile } from "./accounts-file.js";
 import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import { FirestoreJournal } from "./firestore-journal.js";
@@ -261,10 +262,11 @@ async function startInSuite({
   const functions = `http://127.0.0.1:${ports.functions}`;
   const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
+  const accounts = data && new AccountsFile(data.accounts, auth, PROJECT);
   let scheduler: Scheduler;
   try {
     scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, onTrouble });
-    await addPeople(auth, PROJECT);
+    if (!(await accounts?.start())) await addPeople(auth, PROJECT);
     if (journal) {
       onProgress("Restoring the documents of earlier runs");
       await journal.restore((work) => withoutTriggers(ports.hub, work));
@@ -289,6 +291,7 @@ async function startInSuite({
     failed: failureOf(suite),
     stop: async () => {
       scheduler.stop();
+      await accounts?.stop();
       await suite.stop();
       closeJournal();
     },
