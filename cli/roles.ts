@@ -51,6 +51,8 @@ program.hook("preAction", () => {
     process.env.METADATA_SERVER_DETECTION = "none";
   }
   process.env.GCLOUD_PROJECT = project;
+  // Google refuses a person's own credentials when a request does not say which project's quota it uses.
+  process.env.GOOGLE_CLOUD_QUOTA_PROJECT ??= project;
 });
 
 try {

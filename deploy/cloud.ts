@@ -7,9 +7,23 @@ import { deployerSteps, invokerSteps, monitoringSteps, type Place, prepareSteps,
 import { accessTable } from "./iam.js";
 import { paramsFile } from "./params.js";
 
-/** A new account is not known everywhere at once: its first roles are tried so often, so many milliseconds apart. */
-const TRIES = 10;
-const WAIT = 3_000;
+/**
+ * What Google does not know everywhere at once. The command is run again until it is known, for at most so many milliseconds.
+ * Google says that a metric can take ten minutes until an alert can refer to it.
+ */
+const PROPAGATIONS = [
+  { failure: /does not exist/, what: "the new account is known everywhere", limitMs: 120_000 },
+  {
+    failure: /Cannot find metric/,
+    what: "the new metrics can be used, which can take ten minutes",
+    limitMs: 1_200_000,
+  },
+  { failure: /has not been used in project|SERVICE_DISABLED/, what: "the API is enabled everywhere", limitMs: 300_000 },
+  { failure: /concurrent policy changes/i, what: "another change of the policy is done", limitMs: 60_000 },
+];
+
+const FIRST_PAUSE_MS = 3_000;
+const LONGEST_PAUSE_MS = 20_000;
 
 class GcloudError extends Error {
   override readonly name = "GcloudError";
@@ -30,14 +44,23 @@ async function gcloud(args: string[]): Promise<string> {
 async function carryOut({ find, run, renew }: Step): Promise<"done" | "renewed" | "there already"> {
   const [found] = find ? (await gcloud(find).catch(() => "")).split("\n") : [];
   if (found && !renew) return "there already";
-  const args = found && renew ? renew(found) : run;
-  for (let tries = 1; ; tries++) {
+  await untilPropagated(found && renew ? renew(found) : run);
+  return found ? "renewed" : "done";
+}
+
+/** Runs a command, and again for as long as it fails only because something new is not known everywhere. Shows what it waits for. */
+async function untilPropagated(args: string[]): Promise<void> {
+  const beganMs = Date.now();
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(1.5 * pauseMs, LONGEST_PAUSE_MS)) {
     try {
       await gcloud(args);
-      return found ? "renewed" : "done";
+      return;
     } catch (error) {
-      if (tries === TRIES || !/does not exist/.test(String(error))) throw error;
-      await sleep(WAIT);
+      const wait = PROPAGATIONS.find(({ failure }) => failure.test(String(error)));
+      const waitedMs = Date.now() - beganMs;
+      if (!wait || waitedMs + pauseMs > wait.limitMs) throw error;
+      console.log(`\n  waiting until ${wait.what} (${Math.round(waitedMs / 1000)} s so far)`);
+      await sleep(pauseMs);
     }
   }
 }
@@ -109,12 +132,13 @@ program
 program
   .command("params")
   .description("every param with its default, for functions/.env.YOUR-PROJECT")
-  .action(() => console.log(paramsFile()));
+  .option("--set <NAME=VALUE...>", "another value than the default")
+  .action(({ set = [] }: { set?: string[] }) => console.log(paramsFile(set)));
 
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof GcloudError)) throw error;
+  if (!(error instanceof GcloudError || error instanceof RangeError)) throw error;
   console.error(`\n${error.message}`);
   process.exitCode = 1;
 }

@@ -1,6 +1,15 @@
 /** The gcloud commands that get a project ready. Each can be run again: what is there already is left as it is. */
 import { readdirSync } from "node:fs";
-import { ACCESS, accountOf, callsItself, FUNCTION_NAMES, projectRoles, SECRETS, TOPICS } from "./iam.js";
+import {
+  ACCESS,
+  accountAddress,
+  accountOf,
+  callsItself,
+  FUNCTION_NAMES,
+  projectRoles,
+  SECRETS,
+  TOPICS,
+} from "./iam.js";
 
 /** Everything here is as the arguments of gcloud. */
 export interface Step {
@@ -21,16 +30,20 @@ export interface Place {
   region: string;
 }
 
-/** All that is called or built on, by the CLI or by the functions. */
+/** What the Firebase CLI, gcloud and the functions call. The CLI waits at least ten seconds for each that it must enable itself. */
 export const APIS = [
   "artifactregistry",
+  "cloudbilling",
   "cloudbuild",
   "cloudfunctions",
   "cloudresourcemanager",
   "cloudscheduler",
+  "compute",
   "eventarc",
   "firebase",
+  "firebaseextensions",
   "firebasehosting",
+  "firebaserules",
   "firestore",
   "iam",
   "identitytoolkit",
@@ -100,7 +113,7 @@ export function prepareSteps({ project, number, region }: Place): Step[] {
     projectRole(`serviceAccount:${number}-compute@developer.gserviceaccount.com`, "roles/cloudbuild.builds.builder"),
     ...FUNCTION_NAMES.flatMap((name) => {
       const { work, publishes } = ACCESS[name];
-      const address = `${accountOf(name)}@${project}.iam.gserviceaccount.com`;
+      const address = accountAddress(name, project);
       const member = `serviceAccount:${address}`;
       return [
         {
@@ -138,7 +151,7 @@ export function invokerSteps({ project, region }: Place): Step[] {
     run: [
       // A function's service has its name in small letters.
       ...["run", "services", "add-iam-policy-binding", name.toLowerCase(), "--region", region],
-      ...["--member", `serviceAccount:${accountOf(name)}@${project}.iam.gserviceaccount.com`],
+      ...["--member", `serviceAccount:${accountAddress(name, project)}`],
       ...["--role", "roles/run.invoker", "--project", project],
     ],
   }));
@@ -149,7 +162,7 @@ export function deployerSteps(deployer: string, { project }: Place): Step[] {
   return FUNCTION_NAMES.map((name) => ({
     does: `${deployer} may deploy as ${accountOf(name)}`,
     run: [
-      ...["iam", "service-accounts", "add-iam-policy-binding", `${accountOf(name)}@${project}.iam.gserviceaccount.com`],
+      ...["iam", "service-accounts", "add-iam-policy-binding", accountAddress(name, project)],
       ...["--member", deployer, "--role", "roles/iam.serviceAccountUser", "--project", project],
     ],
   }));

@@ -7,7 +7,7 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import type { Manifest } from "./cli-manifest.js";
 import { APIS, deployerSteps, invokerSteps, monitoringSteps, namesIn, prepareSteps } from "./gcloud-steps.js";
-import { ACCESS, accessTable, accountOf, FUNCTION_NAMES, SECRETS } from "./iam.js";
+import { ACCESS, accessTable, accountAddress, accountOf, FUNCTION_NAMES, SECRETS } from "./iam.js";
 
 const manifest = JSON.parse(readFileSync("deploy/manifest.json", "utf8")) as Manifest;
 const PLACE = { project: "demo-access", number: "123", region: "europe-west1" };
@@ -32,7 +32,7 @@ exit $status
 describe("the accounts", () => {
   it("are those that the functions run as", () => {
     const asked = Object.entries(manifest.endpoints).map(([name, { serviceAccount }]) => [name, serviceAccount]);
-    assert.deepEqual(asked.sort(), FUNCTION_NAMES.map((name) => [name, `${accountOf(name)}@`]).sort());
+    assert.deepEqual(asked.sort(), FUNCTION_NAMES.map((name) => [name, accountAddress(name, "demo-manifest")]).sort());
   });
 
   it("have names that Google Cloud takes", () => {
@@ -81,7 +81,7 @@ describe("the accounts", () => {
       .filter(([, { httpsTrigger }]) => !httpsTrigger)
       .map(([name, { serviceAccount }]) => [
         name.toLowerCase(),
-        `serviceAccount:${serviceAccount}${PLACE.project}.iam.gserviceaccount.com`,
+        `serviceAccount:${serviceAccount.replace("@demo-manifest.", `@${PLACE.project}.`)}`,
       ]);
     assert.deepEqual(calls.sort(), wanted.sort());
   });

@@ -46,9 +46,14 @@ export function projectRoles(name: FunctionName): string[] {
   ];
 }
 
-/** The account's name, which is its address up to the @. */
+/** The name of the function's account: its address up to the @. */
 export function accountOf(name: FunctionName): string {
-  return FUNCTIONS[name].serviceAccount.replace("@", "");
+  return FUNCTIONS[name].account;
+}
+
+/** The whole address of the function's account in a project. */
+export function accountAddress(name: FunctionName, project: string): string {
+  return `${accountOf(name)}@${project}.iam.gserviceaccount.com`;
 }
 
 /** Whether the function's own account must be allowed to call it: Eventarc and Cloud Scheduler call in its name. */

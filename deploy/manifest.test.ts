@@ -58,7 +58,7 @@ describe("what is deployed", () => {
         manifest.endpoints[name] ?? {};
       const memory = { "256MiB": 256, "512MiB": 512, "1GiB": 1024 }[wanted.memory];
       const asked = {
-        serviceAccount,
+        account: serviceAccount?.replace(`@${PROJECT}.iam.gserviceaccount.com`, ""),
         memory: availableMemoryMb,
         cpu,
         concurrency,

@@ -1,10 +1,34 @@
-/** The params as a file that the Firebase CLI reads: where nobody can be asked, it wants a value for each. */
+/** The params as a file that the Firebase CLI reads. When it cannot ask, the CLI needs a value for each. */
 import { ALL_PARAMS } from "../functions/src/config.js";
 
-/** Every param with its default, under what it is. Secrets are not kept in files. */
-export function paramsFile(): string {
-  const lines = ALL_PARAMS.flatMap(({ name, options }) =>
-    "default" in options ? [`# ${options.description}`, `${name}="${options.default}"`, ""] : [],
+/**
+ * Every param under its description, with its default or the value that is set for it. Secrets are not kept in files.
+ * @param set values, each as NAME=VALUE
+ * @throws RangeError for a name that is no param, or a text of another form
+ */
+export function paramsFile(set: readonly string[] = []): string {
+  const values = new Map(set.map(assignment));
+  const params = ALL_PARAMS.flatMap(({ name, options }) =>
+    "default" in options ? [{ name, usual: String(options.default), description: options.description }] : [],
   );
+  const names = params.map(({ name }) => name);
+  for (const name of values.keys()) {
+    if (!names.includes(name)) throw new RangeError(`${name} is no param. The params are ${names.join(", ")}.`);
+  }
+  const lines = params.flatMap(({ name, usual, description }) => [
+    `# ${description}`,
+    `${name}=${quoted(values.get(name) ?? usual)}`,
+    "",
+  ]);
   return lines.join("\n");
+}
+
+function assignment(text: string): [name: string, value: string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new RangeError(`"${text}" is not NAME=VALUE.`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function quoted(value: string): string {
+  return `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }

@@ -8,7 +8,7 @@ import {
   select,
 } from "firebase-functions/params";
 import { MalformedError } from "./domain/errors.js";
-import { parseSettings, type Settings } from "./settings.js";
+import { parseSettings, type Settings, settingProblems } from "./settings.js";
 
 export const REGION = defineString("REGION", {
   default: "us-central1",
@@ -99,25 +99,37 @@ const params: (StringParam | IntParam)[] = [
 /** Everything that a deployment may choose, in the order in which the README shows it. */
 export const ALL_PARAMS = [REGION, POLL_SCHEDULE, SWEEP_SCHEDULE, FOOD_SERVICE_CA, ...params];
 
-/** The value of a param, its default where the environment has none: the Firebase CLI fills defaults in, others need not. */
-export function configured(param: StringParam | IntParam): unknown {
-  const given = process.env[param.name];
+type Environment = Record<string, string | undefined>;
+
+/** The value of a param, its default when the environment has none: the Firebase CLI fills defaults in, others need not. */
+export function configured(param: StringParam | IntParam, env: Environment = process.env): unknown {
+  const given = env[param.name];
   if (given === undefined) return param.options.default;
   // The SDK reads "10s" as 10; what is not wholly a number must be refused.
-  return typeof param.options.default === "number" ? Number(given) : param.value();
+  return typeof param.options.default === "number" ? Number(given) : given;
 }
+
+const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => [param.name, configured(param, env)]));
 
 /**
  * The settings of this deployment.
  * @throws MalformedError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
-  const given = params.map((param) => [param.name, configured(param)]);
-  const settings = parseSettings({ ...Object.fromEntries(given), FOOD_SERVICE_CA: FOOD_SERVICE_CA.value() });
+  const settings = parseSettings({ ...valuesIn(process.env), FOOD_SERVICE_CA: FOOD_SERVICE_CA.value() });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
-  for (const name of ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"] as const) {
-    if (settings[name] === "tls") continue;
-    throw new MalformedError(`Wrong configuration. ${name} is plaintext: only tls is allowed outside the emulator.`);
-  }
+  const [problem] = plaintextProblems(settings);
+  if (problem !== undefined) throw new MalformedError(`Wrong configuration. ${problem}.`);
   return settings;
+}
+
+/** What is wrong with the params that a deployment gives, as the functions would refuse them; secrets are not looked at. */
+export function deploymentProblems(env: Environment): string[] {
+  const values = valuesIn(env);
+  return [...settingProblems({ ...values, FOOD_SERVICE_CA: "system" }), ...plaintextProblems(values)];
+}
+
+function plaintextProblems(settings: Record<string, unknown>): string[] {
+  const plain = ["FOOD_SERVICE_SECURITY", "USERS_SECURITY"].filter((name) => settings[name] === "plaintext");
+  return plain.map((name) => `${name} is plaintext: only tls is allowed outside the emulator`);
 }

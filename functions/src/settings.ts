@@ -56,12 +56,17 @@ export type Settings = v.InferOutput<typeof schema>;
 export function parseSettings(given: unknown): Settings {
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
-  const wrong = parsed.issues.map((issue) => {
+  throw new MalformedError(`Wrong configuration. ${settingProblems(given).join(". ")}.`);
+}
+
+/** What is wrong with the settings, each as `NAME is VALUE: what is allowed`; none when all are right. */
+export function settingProblems(given: unknown): string[] {
+  const { issues = [] } = v.safeParse(schema, given);
+  return issues.map((issue) => {
     const name = v.getDotPath(issue) ?? "the configuration";
     const value = (given as Record<string, unknown> | null)?.[name];
     return name === "FOOD_SERVICE_CA" ? `${name} ${issue.message}` : `${name} is ${shown(value)}: ${issue.message}`;
   });
-  throw new MalformedError(`Wrong configuration. ${wrong.join(". ")}.`);
 }
 
 function shown(value: unknown): string {

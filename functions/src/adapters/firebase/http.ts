@@ -4,7 +4,7 @@ import { onRequest } from "firebase-functions/v2/https";
 import { readSettings } from "../../config.js";
 import { Api, type ApiRequest } from "../../operator-api/api.js";
 import { openPorts } from "./compose.js";
-import { FUNCTIONS } from "./function-options.js";
+import { optionsOf } from "./function-options.js";
 import { firebaseTokens } from "./id-tokens.js";
 
 // Where this is not said, the HTTP framework answers a body that is not JSON with its own stack.
@@ -15,7 +15,7 @@ export function operatorsApi(
   open: () => Pick<Api, "answer"> = () => new Api(openPorts(readSettings), firebaseTokens()),
 ) {
   let api: Pick<Api, "answer"> | undefined;
-  return onRequest({ ...FUNCTIONS.api, invoker: "public", cors: false }, async (request, response) => {
+  return onRequest({ ...optionsOf("api"), invoker: "public", cors: false }, async (request, response) => {
     api ??= open();
     const { status, headers, body } = await api.answer(requestOf(request));
     response.status(status).set(headers).end(JSON.stringify(body));

@@ -13,7 +13,7 @@ import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
 import { leaveDomain } from "./exit-node-domain.js";
 import { snapshotOf } from "./firestore-store.js";
-import { FUNCTIONS } from "./function-options.js";
+import { type FunctionName, optionsOf } from "./function-options.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
 const OLDEST_EVENT = 3_600_000;
@@ -34,7 +34,7 @@ const SCHEDULES = {
 
 /** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
-  return onSchedule({ ...FUNCTIONS[name], schedule: SCHEDULES[name], retryCount: 0 }, async () => {
+  return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
     leaveDomain();
     await SCHEDULED[name](ports());
   });
@@ -42,21 +42,21 @@ export function scheduled(name: keyof typeof SCHEDULED) {
 
 /** A function that goes on with a poll where another run stopped. */
 export function pollContinuation() {
-  return onMessagePublished({ ...FUNCTIONS.continuePoll, topic: CONTINUATION_TOPIC, retry: true }, (event) =>
+  return onMessagePublished({ ...optionsOf("continuePoll"), topic: CONTINUATION_TOPIC, retry: true }, (event) =>
     unlessTooOld("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
   );
 }
 
 /** The function of each stage. */
 const STAGE_FUNCTIONS = {
-  kitchen: FUNCTIONS.sendToKitchen,
-  shipment: FUNCTIONS.dispatchShipment,
-  completion: FUNCTIONS.completeOrder,
-} as const satisfies Record<Stage, object>;
+  kitchen: "sendToKitchen",
+  shipment: "dispatchShipment",
+  completion: "completeOrder",
+} as const satisfies Record<Stage, FunctionName>;
 
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
-  return onMessagePublished({ ...STAGE_FUNCTIONS[name], topic: STAGES[name].topic, retry: true }, (event) =>
+  return onMessagePublished({ ...optionsOf(STAGE_FUNCTIONS[name]), topic: STAGES[name].topic, retry: true }, (event) =>
     unlessTooOld(name, event, () => take(name, jsonIn(event.data.message), ports())),
   );
 }
@@ -65,7 +65,7 @@ const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
-  return onDocumentWritten({ ...FUNCTIONS.onRelationWritten, ...RELATION_EVENTS }, (event) => {
+  return onDocumentWritten({ ...optionsOf("onRelationWritten"), ...RELATION_EVENTS }, (event) => {
     const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
     const change = { before, after, at: Date.parse(event.time) };
     return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()));
@@ -74,7 +74,7 @@ export function relationWritten(name: ReactionName) {
 
 /** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
 export function relationCreated(name: ReactionName) {
-  return onDocumentCreated({ ...FUNCTIONS.onRelationCreated, ...RELATION_EVENTS }, (event) => {
+  return onDocumentCreated({ ...optionsOf("onRelationCreated"), ...RELATION_EVENTS }, (event) => {
     const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
     return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
   });
