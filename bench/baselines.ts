@@ -1,8 +1,8 @@
-/** Builds the functions in floors/, each in a folder of its own under the run's. */
+/** Builds the functions in baselines/, each in a folder of its own under the run's. */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { ROOT } from "../local/system.js";
+import { ROOT } from "../harness/root.js";
 
 /** The folder of the built functions. */
 export const DEPLOYED = join(ROOT, "functions");
@@ -14,7 +14,7 @@ export async function buildFloor(directory: string, name: string): Promise<strin
   symlinkSync(join(DEPLOYED, "node_modules"), join(target, "node_modules"), "dir");
   writeFileSync(join(target, "package.json"), JSON.stringify({ type: "module", main: "index.js" }));
   await build({
-    entryPoints: [join(ROOT, "bench", "floors", `${name}.mjs`)],
+    entryPoints: [join(ROOT, "bench", "baselines", `${name}.mjs`)],
     outfile: join(target, "index.js"),
     bundle: true,
     platform: "node",

@@ -2,7 +2,7 @@
 import { appendFileSync, mkdirSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
-import { ROOT } from "../local/system.js";
+import { ROOT } from "../harness/root.js";
 import type { Summary } from "./measure.js";
 import type { World } from "./world.js";
 

@@ -5,12 +5,11 @@ import type * as deployed from "../functions/src/index.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { documentEvent, messageEvent, orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
-import { type InstanceOptions, startInstance } from "../harness/function-instance.js";
 import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, place } from "./orders.js";
-import { environment } from "./world.js";
+import { environment, type InstanceStart } from "./world.js";
 
 const PROJECT = "bench-cold-start";
 
@@ -93,14 +92,14 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     // What anybody may ask for; a token would be looked at by Firebase's own client.
     const asked = kind === "request" ? { path: "/api/openapi.json" } : {};
     const sides = {
-      ours: { source: DEPLOYED, target: name, takes, env, ...asked },
-      floor: { source: floor, target: "floor", takes, env, ...asked },
-    } as const satisfies Record<string, InstanceOptions>;
+      ours: { build: DEPLOYED, target: name, takes, env, ...asked },
+      floor: { build: floor, target: "floor", takes, env, ...asked },
+    } as const satisfies Record<string, InstanceStart>;
     const starts = await alternate(["ours", "floor"], runs, async (side): Promise<Start> => {
       const event = events[name]();
       const began = performance.now();
-      const instance = await startInstance(world, sides[side]);
-      await instance.bring(event);
+      const instance = await world.startInstance(sides[side]);
+      await instance.invoke(event);
       const milliseconds = performance.now() - began;
       const usage = instance.usage();
       await instance.stop();

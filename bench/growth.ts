@@ -9,7 +9,7 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
-import { SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
+import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
 import { orderEvent } from "../harness/cloud-events.js";
@@ -17,7 +17,6 @@ import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { withEnvironment } from "../harness/env.js";
 import type { FoodProcess } from "../harness/food-service-child.js";
 import { writeState } from "../harness/food-service-state.js";
-import { startInstance } from "../harness/function-instance.js";
 import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
@@ -162,7 +161,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   expectEqual(published, active, "messages of a poll");
   const poll = operations;
   operations = 0;
-  await take("shipment", { order: preparing[0], status: "PREPARATION" }, ports);
+  await handleOrderMessage("shipment", { order: preparing[0], status: "PREPARATION" }, ports);
   client.close();
   return { poll, tick: operations };
 }
@@ -190,16 +189,16 @@ async function timeOf(
 ): Promise<{ poll: number; tick: number }> {
   const env = environment(project, emulators, food);
   const topics = new PubSubTopics(emulators.pubsub, project);
-  const poller = await startInstance(world, { source: DEPLOYED, target: "pollOrders", takes: "requests", env });
-  await poller.bring({});
+  const poller = await world.startInstance({ build: DEPLOYED, target: "pollOrders", takes: "requests", env });
+  await poller.invoke({});
   await topics.take(STAGES.shipment.topic);
-  const pollTimes = await poller.bringAll(Array(polls).fill({}), 1);
+  const pollTimes = await poller.invokeAll(Array(polls).fill({}), 1);
   await poller.stop();
   expectEqual((await topics.take(STAGES.shipment.topic)).length, polls * active, `messages of ${polls} polls`);
-  const stage = await startInstance(world, { source: DEPLOYED, target: "dispatchShipment", takes: "events", env });
+  const stage = await world.startInstance({ build: DEPLOYED, target: "dispatchShipment", takes: "events", env });
   const events = preparing.map((order) => orderEvent("shipment", order));
-  await stage.bringAll(events);
-  const tickTimes = await stage.bringAll(events, 1);
+  await stage.invokeAll(events);
+  const tickTimes = await stage.invokeAll(events, 1);
   await stage.stop();
   return { poll: summary(pollTimes).median, tick: summary(tickTimes).median };
 }

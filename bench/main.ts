@@ -5,6 +5,7 @@ import { stopOnSignals } from "../harness/process/shutdown-signals.js";
 import { StartError } from "../services/server.js";
 import { type Bench, run } from "./bench.js";
 import { coldStart } from "./cold-start.js";
+import { consoleBench } from "./console.js";
 import { growth } from "./growth.js";
 import { BenchError } from "./measure.js";
 import { pipeline } from "./pipeline.js";
@@ -14,7 +15,7 @@ import { writeTable } from "./table.js";
 import { users } from "./users.js";
 import { inWorld } from "./world.js";
 
-const BENCHES: Bench[] = [coldStart, stage, poll, pipeline, growth, users];
+const BENCHES: Bench[] = [coldStart, stage, poll, pipeline, growth, users, consoleBench];
 
 /** Fewer runs than this say nothing. */
 const FEWEST = 5;
@@ -22,7 +23,7 @@ const FEWEST = 5;
 const program = new Command("npm run bench --")
   .description("Measures one question, beside its floor, and prints the answer as one line of JSON.")
   .helpOption("--help", "show this")
-  .argument("<name>", "which question, or all, or table to write what was kept into docs/performance.md")
+  .argument("<names...>", "which benches, or all, or table to write the stored results into docs/performance.md")
   .option(
     "--runs <number>",
     `measured runs of each side, ${FEWEST} at least`,
@@ -38,13 +39,14 @@ const program = new Command("npm run bench --")
   )
   .parse();
 const { runs, tiny, node, profile } = program.opts<{ runs: number; tiny: boolean; node: string; profile: boolean }>();
-const [name] = program.args;
-if (name === "table") {
+const names = program.args;
+if (names[0] === "table") {
   writeTable();
   process.exit();
 }
-const chosen = BENCHES.filter((bench) => name === "all" || name === bench.name);
-if (chosen.length === 0) program.error(`There is no bench of the name ${name}; --help lists them.`);
+const unknown = names.filter((name) => name !== "all" && !BENCHES.some((bench) => name === bench.name));
+if (unknown.length > 0) program.error(`There is no bench called ${unknown.join(", ")}; --help lists them.`);
+const chosen = BENCHES.filter(({ name }) => names.includes("all") || names.includes(name));
 if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);
 
 // The clients that benches use themselves: nothing here runs in Google's cloud.

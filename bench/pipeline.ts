@@ -7,22 +7,21 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Counts } from "../chaos/fault-injector.js";
-import type { FunctionName } from "../chaos/fleet.js";
+import type { FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { ACTIVE_STATUSES } from "../functions/src/domain/order-lifecycle.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { subscribe } from "../harness/emulators/standalone.js";
 import { Bridge, SHARES, SUBSCRIBERS } from "../harness/event-bridge.js";
 import type { FoodProcess } from "../harness/food-service-child.js";
-import { type Instance, startInstance } from "../harness/function-instance.js";
+import type { FunctionInstance } from "../harness/function-instance.js";
+import { type Usage, usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/users/chain.js";
 import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
 import { clientOf, eachOf, place } from "./orders.js";
 import { installRestate, type RestateMode, startRestate } from "./peers/restate.js";
-import { type Usage, usageOf } from "./processes.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = {
@@ -141,22 +140,24 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
   const emulators = await world.emulators();
   const { firestore, pubsub } = emulators;
   const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
-  const instances = new Map<FunctionName, Instance>();
+  const instances = new Map<FunctionName, FunctionInstance>();
   for (const target of FUNCTIONS) {
     const takes = target === "pollOrders" ? "requests" : "events";
-    instances.set(target, await startInstance(world, { source: DEPLOYED, target, takes, env }));
+    instances.set(target, await world.startInstance({ build: DEPLOYED, target, takes, env }));
   }
   let underWay = 0;
   let stopped = false;
   const delivered = new Map<FunctionName, number>();
   /** Whether it was taken; what was not comes again, such as the one that loses where two deliveries of one order meet. */
-  const isTaken = async (name: FunctionName, bring: (instance: Instance) => Promise<unknown>): Promise<boolean> => {
+  const isTaken = async (
+    name: FunctionName,
+    send: (instance: FunctionInstance) => Promise<number>,
+  ): Promise<boolean> => {
     const instance = instances.get(name);
     underWay++;
     delivered.set(name, (delivered.get(name) ?? 0) + 1);
     try {
-      await (instance && bring(instance));
-      return true;
+      return instance !== undefined && (await send(instance)) < 300;
     } catch {
       return false;
     } finally {
@@ -169,13 +170,13 @@ async function startFunctions(world: World, project: string, food: FoodProcess):
       return underWay === 0;
     },
     deliver: async (name: FunctionName, _order: string | undefined, body: object) =>
-      (await isTaken(name, (instance) => instance.bring(body))) ? 200 : 500,
+      (await isTaken(name, (instance) => instance.send(body))) ? 200 : 500,
   };
   const bridge = new Bridge({
     fleet,
     project,
     random: seededRandomness(1),
-    counts: new Counts(),
+    counts: { add: () => {} },
     isTroubled: () => false,
   });
   const port = await bridge.listen();

@@ -5,12 +5,11 @@ import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { messageEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { writeState } from "../harness/food-service-state.js";
-import { type InstanceOptions, startInstance } from "../harness/function-instance.js";
+import { usageOf } from "../harness/process-usage.js";
 import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
-import { usageOf } from "./processes.js";
-import { environment, type World } from "./world.js";
+import { environment, type InstanceStart, type World } from "./world.js";
 
 const SIZES = { full: [1_000, 10_000, 100_000], tiny: [200] };
 
@@ -72,21 +71,21 @@ async function pollOnce(world: World, side: Side, orders: number, floor: string)
     await topics.make(topic);
   const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
   const own = { BENCH_CASE: side, BENCH_ORDERS: String(orders) };
-  const options: InstanceOptions =
+  const options: InstanceStart =
     side === "ours"
-      ? { source: DEPLOYED, target: "pollOrders", takes: "requests", env }
-      : { source: floor, target: "floor", takes: "requests", env: { ...env, ...own } };
-  const instance = await startInstance(world, options);
+      ? { build: DEPLOYED, target: "pollOrders", takes: "requests", env }
+      : { build: floor, target: "floor", takes: "requests", env: { ...env, ...own } };
+  const instance = await world.startInstance(options);
   if (orders < LARGE) {
     // The first poll warms up code, connections and the emulator.
-    await instance.bring({});
+    await instance.invoke({});
     await continueAll(world, topics, env);
     await topics.take(STAGES.kitchen.topic);
   }
   const machine = () => [instance.usage(), usageOf(emulators.groups.pubsub), usageOf(food.group ?? 0)];
   const before = machine();
   const began = performance.now();
-  await instance.bring({});
+  await instance.invoke({});
   const after = machine();
   await continueAll(world, topics, env);
   const seconds = (performance.now() - began) / 1000;
@@ -106,9 +105,9 @@ async function continueAll(world: World, topics: PubSubTopics, env: Record<strin
   for (let turns = 0; turns < 100; turns++) {
     const [continuation] = await topics.take(CONTINUATION_TOPIC);
     if (continuation === undefined) return;
-    const options = { source: DEPLOYED, target: "continuePoll", takes: "events", env } as const;
-    const instance = await startInstance(world, options);
-    await instance.bring(messageEvent(CONTINUATION_TOPIC, continuation as object));
+    const options = { build: DEPLOYED, target: "continuePoll", takes: "events", env } as const;
+    const instance = await world.startInstance(options);
+    await instance.invoke(messageEvent(CONTINUATION_TOPIC, continuation as object));
     await instance.stop();
   }
   throw new BenchError("a poll never came to its end");

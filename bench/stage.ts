@@ -1,12 +1,12 @@
 /** What a stage does a second and what an event costs, beside a bare script that makes the same calls behind a no-op. */
 
 import { orderEvent } from "../harness/cloud-events.js";
-import { type Instance, type InstanceOptions, startInstance } from "../harness/function-instance.js";
+import type { FunctionInstance } from "../harness/function-instance.js";
 import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, percentile, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, eachOf, place } from "./orders.js";
-import { environment } from "./world.js";
+import { environment, type InstanceStart } from "./world.js";
 
 const SIZES = {
   full: { orders: 1_500, warmUp: 300 },
@@ -53,9 +53,9 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     const food = await world.foodService(project, ["--speed", "1"]);
     const client = clientOf(food);
     const env = { ...environment(project, emulators, food), BENCH_CASE: which };
-    const sides: Record<Side, InstanceOptions> = {
-      ours: { source: DEPLOYED, target: CASES[which], takes: "events", env },
-      floor: { source: floor, target: "floor", takes: "events", env },
+    const sides: Record<Side, InstanceStart> = {
+      ours: { build: DEPLOYED, target: CASES[which], takes: "events", env },
+      floor: { build: floor, target: "floor", takes: "events", env },
     };
     const names = await place(food, warmUp + orders);
     if (which !== "create") {
@@ -63,7 +63,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     }
     client.close();
     const events = names.map((name) => orderEvent(which === "tick" ? "shipment" : "kitchen", name));
-    const instance = await startInstance(world, sides[side]);
+    const instance = await world.startInstance(sides[side]);
     const result = await bring(instance, events, warmUp);
     await instance.stop();
     await food.kill();
@@ -96,11 +96,11 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
 }
 
 /** Brings all events, and measures those after the warm-up. */
-async function bring(instance: Instance, events: object[], warmUp: number): Promise<Load> {
-  await instance.bringAll(events.slice(0, warmUp));
+async function bring(instance: FunctionInstance, events: object[], warmUp: number): Promise<Load> {
+  await instance.invokeAll(events.slice(0, warmUp));
   const before = instance.usage();
   const began = performance.now();
-  const times = await instance.bringAll(events.slice(warmUp));
+  const times = await instance.invokeAll(events.slice(warmUp));
   const seconds = (performance.now() - began) / 1000;
   const { cpu, memory } = instance.usage();
   return {

@@ -1,7 +1,7 @@
 /** Writes the table in docs/performance.md: of each bench the newest result that was kept. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../local/system.js";
+import { ROOT } from "../harness/root.js";
 import { isMet, type KeptResult, RESULTS, type Target } from "./bench.js";
 import type { Summary } from "./measure.js";
 

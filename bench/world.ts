@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { DocumentEvents } from "../harness/document-events.js";
 import { startEmulators } from "../harness/emulators/standalone.js";
 import { FoodProcess } from "../harness/food-service-child.js";
+import { FunctionInstance, type InstanceOptions } from "../harness/function-instance.js";
+import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
-import { ROOT } from "../local/system.js";
 import { startChain } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
 
@@ -16,8 +17,10 @@ export interface World {
   signal: AbortSignal;
   /** The Node.js that instances run on. */
   node: string;
-  /** Where each instance leaves a profile of its CPU time; undefined where none is wanted. */
+  /** Where each instance leaves a profile of its CPU time; undefined if none is wanted. */
   profiles: string | undefined;
+  /** Starts an instance of a function; it is stopped at the end at the latest. */
+  startInstance(start: InstanceStart): Promise<FunctionInstance>;
   /** Both as host:port, started at the first use. */
   emulators(): Promise<Emulators>;
   /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
@@ -36,6 +39,8 @@ export interface WorldOptions {
   /** Whether each instance leaves a profile. */
   profile: boolean;
 }
+
+export type InstanceStart = Omit<InstanceOptions, "node" | "profiles" | "onLine">;
 
 type Stop = () => Promise<unknown> | unknown;
 
@@ -66,11 +71,22 @@ function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"
   const onLine = (line: string) => void log.write(`${line}\n`);
   let emulators: Promise<Emulators> | undefined;
   let users: Promise<string> | undefined;
+  const profiles = profile ? join(directory, "profiles") : undefined;
   return {
     directory,
     signal,
     node,
-    profiles: profile ? join(directory, "profiles") : undefined,
+    profiles,
+    startInstance: async (start) => {
+      const instance = await FunctionInstance.start({
+        ...start,
+        node,
+        profiles,
+        onLine: (line) => onLine(`${start.target}: ${line}`),
+      });
+      onEnd(() => instance.stop());
+      return instance;
+    },
     onLine,
     onEnd,
     emulators: () => {

@@ -12,11 +12,11 @@ import {
   KITCHEN_STATUSES,
   ORDER_STATUSES,
   SHIPMENT_STATUSES,
-  statusOf,
+  statusFromCode,
 } from "../functions/src/domain/order-lifecycle.js";
+import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { Break, Call } from "../harness/food-service-proxy.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
-import type { DocumentWrite } from "../simulation/checker.js";
 import type { Operation } from "../simulation/faults.js";
 import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";
@@ -143,14 +143,14 @@ export class Reading {
     ];
     switch (call.method) {
       case "getOrder":
-        return entry("getOrder", name, name, seen(statusOf<OrderStatus>(ORDER_STATUSES, status)));
+        return entry("getOrder", name, name, seen(statusFromCode<OrderStatus>(ORDER_STATUSES, status)));
       case "getKitchenOrder":
-        return entry("getKitchenOrder", name, name, seen(statusOf<KitchenStatus>(KITCHEN_STATUSES, status)));
+        return entry("getKitchenOrder", name, name, seen(statusFromCode<KitchenStatus>(KITCHEN_STATUSES, status)));
       case "getShipment":
-        return entry("getShipment", name, name, seen(statusOf<ShipmentStatus>(SHIPMENT_STATUSES, status)));
+        return entry("getShipment", name, name, seen(statusFromCode<ShipmentStatus>(SHIPMENT_STATUSES, status)));
       case "updateOrder": {
         const { order } = call.request as { order: { name: string; status: number } };
-        const target = statusOf<OrderStatus>(ORDER_STATUSES, order.status);
+        const target = statusFromCode<OrderStatus>(ORDER_STATUSES, order.status);
         return entry("updateOrder", target, `${order.name} ${target}`, undefined);
       }
       case "createKitchenOrder":

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Randomness } from "../functions/src/ports.js";
+import type { FunctionRunner } from "../harness/event-bridge.js";
 import type { FoodGate } from "../harness/food-service-proxy.js";
 import { type Child, startChild } from "../harness/process/child-process.js";
 
@@ -75,7 +76,7 @@ export interface FleetOptions {
   onLine(line: string): void;
 }
 
-export class Fleet {
+export class Fleet implements FunctionRunner {
   readonly deliveries: Delivery[] = [];
   readonly pauses: Pause[] = [];
   private readonly instances = new Set<Instance>();

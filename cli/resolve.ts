@@ -5,8 +5,8 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
-import { resolve } from "../functions/src/attempts/resolve-attempt.js";
-import { ConflictError, DuplicateError, describe } from "../functions/src/domain/errors.js";
+import { resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
+import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src/domain/errors.js";
 import type { CreatingStage } from "../functions/src/domain/order-lifecycle.js";
 
 interface Options {
@@ -61,7 +61,7 @@ async function main(): Promise<number> {
     systemClock,
   );
   try {
-    const result = await resolve(
+    const result = await resolveAttempt(
       { order, stage, by, reason, ...(link !== undefined && { link }) },
       {
         store: new FirestoreStore(firestore),
@@ -70,16 +70,16 @@ async function main(): Promise<number> {
         random: systemRandomness,
       },
     );
-    if (result.outcome === "moved") {
+    if (result.outcome === "advanced") {
       console.log(link ? `Linked ${link} to ${order}.` : `The next poll tries the ${stage} of ${order} again.`);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);
   } catch (error) {
-    const { message } = describe(error);
+    const { message } = toErrorInfo(error);
     if (error instanceof ConflictError)
       console.error("Nothing was changed: the order has moved on meanwhile. Look again.");
-    else if (error instanceof DuplicateError) console.error(`Nothing was changed: ${message}.`);
+    else if (error instanceof AlreadyLinkedError) console.error(`Nothing was changed: ${message}.`);
     else console.error(`Nothing was changed: ${message}`);
   } finally {
     food.close();

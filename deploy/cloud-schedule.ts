@@ -22,7 +22,7 @@ const CRON_FIELDS: readonly CronField[] = [
 /** The longest that each month can be, in days. */
 const MONTH_LENGTHS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-export const ALLOWED_SCHEDULES =
+const ALLOWED_SCHEDULES =
   'must be cron with five fields, such as "*/5 * * * *", or a sentence such as "every 5 minutes", "every 2 hours" or "every day 09:00"';
 
 /** What Cloud Scheduler does not accept in a schedule, in words; undefined for one that it accepts. */

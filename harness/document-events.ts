@@ -11,7 +11,7 @@ import {
 } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { BenchError } from "../bench/measure.js";
+import { StartError } from "../services/server.js";
 
 /** Takes one event. */
 type Take = (headers: OutgoingHttpHeaders, body: Buffer) => Promise<void>;
@@ -45,7 +45,7 @@ export class DocumentEvents {
     };
     const path = `emulator/v1/projects/${project}/eventarcTrigger?eventarcTriggerId=${project}`;
     const response = await fetch(`http://${firestore}/${path}`, { method: "POST", body: JSON.stringify(trigger) });
-    if (!response.ok) throw new BenchError(`The Firestore emulator answered ${response.status} for a trigger.`);
+    if (!response.ok) throw new StartError(`The Firestore emulator answered ${response.status} for a trigger.`);
   }
 
   stop(): void {

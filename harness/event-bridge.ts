@@ -2,14 +2,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Counts } from "../chaos/fault-injector.js";
-import type { Fleet, FunctionName } from "../chaos/fleet.js";
 import { openFirestore, snapshotOf } from "../functions/src/adapters/firebase/firestore-store.js";
+import type { FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import type { Fields, Randomness } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
-import type { DocumentWrite } from "../simulation/checker.js";
 import { valuesOf } from "./emulators/firestore-rest.js";
 
 /** The topic of each function that takes messages. */
@@ -36,13 +34,41 @@ const PATIENCE = 2_000;
 /** After so long at most an event comes again, in milliseconds. */
 const LONGEST_BACKOFF = 3_000;
 
+/** What runs the functions. */
+export interface FunctionRunner {
+  /** Brings an event or a tick to an instance and resolves with the status of its answer, undefined if there was none. */
+  deliver(name: FunctionName, order: string | undefined, body: object): Promise<number | undefined>;
+  /** Every delivery so far. */
+  readonly deliveries: { readonly length: number };
+  readonly isIdle: boolean;
+}
+
+/** Faults that the bridge itself causes or sees. */
+type BridgeFault =
+  | "tick missed"
+  | "tick doubled"
+  | "message doubled"
+  | "message redelivered"
+  | "event doubled"
+  | "event redelivered";
+
 export interface BridgeOptions {
-  fleet: Pick<Fleet, "deliver" | "deliveries" | "isIdle">;
+  fleet: FunctionRunner;
   project: string;
   random: Randomness;
-  counts: Counts;
+  /** Counts each fault. */
+  counts: { add(fault: BridgeFault): void };
   /** Whether faults strike at the moment. */
   isTroubled(): boolean;
+}
+
+/** A change of a document, in the order in which its changes happened. */
+export interface DocumentWrite {
+  path: string;
+  before: Fields | undefined;
+  after: Fields | undefined;
+  /** Milliseconds since the epoch. */
+  at: number;
 }
 
 export class Bridge {

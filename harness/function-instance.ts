@@ -1,118 +1,148 @@
-/** One instance of a function under functions-framework, as Cloud Run has one, and what it costs. */
+/** One instance of a built function under functions-framework, as Cloud Run runs it. Chaos and the benches share it. */
 import { Agent, type OutgoingHttpHeaders, type RequestOptions, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BenchError } from "../bench/measure.js";
-import { type Usage, usageOf } from "../bench/processes.js";
-import { freePort, type World } from "../bench/world.js";
-import { ROOT } from "../local/system.js";
-import { startChild } from "./process/child-process.js";
+import pMap from "p-map";
+import { StartError } from "../services/server.js";
+import { type Child, startChild } from "./process/child-process.js";
+import { type Usage, usageOf } from "./process-usage.js";
+import { ROOT } from "./root.js";
 
 /** As many requests at once as Cloud Run gives an instance by default. */
 const CONCURRENCY = 80;
 
 const FRAMEWORK = join(ROOT, "node_modules/@google-cloud/functions-framework/build/src/main.js");
+const PRINT_PORT = join(ROOT, "harness/print-port.cjs");
+
+const START_TIMEOUT_MS = 120_000;
+
+/** A profile is written at an orderly stop, which may take this long. */
+const PROFILE_TIMEOUT_MS = 5_000;
 
 export interface InstanceOptions {
   /** The folder of the build. */
-  source: string;
-  /** The function. */
+  build: string;
+  /** The name under which the build exports the function. */
   target: string;
   /** Whether it takes events, or plain requests as a scheduled function does. */
   takes: "events" | "requests";
   env: Record<string, string>;
-  /** What a request asks for: this is got, instead of a body being posted. */
+  /** If set, every request is a GET of this path, without a body. */
   path?: string;
+  /** The Node.js that runs it; this process's own by default. */
+  node?: string;
+  /** A folder for a profile of its CPU time; no profile by default. */
+  profiles?: string | undefined;
+  /** Gets each line of its output. */
+  onLine(line: string): void;
 }
 
-/** How long it may take to listen, in milliseconds. */
-const START_TIME = 60_000;
+export class FunctionInstance {
+  /** Resolves when it listens. Rejects with a StartError if it ends first. */
+  readonly listening: Promise<void>;
+  private readonly agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
+  private port = 0;
 
-/** An event or the body of a request. */
-type Body = object;
+  private constructor(
+    private readonly options: InstanceOptions,
+    readonly child: Child,
+    port: Promise<number>,
+  ) {
+    this.listening = this.waitFor(port);
+    // Whoever spawns an instance without waiting for it learns of its end from `child`.
+    this.listening.catch(() => undefined);
+  }
 
-export interface Instance {
-  /** Brings one event and resolves with how long it took, in milliseconds. */
-  bring(body: Body): Promise<number>;
-  /** Brings all, so many at once, and resolves with how long each took. */
-  bringAll(bodies: Body[], concurrency?: number): Promise<number[]>;
-  /** Brings one event as it came, with the headers that tell of it. */
-  forward(headers: OutgoingHttpHeaders, body: Buffer): Promise<void>;
-  usage(): Usage;
-  stop(): Promise<void>;
-}
+  /** Starts the process and resolves before it listens. */
+  static async spawn(options: InstanceOptions): Promise<FunctionInstance> {
+    const { build, target, takes, env, node = process.execPath, profiles, onLine } = options;
+    const profiling = profiles && ["--cpu-prof", "--cpu-prof-interval=200", `--cpu-prof-dir=${join(profiles, target)}`];
+    let found: (port: number) => void = () => {};
+    const port = new Promise<number>((resolve) => {
+      found = resolve;
+    });
+    const child = await startChild({
+      command: node,
+      args: [...(profiling || []), "--require", PRINT_PORT, FRAMEWORK, `--source=${build}`],
+      cwd: build,
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        PORT: "0",
+        FUNCTION_TARGET: target,
+        FUNCTION_SIGNATURE_TYPE: takes === "events" ? "cloudevent" : "http",
+        ...env,
+      },
+      onLine: (line) => {
+        const [, digits] = /^PORT (\d+)$/.exec(line) ?? [];
+        if (digits) found(Number(digits));
+        onLine(line);
+      },
+    });
+    return new FunctionInstance(options, child, port);
+  }
 
-/**
- * Starts one and resolves when it listens.
- * @throws BenchError where it ends instead
- */
-export async function startInstance(
-  world: World,
-  { source, target, takes, env, path }: InstanceOptions,
-): Promise<Instance> {
-  const port = await freePort();
-  let listening = () => {};
-  const listens = new Promise<undefined>((resolve) => {
-    listening = () => resolve(undefined);
-  });
-  const profiling =
-    world.profiles === undefined
-      ? []
-      : ["--cpu-prof", "--cpu-prof-interval=200", `--cpu-prof-dir=${join(world.profiles, target)}`];
-  const child = await startChild({
-    command: world.node,
-    args: [...profiling, FRAMEWORK, `--source=${source}`],
-    cwd: source,
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      // So that the framework says when it listens.
-      NODE_ENV: "development",
-      PORT: String(port),
-      FUNCTION_TARGET: target,
-      FUNCTION_SIGNATURE_TYPE: takes === "events" ? "cloudevent" : "http",
-      ...env,
-    },
-    onLine: (line) => {
-      if (line.startsWith("URL:")) listening();
-      world.onLine(`${target}: ${line}`);
-    },
-  });
-  world.onEnd(() => child.stop("SIGKILL", 0));
-  const late = sleep(START_TIME, "did not listen in time", { ref: false });
-  const trouble = await Promise.race([listens, child.exited, late]);
-  if (trouble !== undefined) throw new BenchError(`${target} ${trouble}; the log says why`);
+  /**
+   * Starts one and resolves when it listens.
+   * @throws StartError if it ends or hangs instead; nothing is left running then
+   */
+  static async start(options: InstanceOptions): Promise<FunctionInstance> {
+    const instance = await FunctionInstance.spawn(options);
+    try {
+      await instance.listening;
+      return instance;
+    } catch (error) {
+      await instance.stop();
+      throw error;
+    }
+  }
 
-  const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
-  const type = takes === "events" ? "application/cloudevents+json" : "application/json";
-  const forward = async (headers: OutgoingHttpHeaders, body: Buffer) => {
-    const status = await send({ agent, host: "127.0.0.1", port, path }, headers, body);
-    if (status >= 300) throw new BenchError(`${target} answered ${status}; the log says why`);
-  };
-  const bring = async (body: Body) => {
+  /**
+   * Sends one request and resolves with the status of its response.
+   * @throws Error if the connection breaks
+   */
+  send(body: object): Promise<number> {
+    const type = this.options.takes === "events" ? "application/cloudevents+json" : "application/json";
+    return this.forward({ "Content-Type": type }, Buffer.from(JSON.stringify(body)));
+  }
+
+  /** Sends an event in binary form, with the headers that describe it. */
+  forward(headers: OutgoingHttpHeaders, body: Buffer): Promise<number> {
+    const { path } = this.options;
+    return send({ agent: this.agent, host: "127.0.0.1", port: this.port, ...(path && { path }) }, headers, body);
+  }
+
+  /**
+   * Sends one event and resolves with its duration in milliseconds.
+   * @throws Error if the function does not succeed
+   */
+  async invoke(body: object): Promise<number> {
     const started = performance.now();
-    await forward({ "Content-Type": type }, Buffer.from(JSON.stringify(body)));
+    const status = await this.send(body);
+    if (status >= 300) throw new Error(`${this.options.target} answered ${status}; the log says why`);
     return performance.now() - started;
-  };
-  return {
-    forward,
-    bring,
-    bringAll: async (bodies, concurrency = CONCURRENCY) => {
-      const waiting = bodies.values();
-      const times: number[] = [];
-      const one = async () => {
-        for (const body of waiting) times.push(await bring(body));
-      };
-      await Promise.all(Array.from({ length: concurrency }, one));
-      return times;
-    },
-    usage: () => usageOf(child.pid),
-    stop: async () => {
-      agent.destroy();
-      // A profile is written at an orderly end.
-      await child.stop(world.profiles === undefined ? "SIGKILL" : "SIGTERM", 5_000);
-    },
-  };
+  }
+
+  /** Sends all, so many at once, and resolves with the duration of each in milliseconds. */
+  invokeAll(bodies: object[], concurrency = CONCURRENCY): Promise<number[]> {
+    return pMap(bodies, (body) => this.invoke(body), { concurrency });
+  }
+
+  usage(): Usage {
+    return usageOf(this.child.pid);
+  }
+
+  async stop(): Promise<void> {
+    this.agent.destroy();
+    await this.child.stop(this.options.profiles === undefined ? "SIGKILL" : "SIGTERM", PROFILE_TIMEOUT_MS);
+  }
+
+  private async waitFor(port: Promise<number>): Promise<void> {
+    const late = sleep(START_TIMEOUT_MS, "did not listen in time", { ref: false });
+    const found = await Promise.race([port, this.child.exited, late]);
+    if (typeof found === "string") throw new StartError(`${this.options.target} ${found}; the log says why`);
+    this.port = found;
+  }
 }
 
 function send(to: RequestOptions, about: OutgoingHttpHeaders, body: Buffer): Promise<number> {
@@ -121,6 +151,7 @@ function send(to: RequestOptions, about: OutgoingHttpHeaders, body: Buffer): Pro
     const sent = request({ ...to, method: to.path ? "GET" : "POST", headers }, (response) => {
       response.resume();
       response.once("end", () => resolve(response.statusCode ?? 0));
+      response.once("error", reject);
     });
     sent.once("error", (error: NodeJS.ErrnoException) => {
       // A server ends connections that were idle for a while, perhaps at the moment at which one is used again.

@@ -14,15 +14,13 @@ import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
 import { FoodServer, type SimulationOptions } from "../harness/food-service-process.js";
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
+import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildBoard } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
 import { startEmbedded } from "./embedded.js";
 import { Scheduler } from "./scheduler.js";
 import { startUsers } from "./users.js";
-
-/** The top folder of the project. */
-export const ROOT = join(import.meta.dirname, "..");
 
 /** A food service that somebody else runs. */
 interface GivenFoodService {

@@ -12,8 +12,9 @@ import {
   type RelationState,
 } from "../functions/src/domain/order-lifecycle.js";
 import type { Fields } from "../functions/src/ports.js";
-import { endEntry, linkEntryPath } from "../functions/src/relations/history.js";
+import { closingEntry, linkEntryPath } from "../functions/src/relations/history.js";
 import type { Settings } from "../functions/src/settings.js";
+import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK } from "./system.js";
@@ -45,14 +46,6 @@ type Invariant = (typeof INVARIANTS)[number];
 export interface Violation {
   invariant: Invariant;
   message: string;
-}
-
-/** One document write, as the store saw it. */
-export interface DocumentWrite {
-  path: string;
-  before: Fields | undefined;
-  after: Fields | undefined;
-  at: number;
 }
 
 /** All that a run leaves to be judged. */
@@ -312,7 +305,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
 function entriesOf(order: string, state: RelationState, relation: Fields): [what: string, path: string][] {
   const links = STAGES.filter((stage) => relation[stage] !== undefined);
   const entries = links.map((stage): [string, string] => [stage, linkEntryPath(stage, String(relation[stage]))]);
-  return RELATION_STATES[state].open ? entries : [...entries, [state, endEntry(order, state, 0).path]];
+  return RELATION_STATES[state].open ? entries : [...entries, [state, closingEntry(order, state, 0).path]];
 }
 
 function sinceClaim(entry: Entry, history: readonly Entry[], stage: CreatingStage, name: string): boolean {

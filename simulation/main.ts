@@ -42,7 +42,7 @@ const command = new Command("simulate")
 async function inParallel(options: Options): Promise<Findings> {
   const runs = options.exhaustive ? Number.POSITIVE_INFINITY : (options.seeds ?? 1);
   const parts = Math.min(availableParallelism(), runs);
-  const program = await bundle("share.ts");
+  const program = await bundle("worker.ts");
   const shares = Array.from({ length: parts }, (_, part) => {
     const child = spawn(process.execPath, ["--max-semi-space-size=64", ...FROM_STDIN], {
       stdio: ["pipe", "inherit", "inherit", "ipc"],

@@ -38,7 +38,7 @@ async function plant({ name, edits }: Mutation): Promise<string> {
       });
     },
   };
-  const program = await bundle("hunt.ts", [mistake]);
+  const program = await bundle("mutant-search.ts", [mistake]);
   for (const { file } of left) throw new Error(`"${name}": ${file} is not part of the simulation`);
   return program;
 }

@@ -1,8 +1,8 @@
 /** Virtual time and the processes that live in it. Nothing waits for real: the next thing due simply comes next. */
 import { setImmediate as settled } from "node:timers/promises";
-import { type Due, DueQueue } from "../functions/src/adapters/memory/due-queue.js";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import type { Randomness } from "../functions/src/ports.js";
+import { type Due, DueQueue } from "../services/food-service/model/due-queue.js";
 import type { Choose, Fault, Operation } from "./faults.js";
 
 interface Happening extends Due {

@@ -4,10 +4,11 @@ import { spawnSync } from "node:child_process";
 const STEPS: [title: string, command: string, ...args: string[]][] = [
   ["contracts", "buf", "lint", "proto"],
   ["generated code", "node", "local/run.mjs", "proto/generate.ts", "--check"],
-  ["format, lint, boundaries", "biome", "ci", "--error-on-warnings", "."],
+  ["format, lint", "biome", "ci", "--error-on-warnings", "."],
+  ["boundaries", "npm", "run", "--silent", "boundaries"],
   ["unused code", "knip"],
   ["types", "tsc", "-p", "."],
-  ["types of the operators' page", "tsc", "-p", "board"],
+  ["types of the console", "tsc", "-p", "operator-console"],
 ];
 
 const steps = process.argv.includes("--static")

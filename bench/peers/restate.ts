@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { build } from "esbuild";
 import { startChild } from "../../harness/process/child-process.js";
 import { answers } from "../../harness/process/free-ports.js";
-import { ROOT } from "../../local/system.js";
+import { ROOT } from "../../harness/root.js";
 import { BenchError } from "../measure.js";
 import { freePort, type World } from "../world.js";
 

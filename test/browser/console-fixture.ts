@@ -1,19 +1,16 @@
 /** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
 import { readFileSync } from "node:fs";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import type { Page } from "playwright-core";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
 import { type AttemptState, attemptPath, claimFields } from "../../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../../functions/src/attempts/idempotency-key.js";
 import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
 import type { Fields } from "../../functions/src/ports.js";
 import { type Document, writeDocuments } from "../../harness/emulators/firestore-rest.js";
-import { PROJECT } from "../../harness/emulators/suite.js";
 import { addPerson } from "../../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../../local/system.js";
 import { call } from "../../services/food-service/call.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
-import { emulators } from "../emulators.js";
 
 /** Somebody who has an account and no role. */
 export const STRANGER = "stranger@example.com";
@@ -78,42 +75,6 @@ export async function strand(system: System, id: string, state: AttemptState, re
 function foodOf({ foodServer }: System) {
   if (!foodServer) throw new Error("the system runs without a food service");
   return { address: foodServer.address, certificate: readFileSync(foodServer.certificatePath, "utf8") };
-}
-
-/** Very many relations, in a Firestore emulator of their own: in the suite's, each would call functions. */
-export class ManyOrders {
-  private constructor(private readonly firestore: string) {}
-
-  static async write(count: number): Promise<ManyOrders> {
-    const { firestore } = await emulators();
-    const now = Date.now();
-    const documents = Array.from({ length: count }, (_, index) =>
-      relation(index, index % 3 === 0, now - index * 1_000),
-    );
-    await writeDocuments(firestore, PROJECT, documents);
-    return new ManyOrders(firestore);
-  }
-
-  /** Has a page look at them. Its context must not mind the policy, which allows the suite's emulator alone. */
-  async showOn(page: Page): Promise<void> {
-    await page.route("**/emulators.json", async (route) => {
-      const there = (await (await route.fetch()).json()) as object;
-      const [host, port] = this.firestore.split(":");
-      await route.fulfill({ json: { ...there, firestore: { host, port: Number(port) } } });
-    });
-  }
-
-  /** Sends one of them, which was in the kitchen, on its way. */
-  async fly(index: number): Promise<void> {
-    await writeDocuments(this.firestore, PROJECT, [relation(index, true, Date.now())]);
-  }
-}
-
-function relation(index: number, flies: boolean, since: number): Document {
-  const state = flies ? "IN_FLIGHT" : "PREPARATION";
-  const links = { kitchen: `kitchenorders/many-${index}`, ...(flies && { shipment: `shipments/many-${index}` }) };
-  const fields = { schema: 1, state, ...links, customerId: `customer-${index}`, times: { [state]: new Date(since) } };
-  return { path: `relations/many-${index}`, fields };
 }
 
 const NAMES = ["krithik", "marguerite", "jonathan", "adaeze-o", "li-wei-chen", "sofia.r", "bartholomew", "ana"];

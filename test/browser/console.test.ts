@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, Page } from "playwright-core";
+import { openPage, startBrowser, type Watched } from "../../harness/browser.js";
 import { PASSWORD, signIn as tokenOf } from "../../harness/emulators/test-accounts.js";
+import { ManyOrders } from "../../harness/many-orders.js";
 import type { System } from "../../local/system.js";
-import { openPage, startBrowser, type Watched } from "./browser.js";
-import { cook, ManyOrders, place, STRANGER, startDesk, strand, suiteOf } from "./console-fixture.js";
+import { emulators } from "../emulators.js";
+import { cook, place, STRANGER, startDesk, strand, suiteOf } from "./console-fixture.js";
 
 const MINUTE = 60_000;
 const OPERATOR = "operator@example.com";
@@ -269,7 +271,7 @@ describe("the operators' page", function () {
   });
 
   it("shows 5,000 open orders, finds one of them, and shows a change of it", async () => {
-    const many = await ManyOrders.write(5_000);
+    const many = await ManyOrders.write(5_000, (await emulators()).firestore);
     const watched = await openPage(browser, { bypassCSP: true });
     opened.push(watched);
     const { page } = watched;

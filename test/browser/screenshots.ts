@@ -2,10 +2,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import { startBrowser } from "../../harness/browser.js";
 import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
 import { PASSWORD } from "../../harness/emulators/test-accounts.js";
-import { ROOT } from "../../local/system.js";
-import { startBrowser } from "./browser.js";
+import { ROOT } from "../../harness/root.js";
 import { place, sampleOrders, startDesk, strand, suiteOf } from "./console-fixture.js";
 
 const IMAGES = join(ROOT, "docs", "images");

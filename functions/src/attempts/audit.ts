@@ -24,13 +24,13 @@ const schema = v.object({
 /** A person's decision: who, what, why, when. */
 export type AuditEntry = v.InferOutput<typeof schema>;
 
-/** @throws MalformedError for wrong types and newer schemas */
+/** @throws ValidationError for wrong types and newer schemas */
 export function auditEntryIn({ path, fields }: Snapshot): AuditEntry {
   return parse(schema, fields, `${path} is not an audit entry that this build can read`);
 }
 
 /** How long an entry stays, in milliseconds: two years. */
-const KEPT_FOR = 2 * 365 * 24 * 3_600_000;
+const RETENTION_MS = 2 * 365 * 24 * 3_600_000;
 
 const NAMESPACE = "0b9d3f0a-6a4e-4d5e-8f57-3f6c2b1f5f10";
 
@@ -47,6 +47,6 @@ export function fingerprintOf(fields: Record<string, string | null>): string {
 
 /** The write that keeps an entry. `at` in milliseconds since the epoch. */
 export function auditEntry(path: string, fields: Fields, at: number): Write & { fields: Fields } {
-  const stamps = { schema: AUDIT_SCHEMA, at: new Date(at), expireAt: new Date(at + KEPT_FOR) };
+  const stamps = { schema: AUDIT_SCHEMA, at: new Date(at), expireAt: new Date(at + RETENTION_MS) };
   return { kind: "create", path, fields: { ...stamps, ...fields } };
 }

@@ -1,0 +1,40 @@
+/** Thousands of active orders for the operator console, and a change of one of them. */
+import type { Page } from "playwright-core";
+import { type Document, writeDocuments } from "./emulators/firestore-rest.js";
+import { PROJECT } from "./emulators/suite.js";
+
+/** Relations in a Firestore emulator of their own: in the Emulator Suite's, each would call functions. */
+export class ManyOrders {
+  private constructor(private readonly firestore: string) {}
+
+  /** Writes so many orders into the Firestore emulator at this host:port. */
+  static async write(count: number, firestore: string): Promise<ManyOrders> {
+    const now = Date.now();
+    const documents = Array.from({ length: count }, (_, index) =>
+      relation(index, index % 3 === 0, now - index * 1_000),
+    );
+    await writeDocuments(firestore, PROJECT, documents);
+    return new ManyOrders(firestore);
+  }
+
+  /** Has a page look at them. Its context must bypass the page's CSP, which allows the suite's emulator alone. */
+  async showOn(page: Page): Promise<void> {
+    await page.route("**/emulators.json", async (route) => {
+      const there = (await (await route.fetch()).json()) as object;
+      const [host, port] = this.firestore.split(":");
+      await route.fulfill({ json: { ...there, firestore: { host, port: Number(port) } } });
+    });
+  }
+
+  /** Moves one of them from the kitchen into flight. */
+  async fly(index: number): Promise<void> {
+    await writeDocuments(this.firestore, PROJECT, [relation(index, true, Date.now())]);
+  }
+}
+
+function relation(index: number, flies: boolean, since: number): Document {
+  const state = flies ? "IN_FLIGHT" : "PREPARATION";
+  const links = { kitchen: `kitchenorders/many-${index}`, ...(flies && { shipment: `shipments/many-${index}` }) };
+  const fields = { schema: 1, state, ...links, customerId: `customer-${index}`, times: { [state]: new Date(since) } };
+  return { path: `relations/many-${index}`, fields };
+}
