@@ -61,7 +61,9 @@ function writePage(dist: string, name: "firebase" | "embedded", { outputs }: Met
   const named = (start: string) => `/assets/${basename(made.find((path) => basename(path).startsWith(start)) ?? "")}`;
   const script = named(`main-${name}-`);
   const imports = outputs[made.find((path) => script.endsWith(basename(path))) ?? ""]?.imports ?? [];
-  const preload = imports.map(({ path }) => `<link rel="modulepreload" href="/assets/${basename(path)}" />`).join("\n    ");
+  const preload = imports
+    .map(({ path }) => `<link rel="modulepreload" href="/assets/${basename(path)}" />`)
+    .join("\n    ");
   const page = readFileSync(join(HERE, "src/index.html"), "utf8")
     .replace("SCRIPT", script)
     .replace("STYLE", named("style-"))
@@ -72,7 +74,10 @@ function writePage(dist: string, name: "firebase" | "embedded", { outputs }: Met
 function sizeOf({ outputs }: Metafile): BundleSize {
   const size = { own: 0, sdk: 0 };
   for (const { inputs, bytes } of Object.values(outputs)) {
-    const sdk = Object.entries(inputs).reduce((sum, [path, { bytesInOutput }]) => sum + (isSdk(path) ? bytesInOutput : 0), 0);
+    const sdk = Object.entries(inputs).reduce(
+      (sum, [path, { bytesInOutput }]) => sum + (isSdk(path) ? bytesInOutput : 0),
+      0,
+    );
     size.sdk += sdk;
     size.own += bytes - sdk;
   }

@@ -116,7 +116,11 @@ const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => 
  * @throws ValidationError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
-  const settings = parseSettings({ ...valuesIn(process.env), FOOD_SERVICE_CA: FOOD_SERVICE_CA.value() });
+  const settings = parseSettings({
+    ...valuesIn(process.env),
+    FOOD_SERVICE_CA: FOOD_SERVICE_CA.value(),
+    K_REVISION: process.env.K_REVISION,
+  });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
   const [problem] = plaintextProblems(settings);
   if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);

@@ -56,8 +56,7 @@ function healthIn(fields: Fields): PollHealth | undefined {
 /** How many orders arrived in an hour of the last 24, from the poll's lease document. */
 export function arrivalsIn(lease: Snapshot | undefined): (hour: string) => number {
   const points = (lease && healthIn(lease.fields)?.points) ?? [];
-  return (hour) =>
-    points.reduce((sum, { at, arrived }) => sum + (hourOf(at.getTime()) === hour ? arrived : 0), 0);
+  return (hour) => points.reduce((sum, { at, arrived }) => sum + (hourOf(at.getTime()) === hour ? arrived : 0), 0);
 }
 
 /** Counts what one pass over all active orders sees. */

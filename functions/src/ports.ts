@@ -10,6 +10,7 @@ import type {
   ShipmentStatus,
   Stage,
 } from "./domain/order-lifecycle.js";
+import type { PollProgress } from "./poll-health.js";
 import type { Settings } from "./settings.js";
 
 export interface Ports {
@@ -47,6 +48,8 @@ export interface PollContinuation {
   step: number;
   statuses: ActiveStatus[];
   pageToken: string;
+  /** What the pass has seen so far; a message of an older build has none. */
+  progress?: PollProgress | undefined;
 }
 
 /** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */
@@ -73,11 +76,14 @@ export type Write =
   | { kind: "update"; path: string; version: string; fields: Fields }
   | { kind: "delete"; path: string; version: string };
 
-export interface Query {
+/** The documents of a collection in which a field is one of these values. */
+export interface Matching {
   collection: string;
-  /** A document matches where the field is one of these values. */
   field: string;
   oneOf: string[];
+}
+
+export interface Query extends Matching {
   limit: number;
   /** The path of the last document of the page before. */
   after?: string;
@@ -94,6 +100,8 @@ export interface Store {
   commit(writes: Write[]): Promise<string[]>;
   /** Matching documents by path, oldest path first. */
   query(query: Query): Promise<Snapshot[]>;
+  /** How many documents match. Billed as one read for each thousand. */
+  count(matching: Matching): Promise<number>;
 }
 
 export interface Order {

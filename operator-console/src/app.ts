@@ -80,7 +80,12 @@ class Console {
     this.context = { source, session, api, live, statistics: new Statistics(api, redraw), redraw };
     this.view = this.open(this.route);
     const clock = setInterval(redraw, CLOCK_MS);
-    this.stops.push(live.stop, () => clearInterval(clock), followAddress(() => this.follow()), followKeys());
+    this.stops.push(
+      live.stop,
+      () => clearInterval(clock),
+      followAddress(() => this.follow()),
+      followKeys(),
+    );
     this.draw();
   }
 
@@ -127,7 +132,10 @@ class Console {
     if (this.isDenied) return;
     const needs = this.context.live.attention.size;
     document.title = `${needs > 0 ? `(${needs}) ` : ""}${this.view.title} · Orders`;
-    render(html`${header(this.context, this.route)} ${banner(this.context)}<main id="content" class="wide">${this.view.render()}</main>`, root);
+    render(
+      html`${header(this.context, this.route)} ${banner(this.context)}<main id="content" class="wide">${this.view.render()}</main>`,
+      root,
+    );
   }
 }
 
@@ -138,7 +146,8 @@ function idIn(route: Route): string | undefined {
 function missing(): View {
   return {
     title: "Page not found",
-    render: () => html`<h1>Page not found</h1><p>There is nothing at this address. <a href="/">Go to the overview</a></p>`,
+    render: () =>
+      html`<h1>Page not found</h1><p>There is nothing at this address. <a href="/">Go to the overview</a></p>`,
   };
 }
 

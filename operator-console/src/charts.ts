@@ -49,7 +49,9 @@ export function lineChart(options: ChartOptions): TemplateResult {
   const scale = scaleFor(series);
   const step = (WIDTH - LEFT) / Math.max(1, labels.length);
   const lines = series.map(({ color, values }) => {
-    const points = values.map((value, at) => [LEFT + (at + 0.5) * step, HEIGHT - BOTTOM - scale.height(value)] as const);
+    const points = values.map(
+      (value, at) => [LEFT + (at + 0.5) * step, HEIGHT - BOTTOM - scale.height(value)] as const,
+    );
     return svg`<path class="line ${color}" d=${path(points)} />`;
   });
   return figure(options, scale, step, svg`${lines}`);
@@ -59,9 +61,7 @@ export function lineChart(options: ChartOptions): TemplateResult {
 export function sparkline(values: readonly number[], color: string): TemplateResult {
   if (values.length < 2) return html`<span class="sparkline"></span>`;
   const most = Math.max(1, ...values);
-  const points = values.map(
-    (value, index) => [(index / (values.length - 1)) * 120, 30 - (value / most) * 26] as const,
-  );
+  const points = values.map((value, index) => [(index / (values.length - 1)) * 120, 30 - (value / most) * 26] as const);
   return html`<svg class="sparkline ${color}" viewBox="0 0 120 32" preserveAspectRatio="none" aria-hidden="true">
     <path class="area" d="${path(points)}L120 32L0 32Z" />
     <path class="line ${color}" d=${path(points)} />

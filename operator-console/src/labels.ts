@@ -41,8 +41,7 @@ export const ATTEMPT_LABELS = {
   FAILED: {
     title: "Retrying",
     color: "warn",
-    explain: () =>
-      "The food service rejected the request; nothing was created. It will be retried automatically.",
+    explain: () => "The food service rejected the request; nothing was created. It will be retried automatically.",
   },
   PARKED: {
     title: "Parked",

@@ -37,7 +37,7 @@ export function openApiDocument(): JsonObject {
       description: "Watch and find orders, and decide about those that need attention.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    paths: pathsOf([...ROUTES, OPENAPI_ROUTE]),
+    paths: pathsOf([...ROUTES, OPENAPI_OPERATION]),
     components: {
       schemas: Object.fromEntries(Object.entries(ANSWERS).map(([name, schema]) => [name, schemaOf(schema, name)])),
       securitySchemes: {
@@ -53,25 +53,25 @@ export function openApiDocument(): JsonObject {
 }
 
 /** The endpoint of the document itself. */
-export const OPENAPI_ROUTE = {
+const OPENAPI_OPERATION: Operation = {
   method: "GET",
   path: "/api/openapi.json",
   role: undefined,
   summary: "This document. Open to everybody.",
   answers: undefined,
   problems: [],
-  answer: async () => openApiDocument(),
-} as const satisfies Omit<Route, "answers"> & { answers: undefined };
+};
 
-type AnyRoute = Omit<Route, "answers"> & { answers: AnswerName | undefined };
+type Operation = Omit<Route, "answers" | "answer"> & { answers: AnswerName | undefined };
 
-function pathsOf(routes: readonly AnyRoute[]): JsonObject {
+function pathsOf(routes: readonly Operation[]): JsonObject {
   const paths: { [path: string]: JsonObject } = {};
-  for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(route) };
+  for (const route of routes)
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(route) };
   return paths;
 }
 
-function operationOf({ path, role, summary, method, query, body, answers, problems }: AnyRoute): JsonObject {
+function operationOf({ path, role, summary, method, query, body, answers, problems }: Operation): JsonObject {
   const schema: Json = answers === undefined ? { type: "object" } : ref(answers);
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
     name,
@@ -80,14 +80,21 @@ function operationOf({ path, role, summary, method, query, body, answers, proble
     schema: { type: "string" },
     description: PARAMETERS[name] ?? "",
   }));
-  const parameters = [...inPath, ...(query ? queryParameters(query) : []), ...(method === "POST" ? [IDEMPOTENCY_KEY] : [])];
+  const parameters = [
+    ...inPath,
+    ...(query ? queryParameters(query) : []),
+    ...(method === "POST" ? [IDEMPOTENCY_KEY] : []),
+  ];
   return {
     summary: role === "operator" ? `${summary} Operators only.` : summary,
     ...(role && { security: [{ token: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body && { requestBody: { required: true, content: json(schemaOf(body)) } }),
     responses: {
-      "200": { description: method === "POST" ? "Decision applied and recorded in the audit log." : "OK", content: json(schema) },
+      "200": {
+        description: method === "POST" ? "Decision applied and recorded in the audit log." : "OK",
+        content: json(schema),
+      },
       ...problemResponses([...(role ? SIGNED_IN : []), ...problems]),
     },
   };
@@ -119,7 +126,11 @@ const json = (schema: Json): JsonObject => ({ "application/json": { schema } });
 /** A schema in JSON, with references to the answers that have names of their own. */
 function schemaOf(schema: v.GenericSchema, name?: string): JsonObject {
   const definitions = Object.fromEntries(Object.entries(ANSWERS).filter(([other]) => other !== name));
-  const { $schema: _$schema, $defs: _$defs, ...converted } = toJsonSchema(schema, {
+  const {
+    $schema: _$schema,
+    $defs: _$defs,
+    ...converted
+  } = toJsonSchema(schema, {
     target: "draft-2020-12",
     typeMode: "input",
     // Checks in code, such as for control characters, have no form in JSON Schema.

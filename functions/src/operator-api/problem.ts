@@ -1,5 +1,12 @@
 /** Why the API refuses a request: problem details as RFC 9457 has them. */
-import { AlreadyLinkedError, ConflictError, isCallError, StoreError, TokenError, ValidationError } from "../domain/errors.js";
+import {
+  AlreadyLinkedError,
+  ConflictError,
+  isCallError,
+  StoreError,
+  TokenError,
+  ValidationError,
+} from "../domain/errors.js";
 import type { ProblemView } from "./schemas.js";
 
 /** Every kind of problem, with its status and title. Source of the statuses: RFC 9110, RFC 6585. */

@@ -1,5 +1,5 @@
 /** Every endpoint of the API: who may ask, what it takes and what it answers. `openapi.ts` derives the document from the same. */
-import * as v from "valibot";
+import type * as v from "valibot";
 import { ATTEMPTS, attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
 import { type RejectionCode, type Resolution, resolveAttempt } from "../attempts/resolve-attempt.js";
@@ -45,12 +45,17 @@ interface RouteContext {
 
 type ObjectSchema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
 
-export interface Route {
+export interface Endpoint {
   method: "GET" | "POST";
   /** As OpenAPI writes it: /api/relations/{id}. */
   path: string;
   /** The least that a person must be; undefined for everybody. */
   role: Role | undefined;
+  answer(asked: RouteContext, ports: Ports): Promise<object>;
+}
+
+/** An endpoint with all that the document says about it. */
+export interface Route extends Endpoint {
   summary: string;
   query?: ObjectSchema;
   body?: ObjectSchema;
@@ -58,7 +63,6 @@ export interface Route {
   answers: AnswerName;
   /** What else it may answer, besides what every endpoint with a role may. */
   problems: readonly ProblemKind[];
-  answer(asked: RouteContext, ports: Ports): Promise<object>;
 }
 
 /** As many history and audit entries of one order are shown. */
@@ -225,8 +229,7 @@ function pathIn(token: string): string {
 /** What is stored about an order. */
 async function storedOf({ name, id }: OrderRef, { store }: Ports) {
   const paths = [relationPath(id), attemptPath("kitchen", id), attemptPath("shipment", id)] as const;
-  const about = (collection: string) =>
-    store.query({ collection, field: "order", oneOf: [name], limit: MAX_ENTRIES });
+  const about = (collection: string) => store.query({ collection, field: "order", oneOf: [name], limit: MAX_ENTRIES });
   const [[relation, ...attempts], history, audit] = await Promise.all([
     store.read(...paths),
     about(HISTORY),

@@ -235,7 +235,13 @@ const SIZE = `must be a whole number from 1 to ${MAX_PAGE_SIZE}`;
 export const listQuery = v.strictObject({
   state: described(v.optional(v.array(state)), "Repeatable. Defaults to all states."),
   pageSize: described(
-    v.optional(v.pipe(v.string(), v.regex(/^[1-9]\d{0,2}$/, SIZE), v.check((size) => Number(size) <= MAX_PAGE_SIZE, SIZE))),
+    v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^[1-9]\d{0,2}$/, SIZE),
+        v.check((size) => Number(size) <= MAX_PAGE_SIZE, SIZE),
+      ),
+    ),
     `From 1 to ${MAX_PAGE_SIZE}, 50 unless given.`,
   ),
   pageToken: described(v.optional(v.string()), "The nextPageToken of the page before."),
@@ -250,7 +256,13 @@ export const searchQuery = v.strictObject({
   ),
   outcome: described(v.optional(v.picklist(ENDED_STATES)), "Only orders that ended like this."),
   day: described(
-    v.optional(v.pipe(v.string(), v.regex(/^\d{4}-\d\d-\d\d$/, DAY), v.check((day) => !Number.isNaN(Date.parse(day)), DAY))),
+    v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^\d{4}-\d\d-\d\d$/, DAY),
+        v.check((day) => !Number.isNaN(Date.parse(day)), DAY),
+      ),
+    ),
     "Only orders that ended on this day (UTC). Without q and day: in the last 24 hours.",
   ),
   pageToken: described(v.optional(v.string()), "The nextPageToken of the page before."),
@@ -274,7 +286,10 @@ export const decisionsBody = v.strictObject({
       v.strictObject({
         id: described(text(1_400), "The order's name without orders/."),
         stage,
-        claim: described(text(100), "The id of the attempt's claim as you saw it: what has changed since is not decided."),
+        claim: described(
+          text(100),
+          "The id of the attempt's claim as you saw it: what has changed since is not decided.",
+        ),
       }),
     ),
     v.minLength(1, "must name an attempt"),

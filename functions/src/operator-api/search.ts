@@ -11,7 +11,7 @@ import { CREATING_STAGES, type CreatingStage, type RelationState } from "../doma
 import { orderId } from "../domain/resource-names.js";
 import type { Ports, Snapshot, Store } from "../ports.js";
 import { HISTORY, hourBuckets, linkEntryPath, linkedOrder } from "../relations/history.js";
-import { RELATIONS, parseRelation, relationPath } from "../relations/relation.js";
+import { parseRelation, RELATIONS, relationPath } from "../relations/relation.js";
 import { HOUR_MS } from "../relations/statistics.js";
 import { ENDED_STATES, type OrderSummary, type SearchPage, type searchQuery } from "./schemas.js";
 
@@ -98,7 +98,8 @@ async function completedOrders(
 ): Promise<SearchPage> {
   const states = outcome === undefined ? ENDED_STATES : [outcome];
   const hours = day === undefined ? recentHours(clock.now()) : hoursOf(day, clock.now());
-  const { hour: from, id: after } = pageToken === undefined ? { hour: undefined, id: undefined } : positionIn(pageToken);
+  const { hour: from, id: after } =
+    pageToken === undefined ? { hour: undefined, id: undefined } : positionIn(pageToken);
   const start = from === undefined ? 0 : hours.indexOf(from);
   if (start < 0) throw new ValidationError("pageToken must be the nextPageToken of an earlier page of the same search");
   for (const hour of hours.slice(start)) {

@@ -1,7 +1,8 @@
 /** Hourly statistics as the API shows them: the hours that the sweep has counted, and those since, counted now. */
-import type { Ports, Store } from "../ports.js";
+
 import { hourOf } from "../domain/hours.js";
 import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
+import type { Ports, Store } from "../ports.js";
 import {
   countStates,
   HOUR_MS,
@@ -56,7 +57,15 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
 }
 
 function hourView(hour: string, statistics: HourStatistics | undefined): HourView {
-  const counts = { PREPARATION: 0, IN_FLIGHT: 0, DELIVERED: 0, REJECTED: 0, CANCELLED: 0, GONE: 0, ...statistics?.counts };
+  const counts = {
+    PREPARATION: 0,
+    IN_FLIGHT: 0,
+    DELIVERED: 0,
+    REJECTED: 0,
+    CANCELLED: 0,
+    GONE: 0,
+    ...statistics?.counts,
+  };
   return {
     at: `${hour}:00:00.000Z`,
     arrived: statistics?.arrived ?? 0,

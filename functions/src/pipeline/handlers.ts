@@ -5,6 +5,7 @@ import type { Outcome } from "../domain/outcome.js";
 import { orderRefFromId } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { onRelationWritten, type RelationChange } from "../relations/on-relation-written.js";
+import { rollUpStatistics } from "../relations/statistics.js";
 import { sweep } from "../relations/sweep.js";
 import { completeOrder } from "./complete-order.js";
 import { dispatchShipment } from "./dispatch-shipment.js";
@@ -51,5 +52,15 @@ export function runReaction(name: ReactionName, id: string, change: RelationChan
   });
 }
 
+/** Sweeps, then adds the hours that are over to the statistics. */
+async function sweepAndCount(ports: Ports): Promise<object> {
+  const result = await sweep(ports);
+  await rollUpStatistics(ports);
+  return result;
+}
+
 /** What runs on a schedule. */
-export const SCHEDULED = { pollOrders, sweep } as const satisfies Record<string, (ports: Ports) => Promise<object>>;
+export const SCHEDULED = { pollOrders, sweep: sweepAndCount } as const satisfies Record<
+  string,
+  (ports: Ports) => Promise<object>
+>;

@@ -11,6 +11,7 @@ import { hourOf } from "../domain/hours.js";
 import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
+import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
 import type { Fields, Ports, Snapshot, Store, Write } from "../ports.js";
 import { HISTORY, hourBuckets } from "./history.js";
 import { type Relation, relationIn, relationPath } from "./relation.js";
@@ -63,18 +64,17 @@ export function hoursIn(snapshot: Snapshot | undefined): { [hour: string]: HourS
 }
 
 /**
- * Adds the hours that are over and not counted yet. Does nothing, for one read, when there are none.
- * @param arrivedIn how many orders arrived in an hour
+ * Adds the hours that are over and not counted yet. Does nothing, for two reads, when there are none.
  * @throws StoreError, ValidationError
  */
-export async function rollUpStatistics(ports: Pick<Ports, "store" | "clock">, arrivedIn: ArrivedIn): Promise<void> {
-  const { store, clock } = ports;
-  const [found] = await store.read(STATISTICS_PATH);
+export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "clock">): Promise<void> {
+  const [found, poll] = await store.read(STATISTICS_PATH, POLL_LEASE);
   const known = hoursIn(found);
   const due = dueHours(Object.keys(known), clock.now());
   if (due.length === 0) return;
   const hours = { ...known };
-  for (const hour of due) hours[hour] = await countHour(hour, await arrivedIn(hour), store);
+  const arrivedIn = arrivalsIn(poll);
+  for (const hour of due) hours[hour] = await countHour(hour, arrivedIn(hour), store);
   const oldest = hourOf(clock.now() - MAX_HOURS * HOUR_MS);
   const kept = Object.fromEntries(Object.entries(hours).filter(([hour]) => hour >= oldest));
   const fields: Fields = { schema: STATISTICS_SCHEMA, hours: kept };
@@ -88,8 +88,6 @@ export async function rollUpStatistics(ports: Pick<Ports, "store" | "clock">, ar
     if (!(error instanceof ConflictError)) throw error;
   }
 }
-
-type ArrivedIn = (hour: string) => Promise<number>;
 
 /** The hours after the newest known one that are over; only the last one if none is known. */
 function dueHours(known: string[], now: number): string[] {
@@ -182,7 +180,9 @@ export function samplesIn(bins: Histogram): number {
 export function quantileOf(bins: Histogram, share: number): number {
   const wanted = share * samplesIn(bins);
   let below = 0;
-  for (const bin of Object.keys(bins).map(Number).sort((one, other) => one - other)) {
+  for (const bin of Object.keys(bins)
+    .map(Number)
+    .sort((one, other) => one - other)) {
     const count = bins[String(bin)] ?? 0;
     if (below + count >= wanted) {
       const from = bin === 0 ? 0 : BASE_MS * GROWTH ** (bin - 1);

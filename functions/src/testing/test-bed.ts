@@ -12,6 +12,7 @@ import type {
   FoodService,
   KitchenOrder,
   Log,
+  Matching,
   Order,
   OrderMessage,
   OrderPage,
@@ -99,6 +100,10 @@ class WatchedStore implements Store {
 
   query(query: Query): Promise<Snapshot[]> {
     return this.hooks.around("query", () => this.memory.query(query));
+  }
+
+  count(matching: Matching): Promise<number> {
+    return this.hooks.around("query", () => this.memory.count(matching));
   }
 
   /** The fields of a document as they are now, undefined where there is none. */

@@ -1,7 +1,7 @@
 /** An attempt with its error in words, and what an operator may do about it. */
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
 import { ATTEMPT_STATES } from "../../../functions/src/attempts/attempt.js";
+import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
 import { type Action, ATTEMPT_LABELS, actionsFor, moment, plural, reasonTitle, THINGS } from "../labels.js";
 import { pill } from "./view.js";
 

@@ -11,7 +11,8 @@ type Attempt = OrderDetail["attempts"][number];
 const TEXTS = {
   link: {
     title: (thing: string) => `Link an existing ${thing}`,
-    explain: (thing: string) => `Enter the name of the existing ${thing}. It is verified with the food service before linking.`,
+    explain: (thing: string) =>
+      `Enter the name of the existing ${thing}. It is verified with the food service before linking.`,
     button: "Link",
     done: "Linked. Processing continues automatically.",
   },

@@ -4,7 +4,10 @@ import type { Attention } from "../documents.js";
 
 /** How many orders ended in these hours, whatever the outcome. */
 export function completedIn(hours: readonly HourView[]): number {
-  return hours.reduce((sum, { DELIVERED, REJECTED, CANCELLED, GONE }) => sum + DELIVERED + REJECTED + CANCELLED + GONE, 0);
+  return hours.reduce(
+    (sum, { DELIVERED, REJECTED, CANCELLED, GONE }) => sum + DELIVERED + REJECTED + CANCELLED + GONE,
+    0,
+  );
 }
 
 /** Orders with the same stage, state, reason and message together, the largest group first. */

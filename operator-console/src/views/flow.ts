@@ -25,7 +25,8 @@ export function flowView(context: Context, query: URLSearchParams): View {
           <h1>Flow</h1>
           <nav class="choice" aria-label="Period">
             ${(Object.keys(PERIODS) as Period[]).map(
-              (one) => html`<a href=${addressWith({ period: one === "day" ? "" : one })} aria-current=${one === period ? "true" : nothing}>${PERIODS[one].title}</a>`,
+              (one) =>
+                html`<a href=${addressWith({ period: one === "day" ? "" : one })} aria-current=${one === period ? "true" : nothing}>${PERIODS[one].title}</a>`,
             )}
           </nav>
         </header>
@@ -71,7 +72,11 @@ function throughput(hours: HourView[], period: Period): TemplateResult {
     title: period === "week" ? "Arrivals and completions per day" : "Arrivals and completions per hour",
     labels: byDay.map(([first]) => labelOf(first, period)),
     series: [
-      { title: "Arrived", color: "new", values: byDay.map((some) => some.reduce((sum, { arrived }) => sum + arrived, 0)) },
+      {
+        title: "Arrived",
+        color: "new",
+        values: byDay.map((some) => some.reduce((sum, { arrived }) => sum + arrived, 0)),
+      },
       { title: "Completed", color: "good", values: byDay.map(completedIn) },
     ],
   });

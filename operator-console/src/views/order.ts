@@ -1,13 +1,12 @@
 /** One order: where its time went, what was tried, what people decided, what the food service says now, and the actions. */
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
 import { RELATION_STATES } from "../../../functions/src/domain/order-lifecycle.js";
-import { type Action, duration, moment, ORDER_LABELS, RELATION_LABELS } from "../labels.js";
+import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
+import { type Action, duration, moment, ORDER_LABELS, RELATION_LABELS, THINGS } from "../labels.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
 import { timeline } from "./timeline.js";
 import { age, type Context, loading, messageOf, pill, problem, type View } from "./view.js";
-import { THINGS } from "../labels.js";
 
 type Attempt = OrderDetail["attempts"][number];
 
@@ -31,7 +30,10 @@ export function order(context: Context, id: string): View {
   let number = 0;
 
   /** Loads something into `known` and draws it, or the reason why it can't be loaded. */
-  async function load<K extends "detail" | "foodService" | "documents">(name: K, found: Promise<Known[K]>): Promise<void> {
+  async function load<K extends "detail" | "foodService" | "documents">(
+    name: K,
+    found: Promise<Known[K]>,
+  ): Promise<void> {
     try {
       known[name] = await found;
       known.error = undefined;
@@ -40,13 +42,20 @@ export function order(context: Context, id: string): View {
     }
     context.redraw();
   }
-  const loadFoodService = () => load("foodService", context.api.foodService(id).then((found) => found ?? "missing"));
+  const loadFoodService = () =>
+    load(
+      "foodService",
+      context.api.foodService(id).then((found) => found ?? "missing"),
+    );
   const loadDocuments = () => load("documents", context.api.documents(id));
 
   async function loadDetail(): Promise<void> {
     const mine = ++number;
     const found = context.api.order(id).then((detail) => detail ?? ("missing" as const));
-    await load("detail", found.then((detail) => (mine === number ? detail : known.detail)));
+    await load(
+      "detail",
+      found.then((detail) => (mine === number ? detail : known.detail)),
+    );
     // Only the food service knows an order that has nothing stored yet.
     if (known.detail === "missing" && known.foodService === undefined) await loadFoodService();
     if (known.documents) await loadDocuments();
@@ -242,7 +251,11 @@ function rawDocuments({ documents }: Known, { loadDocuments }: Actions): Templat
     ${
       documents
         ? documents.documents.map(
-            ({ path, version, fields }) => html`<h3><code>${path}</code> <span class="quiet">version ${version}</span></h3>
+            ({
+              path,
+              version,
+              fields,
+            }) => html`<h3><code>${path}</code> <span class="quiet">version ${version}</span></h3>
               <pre tabindex="0" role="region" aria-label=${path}>${JSON.stringify(fields, undefined, 2)}</pre>`,
           )
         : loading

@@ -1,9 +1,9 @@
 /** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
 import { html, nothing, type TemplateResult } from "lit-html";
+import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
 import { ENDED_STATES } from "../data/queries.js";
 import { RELATION_LABELS, THINGS } from "../labels.js";
 import { addressOf, addressWith, navigate } from "../router.js";
-import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
 import { age, type Context, loading, messageOf, pill, problem, type View } from "./view.js";
 
 type Found = SearchPage["orders"][number];
@@ -83,7 +83,8 @@ function searchForm(query: URLSearchParams): TemplateResult {
 
 function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchParams): TemplateResult {
   const what = query.get("q") ? "found" : "completed, newest first";
-  if (found.length === 0 && nextPageToken === "") return html`<p class="quiet empty" role="status">${nothingFound(query)}</p>`;
+  if (found.length === 0 && nextPageToken === "")
+    return html`<p class="quiet empty" role="status">${nothingFound(query)}</p>`;
   return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}</p>
     <div class="scroll" tabindex="0" role="region" aria-label="Orders found">
       <table class="orders">

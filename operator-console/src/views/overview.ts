@@ -94,12 +94,15 @@ function flow({ live, statistics }: Context): TemplateResult {
     <ol class="flow">
       ${ACTIVE_STAGES.map((stage) => {
         const { title, color } = STAGE_LABELS[stage];
-        const shown = stage === "NEW" ? health.active?.NEW : counts.get(stage) ?? (live.isComplete ? 0 : undefined);
+        const shown = stage === "NEW" ? health.active?.NEW : (counts.get(stage) ?? (live.isComplete ? 0 : undefined));
         const times = current?.day.stages[stage];
         return html`<li class=${color}>
           <h3>${title}</h3>
           <p class="figure" data-count=${stage}>${shown === undefined ? "–" : count(shown)}</p>
-          ${sparkline(health.points.map((point) => point[stage]), color)}
+          ${sparkline(
+            health.points.map((point) => point[stage]),
+            color,
+          )}
           <p class="quiet">${times ? `median ${duration(times.medianMs)}, p95 ${duration(times.p95Ms)}` : "no times yet"}</p>
         </li>`;
       })}

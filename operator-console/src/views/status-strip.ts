@@ -54,7 +54,12 @@ function pollCell({ live }: Context, now: number): Cell {
   const level = failedPages > 0 ? worstOf([late, "amber"]) : late;
   const seen = active ? plural(active.NEW + active.PREPARATION + active.IN_FLIGHT, "order") : "No orders";
   const failed = failedPages > 0 ? `, ${plural(failedPages, "failed page")}` : "";
-  return { title, level, value: `${duration(now - polledAt.getTime())} ago`, detail: `${seen} in ${inSeconds(tookMs)}${failed}` };
+  return {
+    title,
+    level,
+    value: `${duration(now - polledAt.getTime())} ago`,
+    detail: `${seen} in ${inSeconds(tookMs)}${failed}`,
+  };
 }
 
 function foodServiceCell({ live }: Context, now: number): Cell {
@@ -63,7 +68,10 @@ function foodServiceCell({ live }: Context, now: number): Cell {
   if (!polledAt) return { title, level: "unknown", value: "Unknown", detail: "Not called yet" };
   if (failedPages === 0) return { title, level: "ok", value: "Reachable", detail: "All pages listed" };
   const since = completeAt ? `since ${duration(now - completeAt.getTime())}` : "";
-  const level = worstOf(["amber", levelOf("pollAgeMs", completeAt ? now - completeAt.getTime() : Number.POSITIVE_INFINITY)]);
+  const level = worstOf([
+    "amber",
+    levelOf("pollAgeMs", completeAt ? now - completeAt.getTime() : Number.POSITIVE_INFINITY),
+  ]);
   return { title, level, value: `Failing ${since}`.trim(), detail: error ?? "Pages could not be listed" };
 }
 
@@ -87,7 +95,8 @@ function oldestCell(
 function reportCell({ live }: Context, now: number): Cell {
   const { unreported, reportLagMs, sweptAt } = live.health;
   const title = "Report lag";
-  if (unreported === undefined || !sweptAt) return { title, level: "unknown", value: "Unknown", detail: "Waiting for a sweep" };
+  if (unreported === undefined || !sweptAt)
+    return { title, level: "unknown", value: "Unknown", detail: "Waiting for a sweep" };
   const checked = `checked ${duration(now - sweptAt.getTime())} ago`;
   if (unreported === 0) return { title, level: "ok", value: "None", detail: checked };
   return {

@@ -1,7 +1,7 @@
 /** Where an order's time went, as a picture beside the median, and step by step. */
 import { html, nothing, svg, type TemplateResult } from "lit-html";
-import type { OrderDetail, StageSummary } from "../../../functions/src/operator-api/schemas.js";
 import { RELATION_STATES, type RelationState } from "../../../functions/src/domain/order-lifecycle.js";
+import type { OrderDetail, StageSummary } from "../../../functions/src/operator-api/schemas.js";
 import { type ActiveStage, type Color, duration, moment, RELATION_LABELS, STAGE_LABELS } from "../labels.js";
 
 type Relation = NonNullable<OrderDetail["relation"]>;
