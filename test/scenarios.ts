@@ -101,7 +101,9 @@ export class Happening {
   /** Every document that is there, with all its fields. */
   get documents() {
     const { memory } = this.bed.store;
-    return ["relations", "attempts", "history", "leases", "audit"].flatMap((collection) => memory.all(collection));
+    return ["relations", "attempts", "history", "leases", "audit", "statistics"].flatMap((collection) =>
+      memory.all(collection),
+    );
   }
 }
 

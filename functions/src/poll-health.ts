@@ -5,12 +5,16 @@
 import * as v from "valibot";
 import { hourOf } from "./domain/hours.js";
 import type { ActiveStatus } from "./domain/order-lifecycle.js";
+import { orderRef } from "./domain/resource-names.js";
 import type { Fields, Order, Snapshot } from "./ports.js";
 
 export const POLL_LEASE = "leases/poll";
 
 /** So many NEW orders are named, those that have waited longest. */
 const MAX_WAITING = 10;
+
+/** A food service's clock is at most so far ahead of ours. */
+const MAX_CLOCK_SKEW_MS = 3_600_000;
 
 /** The history has a point for each such span of time, for a day. */
 const POINT_MS = 600_000;
@@ -86,8 +90,8 @@ export class PollTally {
     const { progress, previous } = this;
     progress.active[status] += orders.length;
     const newestBefore = previous?.newest?.getTime();
-    for (const { placedAt } of orders) {
-      const at = placedAt?.getTime();
+    for (const order of orders) {
+      const at = this.placedAt(order);
       if (at === undefined) continue;
       if (newestBefore !== undefined && at > newestBefore) progress.arrived++;
       progress.newest = Math.max(progress.newest, at);
@@ -98,15 +102,23 @@ export class PollTally {
   /** Takes a page into account that could not be listed or published. */
   fail(reason: { code: string; message: string }): void {
     this.progress.failedPages++;
-    this.progress.error = { code: reason.code.slice(0, 100), message: reason.message.slice(0, 300) };
+    this.progress.error = { code: reason.code.slice(0, 100), message: reason.message.slice(0, 300).toWellFormed() };
+  }
+
+  /** When an order was placed, unless the service says something that can't be true, which a document might refuse. */
+  private placedAt({ placedAt }: Order): number | undefined {
+    const at = placedAt?.getTime() ?? -1;
+    return at > 0 && at <= this.progress.startedAt + MAX_CLOCK_SKEW_MS ? at : undefined;
   }
 
   private seeWaiting(orders: readonly Order[]): void {
     const { progress, previous } = this;
-    const seen = orders.map(({ name, placedAt }) => {
+    const seen = orders.flatMap((waiting) => {
+      const { name } = waiting;
+      if (orderRef(name) === undefined) return [];
       // A service that doesn't say when an order was placed: since we first saw it among the longest waiting.
       const known = previous?.waiting.find(({ order }) => order === name)?.since;
-      return { order: name.slice(0, 1_500), since: (placedAt ?? known)?.getTime() ?? progress.startedAt };
+      return { order: name, since: this.placedAt(waiting) ?? known?.getTime() ?? progress.startedAt };
     });
     progress.waiting = [...progress.waiting, ...seen]
       .sort((one, other) => one.since - other.since)

@@ -107,7 +107,7 @@ export interface Store {
 export interface Order {
   name: string;
   customerId: string;
-  /** When it was placed, where the service says so; lists leave it out. */
+  /** When it was placed, if the service says so. */
   placedAt?: Date | undefined;
   status: OrderStatus;
 }
