@@ -2,16 +2,15 @@
 
 import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
-import type {
-  CreatingStage,
-  KitchenStatus,
-  OrderStatus,
-  ShipmentStatus,
-} from "../functions/src/domain/order-lifecycle.js";
 import {
+  CREATING_STAGES,
+  type CreatingStage,
   KITCHEN_STATUSES,
+  type KitchenStatus,
   ORDER_STATUSES,
+  type OrderStatus,
   SHIPMENT_STATUSES,
+  type ShipmentStatus,
   statusFromCode,
 } from "../functions/src/domain/order-lifecycle.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
@@ -32,7 +31,6 @@ export interface Records {
   truth: GroundTruth;
 }
 
-const STAGES = ["kitchen", "shipment"] as const;
 const FUNCTION_OF = { kitchen: "sendToKitchen", shipment: "dispatchShipment" } as const;
 
 /** gRPC status numbers by which a service says that it certainly did not carry a create out. */
@@ -64,7 +62,7 @@ export class Reading {
   constructor(private readonly records: Records) {
     const { truth, deliveries, calls } = records;
     for (const { name } of truth.orders) {
-      for (const stage of STAGES) this.keys.set(idempotencyKey(name, stage), { order: name, stage });
+      for (const stage of CREATING_STAGES) this.keys.set(idempotencyKey(name, stage), { order: name, stage });
     }
     for (const made of [...truth.kitchenOrders, ...truth.shipments]) {
       const owner = this.keys.get(made.idempotencyKey ?? "");

@@ -7,7 +7,7 @@ import { systemClock, systemRandomness } from "../functions/src/adapters/firebas
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import { resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src/domain/errors.js";
-import type { CreatingStage } from "../functions/src/domain/order-lifecycle.js";
+import { CREATING_STAGES, type CreatingStage } from "../functions/src/domain/order-lifecycle.js";
 
 interface Options {
   order: string;
@@ -26,9 +26,7 @@ const program = new Command("npm run resolve --")
   .description("Decides about an order that waits for an operator: link what was found, or try the create again.")
   .helpOption("--help", "show this")
   .requiredOption("--order <name>", "the order, such as orders/1234")
-  .addOption(
-    new Option("--stage <stage>", "the attempt's stage").choices(["kitchen", "shipment"]).makeOptionMandatory(),
-  )
+  .addOption(new Option("--stage <stage>", "the attempt's stage").choices(CREATING_STAGES).makeOptionMandatory())
   .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("again"))
   .option("--again", "nothing was created: the next poll tries again")
   .requiredOption("--by <person>", "who decides")

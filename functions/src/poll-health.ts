@@ -102,7 +102,7 @@ export class PollTally {
   /** Takes a page into account that could not be listed or published. */
   fail(reason: { code: string; message: string }): void {
     this.progress.failedPages++;
-    this.progress.error = { code: reason.code.slice(0, 100), message: reason.message.slice(0, 300).toWellFormed() };
+    this.progress.error = { code: reason.code.slice(0, 100), message: reason.message.slice(0, 300).replace(/[\p{Cc}\p{Cs}]/gu, " ") };
   }
 
   /** When an order was placed, unless the service says something that can't be true, which a document might refuse. */

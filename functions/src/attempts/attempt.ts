@@ -8,7 +8,7 @@
  *     CLOSED: the order ended before anything was created, or another program made its link
  */
 import * as v from "valibot";
-import type { CreatingStage } from "../domain/order-lifecycle.js";
+import { CREATING_STAGES, type CreatingStage } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot } from "../ports.js";
 import { ATTEMPT_STATES, type AttemptState } from "./attempt-states.js";
@@ -25,7 +25,7 @@ export const MISSING_LINK = "STRANDED";
 const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(ATTEMPT_SCHEMA)),
   order: v.string(),
-  stage: v.picklist(["kitchen", "shipment"]),
+  stage: v.picklist(CREATING_STAGES),
   id: v.string(),
   state: v.picklist(Object.keys(ATTEMPT_STATES) as AttemptState[]),
   policy: v.picklist(["park", "idempotency-key"]),

@@ -1,7 +1,9 @@
 /** The audit: one entry for each decision of a person, in the commit that carries it out. */
+
 import { createHash } from "node:crypto";
 import { v5 } from "uuid";
 import * as v from "valibot";
+import { CREATING_STAGES } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot, Write } from "../ports.js";
 
@@ -12,7 +14,7 @@ const AUDIT_SCHEMA = 1;
 const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(AUDIT_SCHEMA)),
   order: v.string(),
-  stage: v.picklist(["kitchen", "shipment"]),
+  stage: v.picklist(CREATING_STAGES),
   action: v.picklist(["link", "try again"]),
   /** What was linked. */
   name: v.nullable(v.string()),

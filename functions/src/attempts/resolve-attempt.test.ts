@@ -3,7 +3,7 @@ import { FoodServiceModel } from "../../../services/food-service/model/food-serv
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
-import { AlreadyLinkedError, ConflictError, ValidationError } from "../domain/errors.js";
+import { AlreadyLinkedError, ConflictError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
 import { claimFields } from "./attempt.js";

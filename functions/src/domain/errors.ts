@@ -1,7 +1,7 @@
 /** Everything that can go wrong at an edge. The class says what to do: a `RetryableError` may pass, a `TerminalError` will not. */
 
 /** The same work may succeed later. */
-export abstract class RetryableError extends Error {}
+abstract class RetryableError extends Error {}
 
 /** No retry can help: the request, the document or the answer itself is wrong. */
 export abstract class TerminalError extends Error {}
@@ -32,7 +32,7 @@ export class CallRejectedError extends TerminalError {
 }
 
 /** A call to another service failed. If it was sent, the service may have carried it out. */
-export class CallFailedError extends RetryableError {
+class CallFailedError extends RetryableError {
   override readonly name = "CallFailedError";
 
   constructor(

@@ -1,10 +1,10 @@
 /** Takes over a relation to which another program, such as an older scheduler, has added a link. */
+
 import { ValidationError } from "../domain/errors.js";
+import { CREATING_STAGES } from "../domain/order-lifecycle.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { linkEntry, linkEntryPath, linkedOrder } from "./history.js";
 import { parseRelation, type Relation, stateFields } from "./relation.js";
-
-const STAGES = ["kitchen", "shipment"] as const;
 
 /**
  * Gives the relation the state that its links stand for, so that the sweep finds it when its order ends, and each link its
@@ -18,7 +18,9 @@ export async function adoptLinks(
   const { path, version } = snapshot;
   const relation = parseRelation(path, snapshot.fields);
   if (!relation.state) return { snapshot, relation };
-  const links = STAGES.flatMap((stage) => (relation[stage] === undefined ? [] : [{ stage, name: relation[stage] }]));
+  const links = CREATING_STAGES.flatMap((stage) =>
+    relation[stage] === undefined ? [] : [{ stage, name: relation[stage] }],
+  );
   const entries = await store.read(...links.map(({ stage, name }) => linkEntryPath(stage, name)));
   const at = clock.now();
   const missing = links.flatMap(({ stage, name }, index) => {
