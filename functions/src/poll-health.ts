@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { hourOf } from "./domain/hours.js";
 import type { ActiveStatus } from "./domain/order-lifecycle.js";
 import { orderRef } from "./domain/resource-names.js";
-import type { Fields, Order, Snapshot } from "./ports.js";
+import type { Fields, Order, PollProgress, Snapshot } from "./ports.js";
 
 export const POLL_LEASE = "leases/poll";
 
@@ -38,8 +38,8 @@ const healthSchema = v.object({
 
 type PollHealth = v.InferOutput<typeof healthSchema>;
 
-/** What a run has seen so far. It travels with the continuation when another run takes over; times in milliseconds. */
-export const progressSchema = v.object({
+/** The progress in a continuation, with which another run takes over. */
+export const progressSchema: v.GenericSchema<unknown, PollProgress> = v.object({
   startedAt: v.number(),
   active: counts,
   failedPages: v.number(),
@@ -48,8 +48,6 @@ export const progressSchema = v.object({
   newest: v.number(),
   waiting: v.array(v.object({ order: v.string(), since: v.number() })),
 });
-
-export type PollProgress = v.InferOutput<typeof progressSchema>;
 
 /** The health in the lease's fields. What can't be read is left out: it must never keep the poll from running. */
 function healthIn(fields: Fields): PollHealth | undefined {
@@ -102,7 +100,10 @@ export class PollTally {
   /** Takes a page into account that could not be listed or published. */
   fail(reason: { code: string; message: string }): void {
     this.progress.failedPages++;
-    this.progress.error = { code: reason.code.slice(0, 100), message: reason.message.slice(0, 300).replace(/[\p{Cc}\p{Cs}]/gu, " ") };
+    this.progress.error = {
+      code: reason.code.slice(0, 100),
+      message: reason.message.slice(0, 300).replace(/[\p{Cc}\p{Cs}]/gu, " "),
+    };
   }
 
   /** When an order was placed, unless the service says something that can't be true, which a document might refuse. */

@@ -10,7 +10,6 @@ import type {
   ShipmentStatus,
   Stage,
 } from "./domain/order-lifecycle.js";
-import type { PollProgress } from "./poll-health.js";
 import type { Settings } from "./settings.js";
 
 export interface Ports {
@@ -40,6 +39,19 @@ export interface Randomness {
 export interface OrderMessage {
   order: string;
   status: ActiveStatus;
+}
+
+/** What a pass of the poll has seen so far; times in milliseconds since the epoch. */
+export interface PollProgress {
+  startedAt: number;
+  active: Record<ActiveStatus, number>;
+  failedPages: number;
+  error?: { code: string; message: string } | undefined;
+  /** Orders placed after the newest one that an earlier run saw. */
+  arrived: number;
+  newest: number;
+  /** Those that have been NEW for the longest, longest first. */
+  waiting: { order: string; since: number }[];
 }
 
 /** Where a poll stopped: the page that comes next of this status, and the statuses after it. */

@@ -25,7 +25,7 @@ export interface SeenClaim {
 }
 
 /** The API's answer when it refused, in its own words. */
-export class ApiError extends Error {
+class ApiError extends Error {
   override readonly name = "ApiError";
 
   /** @param status the HTTP status, 0 when no answer came */

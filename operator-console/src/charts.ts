@@ -2,7 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from "lit-html";
 import { count } from "./labels.js";
 
-export interface Series {
+interface Series {
   title: string;
   /** A color class of the style sheet. */
   color: string;

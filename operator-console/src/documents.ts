@@ -33,7 +33,7 @@ export interface Attention {
 }
 
 /** An order that the poll has seen as NEW for the longest. */
-export interface WaitingOrder {
+interface WaitingOrder {
   order: string;
   since: Date;
 }
@@ -129,7 +129,7 @@ function countsIn(data: Data) {
   return { NEW: numberIn(data.NEW), PREPARATION: numberIn(data.PREPARATION), IN_FLIGHT: numberIn(data.IN_FLIGHT) };
 }
 
-export function idOf(name: string): string {
+function idOf(name: string): string {
   return name.slice(name.indexOf("/") + 1);
 }
 

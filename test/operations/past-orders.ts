@@ -13,7 +13,7 @@ const SPACING_MS = 30_000;
 const MINUTE_MS = 60_000;
 
 /** So many customers share the orders. */
-export const CUSTOMERS = 1_000;
+const CUSTOMERS = 1_000;
 
 /** Only the links of so many of the latest orders are found by name: an id can't be turned back into what it was made of. */
 const NAMED = 100;

@@ -19,7 +19,7 @@ const keysOf = <T extends object>(table: T) => Object.keys(table) as (keyof T & 
 export const STATES = keysOf(RELATION_STATES) satisfies RelationState[];
 export const ENDED_STATES = STATES.filter((state) => !RELATION_STATES[state].open);
 
-export const MAX_PAGE_SIZE = 300;
+const MAX_PAGE_SIZE = 300;
 
 /** As many attempts at most are decided in one request. */
 const MAX_DECISIONS = 50;

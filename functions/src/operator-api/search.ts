@@ -54,7 +54,7 @@ async function ordersBy(q: string, { outcome, day, pageToken }: Search, store: S
 }
 
 function isEndOf(day: string, state: RelationState | null, since: string | null): boolean {
-  return state !== null && ENDED_STATES.includes(state) && since !== null && since.startsWith(day);
+  return state !== null && ENDED_STATES.includes(state) && since?.startsWith(day) === true;
 }
 
 /** The orders with this id, or linked to what has this name or id. */
@@ -102,22 +102,19 @@ async function completedOrders(
     pageToken === undefined ? { hour: undefined, id: undefined } : positionIn(pageToken);
   const start = from === undefined ? 0 : hours.indexOf(from);
   if (start < 0) throw new ValidationError("pageToken must be the nextPageToken of an earlier page of the same search");
+  const orders: OrderSummary[] = [];
+  let left = PAGE_SIZE;
   for (const hour of hours.slice(start)) {
     const position = hour === from && after ? { after: `${HISTORY}/${after}` } : {};
     const oneOf = hourBuckets(hour, states);
-    const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: PAGE_SIZE, ...position });
+    const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: left, ...position });
+    orders.push(...(await summariesOf(entries, store)));
     const last = entries.at(-1);
-    if (!last) continue;
-    // A page never spans hours: the order within one is by id, so a page of two could not be sorted.
-    const isFull = entries.length === PAGE_SIZE;
-    const next = isFull ? `${hour} ${last.path.slice(HISTORY.length + 1)}` : nextHour(hours, hour);
-    return { orders: await summariesOf(entries, store), nextPageToken: next === undefined ? "" : token(next) };
+    if (last && entries.length === left)
+      return { orders, nextPageToken: token(`${hour} ${last.path.slice(HISTORY.length + 1)}`) };
+    left -= entries.length;
   }
-  return { orders: [], nextPageToken: "" };
-}
-
-function nextHour(hours: string[], hour: string): string | undefined {
-  return hours[hours.indexOf(hour) + 1];
+  return { orders, nextPageToken: "" };
 }
 
 function recentHours(now: number): string[] {
@@ -176,9 +173,9 @@ function tokenIn(pageToken: string): string {
 }
 
 /** An hour, and the entry after which a page begins. */
-function positionIn(pageToken: string): { hour: string; id: string | undefined } {
+function positionIn(pageToken: string): { hour: string; id: string } {
   const text = Buffer.from(pageToken, "base64url").toString();
-  const [, hour, id] = /^(\d{4}-\d\d-\d\dT\d\d)(?: ([0-9a-f-]{36}))?$/.exec(text) ?? [];
-  if (hour === undefined || token(text) !== pageToken) throw new ValidationError(NOT_A_TOKEN);
+  const [, hour, id] = /^(\d{4}-\d\d-\d\dT\d\d) ([0-9a-f-]{36})$/.exec(text) ?? [];
+  if (hour === undefined || id === undefined || token(text) !== pageToken) throw new ValidationError(NOT_A_TOKEN);
   return { hour, id };
 }

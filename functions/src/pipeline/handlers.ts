@@ -1,5 +1,6 @@
 /** All handlers, by what brings them their work: the same for the cloud, the embedded run and the simulation. */
 
+import { toErrorInfo } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
 import type { Outcome } from "../domain/outcome.js";
 import { orderRefFromId } from "../domain/resource-names.js";
@@ -52,10 +53,13 @@ export function runReaction(name: ReactionName, id: string, change: RelationChan
   });
 }
 
-/** Sweeps, then adds the hours that are over to the statistics. */
+/** Sweeps, then adds the hours that are over to the statistics. Hours that can't be counted now are counted by a later sweep. */
 async function sweepAndCount(ports: Ports): Promise<object> {
   const result = await sweep(ports);
-  await rollUpStatistics(ports);
+  await rollUpStatistics(ports).catch((error: unknown) => {
+    const fields = { component: "statistics", outcome: "failed", reason: toErrorInfo(error) };
+    ports.log.error("Failed to count the hours that are over", fields);
+  });
   return result;
 }
 

@@ -3,8 +3,8 @@ import { toErrorInfo } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
 import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
-import { POLL_LEASE, type PollProgress, PollTally } from "../poll-health.js";
-import type { Order, OrderMessage, Ports } from "../ports.js";
+import { POLL_LEASE, PollTally } from "../poll-health.js";
+import type { Order, OrderMessage, PollProgress, Ports } from "../ports.js";
 import { parseContinuation } from "./messages.js";
 
 /** How long one pass lists before it hands over, in milliseconds. */

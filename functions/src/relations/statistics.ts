@@ -30,7 +30,7 @@ const SETTLE_MS = 300_000;
 /** So many completed orders of an hour are looked at for the time in each stage. */
 const SAMPLE_SIZE = 100;
 
-export const STATES = Object.keys(RELATION_STATES) as RelationState[];
+const STATES = Object.keys(RELATION_STATES) as RelationState[];
 const TIMED_STAGES = ["NEW", "PREPARATION", "IN_FLIGHT"] as const;
 export type TimedStage = (typeof TIMED_STAGES)[number];
 

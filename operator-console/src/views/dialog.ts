@@ -30,7 +30,7 @@ export function openDialog(titleId: string, content: (dialog: Dialog) => Templat
 }
 
 /** The keys of the console, which `?` shows. */
-export const KEYS = [
+const KEYS = [
   ["/", "Search all orders"],
   ["j", "Next row"],
   ["k", "Previous row"],

@@ -130,7 +130,7 @@ interface Page {
 }
 
 /** The active orders that the filter lets through, longest in stage first, one page of them. */
-export function visibleOrders(relations: Iterable<Relation>, { stage, text, page }: Filter): Page {
+function visibleOrders(relations: Iterable<Relation>, { stage, text, page }: Filter): Page {
   const wanted = text.trim().toLowerCase();
   const found = [...relations].filter(
     (relation) => (stage === "all" || relation.state === stage) && (wanted === "" || matches(relation, wanted)),

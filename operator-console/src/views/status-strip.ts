@@ -124,6 +124,6 @@ function inSeconds(milliseconds: number): string {
 }
 
 /** Enough of an id to tell it from others. */
-export function shortId(id: string): string {
+function shortId(id: string): string {
   return id.length > 13 ? `${id.slice(0, 13)}…` : id;
 }
