@@ -1,4 +1,4 @@
-/** `npm run resolve`: carries out what an operator decided about an order that waits. */
+/** `npm run resolve`: applies an operator's decision about an order that needs one. */
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
@@ -13,7 +13,7 @@ interface Options {
   order: string;
   stage: CreatingStage;
   link?: string;
-  again?: true;
+  retry?: true;
   by: string;
   reason: string;
   project: string;
@@ -23,22 +23,22 @@ interface Options {
 }
 
 const program = new Command("npm run resolve --")
-  .description("Decides about an order that waits for an operator: link what was found, or try the create again.")
-  .helpOption("--help", "show this")
+  .description("Resolves an order that needs an operator: link what was created, or retry the create.")
+  .helpOption("--help", "show this help")
   .requiredOption("--order <name>", "the order, such as orders/1234")
   .addOption(new Option("--stage <stage>", "the attempt's stage").choices(CREATING_STAGES).makeOptionMandatory())
-  .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("again"))
-  .option("--again", "nothing was created: the next poll tries again")
+  .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("retry"))
+  .option("--retry", "nothing was created: the next poll retries the create")
   .requiredOption("--by <person>", "who decides")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option("--firestore <host:port>", "the Firestore emulator (default for demo- projects: 127.0.0.1:8080)")
-  .option("--server <host:port>", "the food service, which is asked whether it knows the name", "localhost:50051")
+  .option("--server <host:port>", "the food service, to verify the name with", "localhost:50051")
   .option("--certificate <file>", "its certificate (default: the simulated food service's for demo- projects)")
   .parse();
 
 const options = program.opts<Options>();
-if (!options.link && !options.again) program.error("error: say --link NAME or --again");
+if (!options.link && !options.retry) program.error("error: pass --link NAME or --retry");
 
 async function main(): Promise<number> {
   const { project, server, order, stage, link, by, reason } = options;
@@ -69,14 +69,14 @@ async function main(): Promise<number> {
       },
     );
     if (result.outcome === "advanced") {
-      console.log(link ? `Linked ${link} to ${order}.` : `The next poll tries the ${stage} of ${order} again.`);
+      console.log(link ? `Linked ${link} to ${order}.` : `Queued: the next poll retries the ${stage} of ${order}.`);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);
   } catch (error) {
     const { message } = toErrorInfo(error);
     if (error instanceof ConflictError)
-      console.error("Nothing was changed: the order has moved on meanwhile. Look again.");
+      console.error("Nothing was changed: the order changed at the same time. Check it and try again.");
     else if (error instanceof AlreadyLinkedError) console.error(`Nothing was changed: ${message}.`);
     else console.error(`Nothing was changed: ${message}`);
   } finally {
