@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect, rootCertificates } from "node:tls";
-import { parseAddress, StartError } from "../services/server.js";
+import { expectAddress, StartError } from "../services/server.js";
 
 /** How long the server may take to answer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -48,7 +48,7 @@ export function readCertificate(file: string): string {
  * @throws StartError that tells what is in the way: nobody there, no TLS, or a certificate that does not fit
  */
 export async function checkServer(address: string, certificate: string | undefined): Promise<void> {
-  const { host, port } = parseAddress(address);
+  const { host, port } = expectAddress(address);
   const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     const socket = connect({
       host,

@@ -1,5 +1,4 @@
 /** `npm run resolve`: applies an operator's decision about an order that needs one. */
-import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
@@ -8,8 +7,16 @@ import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-
 import { resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src/domain/errors.js";
 import { CREATING_STAGES, type CreatingStage } from "../functions/src/domain/order-lifecycle.js";
+import {
+  addConnectionOptions,
+  CONNECTION_OPTIONS,
+  type ConnectionFlags,
+  readConnection,
+} from "../services/food-service/connection-options.js";
+import { readAddress } from "../services/food-service/options.js";
+import { StartError } from "../services/server.js";
 
-interface Options {
+interface Options extends ConnectionFlags {
   order: string;
   stage: CreatingStage;
   link?: string;
@@ -19,7 +26,6 @@ interface Options {
   project: string;
   firestore?: string;
   server: string;
-  certificate?: string;
 }
 
 const program = new Command("npm run resolve --")
@@ -33,9 +39,8 @@ const program = new Command("npm run resolve --")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option("--firestore <host:port>", "the Firestore emulator (default for demo- projects: 127.0.0.1:8080)")
-  .option("--server <host:port>", "the food service, to verify the name with", "localhost:50051")
-  .option("--certificate <file>", "its certificate (default: the simulated food service's for demo- projects)")
-  .parse();
+  .option("--server <host:port>", "the food service, to verify the name with", readAddress, "localhost:50051");
+addConnectionOptions(program, "for demo- projects the simulated food service's, else the roots of Node.js").parse();
 
 const options = program.opts<Options>();
 if (!options.link && !options.retry) program.error("error: pass --link NAME or --retry");
@@ -49,15 +54,8 @@ async function main(): Promise<number> {
   if (emulator) process.env.FIRESTORE_EMULATOR_HOST = emulator;
   const file = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
   const firestore = openFirestore();
-  const food = new GrpcFoodService(
-    {
-      FOOD_SERVICE_ADDRESS: server,
-      FOOD_SERVICE_SECURITY: "tls",
-      FOOD_SERVICE_CA: file ? readFileSync(file, "utf8") : "system",
-      CALL_DEADLINE_SECONDS: 10,
-    },
-    systemClock,
-  );
+  const connection = readConnection(server, { ...options, ...(file !== undefined && { certificate: file }) });
+  const food = new GrpcFoodService(connection, systemClock, CONNECTION_OPTIONS);
   try {
     const result = await resolveAttempt(
       { order, stage, by, reason, ...(link !== undefined && { link }) },
@@ -86,4 +84,8 @@ async function main(): Promise<number> {
   return 1;
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof StartError)) throw error;
+  console.error(error.message);
+  return 1;
+});
