@@ -17,6 +17,12 @@ const UNTRUSTED = [
   "CERT_SIGNATURE_FAILURE",
 ];
 
+/** By which codes Node.js says that nothing answers at an address. It may only be starting. */
+const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"];
+
+/** Nothing answers at the food service's address yet. */
+export class UnreachableError extends StartError {}
+
 /**
  * The certificates in a file, in PEM form.
  * @throws StartError where there is no such file, or no certificate in it
@@ -70,7 +76,9 @@ export async function checkServer(address: string, certificate: string | undefin
     );
     socket.once("close", () => end(Object.assign(new Error("it closed the connection"), { code: "ECONNRESET" })));
   });
-  if (failure) throw new StartError(explain(address, host, certificate, failure), { cause: failure });
+  if (!failure) return;
+  const Kind = UNREACHABLE.includes(failure.code ?? "") ? UnreachableError : StartError;
+  throw new Kind(explain(address, host, certificate, failure), { cause: failure });
 }
 
 function explain(
