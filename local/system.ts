@@ -234,9 +234,6 @@ async function startInSuite({
   onProgress(message: string): void;
   onTrouble(message: string): void;
 }): Promise<Runner> {
-<<<<<<< HEAD
-  await buildConsole(join(directory, "board", "dist"));
-=======
   const store = data && openDocuments(data.documents);
   const address = `127.0.0.1:${ports.firestore}`;
   const journal = store && (await FirestoreJournal.start({ firestore: address, project: PROJECT, store }));
@@ -244,8 +241,7 @@ async function startInSuite({
     journal?.stop();
     store?.close();
   };
-  await buildBoard(join(directory, "board", "dist"));
->>>>>>> main
+  await buildConsole(join(directory, "board", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const suite = await startSuite({
     root: ROOT,
