@@ -1,4 +1,4 @@
-/** A lease: at most one run of its kind at a time. It ends by itself, so that a run that died holds nobody up for long. */
+/** A lease: at most one run of its kind at a time. It expires, so a run that died blocks the next only briefly. */
 import * as v from "valibot";
 import { ConflictError } from "./domain/errors.js";
 import { parse } from "./parse.js";
@@ -6,7 +6,7 @@ import type { Fields, Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
 
-/** Whoever shows holder and step may go on; each continuation takes the next step, so that a doubled one stops. */
+/** The run with this holder and step may continue. Each continuation takes the next step, so a duplicate stops. */
 export interface Lease {
   path: string;
   holder: string;
@@ -16,14 +16,14 @@ export interface Lease {
   fields: Fields;
 }
 
-/** Takes the lease for so many milliseconds, or returns undefined where somebody has it. */
+/** Takes the lease for so many milliseconds, or returns undefined if another run holds it. */
 export async function acquireLease(path: string, milliseconds: number, ports: Ports): Promise<Lease | undefined> {
   const [snapshot] = await ports.store.read(path);
   if (snapshot && read(snapshot).until.getTime() > ports.clock.now()) return undefined;
   return take(path, snapshot, { holder: ports.random.uuid(), step: 0 }, milliseconds, ports);
 }
 
-/** Goes on with a lease that another run handed over, or returns undefined where it is not that step's turn any more. */
+/** Continues a lease that another run passed on, or returns undefined if that step was taken already. */
 export async function resumeLease(
   path: string,
   handed: { holder: string; step: number },

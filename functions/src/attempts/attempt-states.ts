@@ -1,6 +1,6 @@
 /** The states of an attempt. The console has this table too, without the schemas of `attempt.ts`. */
 
-/** Each state, whether something is still to come of it, and whether an operator has to bring that about. */
+/** Each state, whether it is still open, and whether an operator must act on it. */
 export const ATTEMPT_STATES = {
   SENDING: { open: true, needsOperator: false },
   FAILED: { open: true, needsOperator: false },
