@@ -36,7 +36,7 @@ const FOOD_HOST = "food.example.com:443";
 const USERS_HOST = "users.example.com:443";
 
 /** How much faster than real the food service is. */
-const SPEED = 60;
+const SPEED = 200;
 
 const HANDLING_TIMEOUT_MS = 180_000;
 const TICK_MS = 1_000;

@@ -38,7 +38,7 @@ const SHOWN: Record<number, RegExp> = {
   7: /The params for your-project are right\./,
   8: /Deploy complete!/,
   9: /^(.+ may call .+: done\n){7}.+ may call .+: done$/m,
-  10: /polled/,
+  10: /Poll completed/,
   11: /keeps the dashboard: done/,
   12: /ana@example\.com is operator now/,
 };
