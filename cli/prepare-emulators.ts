@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { paramsFile } from "../deploy/params.js";
 import { PROJECT } from "../harness/emulators/suite.js";
-import { buildBoard } from "../operator-console/build.js";
+import { buildConsole } from "../operator-console/build.js";
 import { identityIn } from "../services/food-service/certificate.js";
 
 /** Where `npm run food-service` keeps its certificate. */
@@ -17,7 +17,7 @@ new Command("npm run emulators:prepare")
   .helpOption("--help", "show this")
   .parse();
 
-await buildBoard();
+await buildConsole();
 const { emulators } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
   emulators: Record<"auth" | "firestore" | "hosting", { port: number }>;
 };

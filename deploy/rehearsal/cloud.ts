@@ -218,8 +218,10 @@ export class Cloud {
     const response = await fetch(`${this.instances.get("api")?.origin}/api/relations/${id}`, { headers });
     const text = await response.text();
     if (response.status !== 200) throw new CloudError(`api answered ${response.status}: ${text}`);
-    const { customer, state } = JSON.parse(text) as { customer?: { name?: string }; state?: string };
-    if (!customer || state !== "DELIVERED") throw new CloudError(`api shows an order that is not done: ${text}`);
+    const { relation } = JSON.parse(text) as { relation?: { customer?: object; state?: string } };
+    if (!relation?.customer || relation.state !== "DELIVERED") {
+      throw new CloudError(`api shows an order that is not done: ${text}`);
+    }
     this.count("api");
   }
 
