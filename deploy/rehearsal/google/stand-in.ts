@@ -158,7 +158,9 @@ export class Google implements Shared {
     body: unknown,
     bytes: Buffer,
   ): Promise<Answer> {
-    const api = (host === "169.254.169.254" ? "metadata.google.internal" : host).replace(/^[a-z]+-[a-z]+\d+-(?=[a-z]+\.googleapis\.com$)/, "").replace(/\.mtls\./, ".");
+    const api = (host === "169.254.169.254" ? "metadata.google.internal" : host)
+      .replace(/^[a-z]+-[a-z]+\d+-(?=[a-z]+\.googleapis\.com$)/, "")
+      .replace(/\.mtls\./, ".");
     const path = decodeURIComponent(url.pathname).replace(/\/{2,}/g, "/");
     for (const route of this.routes) {
       if (route.method !== method || route.host !== api) continue;
