@@ -14,6 +14,7 @@ import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
 import { orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
+import type { Emulators } from "../harness/emulators/standalone.js";
 import { withEnvironment } from "../harness/env.js";
 import type { FoodProcess } from "../harness/food-service-child.js";
 import { writeState } from "../harness/food-service-state.js";
@@ -21,7 +22,7 @@ import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { bringTo, clientOf, eachOf } from "./orders.js";
-import { type Emulators, environment, type World } from "./world.js";
+import { environment, type World } from "./world.js";
 
 const SIZES = {
   full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },

@@ -1,8 +1,8 @@
 /** Orders at some point of their way, made in the food service and in Firestore before a bench begins. */
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import type { Emulators } from "../harness/emulators/standalone.js";
 import type { FoodProcess } from "../harness/food-service-child.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import type { Emulators } from "./world.js";
 
 /** A client of the food service, of the functions' own kind. */
 export function clientOf(food: FoodProcess): GrpcFoodService {

@@ -3,7 +3,7 @@ import { createWriteStream, mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { DocumentEvents } from "../harness/document-events.js";
-import { startEmulators } from "../harness/emulators/standalone.js";
+import { type Emulators, startEmulators } from "../harness/emulators/standalone.js";
 import { FoodProcess } from "../harness/food-service-child.js";
 import { FunctionInstance, type InstanceOptions } from "../harness/function-instance.js";
 import { ROOT } from "../harness/root.js";
@@ -22,7 +22,7 @@ export interface World {
   /** Starts an instance of a function; it is stopped at the end at the latest. */
   startInstance(start: InstanceStart): Promise<FunctionInstance>;
   /** Both as host:port, started at the first use. */
-  emulators(): Promise<Emulators>;
+  emulators(): Promise<BenchEmulators>;
   /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
   foodService(name: string, args: string[]): Promise<FoodProcess>;
   /** Starts the user orchestrators at the first use; the address of the first of them. */
@@ -44,11 +44,7 @@ export type InstanceStart = Omit<InstanceOptions, "node" | "profiles" | "onLine"
 
 type Stop = () => Promise<unknown> | unknown;
 
-export interface Emulators {
-  firestore: string;
-  pubsub: string;
-  /** Their process groups. */
-  groups: { firestore: number; pubsub: number };
+interface BenchEmulators extends Emulators {
   /** What Firestore's emulator makes of writes. */
   documentEvents: DocumentEvents;
 }
@@ -69,7 +65,7 @@ function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"
   const log = createWriteStream(join(directory, "bench.log"));
   onEnd(() => new Promise((resolve) => log.end(resolve)));
   const onLine = (line: string) => void log.write(`${line}\n`);
-  let emulators: Promise<Emulators> | undefined;
+  let emulators: Promise<BenchEmulators> | undefined;
   let users: Promise<string> | undefined;
   const profiles = profile ? join(directory, "profiles") : undefined;
   return {
@@ -112,20 +108,13 @@ async function startBoth(
   onLine: World["onLine"],
   signal: AbortSignal,
   onEnd: World["onEnd"],
-): Promise<Emulators> {
-  const ports = { firestore: await freePort(), pubsub: await freePort() };
+): Promise<BenchEmulators> {
   const documentEvents = new DocumentEvents();
   const events = await documentEvents.listen();
   onEnd(() => documentEvents.stop());
-  const children = await startEmulators({ root: ROOT, directory, ports, events, onLine, signal });
-  onEnd(() => Promise.all(children.map((child) => child.stop("SIGKILL", 0))));
-  const [firestore, pubsub] = children.map(({ pid }) => pid) as [number, number];
-  return {
-    firestore: `127.0.0.1:${ports.firestore}`,
-    pubsub: `127.0.0.1:${ports.pubsub}`,
-    groups: { firestore, pubsub },
-    documentEvents,
-  };
+  const emulators = await startEmulators({ directory, events, onLine, signal });
+  onEnd(() => emulators.stop());
+  return { ...emulators, documentEvents };
 }
 
 async function startUsers(onEnd: World["onEnd"]): Promise<string> {

@@ -14,7 +14,6 @@ import { PROJECT } from "../harness/emulators/suite.js";
 import { Bridge, SHARES, SUBSCRIBERS } from "../harness/event-bridge.js";
 import { FoodProcess } from "../harness/food-service-child.js";
 import { FoodGate } from "../harness/food-service-proxy.js";
-import type { Child } from "../harness/process/child-process.js";
 import { choosePorts } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
@@ -83,15 +82,9 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
 
   onProgress("Starting the emulators and the food service");
   const ports = await choosePorts({ from: "auto" });
-  const [firestore, pubsub] = [`127.0.0.1:${ports.firestore}`, `127.0.0.1:${ports.pubsub}`];
-  const emulators = await startEmulators({
-    root: ROOT,
-    directory,
-    ports: { firestore: ports.firestore, pubsub: ports.pubsub },
-    onLine,
-    signal,
-  });
-  onEnd(() => Promise.all(emulators.map((child: Child) => child.stop("SIGKILL", 0))));
+  const emulators = await startEmulators({ directory, onLine, signal });
+  onEnd(() => emulators.stop());
+  const { firestore, pubsub } = emulators;
   const food = await FoodProcess.start({
     root: ROOT,
     directory,

@@ -119,7 +119,7 @@ function holdsTime(value: unknown): boolean {
 
 /** The fields that the operators' page asks Firestore for by itself. */
 function queriesOfThePage(): string[] {
-  const files = readdirSync("board", { recursive: true, encoding: "utf8" }).filter((file) =>
+  const files = readdirSync("operator-console", { recursive: true, encoding: "utf8" }).filter((file) =>
     /^src\/.*\.tsx?$/.test(file),
   );
   const text = files.map((file) => readFileSync(`operator-console/${file}`, "utf8")).join("\n");

@@ -210,7 +210,7 @@ async function startInSuite({
   onProgress(message: string): void;
   onTrouble(message: string): void;
 }): Promise<Runner> {
-  await buildBoard(join(directory, "board", "dist"));
+  await buildBoard(join(directory, "operator-console", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const suite = await startSuite({
     root: ROOT,

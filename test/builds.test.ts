@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
-import { EMULATOR_START_TIME, emulators } from "./emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
 import { Instance, messageEvent } from "./instance.js";
 
 const PROJECT = "demo-builds";
@@ -26,7 +26,7 @@ describe("two builds side by side", function () {
   let newer: Instance;
 
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { firestore, pubsub } = await emulators();
     documents = `http://${firestore}/v1/projects/${PROJECT}/databases/(default)/documents`;
     directory = mkdtempSync(join(tmpdir(), "diet-builds-"));

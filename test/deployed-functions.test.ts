@@ -10,7 +10,7 @@ import { endEntry, linkEntry } from "../functions/src/relations/history.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
-import { EMULATOR_START_TIME, emulators } from "./emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
 import { cloudEvent, Instance, messageEvent } from "./instance.js";
 
 const PROJECT = "demo-deployed";
@@ -43,7 +43,7 @@ describe("the deployed functions, on emulators", () => {
   let directory: string;
 
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { firestore, pubsub } = await emulators();
     documents = `http://${firestore}/v1/projects/${PROJECT}/databases/(default)/documents`;
     topics = new PubSubTopics(pubsub, PROJECT);

@@ -10,7 +10,7 @@ import { orderId } from "../../functions/src/domain/resource-names.js";
 import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
 import { relationPath } from "../../functions/src/relations/relation.js";
 import { withEnvironment } from "../../harness/env.js";
-import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
 
 /** A store, and what closes it. Its documents are its own. */
 type Opened = { store: Store; close(): Promise<void> };
@@ -34,7 +34,7 @@ for (const [where, open] of Object.entries(STORES)) {
     let path: string;
 
     before(async function () {
-      this.timeout(EMULATOR_START_TIME);
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
       opened = await open();
       store = opened.store;
     });
