@@ -9,7 +9,7 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
-import { SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
+import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
 import { orderEvent } from "../harness/cloud-events.js";
@@ -162,7 +162,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   expectEqual(published, active, "messages of a poll");
   const poll = operations;
   operations = 0;
-  await take("shipment", { order: preparing[0], status: "PREPARATION" }, ports);
+  await handleOrderMessage("shipment", { order: preparing[0], status: "PREPARATION" }, ports);
   client.close();
   return { poll, tick: operations };
 }

@@ -2,17 +2,16 @@
 
 import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
-import type {
-  CreatingStage,
-  KitchenStatus,
-  OrderStatus,
-  ShipmentStatus,
-} from "../functions/src/domain/order-lifecycle.js";
 import {
+  CREATING_STAGES,
+  type CreatingStage,
   KITCHEN_STATUSES,
+  type KitchenStatus,
   ORDER_STATUSES,
+  type OrderStatus,
   SHIPMENT_STATUSES,
-  statusOf,
+  type ShipmentStatus,
+  statusFromCode,
 } from "../functions/src/domain/order-lifecycle.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { Break, Call } from "../harness/food-service-proxy.js";
@@ -32,7 +31,6 @@ export interface Records {
   truth: GroundTruth;
 }
 
-const STAGES = ["kitchen", "shipment"] as const;
 const FUNCTION_OF = { kitchen: "sendToKitchen", shipment: "dispatchShipment" } as const;
 
 /** gRPC status numbers by which a service says that it certainly did not carry a create out. */
@@ -64,7 +62,7 @@ export class Reading {
   constructor(private readonly records: Records) {
     const { truth, deliveries, calls } = records;
     for (const { name } of truth.orders) {
-      for (const stage of STAGES) this.keys.set(idempotencyKey(name, stage), { order: name, stage });
+      for (const stage of CREATING_STAGES) this.keys.set(idempotencyKey(name, stage), { order: name, stage });
     }
     for (const made of [...truth.kitchenOrders, ...truth.shipments]) {
       const owner = this.keys.get(made.idempotencyKey ?? "");
@@ -143,14 +141,14 @@ export class Reading {
     ];
     switch (call.method) {
       case "getOrder":
-        return entry("getOrder", name, name, seen(statusOf<OrderStatus>(ORDER_STATUSES, status)));
+        return entry("getOrder", name, name, seen(statusFromCode<OrderStatus>(ORDER_STATUSES, status)));
       case "getKitchenOrder":
-        return entry("getKitchenOrder", name, name, seen(statusOf<KitchenStatus>(KITCHEN_STATUSES, status)));
+        return entry("getKitchenOrder", name, name, seen(statusFromCode<KitchenStatus>(KITCHEN_STATUSES, status)));
       case "getShipment":
-        return entry("getShipment", name, name, seen(statusOf<ShipmentStatus>(SHIPMENT_STATUSES, status)));
+        return entry("getShipment", name, name, seen(statusFromCode<ShipmentStatus>(SHIPMENT_STATUSES, status)));
       case "updateOrder": {
         const { order } = call.request as { order: { name: string; status: number } };
-        const target = statusOf<OrderStatus>(ORDER_STATUSES, order.status);
+        const target = statusFromCode<OrderStatus>(ORDER_STATUSES, order.status);
         return entry("updateOrder", target, `${order.name} ${target}`, undefined);
       }
       case "createKitchenOrder":

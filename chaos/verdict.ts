@@ -3,7 +3,7 @@
 import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import {
-  type CreatingStage,
+  CREATING_STAGES,
   closingState,
   ORDER_STATUSES,
   RELATION_STATES,
@@ -14,8 +14,6 @@ import type { Settings } from "../functions/src/settings.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { check, type Violation } from "../simulation/checker.js";
 import { Reading, type Records } from "./evidence.js";
-
-const STAGES: readonly CreatingStage[] = ["kitchen", "shipment"];
 
 export type Documents = ReadonlyMap<string, Fields>;
 
@@ -40,7 +38,9 @@ export interface Judged {
 export function unrest(order: GroundTruth["orders"][number], documents: Documents): string | undefined {
   const id = order.name.slice("orders/".length);
   const ended = closingState(order.status) !== undefined;
-  const attempts = STAGES.map((stage) => documents.get(attemptPath(stage, id))).filter((found) => found !== undefined);
+  const attempts = CREATING_STAGES.map((stage) => documents.get(attemptPath(stage, id))).filter(
+    (found) => found !== undefined,
+  );
   const state = documents.get(`relations/${id}`)?.state as RelationState | undefined;
   const open = attempts.find((attempt) => attempt.state === "SENDING" || attempt.state === "FAILED");
   if (open) return `its ${String(open.stage)} attempt is ${String(open.state)}`;
@@ -127,7 +127,7 @@ function orphansIn(truth: GroundTruth, documents: Documents): string[] {
   const accounted = new Set<string>();
   for (const { name } of truth.orders) {
     const id = name.slice("orders/".length);
-    for (const stage of STAGES) {
+    for (const stage of CREATING_STAGES) {
       const link = documents.get(`relations/${id}`)?.[stage];
       const uncertain = documents.get(attemptPath(stage, id))?.state === "UNCERTAIN";
       for (const thing of created.get(idempotencyKey(name, stage)) ?? []) {
@@ -145,7 +145,7 @@ function judgeCertainty(reading: Reading, truth: GroundTruth, documents: Documen
   let undecidable = 0;
   for (const { name } of truth.orders) {
     const id = name.slice("orders/".length);
-    for (const stage of STAGES) {
+    for (const stage of CREATING_STAGES) {
       const attempt = documents.get(attemptPath(stage, id));
       if (!attempt || documents.get(`relations/${id}`)?.[stage] !== undefined) continue;
       const isUncertain = attempt.state === "UNCERTAIN";

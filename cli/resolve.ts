@@ -5,9 +5,9 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
-import { resolve } from "../functions/src/attempts/resolve-attempt.js";
-import { ConflictError, DuplicateError, describe } from "../functions/src/domain/errors.js";
-import type { CreatingStage } from "../functions/src/domain/order-lifecycle.js";
+import { resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
+import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src/domain/errors.js";
+import { CREATING_STAGES, type CreatingStage } from "../functions/src/domain/order-lifecycle.js";
 
 interface Options {
   order: string;
@@ -26,9 +26,7 @@ const program = new Command("npm run resolve --")
   .description("Decides about an order that waits for an operator: link what was found, or try the create again.")
   .helpOption("--help", "show this")
   .requiredOption("--order <name>", "the order, such as orders/1234")
-  .addOption(
-    new Option("--stage <stage>", "the attempt's stage").choices(["kitchen", "shipment"]).makeOptionMandatory(),
-  )
+  .addOption(new Option("--stage <stage>", "the attempt's stage").choices(CREATING_STAGES).makeOptionMandatory())
   .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("again"))
   .option("--again", "nothing was created: the next poll tries again")
   .requiredOption("--by <person>", "who decides")
@@ -61,7 +59,7 @@ async function main(): Promise<number> {
     systemClock,
   );
   try {
-    const result = await resolve(
+    const result = await resolveAttempt(
       { order, stage, by, reason, ...(link !== undefined && { link }) },
       {
         store: new FirestoreStore(firestore),
@@ -70,16 +68,16 @@ async function main(): Promise<number> {
         random: systemRandomness,
       },
     );
-    if (result.outcome === "moved") {
+    if (result.outcome === "advanced") {
       console.log(link ? `Linked ${link} to ${order}.` : `The next poll tries the ${stage} of ${order} again.`);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);
   } catch (error) {
-    const { message } = describe(error);
+    const { message } = toErrorInfo(error);
     if (error instanceof ConflictError)
       console.error("Nothing was changed: the order has moved on meanwhile. Look again.");
-    else if (error instanceof DuplicateError) console.error(`Nothing was changed: ${message}.`);
+    else if (error instanceof AlreadyLinkedError) console.error(`Nothing was changed: ${message}.`);
     else console.error(`Nothing was changed: ${message}`);
   } finally {
     food.close();

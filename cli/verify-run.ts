@@ -5,6 +5,7 @@
 
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import {
+  CREATING_STAGES,
   mayReport,
   ORDER_STATUSES,
   RELATION_STATES,
@@ -44,8 +45,7 @@ export interface Verdict {
   notes: string[];
 }
 
-const STAGES = ["kitchen", "shipment"] as const;
-type CreatingStage = (typeof STAGES)[number];
+type CreatingStage = (typeof CREATING_STAGES)[number];
 type Created = GroundTruth["kitchenOrders"][number] | GroundTruth["shipments"][number];
 
 /**
@@ -72,7 +72,7 @@ export function judge({ placed, truth, relations }: Evidence): Verdict {
       problems.push(`${name} is lost: ${unended}`);
     }
     const creates = made.get(name) ?? { kitchen: [], shipment: [] };
-    for (const stage of STAGES) {
+    for (const stage of CREATING_STAGES) {
       const more = creates[stage].length - 1;
       if (more > 0) {
         duplicates += more;
@@ -118,10 +118,10 @@ export function whyNotEnded(order: PlacedOrder | undefined, relation: Relation |
 function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[]) {
   const owners = new Map<string, { order: string; stage: CreatingStage }>();
   for (const order of placed) {
-    for (const stage of STAGES) owners.set(idempotencyKey(order, stage), { order, stage });
+    for (const stage of CREATING_STAGES) owners.set(idempotencyKey(order, stage), { order, stage });
   }
   const made = new Map<string, Record<CreatingStage, Created[]>>();
-  for (const stage of STAGES) {
+  for (const stage of CREATING_STAGES) {
     for (const created of stage === "kitchen" ? truth.kitchenOrders : truth.shipments) {
       const owner = owners.get(created.idempotencyKey ?? "");
       if (owner?.stage !== stage) {

@@ -1,6 +1,6 @@
 /** Who may do what: the account of each function with just what its work needs. Everything that grants is made from this. */
 
-import { FUNCTIONS, type FunctionName } from "../functions/src/adapters/firebase/function-options.js";
+import { FUNCTION_OPTIONS, type FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 
@@ -48,7 +48,7 @@ export function projectRoles(name: FunctionName): string[] {
 
 /** The name of the function's account: its address up to the @. */
 export function accountOf(name: FunctionName): string {
-  return FUNCTIONS[name].account;
+  return FUNCTION_OPTIONS[name].account;
 }
 
 /** The whole address of the function's account in a project. */

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { FUNCTIONS } from "../functions/src/adapters/firebase/function-options.js";
+import { FUNCTION_OPTIONS } from "../functions/src/adapters/firebase/function-options.js";
 import { pollOrders } from "../functions/src/pipeline/poll-orders.js";
 import { testBed } from "../functions/src/testing/test-bed.js";
 import { copyUpload, discover, functionsConfiguration, type Manifest } from "./cli-manifest.js";
@@ -52,8 +52,8 @@ describe("what is deployed", () => {
   });
 
   it("gives each function an account of its own and the settings of the table", () => {
-    assert.deepEqual(Object.keys(manifest.endpoints).sort(), Object.keys(FUNCTIONS).sort());
-    for (const [name, wanted] of Object.entries(FUNCTIONS)) {
+    assert.deepEqual(Object.keys(manifest.endpoints).sort(), Object.keys(FUNCTION_OPTIONS).sort());
+    for (const [name, wanted] of Object.entries(FUNCTION_OPTIONS)) {
       const { serviceAccount, availableMemoryMb, cpu, concurrency, minInstances, maxInstances, timeoutSeconds } =
         manifest.endpoints[name] ?? {};
       const memory = { "256MiB": 256, "512MiB": 512, "1GiB": 1024 }[wanted.memory];
@@ -97,6 +97,6 @@ describe("what is deployed", () => {
     await pollOrders(bed.ports);
     assert.ok(until instanceof Date);
     const seconds = (until.getTime() - began) / 1000;
-    assert.ok(seconds < FUNCTIONS.pollOrders.timeoutSeconds, `a lease of ${seconds} s`);
+    assert.ok(seconds < FUNCTION_OPTIONS.pollOrders.timeoutSeconds, `a lease of ${seconds} s`);
   });
 });

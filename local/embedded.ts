@@ -28,7 +28,7 @@ export interface Embedded {
 
 /**
  * Starts the handlers with these params.
- * @throws MalformedError that names each wrong param and what is allowed
+ * @throws ValidationError that names each wrong param and what is allowed
  */
 export function startEmbedded(directory: string, params: Record<string, string>): Embedded {
   const settings = settingsFrom(params);

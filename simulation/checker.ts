@@ -5,6 +5,7 @@
 import { LONGEST_BACKOFF } from "../functions/src/attempts/backoff.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import {
+  CREATING_STAGES,
   type CreatingStage,
   ORDER_STATUSES,
   type OrderStatus,
@@ -12,7 +13,7 @@ import {
   type RelationState,
 } from "../functions/src/domain/order-lifecycle.js";
 import type { Fields } from "../functions/src/ports.js";
-import { endEntry, linkEntryPath } from "../functions/src/relations/history.js";
+import { closingEntry, linkEntryPath } from "../functions/src/relations/history.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
@@ -66,8 +67,6 @@ export interface Evidence {
   overAtWrite: number;
 }
 
-const STAGES: readonly CreatingStage[] = ["kitchen", "shipment"];
-
 export function check(evidence: Evidence): Violation[] {
   const violations: Violation[] = [];
   const violate = (invariant: Invariant, message: string) => violations.push({ invariant, message });
@@ -89,7 +88,7 @@ type Keys = ReadonlyMap<string, { order: string; stage: CreatingStage }>;
 function keysOf(truth: GroundTruth): Keys {
   const keys = new Map<string, { order: string; stage: CreatingStage }>();
   for (const { name } of truth.orders) {
-    for (const stage of STAGES) keys.set(idempotencyKey(name, stage), { order: name, stage });
+    for (const stage of CREATING_STAGES) keys.set(idempotencyKey(name, stage), { order: name, stage });
   }
   return keys;
 }
@@ -186,7 +185,7 @@ function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys,
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
     if (poisoned.has(order) && before) violate("unreadable documents stay untouched", `${path} was written`);
-    for (const stage of STAGES) {
+    for (const stage of CREATING_STAGES) {
       const was = before?.[stage];
       const is = after?.[stage];
       if (was === is || poisoned.has(order)) continue;
@@ -276,7 +275,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state) {
       violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);
     }
-    for (const stage of STAGES) {
+    for (const stage of CREATING_STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
       if (!attempt) continue;
       if (attempt.state === "SENDING" || attempt.state === "FAILED") {
@@ -303,9 +302,9 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
 
 /** The entries that the history must have of a relation: for each link, and for its end. */
 function entriesOf(order: string, state: RelationState, relation: Fields): [what: string, path: string][] {
-  const links = STAGES.filter((stage) => relation[stage] !== undefined);
+  const links = CREATING_STAGES.filter((stage) => relation[stage] !== undefined);
   const entries = links.map((stage): [string, string] => [stage, linkEntryPath(stage, String(relation[stage]))]);
-  return RELATION_STATES[state].open ? entries : [...entries, [state, endEntry(order, state, 0).path]];
+  return RELATION_STATES[state].open ? entries : [...entries, [state, closingEntry(order, state, 0).path]];
 }
 
 function sinceClaim(entry: Entry, history: readonly Entry[], stage: CreatingStage, name: string): boolean {

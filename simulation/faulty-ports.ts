@@ -2,7 +2,7 @@
 
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
-import { BusError, CallError, StoreError } from "../functions/src/domain/errors.js";
+import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
 import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
@@ -79,7 +79,7 @@ function faultyStore(store: MemoryStore, perform: Perform): Store {
 const written = (write: { kind: string; path: string }) => `${write.kind} ${write.path}`;
 
 function faultyFood({ world, food, linked }: Outside, process: Process, perform: Perform): FoodService {
-  const failure = (message: string) => new CallError("UNAVAILABLE", message, true);
+  const failure = (message: string) => callError("UNAVAILABLE", message, true);
   const get = <R extends { name: string; status: string }>(
     operation: Operation,
     name: string,
@@ -92,13 +92,13 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
     prefix: string,
   ) => {
     const now = world.now + process.skew;
-    if (options.deadline <= now) return Promise.reject(new CallError("DEADLINE_EXCEEDED", "not sent in time", false));
+    if (options.deadline <= now) return Promise.reject(callError("DEADLINE_EXCEEDED", "not sent in time", false));
     return perform<R>({
       operation,
       about: options.idempotencyKey,
       subject: options.idempotencyKey,
       apply: async () => apply(),
-      failure: (message) => new CallError("UNAVAILABLE", message, true),
+      failure: (message) => callError("UNAVAILABLE", message, true),
       distort: (fault, reply) => distortCreate(fault, reply, prefix, linked),
     });
   };
@@ -108,7 +108,7 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
         operation: "ready",
         about: "",
         apply: async () => {},
-        failure: () => new CallError("UNAVAILABLE", "no connection", false),
+        failure: () => callError("UNAVAILABLE", "no connection", false),
       }),
     listOrders: (request) =>
       perform({
@@ -172,7 +172,7 @@ function faultyCustomers(perform: Perform): Customers {
         operation: "userByName",
         about: name,
         apply: async () => ({ name, class: String(name.length), roll: 10 * name.length }),
-        failure: (message) => new CallError("UNAVAILABLE", message, true),
+        failure: (message) => callError("UNAVAILABLE", message, true),
       }),
   };
 }
@@ -270,9 +270,9 @@ function performIn<T>(
         return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
       }
       case "refused":
-        return world.after(latency, () => fail(new CallError("INVALID_ARGUMENT", "refused", true)));
+        return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
       case "unsent":
-        return world.after(latency, () => fail(new CallError("UNAVAILABLE", "no connection", false)));
+        return world.after(latency, () => fail(callError("UNAVAILABLE", "no connection", false)));
       case "cancel":
         return world.after(latency, () => {
           cancelSomething(food, world);

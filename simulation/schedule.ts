@@ -2,7 +2,12 @@
 
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
-import { closingState, RELATION_STATES, type RelationState } from "../functions/src/domain/order-lifecycle.js";
+import {
+  CREATING_STAGES,
+  closingState,
+  RELATION_STATES,
+  type RelationState,
+} from "../functions/src/domain/order-lifecycle.js";
 import type { Fields } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
@@ -26,8 +31,6 @@ export interface Outcome {
   /** What struck, by effect: the schedule that replays this run. */
   struck: Map<number, Fault>;
 }
-
-const STAGES = ["kitchen", "shipment"] as const;
 
 const HOUR = 3_600_000;
 
@@ -178,7 +181,7 @@ async function isOver(system: System, poisoned: ReadonlySet<string>): Promise<bo
   for (const name of system.placed) {
     if (poisoned.has(name)) continue;
     const id = name.slice("orders/".length);
-    const attempts = STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
+    const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt && (attempt.state === "SENDING" || attempt.state === "FAILED")))
       return false;
     if (attempts.some((attempt) => attempt?.state === "UNCERTAIN" && attempt.nextTryAt)) return false;
@@ -199,7 +202,7 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
   return truth.orders.flatMap(({ name, status }) => {
     if (poisoned.has(name) || closingState(status)) return [];
     const id = name.slice("orders/".length);
-    const attempts = STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
+    const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
     const relation = system.fieldsAt(`relations/${id}`);
     const state = relation?.state as RelationState | undefined;

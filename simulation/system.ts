@@ -3,7 +3,13 @@
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import type { Stage } from "../functions/src/domain/order-lifecycle.js";
-import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
+import {
+  continuePoll,
+  handleOrderMessage,
+  reactionsTo,
+  runReaction,
+  SCHEDULED,
+} from "../functions/src/pipeline/handlers.js";
 import type { Fields, Ports } from "../functions/src/ports.js";
 import type { RelationChange } from "../functions/src/relations/on-relation-written.js";
 import type { Settings } from "../functions/src/settings.js";
@@ -106,7 +112,7 @@ export class System {
 
   /** Brings a message to its stage: at least once, whenever it comes. */
   private deliver(stage: Stage, payload: unknown): void {
-    const taking = (given: unknown) => (ports: Ports) => take(stage, given, ports);
+    const taking = (given: unknown) => (ports: Ports) => handleOrderMessage(stage, given, ports);
     const about = `${stage} ${(payload as { order: string }).order}`;
     const { fault } = this.world.effect({ process: 0, run: 0, operation: "deliver", about, subject: "" });
     if (fault === "poison") {
@@ -124,7 +130,7 @@ export class System {
     // What an older scheduler linked can be known as taken only once it was taken over, which gives it a state.
     for (const link of [kitchen, shipment]) if (state && typeof link === "string") this.linked.add(link);
     if (collection !== "relations" || id === undefined || below !== undefined) return;
-    for (const name of reactionsTo(change)) this.react(path, (ports) => reactTo(name, id, change, ports));
+    for (const name of reactionsTo(change)) this.react(path, (ports) => runReaction(name, id, change, ports));
   }
 
   private react(path: string, work: (ports: Ports) => Promise<void>): void {

@@ -8,7 +8,7 @@ const STEPS: [title: string, command: string, ...args: string[]][] = [
   ["boundaries", "npm", "run", "--silent", "boundaries"],
   ["unused code", "knip"],
   ["types", "tsc", "-p", "."],
-  ["types of the operators' page", "tsc", "-p", "operator-console"],
+  ["types of the console", "tsc", "-p", "operator-console"],
 ];
 
 const steps = process.argv.includes("--static")

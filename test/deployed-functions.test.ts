@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { STAGES, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
-import { endEntry, linkEntry } from "../functions/src/relations/history.js";
+import { closingEntry, linkEntry } from "../functions/src/relations/history.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
@@ -161,13 +161,13 @@ describe("the deployed functions, on emulators", () => {
       assert.ok(relation?.fields.customer?.mapValue, "the customer was looked up");
       const links = [relation.fields.kitchen?.stringValue ?? "", relation.fields.shipment?.stringValue ?? ""] as const;
       const entries = [linkEntry(name, "kitchen", links[0], 0), linkEntry(name, "shipment", links[1], 0)];
-      for (const { path } of [...entries, endEntry(name, "DELIVERED", 0)]) {
+      for (const { path } of [...entries, closingEntry(name, "DELIVERED", 0)]) {
         assert.equal((await documentAt(path))?.fields.order?.stringValue, name, `${path} is in the history`);
       }
       const changes = truth.find((order) => order.name === name)?.changes.map(({ status }) => status);
       assert.deepEqual(changes, ["NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED"]);
       assert.ok(
-        lineOf("moved", (line) => line.order === name && line.stage === "shipment"),
+        lineOf("advanced", (line) => line.order === name && line.component === "shipment"),
         "the log tells of it",
       );
     }

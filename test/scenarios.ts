@@ -4,10 +4,10 @@
  */
 
 import type { LogEntry } from "../deploy/log-filter.js";
-import { CallError, StoreError } from "../functions/src/domain/errors.js";
+import { callError, StoreError } from "../functions/src/domain/errors.js";
 import type { KitchenStatus, OrderStatus, ShipmentStatus } from "../functions/src/domain/order-lifecycle.js";
 import { Api } from "../functions/src/operator-api/api.js";
-import { reactionsTo, reactTo, SCHEDULED, take } from "../functions/src/pipeline/handlers.js";
+import { handleOrderMessage, reactionsTo, runReaction, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { Fields, Query } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
@@ -46,7 +46,7 @@ export class Happening {
     const { published, store } = this.bed;
     while (published.length > 0 || store.changes.length > 0) {
       for (const { stage, message } of published.splice(0)) {
-        await take(stage, message, this.ports).catch(() => undefined);
+        await handleOrderMessage(stage, message, this.ports).catch(() => undefined);
       }
       for (const { before, after } of store.changes.splice(0)) {
         const [collection, id = ""] = (after ?? before)?.path.split("/") ?? [];
@@ -54,7 +54,7 @@ export class Happening {
         const change = { before, after, at: this.bed.clock.now() };
         this.bed.clock.advance(ON_ITS_WAY);
         for (const reaction of reactionsTo(change))
-          await reactTo(reaction, id, change, this.ports).catch(() => undefined);
+          await runReaction(reaction, id, change, this.ports).catch(() => undefined);
       }
     }
     this.bed.clock.advance(60_000);
@@ -116,7 +116,7 @@ export const TROUBLES = {
   async "a create whose outcome is unknown"() {
     const happening = new Happening();
     happening.bed.food.hooks.once("createKitchenOrder", "after", () => {
-      throw new CallError("UNAVAILABLE", "gone", true);
+      throw callError("UNAVAILABLE", "gone", true);
     });
     await happening.tick("pollOrders");
     return happening.tick("sweep");
@@ -124,7 +124,7 @@ export const TROUBLES = {
   async "a create that is refused"() {
     const happening = new Happening();
     happening.bed.food.hooks.once("createKitchenOrder", "before", () => {
-      throw new CallError("INVALID_ARGUMENT", "no", true);
+      throw callError("INVALID_ARGUMENT", "no", true);
     });
     return happening.tick("pollOrders");
   },
@@ -150,14 +150,14 @@ export const TROUBLES = {
   async "a food service that is away"() {
     const happening = new Happening();
     happening.bed.food.hooks.once("listOrders", "before", () => {
-      throw new CallError("UNAVAILABLE", "away", true);
+      throw callError("UNAVAILABLE", "away", true);
     });
     return happening.tick("pollOrders");
   },
   async "a call that fails"() {
     const happening = new Happening();
     happening.bed.food.hooks.once("ready", "before", () => {
-      throw new CallError("UNAVAILABLE", "away", false);
+      throw callError("UNAVAILABLE", "away", false);
     });
     return happening.tick("pollOrders");
   },

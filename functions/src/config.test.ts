@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readSettings } from "./config.js";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 
 /** What a deployment gives to its functions: every param in the environment, as text. */
 const DEPLOYED = {
@@ -46,7 +46,7 @@ describe("the configuration", () => {
         process.env[name] = "plaintext";
         if (emulator !== undefined) process.env.FUNCTIONS_EMULATOR = emulator;
         assert.throws(readSettings, (error: Error) => {
-          assert.ok(error instanceof MalformedError);
+          assert.ok(error instanceof ValidationError);
           assert.match(error.message, new RegExp(`${name} is plaintext: only tls is allowed`));
           return true;
         });

@@ -7,7 +7,7 @@ import {
   type StringParam,
   select,
 } from "firebase-functions/params";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 import { parseSettings, type Settings, settingProblems } from "./settings.js";
 
 export const REGION = defineString("REGION", {
@@ -113,13 +113,13 @@ const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => 
 
 /**
  * The settings of this deployment.
- * @throws MalformedError that names what is wrong and what is allowed
+ * @throws ValidationError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
   const settings = parseSettings({ ...valuesIn(process.env), FOOD_SERVICE_CA: FOOD_SERVICE_CA.value() });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
   const [problem] = plaintextProblems(settings);
-  if (problem !== undefined) throw new MalformedError(`Wrong configuration. ${problem}.`);
+  if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);
   return settings;
 }
 

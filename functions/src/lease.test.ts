@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ConflictError, MalformedError, StoreError } from "./domain/errors.js";
-import { acquire, type Lease, release, resume } from "./lease.js";
+import { ConflictError, StoreError, ValidationError } from "./domain/errors.js";
+import { acquireLease, type Lease, releaseLease, resumeLease } from "./lease.js";
 import { type TestBed, testBed } from "./testing/test-bed.js";
 
 const PATH = "leases/poll";
 const TERM = 50_000;
 
-const take = (bed: TestBed) => acquire(PATH, TERM, bed.ports);
+const take = (bed: TestBed) => acquireLease(PATH, TERM, bed.ports);
 
 async function taken(bed: TestBed): Promise<Lease> {
   return (await take(bed)) ?? assert.fail("the lease is held");
@@ -25,7 +25,7 @@ describe("a lease", () => {
 
   it("can be taken at once after it was given back", async () => {
     const bed = testBed();
-    await release(await taken(bed), bed.ports);
+    await releaseLease(await taken(bed), bed.ports);
     assert.ok(await take(bed));
   });
 
@@ -34,7 +34,7 @@ describe("a lease", () => {
     const slow = await taken(bed);
     bed.clock.advance(TERM);
     await taken(bed);
-    await release(slow, bed.ports);
+    await releaseLease(slow, bed.ports);
     assert.equal(await take(bed), undefined);
   });
 
@@ -55,29 +55,29 @@ describe("a lease", () => {
   it("is handed over once: a doubled hand-over does nothing", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
-    const next = await resume(PATH, { holder, step }, TERM, bed.ports);
+    const next = await resumeLease(PATH, { holder, step }, TERM, bed.ports);
     assert.deepEqual([next?.holder, next?.step], [holder, 1]);
-    assert.equal(await resume(PATH, { holder, step }, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, { holder, step }, TERM, bed.ports), undefined);
   });
 
   it("lasts its whole term again after a hand-over", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
     bed.clock.advance(TERM - 1);
-    await resume(PATH, { holder, step }, TERM, bed.ports);
+    await resumeLease(PATH, { holder, step }, TERM, bed.ports);
     bed.clock.advance(TERM - 1);
     assert.equal(await take(bed), undefined);
   });
 
   it("is not handed over where somebody else has it, gave it back, or nobody ever had it", async () => {
     const bed = testBed();
-    assert.equal(await resume(PATH, { holder: "a", step: 0 }, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, { holder: "a", step: 0 }, TERM, bed.ports), undefined);
     const lost = await taken(bed);
     bed.clock.advance(TERM);
     const held = await taken(bed);
-    assert.equal(await resume(PATH, lost, TERM, bed.ports), undefined);
-    await release(held, bed.ports);
-    assert.equal(await resume(PATH, held, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, lost, TERM, bed.ports), undefined);
+    await releaseLease(held, bed.ports);
+    assert.equal(await resumeLease(PATH, held, TERM, bed.ports), undefined);
   });
 
   it("is its taker's where the commit was applied and answered with a conflict", async () => {
@@ -107,11 +107,11 @@ describe("a lease", () => {
       const bed = testBed();
       await bed.store.set(PATH, broken);
       await assert.rejects(take(bed), (error: unknown) => {
-        assert.ok(error instanceof MalformedError);
+        assert.ok(error instanceof ValidationError);
         assert.match(error.message, /leases\/poll is not a lease; delete it/);
         return true;
       });
-      await assert.rejects(resume(PATH, { holder: "a", step: 0 }, TERM, bed.ports), MalformedError);
+      await assert.rejects(resumeLease(PATH, { holder: "a", step: 0 }, TERM, bed.ports), ValidationError);
       assert.deepEqual(await bed.store.fields(PATH), broken);
     });
   }

@@ -15,14 +15,14 @@ export interface Lease {
 }
 
 /** Takes the lease for so many milliseconds, or returns undefined where somebody has it. */
-export async function acquire(path: string, milliseconds: number, ports: Ports): Promise<Lease | undefined> {
+export async function acquireLease(path: string, milliseconds: number, ports: Ports): Promise<Lease | undefined> {
   const [snapshot] = await ports.store.read(path);
   if (snapshot && read(snapshot).until.getTime() > ports.clock.now()) return undefined;
   return take(path, snapshot, { holder: ports.random.uuid(), step: 0 }, milliseconds, ports);
 }
 
 /** Goes on with a lease that another run handed over, or returns undefined where it is not that step's turn any more. */
-export async function resume(
+export async function resumeLease(
   path: string,
   handed: { holder: string; step: number },
   milliseconds: number,
@@ -36,7 +36,7 @@ export async function resume(
 }
 
 /** Gives the lease back. One that has passed to somebody else is left alone. */
-export async function release(lease: Lease, ports: Ports): Promise<void> {
+export async function releaseLease(lease: Lease, ports: Ports): Promise<void> {
   const fields = { holder: "", step: 0, until: new Date(0) };
   await write({ kind: "update", path: lease.path, version: lease.version, fields }, ports);
 }

@@ -1,6 +1,6 @@
 /**
  * What the stages need of the world, as interfaces: clock, randomness, bus, store, food service, customers and log.
- * `platform/` has the adapters that run in the cloud, `memory/` those that run in one process.
+ * `adapters/firebase` implements them in the cloud, `adapters/memory` in one process.
  */
 import type {
   ActiveStatus,

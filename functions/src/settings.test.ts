@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rootCertificates } from "node:tls";
 import fc from "fast-check";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 import { parseSettings, type Settings } from "./settings.js";
 import { TEST_SETTINGS } from "./testing/test-bed.js";
 
@@ -12,7 +12,7 @@ function messageFor(wrong: Record<string, unknown>): string {
   try {
     parseSettings({ ...TEST_SETTINGS, ...wrong });
   } catch (error) {
-    assert.ok(error instanceof MalformedError);
+    assert.ok(error instanceof ValidationError);
     return error.message;
   }
   return assert.fail(`${JSON.stringify(wrong)} was taken`);
@@ -95,7 +95,7 @@ describe("settings", () => {
 
   it("are refused whole where there are none", () => {
     for (const given of [undefined, null, [], "settings"]) {
-      assert.throws(() => parseSettings(given), MalformedError);
+      assert.throws(() => parseSettings(given), ValidationError);
     }
   });
 
@@ -108,7 +108,7 @@ describe("settings", () => {
         try {
           parseSettings({ ...TEST_SETTINGS, ...given });
         } catch (error) {
-          assert.ok(error instanceof MalformedError, String(error));
+          assert.ok(error instanceof ValidationError, String(error));
           assert.ok(Object.keys(given).some((name) => error.message.includes(name)));
         }
       }),

@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { inspect } from "node:util";
 import * as v from "valibot";
-import { MalformedError } from "./domain/errors.js";
+import { ValidationError } from "./domain/errors.js";
 
 const wholeNumber = (least: number, most: number) => {
   const allowed = `must be a whole number from ${least} to ${most}`;
@@ -51,12 +51,12 @@ export type Settings = v.InferOutput<typeof schema>;
 
 /**
  * The settings, checked.
- * @throws MalformedError that names each wrong one and what is allowed
+ * @throws ValidationError that names each wrong one and what is allowed
  */
 export function parseSettings(given: unknown): Settings {
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
-  throw new MalformedError(`Wrong configuration. ${settingProblems(given).join(". ")}.`);
+  throw new ValidationError(`Wrong configuration. ${settingProblems(given).join(". ")}.`);
 }
 
 /** What is wrong with the settings, each as `NAME is VALUE: what is allowed`; none when all are right. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import { generate } from "selfsigned";
-import { describe } from "../../functions/src/domain/errors.js";
+import { toErrorInfo } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
 const TEN_YEARS = 10 * 365 * 24 * 3_600_000;
@@ -33,7 +33,7 @@ export async function identityIn(directory: string): Promise<Identity> {
     createSecureContext({ key: identity.key, cert: identity.certificate });
     return identity;
   } catch (error) {
-    const message = `The certificate ${path} is of no use: ${describe(error).message}. ${remedy}.`;
+    const message = `The certificate ${path} is of no use: ${toErrorInfo(error).message}. ${remedy}.`;
     throw new StartError(message, { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 /** What goes wrong between a caller and the food service: delays, failures and answers that never arrive. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { CallError } from "../../functions/src/domain/errors.js";
+import { callError } from "../../functions/src/domain/errors.js";
 import type { Randomness } from "../../functions/src/ports.js";
 
 interface Faults {
@@ -16,7 +16,7 @@ interface Faults {
 export async function withFaults<T>(faults: Faults, random: Randomness, apply: () => Promise<T>): Promise<T> {
   const [fails, loses] = [random.fraction() < faults.failures, random.fraction() < faults.lostAnswers];
   const [before, after] = [random.fraction(), random.fraction()].map((share) => (share * faults.delay) / 2);
-  const failure = () => new CallError("UNAVAILABLE", "the food service broke the call off", true);
+  const failure = () => callError("UNAVAILABLE", "the food service broke the call off", true);
   if (faults.delay > 0) await sleep(before);
   if (fails) throw failure();
   const answer = await apply();

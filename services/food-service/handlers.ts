@@ -1,12 +1,12 @@
 /** The three gRPC services on top of the model: every request checked, every answer in the form of the wire. */
 import { type handleUnaryCall, type Metadata, type ServerErrorResponse, status } from "@grpc/grpc-js";
-import { CallError } from "../../functions/src/domain/errors.js";
+import { callError, isCallError } from "../../functions/src/domain/errors.js";
 import {
   KITCHEN_STATUSES,
   ORDER_STATUSES,
   type OrderStatus,
   SHIPMENT_STATUSES,
-  statusOf,
+  statusFromCode,
 } from "../../functions/src/domain/order-lifecycle.js";
 import type {
   CreateKitchenOrderRequest,
@@ -85,15 +85,15 @@ export function handlersOf(model: FoodServiceModel, carry: Carrier, log: (line: 
 }
 
 function given<T>(value: T | undefined, field: string): T {
-  if (value === undefined) throw new CallError("INVALID_ARGUMENT", `${field} is missing`, true);
+  if (value === undefined) throw callError("INVALID_ARGUMENT", `${field} is missing`, true);
   return value;
 }
 
 /** The status of this number; a number that is not in the enum must not pass for UNKNOWN, which lists everything. */
 function orderStatus(code: number, field: string): OrderStatus {
-  const known = statusOf<OrderStatus>(ORDER_STATUSES, code);
+  const known = statusFromCode<OrderStatus>(ORDER_STATUSES, code);
   if (ORDER_STATUSES[known].code === code) return known;
-  throw new CallError("INVALID_ARGUMENT", `${field} is ${code}, which is no status of an order`, true);
+  throw callError("INVALID_ARGUMENT", `${field} is ${code}, which is no status of an order`, true);
 }
 
 function keyIn(metadata: Metadata): string | null {
@@ -101,7 +101,7 @@ function keyIn(metadata: Metadata): string | null {
 }
 
 function failureOf(error: unknown, log: (line: string) => void): Partial<ServerErrorResponse> {
-  if (error instanceof CallError) {
+  if (isCallError(error)) {
     return { code: status[error.code as keyof typeof status] ?? status.UNKNOWN, details: error.message };
   }
   log(`a call failed: ${error instanceof Error ? error.stack : String(error)}`);

@@ -1,7 +1,7 @@
 /** The state file: one event a line, written before the answer goes out, so that a killed server loses nothing it answered. */
 import { appendFileSync, closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import { describe } from "../../functions/src/domain/errors.js";
+import { toErrorInfo } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
 export class Journal {
@@ -25,7 +25,7 @@ export class Journal {
       const descriptor = openSync(file, use === "append" ? "a+" : "r");
       return new Journal(file, descriptor, fstatSync(descriptor).size);
     } catch (error) {
-      throw new StartError(`The state file ${file} can't be opened: ${describe(error).message}`, { cause: error });
+      throw new StartError(`The state file ${file} can't be opened: ${toErrorInfo(error).message}`, { cause: error });
     }
   }
 
@@ -46,7 +46,7 @@ export class Journal {
         this.whole += line.length + 1;
       }
     } catch (error) {
-      const message = `The state file ${this.file} is damaged in line ${number}: ${describe(error).message}`;
+      const message = `The state file ${this.file} is damaged in line ${number}: ${toErrorInfo(error).message}`;
       throw new StartError(message, { cause: error });
     }
   }

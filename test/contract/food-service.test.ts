@@ -10,7 +10,7 @@ import { GrpcFoodService } from "../../functions/src/adapters/firebase/grpc-food
 import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
 import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
-import { CallError } from "../../functions/src/domain/errors.js";
+import { isCallError, TerminalError } from "../../functions/src/domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus } from "../../functions/src/domain/order-lifecycle.js";
 import {
   DroneServiceService,
@@ -83,8 +83,8 @@ async function failureOf(call: Promise<unknown>): Promise<{ code: string; sent: 
     () => assert.fail("it succeeded"),
     (reason: unknown) => reason,
   );
-  assert.ok(error instanceof CallError, String(error));
-  return { code: error.code, sent: error.sent, refused: error.refused };
+  assert.ok(isCallError(error), String(error));
+  return { code: error.code, sent: error.sent, refused: error instanceof TerminalError };
 }
 
 const refusal = (code: string) => ({ code, sent: true, refused: true });

@@ -1,7 +1,7 @@
 /** Documents as no build of ours writes them, under every handler that reads any. */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { MalformedError } from "../../functions/src/domain/errors.js";
+import { ValidationError } from "../../functions/src/domain/errors.js";
 import type { KitchenStatus, OrderStatus, ShipmentStatus, Stage } from "../../functions/src/domain/order-lifecycle.js";
 import { Api } from "../../functions/src/operator-api/api.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
@@ -180,10 +180,10 @@ export const documents = kind(30, found, async (given, handlers, reached) => {
   } else if (action === "pollOrders" || action === "sweep") {
     await handlers[action](ports).catch((error: unknown) => {
       // A lease that can't be read is said to whoever runs this; it is not a crash.
-      if (!(error instanceof MalformedError)) throw error;
+      if (!(error instanceof ValidationError)) throw error;
     });
-  } else if (action === "report" || action === "customer") await handlers.reactTo(action, "7f3c", change, ports);
-  else await handlers.take(action, { order: ORDER, status: "NEW" }, ports);
+  } else if (action === "report" || action === "customer") await handlers.runReaction(action, "7f3c", change, ports);
+  else await handlers.handleOrderMessage(action, { order: ORDER, status: "NEW" }, ports);
 
   expectOnly(store.writes, [RELATION, KITCHEN_ATTEMPT, SHIPMENT_ATTEMPT, ...LEASES], ORDER);
   for (const path of paths) {

@@ -80,7 +80,7 @@ describe("hostile input", function () {
         "a stage that writes under whatever name it is given",
         "messages",
         {
-          async take(_stage, payload, { store }) {
+          async handleOrderMessage(_stage, payload, { store }) {
             const { order } = (payload ?? {}) as { order?: unknown };
             await store.commit([{ kind: "create", path: `relations/${order}`, fields: { state: "PREPARATION" } }]);
           },

@@ -1,7 +1,7 @@
 /** A kind of input: how it is made, and what must hold whatever it is. */
 import fc from "fast-check";
 import type { Api } from "../../functions/src/operator-api/api.js";
-import { continuePoll, reactTo, SCHEDULED, take } from "../../functions/src/pipeline/handlers.js";
+import { continuePoll, handleOrderMessage, runReaction, SCHEDULED } from "../../functions/src/pipeline/handlers.js";
 import type { Write } from "../../functions/src/ports.js";
 import type { TestBed } from "../../functions/src/testing/test-bed.js";
 import type { StrictStore } from "./strict-store.js";
@@ -9,9 +9,9 @@ import type { StrictStore } from "./strict-store.js";
 /** What is fuzzed: the handlers behind every way in. A test puts broken ones in their place. */
 export const HANDLERS = {
   answer: (api: Api, request: Parameters<Api["answer"]>[0]) => api.answer(request),
-  take,
+  handleOrderMessage,
   continuePoll,
-  reactTo,
+  runReaction,
   ...SCHEDULED,
 };
 export type Handlers = typeof HANDLERS;
@@ -103,7 +103,7 @@ export function expectSound(bed: TestBed, store: StrictStore): void {
   expect(Object.keys(Object.prototype).length === 0, () => "every object has a new property");
 }
 
-const FORESEEN = ["MalformedError", "ConflictError", "DuplicateError", "StoreError"];
+const FORESEEN = ["ValidationError", "ConflictError", "AlreadyLinkedError", "StoreError"];
 
 /** Nothing but these documents, and history and audit entries of this order, may have been written. */
 export function expectOnly(writes: readonly Write[], paths: readonly string[], order: string): void {

@@ -1,6 +1,6 @@
 /** Messages of the bus, and what the food service says when a sound one is taken. */
 import fc from "fast-check";
-import { MalformedError } from "../../functions/src/domain/errors.js";
+import { ValidationError } from "../../functions/src/domain/errors.js";
 import { ACTIVE_STATUSES, type OrderStatus, type Stage } from "../../functions/src/domain/order-lifecycle.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
 import { linkEntry } from "../../functions/src/relations/history.js";
@@ -96,18 +96,18 @@ function isSoundName(name: unknown, stage: string): boolean {
   return !foreign.some((prefix) => name.startsWith(prefix));
 }
 
-export const messages = kind(30, brought, async (given, { take, continuePoll }, reached) => {
+export const messages = kind(30, brought, async (given, { handleOrderMessage, continuePoll }, reached) => {
   const { bed, store, ports } = await world(given);
   const { to, payload } = given;
   if (to === "continuation") {
     const refused = await continuePoll(payload, ports).then(
       () => false,
-      (error: unknown) => error instanceof MalformedError || Promise.reject(error),
+      (error: unknown) => error instanceof ValidationError || Promise.reject(error),
     );
     expectOnly(store.writes, refused ? [] : ["leases/poll"], "");
     count(reached, refused ? "continuations refused" : "continuations taken");
   } else {
-    await take(to, payload, ports);
+    await handleOrderMessage(to, payload, ports);
     const order = orderIn(payload);
     const changed = store.writes.length + bed.food.created.length + bed.food.updates.length;
     expect(order !== undefined || changed === 0, () => `${brief(payload)} led to ${brief(store.writes)}`);

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { claimFields } from "../../functions/src/attempts/attempt.js";
-import { CallError, StoreError, TokenError } from "../../functions/src/domain/errors.js";
+import { callError, StoreError, TokenError } from "../../functions/src/domain/errors.js";
 import { Api, type ApiRequest, type ApiResponse } from "../../functions/src/operator-api/api.js";
 import type { Person } from "../../functions/src/operator-api/auth.js";
 import { ROUTES } from "../../functions/src/operator-api/routes.js";
@@ -162,8 +162,8 @@ export async function desk({
   await bed.store.set("attempts/kitchen:7f3c", { ...claimFields(claim), state: "UNCERTAIN", leaseUntil: null });
   const store = new StrictStore(bed.store);
   const ports: Ports = { ...bed.ports, store: away === "store" ? unreachable(new StoreError("no answer")) : store };
-  if (away === "food") ports.food = unreachable(new CallError("UNAVAILABLE", "down", false));
-  if (away === "customers") ports.customers = unreachable(new CallError("UNAVAILABLE", "down", false));
+  if (away === "food") ports.food = unreachable(callError("UNAVAILABLE", "down", false));
+  if (away === "customers") ports.customers = unreachable(callError("UNAVAILABLE", "down", false));
   const verify = async (token: string): Promise<Person> => {
     if (token === "good") return person;
     throw new TokenError("This is no ID token of this project.");

@@ -4,7 +4,13 @@ import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import type { Stage } from "../../functions/src/domain/order-lifecycle.js";
-import { type ReactionName, reactionsTo, reactTo, SCHEDULED, take } from "../../functions/src/pipeline/handlers.js";
+import {
+  handleOrderMessage,
+  type ReactionName,
+  reactionsTo,
+  runReaction,
+  SCHEDULED,
+} from "../../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports } from "../../functions/src/ports.js";
 import { TEST_SETTINGS } from "../../functions/src/testing/test-bed.js";
 import { FoodServiceModel } from "../../services/food-service/model/food-service-model.js";
@@ -39,7 +45,7 @@ class CountedSystem {
       const [collection, id] = (change.after ?? change.before)?.path.split("/") ?? [];
       if (collection !== "relations" || id === undefined) return;
       for (const name of reactionsTo(change)) {
-        this.waiting.push(() => this.invoke(FUNCTION_OF[name], () => reactTo(name, id, change, this.ports)));
+        this.waiting.push(() => this.invoke(FUNCTION_OF[name], () => runReaction(name, id, change, this.ports)));
       }
     });
     this.ports = {
@@ -75,7 +81,9 @@ class CountedSystem {
         publishOrders: async (stage, messages) => {
           this.add("message", messages.length);
           for (const message of messages) {
-            this.waiting.push(() => this.invoke(FUNCTION_OF[stage], () => take(stage, message, this.ports)));
+            this.waiting.push(() =>
+              this.invoke(FUNCTION_OF[stage], () => handleOrderMessage(stage, message, this.ports)),
+            );
           }
         },
         publishContinuation: async () => {

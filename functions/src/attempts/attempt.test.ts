@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MalformedError } from "../domain/errors.js";
+import { ValidationError } from "../domain/errors.js";
 import { orderId } from "../domain/resource-names.js";
 import type { Fields } from "../ports.js";
 import {
@@ -10,7 +10,7 @@ import {
   attemptIn,
   attemptPath,
   claimFields,
-  turnOf,
+  nextAction,
 } from "./attempt.js";
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -74,7 +74,7 @@ describe("an attempt document", () => {
       assert.throws(
         () => attemptIn({ path, fields: { ...written, ...fields }, version: "1" }),
         (error: unknown) => {
-          assert.ok(error instanceof MalformedError);
+          assert.ok(error instanceof ValidationError);
           assert.ok(error.message.includes(path) && error.message.includes(field), error.message);
           return true;
         },
@@ -89,7 +89,7 @@ describe("an attempt document", () => {
         try {
           attemptIn({ path, fields: { ...written, ...given } as Fields, version: "1" });
         } catch (error) {
-          assert.ok(error instanceof MalformedError, String(error));
+          assert.ok(error instanceof ValidationError, String(error));
         }
       }),
     );
@@ -159,15 +159,15 @@ describe("whose turn it is with an attempt", () => {
     ["is closed", { state: "CLOSED" }, "idempotency-key", "wait"],
   ];
   for (const [what, fields, policy, may] of rows) {
-    it(`that ${what}: ${may}`, () => assert.equal(turnOf(attempt(fields), NOW, policy).may, may));
+    it(`that ${what}: ${may}`, () => assert.equal(nextAction(attempt(fields), NOW, policy).action, may));
   }
 
   it("is never anybody's to send again where a create was sent under park, in no state but FAILED", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
       fc.property(fc.constantFrom(...STATES), time, time, fc.boolean(), (state, leaseUntil, nextTryAt, keyedNow) => {
-        const turn = turnOf(attempt({ state, leaseUntil, nextTryAt }), NOW, keyedNow ? "idempotency-key" : "park");
-        assert.ok(turn.may !== "send" || state === "FAILED");
+        const next = nextAction(attempt({ state, leaseUntil, nextTryAt }), NOW, keyedNow ? "idempotency-key" : "park");
+        assert.ok(next.action !== "send" || state === "FAILED");
       }),
     );
   });
@@ -181,8 +181,8 @@ describe("whose turn it is with an attempt", () => {
         time,
         (state, leaseUntil, nextTryAt) => {
           const given = attempt({ state, leaseUntil, nextTryAt, policy: "idempotency-key" });
-          const turn = turnOf(given, NOW, "idempotency-key");
-          assert.ok(turn.may !== "send" || turn.because === "same key");
+          const next = nextAction(given, NOW, "idempotency-key");
+          assert.ok(next.action !== "send" || next.reason === "same key");
         },
       ),
     );

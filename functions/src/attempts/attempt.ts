@@ -8,7 +8,7 @@
  *     CLOSED: the order ended before anything was created, or another program made its link
  */
 import * as v from "valibot";
-import type { CreatingStage } from "../domain/order-lifecycle.js";
+import { CREATING_STAGES, type CreatingStage } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot } from "../ports.js";
 
@@ -26,14 +26,14 @@ export const ATTEMPT_STATES = {
 } as const satisfies Record<string, { open: boolean; needsOperator: boolean }>;
 
 /** The reason of an attempt whose order was advanced by somebody else, so that no stage will ever take it up. */
-export const STRANDED = "STRANDED";
+export const MISSING_LINK = "STRANDED";
 
 export type AttemptState = keyof typeof ATTEMPT_STATES;
 
 const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(ATTEMPT_SCHEMA)),
   order: v.string(),
-  stage: v.picklist(["kitchen", "shipment"]),
+  stage: v.picklist(CREATING_STAGES),
   id: v.string(),
   state: v.picklist(Object.keys(ATTEMPT_STATES) as AttemptState[]),
   policy: v.picklist(["park", "idempotency-key"]),
@@ -59,7 +59,7 @@ export function attemptPath(stage: CreatingStage, id: string): string {
 
 /**
  * The attempt in a snapshot, undefined where there is no document.
- * @throws MalformedError for wrong types, foreign states and newer schemas
+ * @throws ValidationError for wrong types, foreign states and newer schemas
  */
 export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
   if (!snapshot) return undefined;
@@ -67,40 +67,41 @@ export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
 }
 
 /** What may be done with an attempt that is there already. */
-export type Turn =
-  | { may: "send"; because: "backoff over" | "same key" }
-  | { may: "declare uncertain"; because: string }
-  | { may: "wait"; because: string };
+export type NextAction =
+  | { action: "send"; reason: "backoff over" | "same key" }
+  | { action: "declare uncertain"; reason: string }
+  | { action: "wait"; reason: string };
 
 /** Whose turn it is; `now` in milliseconds since the epoch. */
-export function turnOf(attempt: Attempt, now: number, policy: Attempt["policy"]): Turn {
+export function nextAction(attempt: Attempt, now: number, policy: Attempt["policy"]): NextAction {
   // A create that was sent without the promise that the key is honoured must never be sent again, whatever the policy is now.
   const keyed = policy === "idempotency-key" && attempt.policy === "idempotency-key";
   switch (attempt.state) {
     case "SENDING":
       if (!attempt.leaseUntil || attempt.leaseUntil.getTime() > now)
-        return { may: "wait", because: "somebody is sending" };
-      if (keyed) return { may: "send", because: "same key" };
-      return { may: "declare uncertain", because: "the lease ran out before an answer was kept" };
+        return { action: "wait", reason: "somebody is sending" };
+      if (keyed) return { action: "send", reason: "same key" };
+      return { action: "declare uncertain", reason: "the lease ran out before an answer was kept" };
     case "UNCERTAIN":
-      if (keyed && attempt.nextTryAt && attempt.nextTryAt.getTime() <= now) return { may: "send", because: "same key" };
-      return { may: "wait", because: keyed && attempt.nextTryAt ? "backing off" : "uncertain, an operator decides" };
+      if (keyed && attempt.nextTryAt && attempt.nextTryAt.getTime() <= now)
+        return { action: "send", reason: "same key" };
+      return { action: "wait", reason: keyed && attempt.nextTryAt ? "backing off" : "uncertain, an operator decides" };
     case "FAILED":
-      if (attempt.nextTryAt && attempt.nextTryAt.getTime() > now) return { may: "wait", because: "backing off" };
-      return { may: "send", because: "backoff over" };
+      if (attempt.nextTryAt && attempt.nextTryAt.getTime() > now) return { action: "wait", reason: "backing off" };
+      return { action: "send", reason: "backoff over" };
     case "PARKED":
-      return { may: "wait", because: "parked, an operator decides" };
+      return { action: "wait", reason: "parked, an operator decides" };
     case "CLOSED":
-      return { may: "wait", because: "the attempt is closed" };
+      return { action: "wait", reason: "the attempt is closed" };
   }
 }
 
 /** How long an attempt that is over stays readable, in milliseconds. */
-const KEPT_FOR = 30 * 24 * 3_600_000;
+const RETENTION_MS = 30 * 24 * 3_600_000;
 
 /** When a time-to-live policy may delete an attempt that is over at this time. */
 export function expiryOf(now: number): Date {
-  return new Date(now + KEPT_FOR);
+  return new Date(now + RETENTION_MS);
 }
 
 /** The fields of a claim. */

@@ -1,7 +1,9 @@
 /** The audit: one entry for each decision of a person, in the commit that carries it out. */
+
 import { createHash } from "node:crypto";
 import { v5 } from "uuid";
 import * as v from "valibot";
+import { CREATING_STAGES } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot, Write } from "../ports.js";
 
@@ -12,7 +14,7 @@ const AUDIT_SCHEMA = 1;
 const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(AUDIT_SCHEMA)),
   order: v.string(),
-  stage: v.picklist(["kitchen", "shipment"]),
+  stage: v.picklist(CREATING_STAGES),
   action: v.picklist(["link", "try again"]),
   /** What was linked. */
   name: v.nullable(v.string()),
@@ -24,13 +26,13 @@ const schema = v.object({
 /** A person's decision: who, what, why, when. */
 export type AuditEntry = v.InferOutput<typeof schema>;
 
-/** @throws MalformedError for wrong types and newer schemas */
+/** @throws ValidationError for wrong types and newer schemas */
 export function auditEntryIn({ path, fields }: Snapshot): AuditEntry {
   return parse(schema, fields, `${path} is not an audit entry that this build can read`);
 }
 
 /** How long an entry stays, in milliseconds: two years. */
-const KEPT_FOR = 2 * 365 * 24 * 3_600_000;
+const RETENTION_MS = 2 * 365 * 24 * 3_600_000;
 
 const NAMESPACE = "0b9d3f0a-6a4e-4d5e-8f57-3f6c2b1f5f10";
 
@@ -47,6 +49,6 @@ export function fingerprintOf(fields: Record<string, string | null>): string {
 
 /** The write that keeps an entry. `at` in milliseconds since the epoch. */
 export function auditEntry(path: string, fields: Fields, at: number): Write & { fields: Fields } {
-  const stamps = { schema: AUDIT_SCHEMA, at: new Date(at), expireAt: new Date(at + KEPT_FOR) };
+  const stamps = { schema: AUDIT_SCHEMA, at: new Date(at), expireAt: new Date(at + RETENTION_MS) };
   return { kind: "create", path, fields: { ...stamps, ...fields } };
 }

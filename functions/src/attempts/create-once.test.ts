@@ -3,10 +3,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
-import { CallError, ConflictError, StoreError } from "../domain/errors.js";
+import { ConflictError, callError, StoreError } from "../domain/errors.js";
 import { type CreatingStage, STAGES } from "../domain/order-lifecycle.js";
 import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
-import { takeMessage } from "../pipeline/run-stage.js";
+import { runStage } from "../pipeline/run-stage.js";
 import { sendToKitchen } from "../pipeline/send-to-kitchen.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
@@ -64,7 +64,7 @@ async function deliver(bed: TestBed, stage: CreatingStage): Promise<{ thrown: un
   const before = bed.lines.length;
   let thrown: unknown;
   const message = { order: ORDER, status: STAGES[stage].takes };
-  await takeMessage(stage, message, HANDLERS[stage], bed.ports).catch((error: unknown) => {
+  await runStage(stage, message, HANDLERS[stage], bed.ports).catch((error: unknown) => {
     thrown = error;
   });
   const { outcome } = (bed.lines.slice(before).at(-1)?.fields ?? {}) as { outcome: string };
@@ -126,7 +126,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.deepEqual([claim?.state, claim?.tries, claim?.order], ["SENDING", 1, ORDER]);
         assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE));
       });
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       const kept = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
       assert.deepEqual(kept?.sort(), ["attempts", "history", "relations"]);
       await expectLinkedOnce(bed, stage);
@@ -135,7 +135,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     it("sends nothing where the link was made, and its attempt deleted, since the relation was read", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once("ready", "before", () => bed.store.set(RELATION, { [stage]: "first/1" }));
-      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal((await deliver(bed, stage)).outcome, "skipped");
       assert.deepEqual(bed.food.created, []);
       assert.equal(await linkOf(bed, stage), "first/1");
       assert.equal(await attemptOf(bed, stage), undefined, "the claim is given back");
@@ -150,7 +150,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal((await deliver(bed, stage)).thrown, away);
       assert.deepEqual(bed.food.created, []);
       assert.equal(await attemptOf(bed, stage), undefined);
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       await expectLinkedOnce(bed, stage);
     });
 
@@ -226,18 +226,18 @@ for (const stage of ["kitchen", "shipment"] as const) {
       it(`knows its own claim where the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.store.hooks.once("commit", "after", fails(error));
-        assert.equal((await deliver(bed, stage)).outcome, "moved");
+        assert.equal((await deliver(bed, stage)).outcome, "advanced");
         await expectLinkedOnce(bed, stage);
       });
 
       it(`knows its own later claim where the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
-        bed.food.hooks.once(call, "before", fails(new CallError("UNAVAILABLE", "not connected", false)));
+        bed.food.hooks.once(call, "before", fails(callError("UNAVAILABLE", "not connected", false)));
         await deliver(bed, stage);
         bed.clock.advance(LONG);
         // The first commit is the claim of a new attempt, which fails by itself: one is there. The second is the claim.
         bed.store.hooks.once("commit", "before", () => bed.store.hooks.once("commit", "after", fails(error)));
-        assert.equal((await deliver(bed, stage)).outcome, "moved");
+        assert.equal((await deliver(bed, stage)).outcome, "advanced");
         await expectLinkedOnce(bed, stage);
       });
 
@@ -245,7 +245,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const bed = await bedFor(stage);
         atLink(bed, stage, "after", fails(error));
         const { thrown, outcome } = await deliver(bed, stage);
-        assert.deepEqual([thrown, outcome], [undefined, "moved"]);
+        assert.deepEqual([thrown, outcome], [undefined, "advanced"]);
         await deliver(bed, stage);
         await expectLinkedOnce(bed, stage);
       });
@@ -254,7 +254,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const bed = await bedFor(stage);
         bed.food.hooks.once(call, "before", () => {
           bed.store.hooks.once("commit", "after", fails(error));
-          throw new CallError("INVALID_ARGUMENT", "no", true);
+          throw callError("INVALID_ARGUMENT", "no", true);
         });
         await deliver(bed, stage);
         const attempt = await attemptOf(bed, stage);
@@ -269,14 +269,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal((await deliver(bed, stage)).thrown, lost);
       assert.deepEqual(bed.food.created, []);
       assert.equal(await attemptOf(bed, stage), undefined);
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       await expectLinkedOnce(bed, stage);
     });
 
     it("links all the same where the store is away for a moment", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", ...Array.from({ length: 4 }, () => fails(new StoreError("no answer"))));
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       await expectLinkedOnce(bed, stage);
     });
 
@@ -287,19 +287,19 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.ok(thrown instanceof StoreError);
       const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === name));
-      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal((await deliver(bed, stage)).outcome, "skipped");
       bed.clock.advance(LEASE);
-      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
       assert.equal(await stateOf(bed, stage), "UNCERTAIN");
       bed.clock.advance(LONG);
-      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal((await deliver(bed, stage)).outcome, "skipped");
       assert.equal(bed.food.created.length, 1);
     });
 
     it("leaves no claim where the service can't be reached", async () => {
       const bed = await bedFor(stage);
       const writes = bed.store.writes.length;
-      const down = new CallError("UNAVAILABLE", "can't be reached", false);
+      const down = callError("UNAVAILABLE", "can't be reached", false);
       bed.food.hooks.once("ready", "before", fails(down));
       assert.equal((await deliver(bed, stage)).thrown, down);
       assert.equal(bed.store.writes.length, writes);
@@ -309,18 +309,18 @@ for (const stage of ["kitchen", "shipment"] as const) {
     it("tries a create that was never sent again after a backoff, and never parks the order for it", async () => {
       const bed = await bedFor(stage, { CREATE_TRIES: 1 });
       for (let tries = 0; tries < 20; tries++) {
-        bed.food.hooks.once(call, "before", fails(new CallError("DEADLINE_EXCEEDED", "never sent", false)));
+        bed.food.hooks.once(call, "before", fails(callError("DEADLINE_EXCEEDED", "never sent", false)));
         await deliver(bed, stage);
         const attempt = await attemptOf(bed, stage);
         assert.deepEqual([attempt?.state, attempt?.tries, attempt?.leaseUntil], ["FAILED", 0, null]);
         const wait = timeIn(attempt, "nextTryAt") - bed.clock.now();
         assert.ok(wait >= 2_500 && wait <= 5_000, `${wait} ms`);
         bed.clock.advance(wait - 1);
-        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        assert.equal((await deliver(bed, stage)).outcome, "skipped");
         bed.clock.advance(1);
       }
       assert.deepEqual(bed.food.created, []);
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       await expectLinkedOnce(bed, stage);
     });
 
@@ -328,9 +328,9 @@ for (const stage of ["kitchen", "shipment"] as const) {
       it(`tries again after ${code}, ever later, and parks the order after the last try`, async () => {
         const bed = await bedFor(stage, { CREATE_TRIES: 3 });
         for (let tries = 1; tries <= 3; tries++) {
-          bed.food.hooks.once(call, "before", fails(new CallError(code, "no", true)));
+          bed.food.hooks.once(call, "before", fails(callError(code, "no", true)));
           const { thrown, outcome } = await deliver(bed, stage);
-          assert.deepEqual([thrown, outcome], [undefined, "refused"]);
+          assert.deepEqual([thrown, outcome], [undefined, "blocked"]);
           const attempt = await attemptOf(bed, stage);
           assert.deepEqual([attempt?.state, attempt?.tries], [tries < 3 ? "FAILED" : "PARKED", tries]);
           assert.deepEqual(attempt?.reason, { code, message: "no" });
@@ -338,11 +338,11 @@ for (const stage of ["kitchen", "shipment"] as const) {
           const wait = timeIn(attempt, "nextTryAt") - bed.clock.now();
           assert.ok(wait >= 2_500 * 2 ** (tries - 1) && wait <= 5_000 * 2 ** (tries - 1), `${wait} ms`);
           bed.clock.advance(wait - 1);
-          assert.equal((await deliver(bed, stage)).outcome, "nothing");
+          assert.equal((await deliver(bed, stage)).outcome, "skipped");
           bed.clock.advance(1);
         }
         bed.clock.advance(LONG);
-        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        assert.equal((await deliver(bed, stage)).outcome, "skipped");
         assert.deepEqual(bed.food.created, []);
       });
     }
@@ -351,14 +351,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
       it(`never sends again after ${code} under park`, async () => {
         const bed = await bedFor(stage);
         // The worst case: it was carried out.
-        bed.food.hooks.once(call, "after", fails(new CallError(code, "no answer", true)));
+        bed.food.hooks.once(call, "after", fails(callError(code, "no answer", true)));
         const { thrown, outcome } = await deliver(bed, stage);
-        assert.deepEqual([thrown, outcome], [undefined, "refused"]);
+        assert.deepEqual([thrown, outcome], [undefined, "blocked"]);
         const attempt = await attemptOf(bed, stage);
         assert.equal(attempt?.state, "UNCERTAIN");
         assert.deepEqual(attempt?.reason, { code, message: "no answer" });
         bed.clock.advance(LONG);
-        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        assert.equal((await deliver(bed, stage)).outcome, "skipped");
         assert.equal(bed.food.created.length, 1);
         assert.equal(await linkOf(bed, stage), undefined);
       });
@@ -366,13 +366,13 @@ for (const stage of ["kitchen", "shipment"] as const) {
       it(`sends again with the same key after ${code} under idempotency-key`, async () => {
         const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key" });
         bed.food.nextNames.push("made/1", "made/1");
-        bed.food.hooks.once(call, "after", fails(new CallError(code, "no answer", true)));
+        bed.food.hooks.once(call, "after", fails(callError(code, "no answer", true)));
         await deliver(bed, stage);
         const { nextTryAt, state } = (await attemptOf(bed, stage)) as { nextTryAt: Date; state: string };
         assert.equal(state, "UNCERTAIN");
-        assert.equal((await deliver(bed, stage)).outcome, "nothing");
+        assert.equal((await deliver(bed, stage)).outcome, "skipped");
         bed.clock.advance(nextTryAt.getTime() - bed.clock.now());
-        assert.equal((await deliver(bed, stage)).outcome, "moved");
+        assert.equal((await deliver(bed, stage)).outcome, "advanced");
         const keys = bed.food.created.map(({ key }) => key);
         assert.deepEqual(keys, [idempotencyKey(ORDER, stage), idempotencyKey(ORDER, stage)]);
         assert.equal(await linkOf(bed, stage), "made/1");
@@ -380,10 +380,10 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    for (const error of [new CallError("INVALID_ARGUMENT", "no", true), new CallError("UNAVAILABLE", "down", false)]) {
+    for (const error of [callError("INVALID_ARGUMENT", "no", true), callError("UNAVAILABLE", "down", false)]) {
       it(`stays uncertain where the second send ended with ${error.code}: the first may have been carried out`, async () => {
         const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
-        bed.food.hooks.once(call, "after", fails(new CallError("UNAVAILABLE", "no answer", true)));
+        bed.food.hooks.once(call, "after", fails(callError("UNAVAILABLE", "no answer", true)));
         await deliver(bed, stage);
         bed.clock.advance(LONG);
         bed.food.hooks.once(call, "before", fails(error));
@@ -394,11 +394,11 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("never sends with a key what was sent under park before", async () => {
       const bed = await bedFor(stage);
-      bed.food.hooks.once(call, "after", fails(new CallError("UNKNOWN", "no answer", true)));
+      bed.food.hooks.once(call, "after", fails(callError("UNKNOWN", "no answer", true)));
       await deliver(bed, stage);
       bed.ports.settings.CREATE_POLICY = "idempotency-key";
       bed.clock.advance(LONG);
-      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal((await deliver(bed, stage)).outcome, "skipped");
       assert.equal(bed.food.created.length, 1);
     });
 
@@ -417,15 +417,15 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await until(() => bed.food.created.length === 1);
 
       bed.clock.advance(LEASE - 1);
-      assert.equal((await deliver(bed, stage)).outcome, "nothing");
+      assert.equal((await deliver(bed, stage)).outcome, "skipped");
       bed.clock.advance(1);
-      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
       const attempt = await attemptOf(bed, stage);
       assert.equal(attempt?.state, "UNCERTAIN");
       assert.equal((attempt?.reason as Fields | undefined)?.code, "LEASE_EXPIRED");
 
       answer.come();
-      assert.equal((await slow).outcome, "moved");
+      assert.equal((await slow).outcome, "advanced");
       await expectLinkedOnce(bed, stage);
     });
 
@@ -434,7 +434,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const answer = moment();
       bed.food.hooks.once(call, "before", async () => {
         await answer.came;
-        throw new CallError("INVALID_ARGUMENT", "no", true);
+        throw callError("INVALID_ARGUMENT", "no", true);
       });
       const slow = deliver(bed, stage);
       await until(() => bed.store.writes.some((write) => write.path === path));
@@ -454,9 +454,9 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const slow = deliver(bed, stage);
       await until(() => bed.food.created.length === 1);
       bed.clock.advance(LEASE);
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       answer.come();
-      assert.deepEqual([(await slow).thrown, (await slow).outcome], [undefined, "moved"]);
+      assert.deepEqual([(await slow).thrown, (await slow).outcome], [undefined, "advanced"]);
       assert.equal(await linkOf(bed, stage), "made/1");
       assert.equal(await attemptOf(bed, stage), undefined);
     });
@@ -485,7 +485,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       it(`does not link ${what}`, async () => {
         const bed = await bedFor(stage);
         bed.food.nextNames.push(name);
-        assert.equal((await deliver(bed, stage)).outcome, "refused");
+        assert.equal((await deliver(bed, stage)).outcome, "blocked");
         assert.equal(await linkOf(bed, stage), undefined);
         const attempt = await attemptOf(bed, stage);
         assert.deepEqual([attempt?.state, (attempt?.reason as Fields | undefined)?.code], ["UNCERTAIN", "BAD_REPLY"]);
@@ -497,7 +497,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const bed = await bedFor(stage);
       await bed.store.memory.commit([linkEntry("orders/other", stage, "made/1", bed.clock.now())]);
       bed.food.nextNames.push("made/1");
-      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
       assert.equal(await linkOf(bed, stage), undefined);
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
       assert.equal(state, "UNCERTAIN");
@@ -520,7 +520,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     it("keeps what another program wrote to the relation in the meantime", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { note: "extra cutlery" }));
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       await expectLinkedOnce(bed, stage);
       assert.equal(await bed.store.field(RELATION, "note"), "extra cutlery");
     });
@@ -582,7 +582,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "theirs/1" }));
       bed.food.nextNames.push("ours/1");
-      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
       assert.equal(await linkOf(bed, stage), "theirs/1");
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
       assert.equal(state, "UNCERTAIN");
@@ -594,7 +594,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const bed = await bedFor(stage);
       bed.food.nextNames.push("same/1");
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "same/1" }));
-      assert.equal((await deliver(bed, stage)).outcome, "moved");
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
       assert.deepEqual([await linkOf(bed, stage), await stateOf(bed, stage)], ["same/1", undefined]);
     });
 
@@ -617,7 +617,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         await bed.store.commit([{ kind: "delete", path, version: found?.version ?? "" }]);
       });
       bed.food.nextNames.push("ours/1");
-      assert.equal((await deliver(bed, stage)).outcome, "refused");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
       assert.equal(await linkOf(bed, stage), "found/1");
       assert.equal(await attemptOf(bed, stage), undefined);
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
@@ -635,7 +635,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         bed.clock.advance(LONG);
       }
       bed.ports.food = model;
-      await takeMessage(stage, { order: name, status: STAGES[stage].takes }, HANDLERS[stage], bed.ports);
+      await runStage(stage, { order: name, status: STAGES[stage].takes }, HANDLERS[stage], bed.ports);
       assert.equal(await bed.store.field(`relations/${id}`, "customerId"), customerId);
     });
   });
@@ -651,7 +651,7 @@ describe("an order that somebody moved on without a link", () => {
     assert.equal((first?.reason as Fields | undefined)?.code, "STRANDED");
     const writes = bed.store.writes.length;
     const { thrown, outcome } = await deliver(bed, "shipment");
-    assert.deepEqual([thrown, outcome], [undefined, "refused"]);
+    assert.deepEqual([thrown, outcome], [undefined, "blocked"]);
     assert.equal(bed.store.writes.length, writes);
     assert.deepEqual(bed.food.created, []);
   });

@@ -3,9 +3,10 @@ import type { OrderStatus } from "../domain/order-lifecycle.js";
 import { completeOrder } from "../pipeline/complete-order.js";
 import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
-import { resolve } from "./resolve-attempt.js";
+import { resolveAttempt } from "./resolve-attempt.js";
 
 const ORDER = "orders/1";
+const REF = { name: ORDER, id: "1" };
 const DECISION = { order: ORDER, by: "ada@example.com", reason: "asked the kitchen" };
 
 function place(bed: TestBed, status: OrderStatus): void {
@@ -16,27 +17,27 @@ describe("an order that was stranded", () => {
   it("in PREPARATION goes on once its kitchen order is linked", async () => {
     const bed = testBed();
     place(bed, "PREPARATION");
-    await dispatchShipment(ORDER, "1", bed.ports);
+    await dispatchShipment(REF, bed.ports);
     bed.food.kitchenOrders.set("kitchenorders/k", { name: "kitchenorders/k", status: "PACKAGED" });
-    await resolve({ ...DECISION, stage: "kitchen", link: "kitchenorders/k" }, bed.ports);
-    assert.equal((await dispatchShipment(ORDER, "1", bed.ports)).outcome, "moved");
+    await resolveAttempt({ ...DECISION, stage: "kitchen", link: "kitchenorders/k" }, bed.ports);
+    assert.equal((await dispatchShipment(REF, bed.ports)).outcome, "advanced");
   });
 
   it("IN_FLIGHT goes on once its shipment is linked", async () => {
     const bed = testBed();
     place(bed, "IN_FLIGHT");
-    await completeOrder(ORDER, "1", bed.ports);
+    await completeOrder(REF, bed.ports);
     bed.food.shipments.set("shipments/s", { name: "shipments/s", status: "DELIVERED" });
-    await resolve({ ...DECISION, stage: "shipment", link: "shipments/s" }, bed.ports);
-    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+    await resolveAttempt({ ...DECISION, stage: "shipment", link: "shipments/s" }, bed.ports);
+    assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
   it("IN_FLIGHT is not sent a second drone where the operator has the create tried again", async () => {
     const bed = testBed();
     place(bed, "IN_FLIGHT");
-    await completeOrder(ORDER, "1", bed.ports);
-    await resolve({ ...DECISION, stage: "shipment" }, bed.ports);
-    await completeOrder(ORDER, "1", bed.ports);
+    await completeOrder(REF, bed.ports);
+    await resolveAttempt({ ...DECISION, stage: "shipment" }, bed.ports);
+    await completeOrder(REF, bed.ports);
     assert.notEqual(await bed.store.field("attempts/shipment:1", "state"), "FAILED", "nobody waits for it any more");
   });
 });

@@ -3,11 +3,11 @@ import { FoodServiceModel } from "../../../services/food-service/model/food-serv
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
-import { ConflictError, DuplicateError } from "../domain/errors.js";
+import { AlreadyLinkedError, ConflictError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
 import { claimFields } from "./attempt.js";
-import { type Resolution, resolve } from "./resolve-attempt.js";
+import { type Resolution, resolveAttempt } from "./resolve-attempt.js";
 
 describe("an operator's decision", () => {
   const clock = new ManualClock();
@@ -18,7 +18,7 @@ describe("an operator's decision", () => {
   let path: string;
 
   const decide = (given: Partial<Resolution> = {}) =>
-    resolve(
+    resolveAttempt(
       { order, stage: "kitchen", by: "ana", reason: "asked the kitchen", ...given },
       { store, food, clock, random },
     );
@@ -53,7 +53,7 @@ describe("an operator's decision", () => {
   it("links what was found, settles the attempt, and is on record", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
-    assert.equal((await decide({ link: name })).outcome, "moved");
+    assert.equal((await decide({ link: name })).outcome, "advanced");
     assert.equal(relation()?.kitchen, name);
     assert.equal(store.peek(path), undefined);
     assert.deepEqual(await audits(), ["link"]);
@@ -61,22 +61,22 @@ describe("an operator's decision", () => {
 
   it("lets the next poll try again where nothing was created", async () => {
     await attemptIs("UNCERTAIN");
-    assert.equal((await decide()).outcome, "moved");
+    assert.equal((await decide()).outcome, "advanced");
     assert.equal(store.peek(path)?.fields.state, "FAILED");
     assert.deepEqual(await audits(), ["try again"]);
   });
 
   it("is refused for an attempt that does not wait, and for an order without one", async () => {
-    assert.equal((await decide()).outcome, "refused");
+    assert.equal((await decide()).outcome, "blocked");
     await attemptIs("SENDING");
-    assert.equal((await decide()).outcome, "refused");
+    assert.equal((await decide()).outcome, "blocked");
     assert.deepEqual(await audits(), []);
   });
 
   it("links nothing that the food service does not know, or that can't be a kitchen order", async () => {
     await attemptIs("UNCERTAIN");
     await assert.rejects(decide({ link: "kitchenorders/none" }), { code: "NOT_FOUND" });
-    await assert.rejects(decide({ link: "shipments/1" }), { name: "MalformedError" });
+    await assert.rejects(decide({ link: "shipments/1" }), { name: "ValidationError" });
     assert.equal(relation(), undefined);
   });
 
@@ -84,7 +84,7 @@ describe("an operator's decision", () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     await store.commit([linkEntry("orders/other", "kitchen", name, clock.now())]);
-    await assert.rejects(decide({ link: name }), DuplicateError);
+    await assert.rejects(decide({ link: name }), AlreadyLinkedError);
     assert.equal(relation(), undefined);
   });
 

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import {
+  AlreadyLinkedError,
   BusError,
-  CallError,
+  CallRejectedError,
   ConflictError,
-  DuplicateError,
-  describe as described,
-  isWorthRetrying,
-  MalformedError,
+  callError,
+  isRetryable,
   StoreError,
+  toErrorInfo,
+  ValidationError,
 } from "./errors.js";
 
 const REFUSALS = [
@@ -26,36 +27,35 @@ describe("a call that failed", () => {
   for (const code of CODES) {
     const refused = REFUSALS.includes(code);
     it(`with ${code || "no code"} ${refused ? "was certainly not carried out, and is not repeated" : "may have been, and is repeated"}`, () => {
-      const error = new CallError(code, "", true);
-      assert.equal(error.refused, refused);
-      assert.equal(isWorthRetrying(error), !refused);
+      const error = callError(code, "", true);
+      assert.equal(error instanceof CallRejectedError, refused);
+      assert.equal(isRetryable(error), !refused);
     });
   }
 });
 
 describe("failures", () => {
   it("of the store and the bus are worth a retry, and so is a lost race", () => {
-    for (const error of [new StoreError("x"), new BusError("x"), new ConflictError("x")])
-      assert.ok(isWorthRetrying(error));
+    for (const error of [new StoreError("x"), new BusError("x"), new ConflictError("x")]) assert.ok(isRetryable(error));
   });
 
   it("that another try would meet again are not", () => {
     const hopeless = [
-      new MalformedError("x"),
-      new DuplicateError("relations/x", "x"),
+      new ValidationError("x"),
+      new AlreadyLinkedError("relations/x", "x"),
       new TypeError("x"),
       "x",
       undefined,
     ];
-    for (const error of hopeless) assert.ok(!isWorthRetrying(error), String(error));
+    for (const error of hopeless) assert.ok(!isRetryable(error), String(error));
   });
 
   it("keep their cause and say their name", () => {
     const cause = new Error("below");
     const error = new StoreError("above", { cause });
     assert.equal(error.cause, cause);
-    assert.deepEqual(described(error), { code: "StoreError", message: "above" });
-    assert.deepEqual(described(new CallError("ABORTED", "no", true)), { code: "ABORTED", message: "no" });
-    assert.deepEqual(described("thrown text"), { code: "UNKNOWN", message: "thrown text" });
+    assert.deepEqual(toErrorInfo(error), { code: "StoreError", message: "above" });
+    assert.deepEqual(toErrorInfo(callError("ABORTED", "no", true)), { code: "ABORTED", message: "no" });
+    assert.deepEqual(toErrorInfo("thrown text"), { code: "UNKNOWN", message: "thrown text" });
   });
 });

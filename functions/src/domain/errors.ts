@@ -1,7 +1,13 @@
-/** Everything that can go wrong at an edge, sorted into what is worth a retry and what is not. */
+/** Everything that can go wrong at an edge. The class says what to do: a `RetryableError` may pass, a `TerminalError` will not. */
 
-/** The codes by which gRPC says that a call was not carried out. Source: gRPC's list of status codes. */
-const REFUSALS = [
+/** The same work may succeed later. */
+abstract class RetryableError extends Error {}
+
+/** No retry can help: the request, the document or the answer itself is wrong. */
+export abstract class TerminalError extends Error {}
+
+/** The gRPC codes that say that a call was not carried out and never will be. Source: gRPC's list of status codes. */
+const TERMINAL_CODES = [
   "INVALID_ARGUMENT",
   "NOT_FOUND",
   "PERMISSION_DENIED",
@@ -11,14 +17,10 @@ const REFUSALS = [
   "UNIMPLEMENTED",
 ];
 
-/** A call to another service failed. */
-export class CallError extends Error {
-  override readonly name = "CallError";
+/** Another service rejected a call: it certainly did not carry it out. */
+export class CallRejectedError extends TerminalError {
+  override readonly name = "CallRejectedError";
 
-  /**
-   * @param code the gRPC status code's name
-   * @param sent false where the call certainly never left this process
-   */
   constructor(
     readonly code: string,
     message: string,
@@ -27,21 +29,56 @@ export class CallError extends Error {
   ) {
     super(message, options);
   }
+}
 
-  /** Whether the service certainly did not carry the call out and will not the next time either. */
-  get refused(): boolean {
-    return REFUSALS.includes(this.code);
+/** A call to another service failed. If it was sent, the service may have carried it out. */
+class CallFailedError extends RetryableError {
+  override readonly name = "CallFailedError";
+
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly sent: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
   }
 }
 
-/** A document is not as the write demands: somebody else was first, or our own write that was retried. */
-export class ConflictError extends Error {
+export type CallError = CallRejectedError | CallFailedError;
+
+/**
+ * The error of a call that did not succeed.
+ * @param code the name of the gRPC status code
+ * @param sent false only if the call certainly never left this process
+ */
+export function callError(code: string, message: string, sent: boolean, options?: ErrorOptions): CallError {
+  const CallErrorClass = TERMINAL_CODES.includes(code) ? CallRejectedError : CallFailedError;
+  return new CallErrorClass(code, message, sent, options);
+}
+
+export function isCallError(error: unknown): error is CallError {
+  return error instanceof CallRejectedError || error instanceof CallFailedError;
+}
+
+/** A write's precondition does not hold: another process wrote first, or a retried commit met its own earlier write. */
+export class ConflictError extends RetryableError {
   override readonly name = "ConflictError";
 }
 
-/** Another document has the value that a write demands for itself alone. */
-export class DuplicateError extends Error {
-  override readonly name = "DuplicateError";
+/** The store did not answer, or reported a failure. A commit may have been applied. */
+export class StoreError extends RetryableError {
+  override readonly name = "StoreError";
+}
+
+/** The bus did not confirm a message. It may have taken it. */
+export class BusError extends RetryableError {
+  override readonly name = "BusError";
+}
+
+/** The kitchen order or shipment is linked to another order already. */
+export class AlreadyLinkedError extends TerminalError {
+  override readonly name = "AlreadyLinkedError";
 
   constructor(
     readonly path: string,
@@ -51,35 +88,24 @@ export class DuplicateError extends Error {
   }
 }
 
-/** The store did not answer, or not with success; a commit may have been applied. */
-export class StoreError extends Error {
-  override readonly name = "StoreError";
-}
-
-/** The bus did not take a message, or may have without saying so. */
-export class BusError extends Error {
-  override readonly name = "BusError";
-}
-
-/** A token that nobody may come in with. */
-export class TokenError extends Error {
+/** An ID token that does not authenticate its bearer. */
+export class TokenError extends TerminalError {
   override readonly name = "TokenError";
 }
 
-/** Something at an edge is not of the form that it must have. Trying again would change nothing. */
-export class MalformedError extends Error {
-  override readonly name = "MalformedError";
+/** Input from outside does not have the form that it must have. */
+export class ValidationError extends TerminalError {
+  override readonly name = "ValidationError";
 }
 
-/** Whether the same work may well succeed in a while. */
-export function isWorthRetrying(error: unknown): boolean {
-  if (error instanceof CallError) return !error.refused;
-  return error instanceof StoreError || error instanceof BusError || error instanceof ConflictError;
+/** Whether the same work may succeed later. An error of no known class is a bug, and a retry would only repeat it. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof RetryableError;
 }
 
-/** The failure in a form for logs and documents. */
-export function describe(error: unknown): { code: string; message: string } {
-  if (error instanceof CallError) return { code: error.code, message: error.message };
+/** The error in the form that logs and documents store. */
+export function toErrorInfo(error: unknown): { code: string; message: string } {
+  if (isCallError(error)) return { code: error.code, message: error.message };
   if (error instanceof Error) return { code: error.name, message: error.message };
   return { code: "UNKNOWN", message: String(error) };
 }

@@ -29,7 +29,7 @@ export const SHIPMENT_STATUSES = {
   COLLECTED: { code: 2, outcome: undefined },
   DELIVERED: { code: 3, outcome: "DELIVERED" },
   REJECTED: { code: 4, outcome: "REJECTED" },
-} as const satisfies Record<string, { code: number; outcome: Outcome | undefined }>;
+} as const satisfies Record<string, { code: number; outcome: DeliveryOutcome | undefined }>;
 
 /** The stages in the order in which they advance an order: the status that each takes in, and the topic that feeds it. */
 export const STAGES = {
@@ -55,11 +55,12 @@ export type OrderStatus = keyof typeof ORDER_STATUSES;
 export type KitchenStatus = keyof typeof KITCHEN_STATUSES;
 export type ShipmentStatus = keyof typeof SHIPMENT_STATUSES;
 export type Stage = keyof typeof STAGES;
-/** A stage that creates something which can't be undone. */
-export type CreatingStage = "kitchen" | "shipment";
+/** The stages that create something which can't be undone. */
+export const CREATING_STAGES = ["kitchen", "shipment"] as const satisfies Stage[];
+export type CreatingStage = (typeof CREATING_STAGES)[number];
 export type ActiveStatus = (typeof STAGES)[Stage]["takes"];
 export type RelationState = keyof typeof RELATION_STATES;
-export type Outcome = "DELIVERED" | "REJECTED";
+export type DeliveryOutcome = "DELIVERED" | "REJECTED";
 /** The statuses that we ever write to an order. */
 export type ReportedStatus = Exclude<(typeof RELATION_STATES)[RelationState]["reports"], undefined>;
 
@@ -71,8 +72,13 @@ export function stageOf(status: OrderStatus): Stage | undefined {
   return (Object.keys(STAGES) as Stage[]).find((stage) => STAGES[stage].takes === status);
 }
 
+/** Whether a relation in this state still has something to come. */
+export function isOpen(state: RelationState): boolean {
+  return RELATION_STATES[state].open;
+}
+
 /** The status of this wire number in one of the tables above; a number that the table does not know is UNKNOWN. */
-export function statusOf<S extends string>(
+export function statusFromCode<S extends string>(
   table: Record<S | "UNKNOWN", { code: number }>,
   code: number,
 ): S | "UNKNOWN" {

@@ -1,12 +1,12 @@
-/** What came of one piece of work. Every handler returns one, and the log has a line for it. */
+/** The outcome of one piece of work. Every handler returns one, and the log has a line for it. */
 
-export type Result<To extends string = string> =
-  | { outcome: "moved"; to: To }
-  /** Nothing to do now; the poll comes again. */
-  | { outcome: "nothing"; reason: string }
-  /** Something is wrong that waiting will not mend. */
-  | { outcome: "refused"; reason: string };
+export type Outcome<To extends string = string> =
+  | { outcome: "advanced"; to: To }
+  /** Nothing to do now. The next poll brings the order again. */
+  | { outcome: "skipped"; reason: string }
+  /** Something is wrong that waiting will not fix. */
+  | { outcome: "blocked"; reason: string };
 
-export const moved = <To extends string>(to: To): Result<To> => ({ outcome: "moved", to });
-export const nothing = (reason: string): Result<never> => ({ outcome: "nothing", reason });
-export const refused = (reason: string): Result<never> => ({ outcome: "refused", reason });
+export const advanced = <To extends string>(to: To): Outcome<To> => ({ outcome: "advanced", to });
+export const skipped = (reason: string): Outcome<never> => ({ outcome: "skipped", reason });
+export const blocked = (reason: string): Outcome<never> => ({ outcome: "blocked", reason });

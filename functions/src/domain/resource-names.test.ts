@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isNameOf, isUsableName, orderId, orderName } from "./resource-names.js";
+import { isPlausibleResourceName, isStorableName, orderId, orderRefFromId } from "./resource-names.js";
 
 /** Text of any characters, lone surrogates and control characters among them. */
 const anyText = fc.oneof(
@@ -24,7 +24,7 @@ describe("orderId", () => {
       "_",
     ]) {
       assert.equal(orderId(`orders/${id}`), id);
-      assert.equal(orderName(id), `orders/${id}`);
+      assert.equal(orderRefFromId(id).name, `orders/${id}`);
     }
   });
 
@@ -62,7 +62,7 @@ describe("orderId", () => {
       fc.property(anyText, (text) => {
         const id = orderId(`orders/${text}`);
         if (id === undefined) return;
-        assert.equal(orderName(id), `orders/${text}`);
+        assert.equal(orderRefFromId(id).name, `orders/${text}`);
         assert.ok(!id.includes("/") && Buffer.byteLength(id) <= 1400);
         assert.equal(Buffer.from(id).toString(), id, "survives UTF-8");
       }),
@@ -82,28 +82,30 @@ describe("orderId", () => {
 describe("isUsableName", () => {
   it("keeps names of any server as they came", () => {
     for (const name of ["kitchenorders/1", "kitchens/1", "shipments/a/b", "x", "größe", " "])
-      assert.ok(isUsableName(name));
+      assert.ok(isStorableName(name));
   });
 
   it("refuses empty, oversized and unprintable names", () => {
     for (const name of ["", "a\n", "\u0085", "\udc00", "x".repeat(1401), "😀".repeat(351)]) {
-      assert.ok(!isUsableName(name), JSON.stringify(name.slice(0, 10)));
+      assert.ok(!isStorableName(name), JSON.stringify(name.slice(0, 10)));
     }
   });
 
   it("takes only what UTF-8 brings back unchanged", () => {
-    fc.assert(fc.property(anyText, (name) => !isUsableName(name) || Buffer.from(name).toString() === name));
+    fc.assert(fc.property(anyText, (name) => !isStorableName(name) || Buffer.from(name).toString() === name));
   });
 });
 
 describe("isNameOf", () => {
   it("refuses the name of something else", () => {
-    for (const name of ["orders/1", "shipments/1", ""]) assert.ok(!isNameOf("kitchen", name), name);
-    for (const name of ["orders/1", "kitchenorders/1", "kitchens/1", ""]) assert.ok(!isNameOf("shipment", name), name);
+    for (const name of ["orders/1", "shipments/1", ""]) assert.ok(!isPlausibleResourceName("kitchen", name), name);
+    for (const name of ["orders/1", "kitchenorders/1", "kitchens/1", ""])
+      assert.ok(!isPlausibleResourceName("shipment", name), name);
   });
 
   it("takes prefixes that it does not know", () => {
-    for (const name of ["kitchenorders/1", "kitchens/1", "tickets/1"]) assert.ok(isNameOf("kitchen", name), name);
-    for (const name of ["shipments/1", "flights/1"]) assert.ok(isNameOf("shipment", name), name);
+    for (const name of ["kitchenorders/1", "kitchens/1", "tickets/1"])
+      assert.ok(isPlausibleResourceName("kitchen", name), name);
+    for (const name of ["shipments/1", "flights/1"]) assert.ok(isPlausibleResourceName("shipment", name), name);
   });
 });

@@ -3,26 +3,38 @@
 const ORDER_PREFIX = "orders/";
 
 /** Firestore takes ids of up to 1,500 bytes; attempts put their stage in front of it. */
-const LONGEST_ID = 1400;
+const MAX_ID_BYTES = 1400;
 
 /** Control characters and lone surrogates, which some store or log on the way would change or refuse. */
 const UNSAFE = /[\p{Cc}\p{Cs}]/u;
 
+/** An order by its name in the food service, such as `orders/7f3c`, and by the id of its documents, such as `7f3c`. */
+export interface OrderRef {
+  readonly name: string;
+  readonly id: string;
+}
+
+/** The order with this name, or undefined if no order can have it: see `orderId`. */
+export function orderRef(name: string): OrderRef | undefined {
+  const id = orderId(name);
+  return id === undefined ? undefined : { name, id };
+}
+
+/** The order whose documents have this id. */
+export function orderRefFromId(id: string): OrderRef {
+  return { name: ORDER_PREFIX + id, id };
+}
+
 /**
  * The document id of an order: its name without the prefix.
- * @returns undefined for a name that can't be one: another prefix, another slash, an id that Firestore does not take
+ * @returns undefined for a name with another prefix, another slash, or an id that Firestore does not accept
  */
 export function orderId(name: string): string | undefined {
   if (!name.startsWith(ORDER_PREFIX)) return undefined;
   const id = name.slice(ORDER_PREFIX.length);
   const usable =
     id !== "" && id !== "." && id !== ".." && !id.includes("/") && !/^__.*__$/s.test(id) && !UNSAFE.test(id);
-  return usable && Buffer.byteLength(id) <= LONGEST_ID ? id : undefined;
-}
-
-/** The order's name that goes with a document id. */
-export function orderName(id: string): string {
-  return ORDER_PREFIX + id;
+  return usable && Buffer.byteLength(id) <= MAX_ID_BYTES ? id : undefined;
 }
 
 /** What no kitchen order and no shipment is ever called, whatever the server: a reply that says so is about something else. */
@@ -32,13 +44,13 @@ const FOREIGN_PREFIXES = {
 };
 
 /** Whether a create of this stage can have been answered with this name. */
-export function isNameOf(stage: keyof typeof FOREIGN_PREFIXES, name: string): boolean {
-  return isUsableName(name) && !FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix));
+export function isPlausibleResourceName(stage: keyof typeof FOREIGN_PREFIXES, name: string): boolean {
+  return isStorableName(name) && !FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix));
 }
 
 /** Whether a name that a create answered with can be kept and asked for again. Prefixes differ from server to server. */
-export function isUsableName(name: string): boolean {
-  return name !== "" && Buffer.byteLength(name) <= LONGEST_ID && isSafeText(name);
+export function isStorableName(name: string): boolean {
+  return name !== "" && Buffer.byteLength(name) <= MAX_ID_BYTES && isSafeText(name);
 }
 
 /** Whether text comes back as it was from every store and log on the way. */

@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { default as formats } from "ajv-formats";
 import { claimFields } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
-import { CallError, ConflictError, StoreError, TokenError } from "../domain/errors.js";
+import { ConflictError, callError, StoreError, TokenError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
@@ -359,7 +359,7 @@ describe("the operators' API", () => {
         ["UNKNOWN", 503],
       ] as const) {
         bed.bed.customers.once("userByName", "before", () => {
-          throw new CallError(code, '"abc" is shorter than 6 bytes', true);
+          throw callError(code, '"abc" is shorter than 6 bytes', true);
         });
         const response = await bed.ask("GET", "/api/customers/abc", { as: "viewer" });
         assert.equal(response.status, status);
@@ -457,7 +457,7 @@ describe("the operators' API", () => {
       await bed.waiting("UNCERTAIN", { tries: 2 });
       const refused = await decide(retry, version);
       assert.equal(refused.status, 409);
-      assert.match(detailOf(refused), /changed since you looked/);
+      assert.match(detailOf(refused), /changed since you loaded it/);
     });
 
     it("never where it changes at that very moment", async () => {

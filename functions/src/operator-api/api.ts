@@ -1,12 +1,12 @@
 /** The operators' API: takes a request apart, asks who it is, and answers in JSON. Knows nothing of HTTP servers. */
 import {
-  CallError,
+  AlreadyLinkedError,
   ConflictError,
-  DuplicateError,
-  describe,
-  MalformedError,
+  isCallError,
   StoreError,
   TokenError,
+  toErrorInfo,
+  ValidationError,
 } from "../domain/errors.js";
 import type { Ports } from "../ports.js";
 import type { Person, Tokens } from "./auth.js";
@@ -51,8 +51,8 @@ export class Api {
   /** Never throws: what goes wrong is answered with a problem. */
   async answer(request: ApiRequest): Promise<ApiResponse> {
     try {
-      const { route, params } = matching(request);
-      const person = route.role ? await this.personWith(route.role, request) : undefined;
+      const { route, params } = matchRoute(request);
+      const person = route.role ? await this.authenticate(route.role, request) : undefined;
       const body = route.method === "POST" ? bodyOf(request) : undefined;
       const query = new URLSearchParams(request.query);
       const answer = await route.answer(
@@ -65,16 +65,17 @@ export class Api {
     }
   }
 
-  private async personWith(role: Role, request: ApiRequest): Promise<Person> {
+  private async authenticate(role: Role, request: ApiRequest): Promise<Person> {
     const [, token] = /^Bearer ([^\s]+)$/i.exec(header(request, "authorization") ?? "") ?? [];
-    if (token === undefined) throw unsigned("Send the ID token of a signed-in person as Authorization: Bearer TOKEN.");
+    if (token === undefined)
+      throw unauthenticated("Send the ID token of a signed-in person as Authorization: Bearer TOKEN.");
     const person = await this.tokens.verify(token);
     const rank = ROLES.indexOf(person.role as Role);
     if (rank < ROLES.indexOf(role)) {
       const has = rank < 0 ? "You have no role" : `You are ${person.role}`;
       throw new Problem("role", `${has}; this needs the role ${role}. Ask whoever runs this to grant it.`);
     }
-    const wait = this.limit.take(person.id);
+    const wait = this.limit.consume(person.id);
     if (wait > 0) throw new Problem("too-many", `Wait ${wait} s.`, { "Retry-After": String(wait) });
     return person;
   }
@@ -83,12 +84,12 @@ export class Api {
     const { status, title } = PROBLEMS[problem.kind];
     if (status >= 500) {
       const fields = {
-        stage: "api",
+        component: "api",
         method,
         path: path.slice(0, 200),
         status,
         outcome: "failed",
-        reason: describe(error),
+        reason: toErrorInfo(error),
       };
       this.ports.log.error(`api: ${problem.kind}`, fields);
     }
@@ -103,16 +104,16 @@ function header({ headers }: ApiRequest, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-function unsigned(detail: string, cause?: unknown): Problem {
+function unauthenticated(detail: string, cause?: unknown): Problem {
   return new Problem("sign-in", detail, { "WWW-Authenticate": "Bearer" }, { cause });
 }
 
 /** The route of a request, and what its path holds. */
-function matching({ method: given, path }: ApiRequest): { route: Route; params: Record<string, string> } {
+function matchRoute({ method: given, path }: ApiRequest): { route: Route; params: Record<string, string> } {
   // What may be read may be asked about without its body.
   const method = given === "HEAD" ? "GET" : given;
   const segments = path.split("/");
-  const here = ROUTES.filter(({ path: pattern }) => fits(pattern.split("/"), segments));
+  const here = ROUTES.filter(({ path: pattern }) => pathMatches(pattern.split("/"), segments));
   if (here.length === 0)
     throw new Problem("not-found", "There is nothing at this address; GET /api/openapi.json tells what there is.");
   const route = here.find((one) => one.method === method);
@@ -127,7 +128,7 @@ function matching({ method: given, path }: ApiRequest): { route: Route; params: 
   return { route, params };
 }
 
-function fits(pattern: string[], segments: string[]): boolean {
+function pathMatches(pattern: string[], segments: string[]): boolean {
   return (
     pattern.length === segments.length &&
     pattern.every((part, index) => (part.startsWith("{") ? segments[index] !== "" : part === segments[index]))
@@ -167,12 +168,12 @@ function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const problem = (kind: ProblemKind, detail: string, headers = {}) =>
     new Problem(kind, detail, headers, { cause: error });
-  if (error instanceof TokenError) return unsigned(error.message, error);
-  if (error instanceof MalformedError) return problem("malformed", error.message);
+  if (error instanceof TokenError) return unauthenticated(error.message, error);
+  if (error instanceof ValidationError) return problem("malformed", error.message);
   if (error instanceof ConflictError)
     return problem("changed", "Somebody or something changed it meanwhile. Look again.");
-  if (error instanceof DuplicateError) return problem("linked-already", `${error.message}.`);
-  if (error instanceof StoreError || error instanceof CallError) {
+  if (error instanceof AlreadyLinkedError) return problem("linked-already", `${error.message}.`);
+  if (error instanceof StoreError || isCallError(error)) {
     return problem(
       "unavailable",
       "Nothing was decided, or it can't be told whether it was. Try again with the same key.",

@@ -1,7 +1,7 @@
 /** The API for other programs, as OpenAPI 3.1 has it. A test holds it against the routes and what they answer. */
 
 import { ATTEMPT_STATES } from "../attempts/attempt.js";
-import { ORDER_STATUSES, RELATION_STATES } from "../domain/order-lifecycle.js";
+import { CREATING_STAGES, ORDER_STATUSES, RELATION_STATES } from "../domain/order-lifecycle.js";
 import { PROBLEMS, type ProblemKind } from "./problem.js";
 import type { Json } from "./views.js";
 
@@ -40,7 +40,7 @@ const schemas = {
     required: ["order", "stage", "state", "tries", "policy", "version"],
     properties: {
       order: string,
-      stage: { enum: ["kitchen", "shipment"] },
+      stage: { enum: CREATING_STAGES },
       state: { enum: Object.keys(ATTEMPT_STATES) },
       tries: { type: "integer", minimum: 0 },
       policy: { enum: ["park", "idempotency-key"] },
@@ -63,7 +63,7 @@ const schemas = {
     required: ["order", "stage", "action", "by", "reason", "at"],
     properties: {
       order: string,
-      stage: { enum: ["kitchen", "shipment"] },
+      stage: { enum: CREATING_STAGES },
       action: { enum: ["link", "try again"] },
       name: { type: "string", description: "What was linked." },
       by: string,
@@ -142,7 +142,7 @@ function deciding(summary: string, properties: { [name: string]: Json }): Json {
   return {
     summary,
     security: [{ token: [] }],
-    parameters: [id, { ...inPath("stage", "Which attempt."), schema: { enum: ["kitchen", "shipment"] } }, key],
+    parameters: [id, { ...inPath("stage", "Which attempt."), schema: { enum: CREATING_STAGES } }, key],
     requestBody: { required: true, content: json(body) },
     responses: {
       "200": { description: "Carried out, and kept in the audit.", content: json(ref("Decision")) },

@@ -14,7 +14,7 @@ export class RateLimit {
   constructor(private readonly clock: Pick<Clock, "now">) {}
 
   /** Takes one request of a person's; after how many seconds the next is due where there is none left, else 0. */
-  take(person: string): number {
+  consume(person: string): number {
     const now = this.clock.now();
     const { tokens, at } = this.buckets.get(person) ?? { tokens: BURST, at: now };
     const left = Math.min(BURST, tokens + (PER_SECOND * Math.max(0, now - at)) / 1000);

@@ -2,10 +2,10 @@
 import * as v from "valibot";
 import { attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
-import { type Refusal, resolve } from "../attempts/resolve-attempt.js";
-import { CallError, MalformedError } from "../domain/errors.js";
-import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
-import { isSafeText, isUsableName, orderId, orderName } from "../domain/resource-names.js";
+import { type RejectionCode, resolveAttempt } from "../attempts/resolve-attempt.js";
+import { CallRejectedError, ValidationError } from "../domain/errors.js";
+import { CREATING_STAGES, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { isSafeText, isStorableName, type OrderRef, orderRef, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { HISTORY } from "../relations/history.js";
@@ -14,10 +14,10 @@ import type { Person } from "./auth.js";
 import { OPENAPI } from "./openapi.js";
 import { Problem, type ProblemKind } from "./problem.js";
 import type { Role } from "./roles.js";
-import { attemptView, auditView, historyView, type Json, relationView, views } from "./views.js";
+import { attemptView, auditView, historyView, type Json, partitionReadable, relationView } from "./views.js";
 
 /** A request as a route sees it: its parts taken apart, nothing checked but that it is JSON. */
-interface Asked {
+interface RouteContext {
   /** What stands in the path where the pattern has braces, decoded. */
   params: Record<string, string>;
   query: URLSearchParams;
@@ -33,10 +33,9 @@ export interface Route {
   path: string;
   /** The least that one must be; undefined for everybody. */
   role: Role | undefined;
-  answer(asked: Asked, ports: Ports): Promise<Json>;
+  answer(asked: RouteContext, ports: Ports): Promise<Json>;
 }
 
-const STAGES = ["kitchen", "shipment"] as const satisfies CreatingStage[];
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
 const LARGEST_PAGE = 300;
 
@@ -77,10 +76,10 @@ const listQuery = v.strictObject({
   pageToken: v.optional(v.string(), ""),
 });
 
-async function listRelations({ query }: Asked, { store }: Ports): Promise<Json> {
+async function listRelations({ query }: RouteContext, { store }: Ports): Promise<Json> {
   const names = [...new Set(query.keys())];
   const twice = names.find((name) => name !== "state" && query.getAll(name).length > 1);
-  if (twice !== undefined) throw new MalformedError(`${twice.slice(0, 100)} may be given once`);
+  if (twice !== undefined) throw new ValidationError(`${twice.slice(0, 100)} may be given once`);
   const given = Object.fromEntries(
     names.map((name) => [name, name === "state" ? query.getAll(name) : query.get(name)]),
   );
@@ -88,7 +87,7 @@ async function listRelations({ query }: Asked, { store }: Ports): Promise<Json> 
   const after = pageToken === "" ? undefined : pathIn(pageToken);
   const asked = { collection: RELATIONS, field: "state", oneOf: [...new Set(state)], limit: pageSize };
   const page = await store.query(after === undefined ? asked : { ...asked, after });
-  const { readable, unreadable } = views(page, relationView);
+  const { readable, unreadable } = partitionReadable(page, relationView);
   const last = page.length === pageSize ? page.at(-1) : undefined;
   return { relations: readable, unreadable, nextPageToken: last ? Buffer.from(last.path).toString("base64url") : "" };
 }
@@ -97,15 +96,14 @@ async function listRelations({ query }: Asked, { store }: Ports): Promise<Json> 
 function pathIn(token: string): string {
   const path = Buffer.from(token, "base64url").toString();
   const id = path.startsWith(`${RELATIONS}/`) ? path.slice(RELATIONS.length + 1) : "";
-  if (orderId(orderName(id)) === undefined || Buffer.from(path).toString("base64url") !== token) {
-    throw new MalformedError("pageToken must be the nextPageToken of an earlier page");
+  if (orderRef(orderRefFromId(id).name) === undefined || Buffer.from(path).toString("base64url") !== token) {
+    throw new ValidationError("pageToken must be the nextPageToken of an earlier page");
   }
   return path;
 }
 
-async function readRelation({ params }: Asked, { store }: Ports): Promise<Json> {
-  const order = orderIn(params);
-  const id = order.slice("orders/".length);
+async function readRelation({ params }: RouteContext, { store }: Ports): Promise<Json> {
+  const { name: order, id } = orderIn(params);
   const paths = [relationPath(id), attemptPath("kitchen", id), attemptPath("shipment", id)] as const;
   const about = (collection: string) =>
     store.query({ collection, field: "order", oneOf: [order], limit: MOST_ENTRIES });
@@ -117,10 +115,10 @@ async function readRelation({ params }: Asked, { store }: Ports): Promise<Json> 
   const there = attempts.filter((attempt) => attempt !== undefined);
   if (!found && there.length === 0)
     throw new Problem("not-found", `There is neither a relation nor an attempt of ${order}.`);
-  const relation = views(found ? [found] : [], relationView);
-  const tried = views(there, attemptView);
-  const told = views(byTime(history), historyView);
-  const decided = views(byTime(audit), auditView);
+  const relation = partitionReadable(found ? [found] : [], relationView);
+  const tried = partitionReadable(there, attemptView);
+  const told = partitionReadable(byTime(history), historyView);
+  const decided = partitionReadable(byTime(audit), auditView);
   return {
     order,
     relation: relation.readable[0] ?? null,
@@ -150,14 +148,14 @@ const text = (most: number) => {
 const seen = { reason: text(500), version: text(100) };
 const BODIES = { link: v.strictObject({ name: text(1_400), ...seen }), retry: v.strictObject(seen) };
 
-async function decide(action: "link" | "retry", asked: Asked, ports: Ports): Promise<Json> {
+async function decide(action: "link" | "retry", asked: RouteContext, ports: Ports): Promise<Json> {
   const { params, body, person, header } = asked;
-  const order = orderIn(params);
-  const stage = STAGES.find((one) => one === params.stage);
-  if (!stage) throw new Problem("not-found", `There is no such stage; there are ${STAGES.join(" and ")}.`);
+  const { name: order } = orderIn(params);
+  const stage = CREATING_STAGES.find((one) => one === params.stage);
+  if (!stage) throw new Problem("not-found", `There is no such stage; there are ${CREATING_STAGES.join(" and ")}.`);
   const key = header("idempotency-key") ?? "";
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
-    throw new MalformedError(
+    throw new ValidationError(
       "Send a header Idempotency-Key of 1 to 200 visible characters, a new one for each decision",
     );
   }
@@ -169,13 +167,15 @@ async function decide(action: "link" | "retry", asked: Asked, ports: Ports): Pro
   const { reason, version, name } = given;
   const decision = { order, stage, reason, version, ...(name !== undefined && { link: name }) };
   const by = person?.name ?? "";
-  const result = await resolve({ ...decision, by, key: `${person?.id} ${key}` }, ports).catch((error: unknown) => {
-    if (!(error instanceof CallError && error.refused)) throw error;
-    throw new Problem("unknown-name", `The food service answered: ${error.message}`, {}, { cause: error });
-  });
-  if (result.outcome === "refused") throw new Problem(PROBLEM_OF[result.because], `${result.reason}.`);
-  const outcome = result.isRepeat ? "repeated" : "moved";
-  ports.log.info(`api: ${action}`, { order, stage, outcome, to: result.to, by });
+  const result = await resolveAttempt({ ...decision, by, key: `${person?.id} ${key}` }, ports).catch(
+    (error: unknown) => {
+      if (!(error instanceof CallRejectedError)) throw error;
+      throw new Problem("unknown-name", `The food service answered: ${error.message}`, {}, { cause: error });
+    },
+  );
+  if (result.outcome === "blocked") throw new Problem(PROBLEM_OF[result.code], `${result.reason}.`);
+  const outcome = result.isRepeat ? "repeated" : "applied";
+  ports.log.info(`api: ${action}`, { component: "api", order, stage, outcome, to: result.to, by });
   return { decision: auditView(result.entry), state: result.to };
 }
 
@@ -186,24 +186,23 @@ const PROBLEM_OF = {
   "linked already": "linked-already",
   "key reused": "key-reused",
   changed: "changed",
-} as const satisfies Record<Refusal, ProblemKind>;
+} as const satisfies Record<RejectionCode, ProblemKind>;
 
-async function resolveCustomer({ params }: Asked, { customers }: Ports): Promise<Json> {
+async function resolveCustomer({ params }: RouteContext, { customers }: Ports): Promise<Json> {
   const { name = "" } = params;
-  if (!isUsableName(name))
-    throw new MalformedError("The name must have 1 to 1400 bytes, none of them a control character");
+  if (!isStorableName(name))
+    throw new ValidationError("The name must have 1 to 1400 bytes, none of them a control character");
   try {
     const { name: known, class: form, roll } = await customers.userByName(name);
     return { name: known, class: form, roll };
   } catch (error) {
-    if (error instanceof CallError && error.refused)
-      throw new Problem("not-found", error.message, {}, { cause: error });
+    if (error instanceof CallRejectedError) throw new Problem("not-found", error.message, {}, { cause: error });
     throw error;
   }
 }
 
-function orderIn({ id = "" }: Record<string, string>): string {
-  const order = orderName(id);
-  if (orderId(order) === undefined) throw new MalformedError("The id must be an order's name without orders/");
+function orderIn({ id = "" }: Record<string, string>): OrderRef {
+  const order = orderRef(orderRefFromId(id).name);
+  if (!order) throw new ValidationError("The id must be an order's name without orders/");
   return order;
 }

@@ -2,7 +2,7 @@
 
 import { attemptIn } from "../attempts/attempt.js";
 import { auditEntryIn } from "../attempts/audit.js";
-import { MalformedError } from "../domain/errors.js";
+import { ValidationError } from "../domain/errors.js";
 import type { Field, Fields, Snapshot } from "../ports.js";
 import { historyEntryIn } from "../relations/history.js";
 import { parseRelation } from "../relations/relation.js";
@@ -12,39 +12,39 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 
 const idOf = ({ path }: Snapshot) => path.slice(path.indexOf("/") + 1);
 
-/** @throws MalformedError for a document that this build can't read */
+/** @throws ValidationError for a document that this build can't read */
 export function relationView(snapshot: Snapshot): Json {
   const { order, ...relation } = parseRelation(snapshot.path, snapshot.fields);
   return { id: idOf(snapshot), order, ...shown(relation), version: snapshot.version };
 }
 
-/** @throws MalformedError for a document that this build can't read */
+/** @throws ValidationError for a document that this build can't read */
 export function attemptView(snapshot: Snapshot): Json {
   const { schema: _schema, id: _id, expireAt: _expireAt, ...attempt } = attemptIn(snapshot) ?? {};
   return { ...shown(attempt), version: snapshot.version };
 }
 
-/** @throws MalformedError for a document that this build can't read */
+/** @throws ValidationError for a document that this build can't read */
 export function historyView(snapshot: Snapshot): Json {
   const { schema: _schema, order: _order, claim: _claim, ...entry } = historyEntryIn(snapshot);
   return shown(entry);
 }
 
-/** @throws MalformedError for a document that this build can't read */
+/** @throws ValidationError for a document that this build can't read */
 export function auditView(snapshot: Snapshot): Json {
   const { schema: _schema, ...entry } = auditEntryIn(snapshot);
   return shown(entry);
 }
 
 /** Splits documents into those that can be shown and the reasons why others can't. */
-export function views(snapshots: readonly Snapshot[], view: (snapshot: Snapshot) => Json) {
+export function partitionReadable(snapshots: readonly Snapshot[], view: (snapshot: Snapshot) => Json) {
   const readable: Json[] = [];
   const unreadable: { id: string; reason: string }[] = [];
   for (const snapshot of snapshots) {
     try {
       readable.push(view(snapshot));
     } catch (error) {
-      if (!(error instanceof MalformedError)) throw error;
+      if (!(error instanceof ValidationError)) throw error;
       unreadable.push({ id: idOf(snapshot), reason: error.message });
     }
   }

@@ -1,27 +1,30 @@
-/** Ends an order in flight: keeps its shipment's outcome. */
-
-import { park } from "../attempts/create-once.js";
-import { nothing, type Result } from "../domain/outcome.js";
+/** Advances an order in flight: when its shipment has an outcome, closes the relation with it. */
+import { park } from "../attempts/park.js";
+import { SHIPMENT_STATUSES, STAGES } from "../domain/order-lifecycle.js";
+import { type Outcome, skipped } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
-import { close } from "../relations/close-relation.js";
-import { readUnlessDone } from "../relations/load-relation.js";
-import { decide } from "./decide-completion.js";
+import { closeRelation } from "../relations/close-relation.js";
+import { loadOrReconcile } from "../relations/load-relation.js";
 
-/** @throws CallError, ConflictError, StoreError, MalformedError */
-export async function completeOrder(name: string, id: string, ports: Ports): Promise<Result> {
-  const read = await readUnlessDone(id, undefined, ports);
-  if ("done" in read) return read.done;
-  const { snapshot, relation } = read;
-  if (!snapshot || !relation?.shipment) return stranded(name, id, ports);
+/**
+ * Closes the relation of an order whose shipment was delivered or rejected.
+ * @throws CallError, ConflictError, StoreError, ValidationError
+ */
+export async function completeOrder(ref: OrderRef, ports: Ports): Promise<Outcome> {
+  const loaded = await loadOrReconcile(ref, undefined, ports);
+  if (loaded.kind === "reconciled") return loaded.outcome;
+  const { snapshot, relation } = loaded;
+  if (!snapshot || !relation?.shipment) return parkWithoutShipment(ref, ports);
 
   const shipment = await ports.food.getShipment(relation.shipment);
-  const decision = decide(shipment.status);
-  return decision.outcome === "moved" ? close(snapshot, decision.to, ports) : decision;
+  const { outcome } = SHIPMENT_STATUSES[shipment.status];
+  return outcome ? closeRelation(snapshot, outcome, ports) : skipped(`the shipment is ${shipment.status}`);
 }
 
-/** Somebody set the order to IN_FLIGHT without a link: only an operator can say which shipment is its own. */
-async function stranded(name: string, id: string, ports: Ports): Promise<Result> {
-  const order = await ports.food.getOrder(name);
-  if (order.status !== "IN_FLIGHT") return nothing(`the order is ${order.status}`);
-  return park("shipment", id, name, "the order is IN_FLIGHT, but no shipment is linked", ports);
+/** Another program set the order to IN_FLIGHT without a link: only an operator can say which shipment it has. */
+async function parkWithoutShipment(ref: OrderRef, ports: Ports): Promise<Outcome> {
+  const order = await ports.food.getOrder(ref.name);
+  if (order.status !== STAGES.completion.takes) return skipped(`the order is ${order.status}`);
+  return park("shipment", ref, "the order is IN_FLIGHT, but no shipment is linked", ports);
 }

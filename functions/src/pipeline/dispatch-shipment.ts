@@ -1,40 +1,39 @@
-/** Advances an order in preparation: once its meal is packaged, creates its shipment and keeps the link. */
-
-import { createOnce, park } from "../attempts/create-once.js";
-import { closingState } from "../domain/order-lifecycle.js";
-import { nothing, type Result } from "../domain/outcome.js";
+/** Advances an order in preparation: when its meal is packaged, creates its shipment and links it. */
+import { createOnce } from "../attempts/create-once.js";
+import { park } from "../attempts/park.js";
+import { closingState, KITCHEN_STATUSES, STAGES } from "../domain/order-lifecycle.js";
+import { type Outcome, skipped } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
-import { close } from "../relations/close-relation.js";
-import { readUnlessDone } from "../relations/load-relation.js";
-import { report } from "../relations/report-status.js";
-import { decide, decideAgain } from "./decide-shipment.js";
+import { closeRelation } from "../relations/close-relation.js";
+import { loadOrReconcile } from "../relations/load-relation.js";
+import { reportStatus } from "../relations/report-status.js";
 
-/** @throws CallError, ConflictError, StoreError, MalformedError */
-export async function dispatchShipment(name: string, id: string, ports: Ports): Promise<Result> {
-  const read = await readUnlessDone(id, "shipment", ports);
-  if ("done" in read) return read.done;
-  const { snapshot, relation } = read;
-  if (!snapshot || !relation?.kitchen) return stranded(name, id, ports);
+/**
+ * Creates the shipment of a packaged meal, unless the food service shows that its order has ended.
+ * @throws CallError, ConflictError, StoreError, ValidationError
+ */
+export async function dispatchShipment(ref: OrderRef, ports: Ports): Promise<Outcome> {
+  const loaded = await loadOrReconcile(ref, "shipment", ports);
+  if (loaded.kind === "reconciled") return loaded.outcome;
+  const { snapshot, relation } = loaded;
+  if (!snapshot || !relation?.kitchen) return parkWithoutKitchenOrder(ref, ports);
 
   const kitchenOrder = await ports.food.getKitchenOrder(relation.kitchen);
-  const decision = decide(kitchenOrder.status);
-  if (decision.outcome !== "moved") return decision;
+  if (!KITCHEN_STATUSES[kitchenOrder.status].packaged) return skipped(`the kitchen order is ${kitchenOrder.status}`);
 
-  const order = await ports.food.getOrder(name);
-  const ended = closingState(order.status);
-  if (ended) return close(snapshot, ended, ports);
-  if (order.status === "NEW") return report(relation, ports);
-  const decisionNow = decideAgain(order.status);
-  if (decisionNow.outcome !== "moved") return decisionNow;
-  return createOnce(
-    { stage: "shipment", id, order, snapshot, create: (options) => ports.food.createShipment(options) },
-    ports,
-  );
+  // Read last: no drone flies for an order that was cancelled or rejected in the meantime.
+  const order = await ports.food.getOrder(ref.name);
+  const finalState = closingState(order.status);
+  if (finalState) return closeRelation(snapshot, finalState, ports);
+  if (order.status === STAGES.kitchen.takes) return reportStatus(relation, ports);
+  if (order.status !== STAGES.shipment.takes) return skipped(`the order is ${order.status}`);
+  return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
 }
 
-/** Somebody set the order to PREPARATION without a link: only an operator can say which kitchen order is its own. */
-async function stranded(name: string, id: string, ports: Ports): Promise<Result> {
-  const order = await ports.food.getOrder(name);
-  if (order.status !== "PREPARATION") return nothing(`the order is ${order.status}`);
-  return park("kitchen", id, name, "the order is in PREPARATION, but no kitchen order is linked", ports);
+/** Another program set the order to PREPARATION without a link: only an operator can say which kitchen order it has. */
+async function parkWithoutKitchenOrder(ref: OrderRef, ports: Ports): Promise<Outcome> {
+  const order = await ports.food.getOrder(ref.name);
+  if (order.status !== STAGES.shipment.takes) return skipped(`the order is ${order.status}`);
+  return park("kitchen", ref, "the order is in PREPARATION, but no kitchen order is linked", ports);
 }

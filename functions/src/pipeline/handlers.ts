@@ -1,8 +1,8 @@
 /** All handlers, by what brings them their work: the same for the cloud, the embedded run and the simulation. */
 
 import type { Stage } from "../domain/order-lifecycle.js";
-import type { Result } from "../domain/outcome.js";
-import { orderName } from "../domain/resource-names.js";
+import type { Outcome } from "../domain/outcome.js";
+import { orderRefFromId } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { onRelationWritten, type RelationChange } from "../relations/on-relation-written.js";
 import { sweep } from "../relations/sweep.js";
@@ -10,21 +10,21 @@ import { completeOrder } from "./complete-order.js";
 import { dispatchShipment } from "./dispatch-shipment.js";
 import { continuePoll, pollOrders } from "./poll-orders.js";
 import { resolveCustomer } from "./resolve-customer.js";
-import { type Advance, logged, takeMessage } from "./run-stage.js";
+import { runStage, type StageHandler, withOutcomeLog } from "./run-stage.js";
 import { sendToKitchen } from "./send-to-kitchen.js";
 
-const STAGE_HANDLERS: Record<Stage, Advance> = {
+const STAGE_HANDLERS: Record<Stage, StageHandler> = {
   kitchen: sendToKitchen,
   shipment: dispatchShipment,
   completion: completeOrder,
 };
 
-/** Takes a message of a stage's topic. */
-export function take(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
-  return takeMessage(stage, payload, STAGE_HANDLERS[stage], ports);
+/** Handles a message of a stage's topic. @throws RetryableError */
+export function handleOrderMessage(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
+  return runStage(stage, payload, STAGE_HANDLERS[stage], ports);
 }
 
-/** Takes a message of a poll that ran out of time. */
+/** Handles a message of a poll that ran out of time. */
 export { continuePoll };
 
 /** What reacts to relations: to every write, or to new ones only. */
@@ -33,7 +33,7 @@ const REACTIONS = {
   customer: { to: "create", react: resolveCustomer },
 } as const satisfies Record<string, { to: "write" | "create"; react: Reaction }>;
 
-type Reaction = (change: RelationChange, ports: Ports) => Promise<Result>;
+type Reaction = (change: RelationChange, ports: Ports) => Promise<Outcome>;
 export type ReactionName = keyof typeof REACTIONS;
 
 /** The names of the reactions to a change of this kind. */
@@ -43,10 +43,10 @@ export function reactionsTo({ before }: RelationChange): ReactionName[] {
 }
 
 /** Reacts to a change of the relation with this id. */
-export function reactTo(name: ReactionName, id: string, change: RelationChange, ports: Ports): Promise<void> {
-  return logged({ stage: name, order: orderName(id) }, ports, async (fields) => {
+export function runReaction(name: ReactionName, id: string, change: RelationChange, ports: Ports): Promise<void> {
+  return withOutcomeLog({ component: name, order: orderRefFromId(id).name }, ports, async (context) => {
     const result = await REACTIONS[name].react(change, ports);
-    if (change.at !== undefined) fields.lag = Math.max(0, ports.clock.now() - change.at);
+    if (change.at !== undefined) context.lag = Math.max(0, ports.clock.now() - change.at);
     return result;
   });
 }

@@ -1,9 +1,9 @@
 /** The messages on the bus, and how they are read. */
 import * as v from "valibot";
 import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
-import { orderId } from "../domain/resource-names.js";
+import { type OrderRef, orderRef } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
-import type { OrderMessage, PollContinuation } from "../ports.js";
+import type { PollContinuation } from "../ports.js";
 
 /** Where a poll that ran out of time goes on. */
 export const CONTINUATION_TOPIC = "poll-continuations";
@@ -15,7 +15,12 @@ const status = v.picklist(ACTIVE_STATUSES);
 const orderMessage = v.object({
   order: v.pipe(
     v.string(),
-    v.check((name) => orderId(name) !== undefined, "must be an order's name"),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const ref = orderRef(dataset.value);
+      if (ref) return ref;
+      addIssue({ message: "must be an order's name, such as orders/7f3c" });
+      return NEVER;
+    }),
   ),
   status,
 });
@@ -27,13 +32,15 @@ const continuation = v.object({
   pageToken: v.string(),
 });
 
-/** @throws MalformedError for anything that is not a message that names an order */
-export function parseOrderMessage(payload: unknown): OrderMessage & { id: string } {
-  const message = parse(orderMessage, payload, NOT_OURS);
-  return { ...message, id: orderId(message.order) ?? "" };
+/**
+ * The order that a message names.
+ * @throws ValidationError
+ */
+export function parseOrderMessage(payload: unknown): OrderRef {
+  return parse(orderMessage, payload, NOT_OURS).order;
 }
 
-/** @throws MalformedError */
+/** @throws ValidationError */
 export function parseContinuation(payload: unknown): PollContinuation {
   return parse(continuation, payload, NOT_OURS);
 }

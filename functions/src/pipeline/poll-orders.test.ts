@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
 import { seededRandomness } from "../adapters/memory/random.js";
-import { BusError, CallError, MalformedError, StoreError } from "../domain/errors.js";
+import { BusError, callError, StoreError, ValidationError } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, type OrderStatus, STAGES } from "../domain/order-lifecycle.js";
 import type { FoodService, Order, OrderPage } from "../ports.js";
 import type { Settings } from "../settings.js";
@@ -58,7 +58,7 @@ describe("the poll", () => {
     model.cancelOrder(model.placeOrder("krithik").name);
 
     const result = await pollOrders(bed.ports);
-    assert.deepEqual(result, { outcome: "polled", published: 15, unusable: 0, failedPages: 0 });
+    assert.deepEqual(result, { outcome: "completed", published: 15, unusable: 0, failedPages: 0 });
     assert.deepEqual(bed.published, expected);
   });
 
@@ -80,16 +80,16 @@ describe("the poll", () => {
   it("loses neither the pages before nor the other statuses where a page fails", async () => {
     const list = (listing: Listing) => {
       if (listing.status !== "NEW") return pages(listing.status, [`orders/${listing.status}`])(listing);
-      if (listing.pageToken === "2") throw new CallError("UNAVAILABLE", "down", true);
+      if (listing.pageToken === "2") throw callError("UNAVAILABLE", "down", true);
       return pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"])(listing);
     };
     const bed = bedListing(list);
     const result = await pollOrders(bed.ports);
     assert.deepEqual(publishedIn(bed), ["orders/1", "orders/2", "orders/PREPARATION", "orders/IN_FLIGHT"]);
-    assert.deepEqual(result, { outcome: "polled", published: 4, unusable: 0, failedPages: 1 });
+    assert.deepEqual(result, { outcome: "completed", published: 4, unusable: 0, failedPages: 1 });
     const line = bed.lines.find(({ level }) => level === "error");
     assert.deepEqual(line?.fields, {
-      stage: "poll",
+      component: "poll",
       status: "NEW",
       pageToken: "2",
       outcome: "failed",
@@ -99,10 +99,10 @@ describe("the poll", () => {
 
   it("says so and ends where every page fails, and gives the lease back", async () => {
     const bed = bedListing(() => {
-      throw new CallError("DEADLINE_EXCEEDED", "slow", true);
+      throw callError("DEADLINE_EXCEEDED", "slow", true);
     });
     assert.equal((await pollOrders(bed.ports)).failedPages, 3);
-    assert.equal((await pollOrders(bed.ports)).outcome, "polled");
+    assert.equal((await pollOrders(bed.ports)).outcome, "completed");
   });
 
   for (const [what, tokens] of [
@@ -130,7 +130,7 @@ describe("the poll", () => {
     const bad = ["", "7f3c", "orders/", "orders/a/b", "kitchenorders/1", "orders/__x__", `orders/${"x".repeat(5_000)}`];
     const bed = bedListing(pages("NEW", ["orders/good", ...bad, "orders/better"]));
     const result = await pollOrders(bed.ports);
-    assert.deepEqual(result, { outcome: "polled", published: 2, unusable: bad.length, failedPages: 0 });
+    assert.deepEqual(result, { outcome: "completed", published: 2, unusable: bad.length, failedPages: 0 });
     assert.deepEqual(publishedIn(bed), ["orders/good", "orders/better"]);
     const warnings = bed.lines.filter(({ fields }) => fields.outcome === "unusable");
     assert.equal(warnings.length, bad.length);
@@ -170,8 +170,8 @@ describe("the poll", () => {
     });
     const result = await pollOrders(bed.ports);
     assert.deepEqual(publishedIn(bed), ["orders/1", "orders/3"]);
-    assert.deepEqual(result, { outcome: "polled", published: 2, unusable: 0, failedPages: 1 });
-    assert.ok(bed.lines.some(({ level, message }) => level === "error" && message.includes("could not be published")));
+    assert.deepEqual(result, { outcome: "completed", published: 2, unusable: 0, failedPages: 1 });
+    assert.ok(bed.lines.some(({ level, message }) => level === "error" && message.includes("Failed to publish")));
   });
 
   it("returns only when everything is published", async () => {
@@ -190,7 +190,7 @@ describe("the poll", () => {
 
   it("returns only when everything is published, also where the last page fails", async () => {
     const bed = bedListing((listing) => {
-      if (listing.pageToken === "1") throw new CallError("INTERNAL", "broken", true);
+      if (listing.pageToken === "1") throw callError("INTERNAL", "broken", true);
       return pages("IN_FLIGHT", ["orders/1"], ["orders/2"])(listing);
     });
     const publish = bed.ports.bus.publishOrders;
@@ -214,7 +214,7 @@ describe("the poll", () => {
       if (status !== "NEW") await model.updateOrder(name, status);
     }
     const result = await pollOrders(bed.ports);
-    assert.deepEqual(result, { outcome: "polled", published: 10_000, unusable: 0, failedPages: 0 });
+    assert.deepEqual(result, { outcome: "completed", published: 10_000, unusable: 0, failedPages: 0 });
     assert.deepEqual(new Set(publishedIn(bed)), names);
     assert.equal(bed.published.length, 10_000);
   });
@@ -274,14 +274,14 @@ describe("the poll's lease", () => {
       meanwhile = await pollOrders(bed.ports);
     });
     assert.equal((await pollOrders(bed.ports)).published, 1);
-    assert.deepEqual(meanwhile, { outcome: "nothing", published: 0, unusable: 0, failedPages: 0 });
+    assert.deepEqual(meanwhile, { outcome: "skipped", published: 0, unusable: 0, failedPages: 0 });
     assert.equal((await pollOrders(bed.ports)).published, 1);
   });
 
   it("of a run that died ends before the tick after the next", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     await bed.store.set(LEASE, { holder: "dead", step: 0, until: new Date(bed.clock.now() + 50_000) });
-    assert.equal((await pollOrders(bed.ports)).outcome, "nothing");
+    assert.equal((await pollOrders(bed.ports)).outcome, "skipped");
     bed.clock.advance(60_000);
     assert.equal((await pollOrders(bed.ports)).published, 1);
   });
@@ -300,7 +300,7 @@ describe("the poll's lease", () => {
       const { until } = (await bed.store.fields(LEASE)) as { until: Date };
       assert.ok(until.getTime() > bed.clock.now(), "handing over without a lease");
     });
-    assert.equal((await pollOrders(bed.ports)).outcome, "handed over");
+    assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });
 
   it("lasts for as long as a run whose every pass takes nearly all of its time", async () => {
@@ -320,7 +320,7 @@ describe("the poll's lease", () => {
   it("that can't be read stops the poll with what to do", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     await bed.store.set(LEASE, { holder: "a" });
-    await assert.rejects(pollOrders(bed.ports), MalformedError);
+    await assert.rejects(pollOrders(bed.ports), ValidationError);
     assert.deepEqual(bed.listings, []);
   });
 
@@ -357,16 +357,16 @@ describe("a poll whose time runs short", () => {
   it("publishes where it stopped, and other runs go on to the end: no order is left out, none comes twice", async () => {
     const bed = slowBed(names);
     const first = await pollOrders(bed.ports);
-    assert.deepEqual([first.outcome, first.published], ["handed over", 3]);
+    assert.deepEqual([first.outcome, first.published], ["continued", 3]);
     let runs = 0;
     for (let next = bed.continuations.shift(); next; next = bed.continuations.shift()) {
       assert.ok(++runs < 10, "it never ends");
-      assert.equal((await pollOrders(bed.ports)).outcome, "nothing", "the lease is held in between");
+      assert.equal((await pollOrders(bed.ports)).outcome, "skipped", "the lease is held in between");
       await continuePoll(JSON.parse(JSON.stringify(next)), bed.ports);
     }
     assert.deepEqual(publishedIn(bed), [...names.flat(), "orders/last"]);
     assert.ok(runs >= 3);
-    assert.equal((await pollOrders(bed.ports)).outcome, "handed over", "the lease is free at the end");
+    assert.equal((await pollOrders(bed.ports)).outcome, "continued", "the lease is free at the end");
   });
 
   it("goes on with the page and the statuses that are left", async () => {
@@ -383,7 +383,7 @@ describe("a poll whose time runs short", () => {
     await continuePoll(next, bed.ports);
     const published = bed.published.length;
     const doubled = await continuePoll(next, bed.ports);
-    assert.equal(doubled.outcome, "nothing");
+    assert.equal(doubled.outcome, "skipped");
     assert.equal(bed.published.length, published);
     assert.equal(bed.continuations.length, 2, "and goes on only once");
   });
@@ -395,7 +395,7 @@ describe("a poll whose time runs short", () => {
     bed.clock.advance(120_000);
     await pollOrders(bed.ports);
     const published = bed.published.length;
-    assert.equal((await continuePoll(next, bed.ports)).outcome, "nothing");
+    assert.equal((await continuePoll(next, bed.ports)).outcome, "skipped");
     assert.equal(bed.published.length, published);
   });
 
@@ -404,7 +404,7 @@ describe("a poll whose time runs short", () => {
     await pollOrders(bed.ports);
     bed.continuations.length = 0;
     bed.clock.advance(60_000);
-    assert.equal((await pollOrders(bed.ports)).outcome, "handed over");
+    assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });
 
   it("fails where the continuation can't be published, so that it is known", async () => {
@@ -415,13 +415,13 @@ describe("a poll whose time runs short", () => {
     await assert.rejects(pollOrders(bed.ports), BusError);
     assert.equal(bed.published.length, 3, "what was listed is published all the same");
     bed.clock.advance(60_000);
-    assert.equal((await pollOrders(bed.ports)).outcome, "handed over");
+    assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });
 
   it("refuses a continuation that is none, and leaves the lease alone", async () => {
     const bed = slowBed(names);
-    await assert.rejects(continuePoll({ holder: "a" }, bed.ports), MalformedError);
-    await assert.rejects(continuePoll(undefined, bed.ports), MalformedError);
+    await assert.rejects(continuePoll({ holder: "a" }, bed.ports), ValidationError);
+    await assert.rejects(continuePoll(undefined, bed.ports), ValidationError);
     assert.equal(await bed.store.fields(LEASE), undefined);
   });
 });

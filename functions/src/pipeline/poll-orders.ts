@@ -1,25 +1,25 @@
 /** The poll: lists every order on its way and publishes each to the topic of its stage. */
-import { describe } from "../domain/errors.js";
+import { toErrorInfo } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
-import { acquire, type Lease, release, resume } from "../lease.js";
+import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
 import type { Order, OrderMessage, Ports } from "../ports.js";
 import { parseContinuation } from "./messages.js";
 
 const LEASE_PATH = "leases/poll";
 
 /** How long one pass lists before it hands over, in milliseconds. */
-const LISTING_BUDGET = 30_000;
+const LISTING_BUDGET_MS = 30_000;
 
 /** The time between two ticks, which the passes of a run share, in milliseconds. */
-const TICK = 60_000;
+const TICK_MS = 60_000;
 
 /** So many pages at most are being published while the next one is listed. */
-const PAGES_UNDER_WAY = 4;
+const MAX_PAGES_IN_FLIGHT = 4;
 
 /** What a run did. */
 export interface PollResult {
-  outcome: "polled" | "handed over" | "nothing";
+  outcome: "completed" | "continued" | "skipped";
   published: number;
   /** Orders whose status is not one of an order on its way, or whose name can't be a document's. */
   unusable: number;
@@ -34,44 +34,44 @@ interface Position {
 
 /** One scheduled run: so many evenly spaced passes over everything, unless another run is under way. */
 export async function pollOrders(ports: Ports): Promise<PollResult> {
-  const lease = await acquire(LEASE_PATH, longestRun(ports), ports);
-  if (!lease) return said({ outcome: "nothing", published: 0, unusable: 0, failedPages: 0 }, ports);
-  const run = new Run(lease, ports);
+  const lease = await acquireLease(LEASE_PATH, maxRunMs(ports), ports);
+  if (!lease) return logResult({ outcome: "skipped", published: 0, unusable: 0, failedPages: 0 }, ports);
+  const run = new PollRun(lease, ports);
   const started = ports.clock.now();
   const passes = ports.settings.POLL_PASSES;
   for (let pass = 0; pass < passes; pass++) {
     // A pass whose time the ones before took is left out: the lease covers none that begins after the tick.
-    if (ports.clock.now() >= started + ((pass + 1) * TICK) / passes) continue;
-    const wait = started + (pass * TICK) / passes - ports.clock.now();
+    if (ports.clock.now() >= started + ((pass + 1) * TICK_MS) / passes) continue;
+    const wait = started + (pass * TICK_MS) / passes - ports.clock.now();
     if (wait > 0) await ports.clock.sleep(wait);
-    if (await run.handedOver({ statuses: ACTIVE_STATUSES, pageToken: "" })) return said(run.result, ports);
+    if (await run.runPass({ statuses: ACTIVE_STATUSES, pageToken: "" })) return logResult(run.result, ports);
   }
-  await release(lease, ports);
-  return said(run.result, ports);
+  await releaseLease(lease, ports);
+  return logResult(run.result, ports);
 }
 
 /** How long the lease must last, in milliseconds: the last pass, its listing, and the page under way when time was up. */
-function longestRun({ settings }: Ports): number {
-  const lastPass = settings.POLL_PASSES === 1 ? 0 : TICK;
-  return lastPass + LISTING_BUDGET + 2 * settings.CALL_DEADLINE_SECONDS * 1000;
+function maxRunMs({ settings }: Ports): number {
+  const lastPass = settings.POLL_PASSES === 1 ? 0 : TICK_MS;
+  return lastPass + LISTING_BUDGET_MS + 2 * settings.CALL_DEADLINE_SECONDS * 1000;
 }
 
 /**
  * Goes on where a run stopped, under the same lease.
- * @throws MalformedError for a payload that is no continuation
+ * @throws ValidationError for a payload that is no continuation
  */
 export async function continuePoll(payload: unknown, ports: Ports): Promise<PollResult> {
   const { holder, step, ...position } = parseContinuation(payload);
-  const lease = await resume(LEASE_PATH, { holder, step }, longestRun(ports), ports);
-  if (!lease) return said({ outcome: "nothing", published: 0, unusable: 0, failedPages: 0 }, ports);
-  const run = new Run(lease, ports);
-  if (!(await run.handedOver(position))) await release(lease, ports);
-  return said(run.result, ports);
+  const lease = await resumeLease(LEASE_PATH, { holder, step }, maxRunMs(ports), ports);
+  if (!lease) return logResult({ outcome: "skipped", published: 0, unusable: 0, failedPages: 0 }, ports);
+  const run = new PollRun(lease, ports);
+  if (!(await run.runPass(position))) await releaseLease(lease, ports);
+  return logResult(run.result, ports);
 }
 
 /** One run under one lease: what it has published so far and when its time is up. */
-class Run {
-  readonly result: PollResult = { outcome: "polled", published: 0, unusable: 0, failedPages: 0 };
+class PollRun {
+  readonly result: PollResult = { outcome: "completed", published: 0, unusable: 0, failedPages: 0 };
 
   constructor(
     private readonly lease: Lease,
@@ -79,14 +79,14 @@ class Run {
   ) {}
 
   /** Lists from there to the end, or until time is up: then another run takes over, and this is true. */
-  async handedOver({ statuses, pageToken }: Position): Promise<boolean> {
+  async runPass({ statuses, pageToken }: Position): Promise<boolean> {
     const passStarted = this.ports.clock.now();
     for (const [index, status] of statuses.entries()) {
-      const stoppedAt = await this.list(status, index === 0 ? pageToken : "", passStarted + LISTING_BUDGET);
+      const stoppedAt = await this.list(status, index === 0 ? pageToken : "", passStarted + LISTING_BUDGET_MS);
       if (stoppedAt === undefined) continue;
       const { holder, step } = this.lease;
       await this.ports.bus.publishContinuation({ holder, step, statuses: statuses.slice(index), pageToken: stoppedAt });
-      this.result.outcome = "handed over";
+      this.result.outcome = "continued";
       return true;
     }
     return false;
@@ -106,7 +106,7 @@ class Run {
         // The bus gets ready while the first page is on its way.
         bus.prepare?.();
         const page = await listing;
-        if (publishing.length === PAGES_UNDER_WAY) await publishing.shift();
+        if (publishing.length === MAX_PAGES_IN_FLIGHT) await publishing.shift();
         publishing.push(this.publish(page.orders));
         pageToken = page.nextPageToken;
         if (seen.has(pageToken) && pageToken !== "") {
@@ -115,12 +115,12 @@ class Run {
       } while (pageToken !== "");
     } catch (error) {
       this.result.failedPages++;
-      log.error("a page of orders could not be listed", {
-        stage: "poll",
+      log.error("Failed to list a page of orders", {
+        component: "poll",
         status,
         pageToken,
         outcome: "failed",
-        reason: describe(error),
+        reason: toErrorInfo(error),
       });
     } finally {
       await Promise.all(publishing);
@@ -135,8 +135,8 @@ class Run {
       const stage = stageOf(order.status);
       if (!stage || orderId(order.name) === undefined) {
         this.result.unusable++;
-        log.warn("an order can't be used", {
-          stage: "poll",
+        log.warn("Skipped unusable order", {
+          component: "poll",
           order: order.name.slice(0, 200),
           status: order.status,
           outcome: "unusable",
@@ -153,20 +153,20 @@ class Run {
         this.result.published += batch.length;
       } catch (error) {
         this.result.failedPages++;
-        log.error("a page of orders could not be published", {
-          stage: "poll",
+        log.error("Failed to publish a page of orders", {
+          component: "poll",
           topic: STAGES[stage].topic,
           outcome: "failed",
-          reason: describe(error),
+          reason: toErrorInfo(error),
         });
       }
     }
   }
 }
 
-function said(result: PollResult, { log }: Ports): PollResult {
-  const line = { stage: "poll", ...result };
-  if (result.outcome === "nothing") log.warn("another poll is under way, or this step was taken already", line);
-  else log.info("polled", line);
+function logResult(result: PollResult, { log }: Ports): PollResult {
+  const line = { component: "poll", ...result };
+  if (result.outcome === "skipped") log.warn("Poll skipped: lease held or continuation already processed", line);
+  else log.info(result.outcome === "continued" ? "Poll continues in another run" : "Poll completed", line);
   return result;
 }

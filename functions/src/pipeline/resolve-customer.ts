@@ -1,7 +1,7 @@
 /** Resolves the customer of a new relation through the user orchestrators. No order ever waits for it. */
-import { CallError, ConflictError, describe } from "../domain/errors.js";
-import { moved, nothing, type Result } from "../domain/outcome.js";
-import { isUsableName } from "../domain/resource-names.js";
+import { CallRejectedError, ConflictError, toErrorInfo } from "../domain/errors.js";
+import { advanced, type Outcome, skipped } from "../domain/outcome.js";
+import { isStorableName } from "../domain/resource-names.js";
 import type { Fields, Ports, Snapshot } from "../ports.js";
 import type { RelationChange } from "../relations/on-relation-written.js";
 import { relationIn } from "../relations/relation.js";
@@ -11,41 +11,41 @@ const TRIES = 3;
 
 /**
  * Keeps the user that a relation's customer is, or why there is none.
- * @throws CallError where the chain or the food service can't be reached, StoreError, ConflictError, MalformedError
+ * @throws CallError where the chain or the food service can't be reached, StoreError, ConflictError, ValidationError
  */
-export async function resolveCustomer({ after }: RelationChange, ports: Ports): Promise<Result> {
+export async function resolveCustomer({ after }: RelationChange, ports: Ports): Promise<Outcome> {
   const relation = relationIn(after);
-  if (!after || !relation) return nothing("the relation is deleted");
-  if (relation.customer) return nothing("the customer is resolved");
+  if (!after || !relation) return skipped("the relation is deleted");
+  if (relation.customer) return skipped("the customer is resolved");
   const customerId = relation.customerId ?? (await ports.food.getOrder(relation.order)).customerId;
   return keep(after, await answerFor(customerId, ports), ports);
 }
 
 /** The user, or the reason that there is none; what may pass is thrown. */
 async function answerFor(customerId: string, { customers }: Ports): Promise<Fields> {
-  if (!isUsableName(customerId))
+  if (!isStorableName(customerId))
     return { reason: { code: "INVALID_ARGUMENT", message: "the order names no customer" } };
   try {
     const { name, class: form, roll } = await customers.userByName(customerId);
     return { name, class: form, roll };
   } catch (error) {
-    if (error instanceof CallError && error.refused) return { reason: describe(error) };
+    if (error instanceof CallRejectedError) return { reason: toErrorInfo(error) };
     throw error;
   }
 }
 
-async function keep(found: Snapshot, customer: Fields, ports: Ports): Promise<Result> {
+async function keep(found: Snapshot, customer: Fields, ports: Ports): Promise<Outcome> {
   let snapshot: Snapshot | undefined = found;
   for (let tries = 1; snapshot; tries++) {
     try {
       const { path, version } = snapshot;
       await ports.store.commit([{ kind: "update", path, version, fields: { customer } }]);
-      return moved("reason" in customer ? "customer unknown" : "customer known");
+      return advanced("reason" in customer ? "customer unknown" : "customer known");
     } catch (error) {
       if (!(error instanceof ConflictError) || tries === TRIES) throw error;
       [snapshot] = await ports.store.read(found.path);
-      if (relationIn(snapshot)?.customer) return nothing("the customer is resolved");
+      if (relationIn(snapshot)?.customer) return skipped("the customer is resolved");
     }
   }
-  return nothing("the relation is deleted");
+  return skipped("the relation is deleted");
 }

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { BusError, CallError, ConflictError, MalformedError, StoreError } from "../domain/errors.js";
-import { moved, nothing, type Result, refused } from "../domain/outcome.js";
+import { BusError, ConflictError, callError, StoreError, ValidationError } from "../domain/errors.js";
+import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
 import { testBed } from "../testing/test-bed.js";
-import { takeMessage } from "./run-stage.js";
+import { runStage } from "./run-stage.js";
 
 const MESSAGE = { order: "orders/1", status: "NEW" };
 
-async function take(advance: () => Promise<Result>, { payload }: { payload: unknown } = { payload: MESSAGE }) {
+async function take(advance: () => Promise<Outcome>, { payload }: { payload: unknown } = { payload: MESSAGE }) {
   const bed = testBed();
   let thrown: unknown;
   let calls = 0;
@@ -14,7 +14,7 @@ async function take(advance: () => Promise<Result>, { payload }: { payload: unkn
     calls++;
     return advance();
   };
-  await takeMessage("kitchen", payload, counted, bed.ports).catch((error: unknown) => {
+  await runStage("kitchen", payload, counted, bed.ports).catch((error: unknown) => {
     thrown = error;
   });
   return { thrown, calls, lines: bed.lines };
@@ -22,22 +22,22 @@ async function take(advance: () => Promise<Result>, { payload }: { payload: unkn
 
 describe("a stage that takes a message", () => {
   for (const [result, level] of [
-    [moved("PREPARATION"), "info"],
-    [nothing("the order is NEW"), "debug"],
-    [refused("parked"), "warn"],
+    [advanced("PREPARATION"), "info"],
+    [skipped("the order is NEW"), "debug"],
+    [blocked("parked"), "warn"],
   ] as const) {
-    it(`logs one line with order, stage and outcome where the outcome is ${result.outcome}`, async () => {
+    it(`logs one line with order, component and outcome where the outcome is ${result.outcome}`, async () => {
       const { thrown, lines } = await take(async () => result);
       assert.equal(thrown, undefined);
       assert.equal(lines.length, 1);
       assert.equal(lines[0]?.level, level);
-      assert.deepEqual(lines[0]?.fields, { stage: "kitchen", order: "orders/1", ...result });
+      assert.deepEqual(lines[0]?.fields, { component: "kitchen", order: "orders/1", ...result });
     });
   }
 
   for (const error of [
-    new CallError("UNAVAILABLE", "down", false),
-    new CallError("BAD_REPLY", "foreign", true),
+    callError("UNAVAILABLE", "down", false),
+    callError("BAD_REPLY", "foreign", true),
     new StoreError("down"),
     new ConflictError("raced"),
     new BusError("down"),
@@ -53,8 +53,8 @@ describe("a stage that takes a message", () => {
   }
 
   for (const [error, outcome] of [
-    [new CallError("NOT_FOUND", "gone", true), "dropped"],
-    [new MalformedError("a newer schema"), "quarantined"],
+    [callError("NOT_FOUND", "gone", true), "dropped"],
+    [new ValidationError("a newer schema"), "quarantined"],
     [new TypeError("a bug"), "dropped"],
   ] as const) {
     it(`drops the message after ${error.name}, so that it does not come back for ever`, async () => {
@@ -70,7 +70,7 @@ describe("a stage that takes a message", () => {
 
   it("does nothing at all for a message that names no order", async () => {
     for (const payload of [undefined, null, "", 7, [], {}, { order: "orders/../leases/poll", status: "NEW" }]) {
-      const { thrown, calls, lines } = await take(async () => moved("PREPARATION"), { payload });
+      const { thrown, calls, lines } = await take(async () => advanced("PREPARATION"), { payload });
       assert.deepEqual([thrown, calls, lines.length], [undefined, 0, 1]);
       assert.equal(lines[0]?.fields.outcome, "quarantined");
     }

@@ -1,56 +1,56 @@
-/** How a stage takes a message: parsed first, one log line after, and every failure sorted into retry or drop. */
-import { describe, isWorthRetrying, MalformedError } from "../domain/errors.js";
+/** Runs one piece of work: parses its input, logs one line with the outcome, and decides between retry and drop. */
+import { isRetryable, toErrorInfo, ValidationError } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
-import type { Result } from "../domain/outcome.js";
+import type { Outcome } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { parseOrderMessage } from "./messages.js";
 
-export type Advance = (order: string, id: string, ports: Ports) => Promise<Result>;
+export type StageHandler = (ref: OrderRef, ports: Ports) => Promise<Outcome>;
 
 /**
  * Advances the order that a message names.
- * @throws what is worth a retry; what is not is logged and dropped, since the next poll brings the order again
+ * @param payload the message's body, not yet parsed
+ * @throws RetryableError; every other error is logged and dropped, since the next poll brings the order again
  */
-export async function takeMessage(stage: Stage, payload: unknown, advance: Advance, ports: Ports): Promise<void> {
-  await logged({ stage }, ports, async (fields) => {
-    const { order, id } = parseOrderMessage(payload);
-    fields.order = order;
-    return advance(order, id, ports);
+export async function runStage(stage: Stage, payload: unknown, handler: StageHandler, ports: Ports): Promise<void> {
+  await withOutcomeLog({ component: stage }, ports, async (context) => {
+    const ref = parseOrderMessage(payload);
+    context.order = ref.name;
+    return handler(ref, ports);
   });
 }
 
-/** What a log line is about: the fields that are the same whatever comes of the work. */
-interface About {
-  stage: string;
+/** The fields of a log line that are the same whatever the outcome. */
+interface LogContext {
+  /** What logs: a stage, or a reaction such as `report`. */
+  component: string;
   order?: string;
-  /** How long ago what the work reacts to happened, in milliseconds. */
+  /** How long ago the event happened that the work reacts to, in milliseconds. */
   lag?: number;
 }
 
 /**
- * Runs one piece of work and logs what came of it in one line.
- * @throws what is worth a retry
+ * Runs one piece of work and logs its outcome in one line.
+ * @throws RetryableError
  */
-export async function logged(
-  about: About,
+export async function withOutcomeLog(
+  initial: LogContext,
   { log }: Pick<Ports, "log">,
-  work: (fields: About) => Promise<Result>,
+  work: (context: LogContext) => Promise<Outcome>,
 ): Promise<void> {
-  const fields = { ...about };
+  const context = { ...initial };
   try {
-    const result = await work(fields);
-    const line = { ...fields, ...result };
-    if (result.outcome === "moved") log.info(`${fields.stage}: moved to ${result.to}`, line);
-    else if (result.outcome === "nothing") log.debug(`${fields.stage}: nothing to do, ${result.reason}`, line);
-    else log.warn(`${fields.stage}: ${result.reason}`, line);
+    const result = await work(context);
+    const fields = { ...context, ...result };
+    if (result.outcome === "advanced") log.info(`${context.component}: advanced to ${result.to}`, fields);
+    else if (result.outcome === "skipped") log.debug(`${context.component}: skipped, ${result.reason}`, fields);
+    else log.warn(`${context.component}: blocked, ${result.reason}`, fields);
   } catch (error) {
-    const retry = isWorthRetrying(error);
-    const outcome = retry ? "retry" : error instanceof MalformedError ? "quarantined" : "dropped";
-    log.error(`${fields.stage}: ${outcome}, ${describe(error).message}`, {
-      ...fields,
-      outcome,
-      reason: describe(error),
-    });
-    if (retry) throw error;
+    const willRetry = isRetryable(error);
+    const outcome = willRetry ? "retry" : error instanceof ValidationError ? "quarantined" : "dropped";
+    const reason = toErrorInfo(error);
+    log.error(`${context.component}: ${outcome}, ${reason.message}`, { ...context, outcome, reason });
+    if (willRetry) throw error;
   }
 }

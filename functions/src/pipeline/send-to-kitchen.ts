@@ -1,27 +1,20 @@
-/** Advances a new order: creates its kitchen order and keeps the link. */
-
+/** Advances a new order: creates its kitchen order and links it. */
 import { createOnce } from "../attempts/create-once.js";
-import type { Result } from "../domain/outcome.js";
+import { STAGES } from "../domain/order-lifecycle.js";
+import { type Outcome, skipped } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
-import { readUnlessDone } from "../relations/load-relation.js";
-import { decide } from "./decide-kitchen.js";
+import { loadOrReconcile } from "../relations/load-relation.js";
 
-/** @throws CallError, StoreError, MalformedError */
-export async function sendToKitchen(name: string, id: string, ports: Ports): Promise<Result> {
-  const read = await readUnlessDone(id, "kitchen", ports);
-  if ("done" in read) return read.done;
+/**
+ * Creates the kitchen order of an order that the food service shows as NEW at this moment.
+ * @throws CallError, StoreError, ConflictError, ValidationError
+ */
+export async function sendToKitchen(ref: OrderRef, ports: Ports): Promise<Outcome> {
+  const loaded = await loadOrReconcile(ref, "kitchen", ports);
+  if (loaded.kind === "reconciled") return loaded.outcome;
 
-  const order = await ports.food.getOrder(name);
-  const decision = decide(order.status);
-  if (decision.outcome !== "moved") return decision;
-  return createOnce(
-    {
-      stage: "kitchen",
-      id,
-      order,
-      snapshot: read.snapshot,
-      create: (options) => ports.food.createKitchenOrder(options),
-    },
-    ports,
-  );
+  const order = await ports.food.getOrder(ref.name);
+  if (order.status !== STAGES.kitchen.takes) return skipped(`the order is ${order.status}`);
+  return createOnce({ stage: "kitchen", ref, order, snapshot: loaded.snapshot }, ports);
 }

@@ -1,31 +1,33 @@
 /** Takes over a relation to which another program, such as an older scheduler, has added a link. */
-import { MalformedError } from "../domain/errors.js";
-import type { Ports, Snapshot } from "../ports.js";
-import { linkEntry, linkEntryPath, ownerIn } from "./history.js";
-import { parseRelation, type Relation, stateFields } from "./relation.js";
 
-const STAGES = ["kitchen", "shipment"] as const;
+import { ValidationError } from "../domain/errors.js";
+import { CREATING_STAGES } from "../domain/order-lifecycle.js";
+import type { Ports, Snapshot } from "../ports.js";
+import { linkEntry, linkEntryPath, linkedOrder } from "./history.js";
+import { parseRelation, type Relation, stateFields } from "./relation.js";
 
 /**
  * Gives the relation the state that its links stand for, so that the sweep finds it when its order ends, and each link its
  * entry in the history.
- * @throws ConflictError where it has changed since it was read, MalformedError where a link belongs to another order, StoreError
+ * @throws ConflictError where it has changed since it was read, ValidationError where a link belongs to another order, StoreError
  */
-export async function adopt(
+export async function adoptLinks(
   snapshot: Snapshot,
   { store, clock }: Pick<Ports, "store" | "clock">,
 ): Promise<{ snapshot: Snapshot; relation: Relation }> {
   const { path, version } = snapshot;
   const relation = parseRelation(path, snapshot.fields);
   if (!relation.state) return { snapshot, relation };
-  const links = STAGES.flatMap((stage) => (relation[stage] === undefined ? [] : [{ stage, name: relation[stage] }]));
+  const links = CREATING_STAGES.flatMap((stage) =>
+    relation[stage] === undefined ? [] : [{ stage, name: relation[stage] }],
+  );
   const entries = await store.read(...links.map(({ stage, name }) => linkEntryPath(stage, name)));
   const at = clock.now();
   const missing = links.flatMap(({ stage, name }, index) => {
-    const owner = ownerIn(entries[index]);
+    const owner = linkedOrder(entries[index]);
     if (owner === undefined) return [linkEntry(relation.order, stage, name, at)];
     if (owner === relation.order) return [];
-    throw new MalformedError(`${path} links ${name}, which is linked to ${owner} already`);
+    throw new ValidationError(`${path} links ${name}, which is linked to ${owner} already`);
   });
   const fields = stateFields(relation, relation.state, at);
   const [adopted = version] = await store.commit([{ kind: "update", path, version, fields }, ...missing]);

@@ -4,6 +4,7 @@ import { completeOrder } from "../pipeline/complete-order.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 
 const ORDER = "orders/1";
+const REF = { name: ORDER, id: "1" };
 const RELATION = "relations/1";
 
 /** An order whose shipment is delivered. */
@@ -19,7 +20,7 @@ async function deliveredBed(): Promise<TestBed> {
 describe("closing a relation", () => {
   it("keeps its outcome, when that was, and everything else that it had", async () => {
     const bed = await deliveredBed();
-    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+    assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
     assert.deepEqual(await bed.store.fields(RELATION), {
       schema: 1,
       kitchen: "k/1",
@@ -31,7 +32,7 @@ describe("closing a relation", () => {
 
   it("is told in the history, in the same commit", async () => {
     const bed = await deliveredBed();
-    await completeOrder(ORDER, "1", bed.ports);
+    await completeOrder(REF, bed.ports);
     const [kept = []] = bed.store.commits;
     assert.deepEqual(
       kept.map(({ path }) => path.split("/")[0]),
@@ -47,22 +48,22 @@ describe("closing a relation", () => {
     bed.store.hooks.once("commit", "after", () => {
       throw new ConflictError("changed");
     });
-    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+    assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
   it("never closes over what somebody else wrote meanwhile, but comes again", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { customerId: "krithik" }));
-    await assert.rejects(completeOrder(ORDER, "1", bed.ports), ConflictError);
-    assert.deepEqual(await completeOrder(ORDER, "1", bed.ports), { outcome: "moved", to: "DELIVERED" });
+    await assert.rejects(completeOrder(REF, bed.ports), ConflictError);
+    assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
     assert.equal(await bed.store.field(RELATION, "customerId"), "krithik");
   });
 
   it("leaves the state that the sweep gave it in the meantime", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { state: "CANCELLED" }));
-    await assert.rejects(completeOrder(ORDER, "1", bed.ports), ConflictError);
-    await completeOrder(ORDER, "1", bed.ports);
+    await assert.rejects(completeOrder(REF, bed.ports), ConflictError);
+    await completeOrder(REF, bed.ports);
     assert.equal(await bed.store.field(RELATION, "state"), "CANCELLED");
   });
 
@@ -71,8 +72,8 @@ describe("closing a relation", () => {
     bed.store.hooks.once("commit", "after", () => {
       throw new StoreError("no answer");
     });
-    await assert.rejects(completeOrder(ORDER, "1", bed.ports), StoreError);
-    await completeOrder(ORDER, "1", bed.ports);
+    await assert.rejects(completeOrder(REF, bed.ports), StoreError);
+    await completeOrder(REF, bed.ports);
     assert.equal(bed.store.commits.length, 1, "the commit that was applied is the only one");
     assert.equal(await bed.store.field(RELATION, "state"), "DELIVERED");
   });

@@ -1,27 +1,27 @@
 /** Ends a relation: by its shipment's outcome, or because its order ended in the food service. */
 import { ConflictError } from "../domain/errors.js";
 import type { RelationState } from "../domain/order-lifecycle.js";
-import { moved, type Result } from "../domain/outcome.js";
+import { advanced, type Outcome } from "../domain/outcome.js";
 import type { Ports, Snapshot } from "../ports.js";
-import { endEntry } from "./history.js";
+import { closingEntry } from "./history.js";
 import { parseRelation, relationIn, stateFields } from "./relation.js";
 
 /**
  * Writes the final state over the relation as it was read, and its entry in the history, both or neither.
  * @throws ConflictError where it has changed since, StoreError
  */
-export async function close(snapshot: Snapshot, state: RelationState, ports: Ports): Promise<Result> {
+export async function closeRelation(snapshot: Snapshot, state: RelationState, ports: Ports): Promise<Outcome> {
   const { path, version } = snapshot;
   const at = ports.clock.now();
   const relation = parseRelation(path, snapshot.fields);
   const fields = stateFields(relation, state, at);
   try {
-    await ports.store.commit([{ kind: "update", path, version, fields }, endEntry(relation.order, state, at)]);
+    await ports.store.commit([{ kind: "update", path, version, fields }, closingEntry(relation.order, state, at)]);
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     // A commit that was retried below us may meet its own earlier write.
     const [now] = await ports.store.read(path);
     if (relationIn(now)?.state !== state) throw error;
   }
-  return moved(state);
+  return advanced(state);
 }

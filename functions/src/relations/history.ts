@@ -26,13 +26,13 @@ const schema = v.object({
 /** That an order's relation came to a state, and by which link. */
 export type HistoryEntry = v.InferOutput<typeof schema>;
 
-/** @throws MalformedError for wrong types, foreign states and newer schemas */
+/** @throws ValidationError for wrong types, foreign states and newer schemas */
 export function historyEntryIn({ path, fields }: Snapshot): HistoryEntry {
   return parse(schema, fields, `${path} is not a history entry that this build can read`);
 }
 
 /** The state that the link of each creating stage brings a relation to. */
-export const LEADS_TO = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const satisfies Record<
+export const STATE_AFTER_LINK = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const satisfies Record<
   CreatingStage,
   RelationState
 >;
@@ -50,22 +50,22 @@ export function linkEntryPath(stage: CreatingStage, name: string): string {
  * `claim` of a link that is ours.
  */
 export function linkEntry(order: string, stage: CreatingStage, name: string, at: number, claim?: string): Write {
-  const fields = { order, state: LEADS_TO[stage], [stage]: name, at: new Date(at) };
+  const fields = { order, state: STATE_AFTER_LINK[stage], [stage]: name, at: new Date(at) };
   return entry(linkEntryPath(stage, name), claim === undefined ? fields : { ...fields, claim });
 }
 
 /** The write that tells of an order's end. `at` in milliseconds since the epoch. */
-export function endEntry(order: string, state: RelationState, at: number): Write {
+export function closingEntry(order: string, state: RelationState, at: number): Write {
   return entry(`${HISTORY}/${v5(`${order} ${state}`, NAMESPACE)}`, { order, state, at: new Date(at) });
 }
 
 /** The name of the order that has the link which an entry tells of, undefined where there is no entry. */
-export function ownerIn(found: Snapshot | undefined): string | undefined {
+export function linkedOrder(found: Snapshot | undefined): string | undefined {
   return found && String(found.fields.order);
 }
 
 /** Whether an entry tells of a link that we made ourselves, with a claim. */
-export function isOurs(found: Snapshot | undefined): boolean {
+export function wasLinkedByUs(found: Snapshot | undefined): boolean {
   return found !== undefined && historyEntryIn(found).claim !== undefined;
 }
 

@@ -1,25 +1,36 @@
-/** What every stage does first: read the order's relation, and report again where the order is behind it. */
-import { RELATION_STATES } from "../domain/order-lifecycle.js";
-import type { Result } from "../domain/outcome.js";
+/** What every stage does first: load the order's relation, or reconcile it if the stage has nothing to add. */
+import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
+import type { Outcome } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
-import { adopt } from "./adopt-links.js";
+import { adoptLinks } from "./adopt-links.js";
 import { type Relation, relationIn, relationPath } from "./relation.js";
-import { report } from "./report-status.js";
+import { reportStatus } from "./report-status.js";
+
+export type LoadedRelation =
+  | { kind: "loaded"; snapshot: Snapshot | undefined; relation: Relation | undefined }
+  | { kind: "reconciled"; outcome: Outcome };
 
 /**
- * The relation of the order with this id, or the result where the stage has nothing to add: it has the link that the
- * stage would make, or it is closed, so that all there is to do is to tell the food service again.
- * @throws MalformedError for a document that must not be touched, ConflictError where it changes at that moment
+ * Loads the relation of an order. If it has the link that the stage would make, or is closed, reports its status to the
+ * food service instead, since the order is behind it. If another program added a link, adopts it with a commit first.
+ * @param link the link that the stage would make, undefined for a stage that makes none
+ * @throws ValidationError for a document that must not be touched, ConflictError if it changes at this moment,
+ * CallError, StoreError
  */
-export async function readUnlessDone(
-  id: string,
-  link: "kitchen" | "shipment" | undefined,
+export async function loadOrReconcile(
+  ref: OrderRef,
+  link: CreatingStage | undefined,
   ports: Ports,
-): Promise<{ snapshot: Snapshot | undefined; relation: Relation | undefined } | { done: Result }> {
-  const [snapshot] = await ports.store.read(relationPath(id));
+): Promise<LoadedRelation> {
+  const [snapshot] = await ports.store.read(relationPath(ref.id));
   const relation = relationIn(snapshot);
-  const closed = relation?.state !== undefined && !RELATION_STATES[relation.state].open;
-  if (relation && (closed || (link && relation[link] !== undefined))) return { done: await report(relation, ports) };
-  if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) return { snapshot, relation };
-  return adopt(snapshot, ports);
+  const isClosed = relation?.state !== undefined && !isOpen(relation.state);
+  if (relation && (isClosed || (link && relation[link] !== undefined))) {
+    return { kind: "reconciled", outcome: await reportStatus(relation, ports) };
+  }
+  if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) {
+    return { kind: "loaded", snapshot, relation };
+  }
+  return { kind: "loaded", ...(await adoptLinks(snapshot, ports)) };
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CallError, MalformedError } from "../domain/errors.js";
+import { callError, ValidationError } from "../domain/errors.js";
 import { ORDER_STATUSES, type OrderStatus, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
-import { logged } from "../pipeline/run-stage.js";
+import { withOutcomeLog } from "../pipeline/run-stage.js";
 import type { Fields, Snapshot } from "../ports.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 import { onRelationWritten } from "./on-relation-written.js";
@@ -123,7 +123,7 @@ describe("a relation that came to a new state", () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     const [after] = await bed.store.memory.read(RELATION);
     await bed.store.set(RELATION, { note: "extra cutlery" });
-    assert.equal((await onRelationWritten({ before: undefined, after }, bed.ports)).outcome, "nothing");
+    assert.equal((await onRelationWritten({ before: undefined, after }, bed.ports)).outcome, "skipped");
     await settle(bed);
     assert.equal(statusOf(bed), "PREPARATION");
   });
@@ -139,9 +139,9 @@ describe("a relation that came to a new state", () => {
   it("is told once where the event comes twice", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
-    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "moved");
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "advanced");
     bed.clock.advance(60_000);
-    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "nothing");
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "skipped");
     assert.equal(bed.food.updates.length, 1);
   });
 
@@ -155,12 +155,12 @@ describe("a relation that came to a new state", () => {
   it("is told again by the next event where the service was away", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
-    const down = new CallError("UNAVAILABLE", "down", false);
+    const down = callError("UNAVAILABLE", "down", false);
     bed.food.hooks.once("updateOrder", "before", () => {
       throw down;
     });
     await assert.rejects(onRelationWritten(change, bed.ports), down);
-    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "moved");
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "advanced");
   });
 });
 
@@ -169,7 +169,7 @@ describe("a change of a relation that is no new state", () => {
     for (const state of STATES) {
       const bed = bedWith("NEW");
       const after = { ...written(state), fields: { ...written(state).fields, note: "extra cutlery" } };
-      assert.equal((await onRelationWritten({ before: written(state), after }, bed.ports)).outcome, "nothing");
+      assert.equal((await onRelationWritten({ before: written(state), after }, bed.ports)).outcome, "skipped");
       assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
     }
   });
@@ -182,14 +182,14 @@ describe("a change of a relation that is no new state", () => {
     it(`is nothing where the document ${what}`, async () => {
       const bed = bedWith("NEW");
       const result = await onRelationWritten({ before: written("PREPARATION"), after }, bed.ports);
-      assert.equal(result.outcome, "nothing");
+      assert.equal(result.outcome, "skipped");
       assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
     });
   }
 
   it("is nothing where an event without a document came", async () => {
     const bed = bedWith("NEW");
-    assert.equal((await onRelationWritten({ before: undefined, after: undefined }, bed.ports)).outcome, "nothing");
+    assert.equal((await onRelationWritten({ before: undefined, after: undefined }, bed.ports)).outcome, "skipped");
   });
 });
 
@@ -203,7 +203,7 @@ describe("a relation that can't be read", () => {
     it(`${what} after the write is refused: nothing is told or written`, async () => {
       const bed = bedWith("NEW");
       const change = { before: written("PREPARATION"), after: snapshot(fields) };
-      await assert.rejects(onRelationWritten(change, bed.ports), MalformedError);
+      await assert.rejects(onRelationWritten(change, bed.ports), ValidationError);
       assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
     });
 
@@ -219,7 +219,7 @@ describe("an order that the food service does not know", () => {
   it("is dropped with one line, and does not come back for ever", async () => {
     const bed = testBed();
     const change = { before: undefined, after: written("PREPARATION") };
-    await logged({ stage: "report", order: ORDER }, bed.ports, () => onRelationWritten(change, bed.ports));
+    await withOutcomeLog({ component: "report", order: ORDER }, bed.ports, () => onRelationWritten(change, bed.ports));
     assert.deepEqual(
       bed.lines.map(({ level, fields }) => [level, fields.outcome]),
       [["error", "dropped"]],

@@ -1,10 +1,10 @@
 /** Reacts to a relation that came to a new state: tells the food service, and takes over what another program linked. */
 import { ConflictError } from "../domain/errors.js";
-import { moved, nothing, type Result } from "../domain/outcome.js";
+import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, Snapshot } from "../ports.js";
-import { adopt } from "./adopt-links.js";
+import { adoptLinks } from "./adopt-links.js";
 import { relationIn } from "./relation.js";
-import { report } from "./report-status.js";
+import { reportStatus } from "./report-status.js";
 
 /** What a Firestore trigger brings: the document before and after the write, undefined where there was or is none. */
 export interface RelationChange {
@@ -16,24 +16,24 @@ export interface RelationChange {
 
 /**
  * Events come more than once and in any order: a report of an older state finds the order further along.
- * @throws CallError, StoreError, MalformedError
+ * @throws CallError, StoreError, ValidationError
  */
-export async function onRelationWritten({ before, after }: RelationChange, ports: Ports): Promise<Result> {
+export async function onRelationWritten({ before, after }: RelationChange, ports: Ports): Promise<Outcome> {
   const relation = relationIn(after);
-  if (!after || !relation?.state) return nothing("the relation is deleted or empty");
+  if (!after || !relation?.state) return skipped("the relation is deleted or empty");
   if (after.fields.state !== relation.state) return adoptUnlessChanged(after, ports);
   // What the document says is compared, not what it stands for: the links of another program are told once adopted.
-  if (before?.fields.state === relation.state) return nothing(`the relation was ${relation.state} before`);
-  return report(relation, ports);
+  if (before?.fields.state === relation.state) return skipped(`the relation was ${relation.state} before`);
+  return reportStatus(relation, ports);
 }
 
 /** Writes the state that another program's link brought about; the event of that write brings the report. */
-async function adoptUnlessChanged(snapshot: Snapshot, ports: Ports): Promise<Result> {
+async function adoptUnlessChanged(snapshot: Snapshot, ports: Ports): Promise<Outcome> {
   try {
-    const { relation } = await adopt(snapshot, ports);
-    return relation.state ? moved(relation.state) : nothing("the relation is empty");
+    const { relation } = await adoptLinks(snapshot, ports);
+    return relation.state ? advanced(relation.state) : skipped("the relation is empty");
   } catch (error) {
-    if (error instanceof ConflictError) return nothing("the relation has changed since; that write has its own event");
+    if (error instanceof ConflictError) return skipped("the relation has changed since; that write has its own event");
     throw error;
   }
 }

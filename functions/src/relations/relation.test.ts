@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MalformedError } from "../domain/errors.js";
+import { ValidationError } from "../domain/errors.js";
 import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import type { Fields } from "../ports.js";
 import { parseRelation, relationIn, relationPath, stateFields } from "./relation.js";
@@ -83,7 +83,7 @@ describe("a relation document", () => {
       assert.throws(
         () => parseRelation(PATH, fields),
         (error: unknown) => {
-          assert.ok(error instanceof MalformedError);
+          assert.ok(error instanceof ValidationError);
           assert.ok(error.message.includes(PATH), error.message);
           assert.ok(error.message.includes(field), error.message);
           return true;
@@ -103,7 +103,7 @@ describe("a relation document", () => {
           assert.equal(relation.order, "orders/7f3c");
           assert.equal(({} as { state?: unknown }).state, undefined);
         } catch (error) {
-          assert.ok(error instanceof MalformedError, String(error));
+          assert.ok(error instanceof ValidationError, String(error));
         }
       }),
       { numRuns: 500 },

@@ -3,9 +3,9 @@
  * Other programs read and write `kitchen` and `shipment`; documents with only these are as good as ours.
  */
 import * as v from "valibot";
-import { MalformedError } from "../domain/errors.js";
+import { ValidationError } from "../domain/errors.js";
 import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
-import { isUsableName, orderName } from "../domain/resource-names.js";
+import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot, User } from "../ports.js";
 
@@ -14,7 +14,7 @@ export const RELATIONS = "relations";
 /** A document of a newer schema than this is left to the newer build that wrote it. */
 const RELATION_SCHEMA = 1;
 
-const name = v.pipe(v.string(), v.check(isUsableName, "must be a resource name"));
+const name = v.pipe(v.string(), v.check(isStorableName, "must be a resource name"));
 const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
 
 const schema = v.object({
@@ -62,20 +62,20 @@ export function relationPath(id: string): string {
 
 /**
  * The relation in a document, with the state worked out where an older program wrote none.
- * @throws MalformedError for wrong types, foreign states and newer schemas; such documents are never written to
+ * @throws ValidationError for wrong types, foreign states and newer schemas; such documents are never written to
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
   const { kitchen, shipment, state, customerId, placedAt, customer, times } = parse(schema, fields, what);
-  const order = orderName(path.slice(path.lastIndexOf("/") + 1));
+  const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
   const links = { kitchen, shipment };
   const closed = state !== undefined && !RELATION_STATES[state].open;
   // An order that somebody else sent to the kitchen may have a shipment alone: an operator found no more.
   if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
-    throw new MalformedError(`${path} is PREPARATION but has no kitchen order`);
+    throw new ValidationError(`${path} is PREPARATION but has no kitchen order`);
   }
   if (state === "IN_FLIGHT" && shipment === undefined) {
-    throw new MalformedError(`${path} is IN_FLIGHT but has no shipment`);
+    throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
   }
   const told = closed ? state : stateOfLinks(links);
   return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {} };

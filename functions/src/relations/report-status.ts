@@ -1,6 +1,6 @@
 /** Tells the food service what a relation stands for. */
 import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
-import { moved, nothing, type Result } from "../domain/outcome.js";
+import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports } from "../ports.js";
 import type { Relation } from "./relation.js";
 
@@ -9,11 +9,11 @@ import type { Relation } from "./relation.js";
  * The order is read right before it is written, since an update has no precondition.
  * @throws CallError
  */
-export async function report(relation: Relation, { food }: Pick<Ports, "food">): Promise<Result> {
+export async function reportStatus(relation: Relation, { food }: Pick<Ports, "food">): Promise<Outcome> {
   const target = relation.state && RELATION_STATES[relation.state].reports;
-  if (!target) return nothing(`a relation that is ${relation.state ?? "empty"} is not reported`);
+  if (!target) return skipped(`a relation that is ${relation.state ?? "empty"} is not reported`);
   const order = await food.getOrder(relation.order);
-  if (!mayReport(order.status, target)) return nothing(`the order is ${order.status} already`);
+  if (!mayReport(order.status, target)) return skipped(`the order is ${order.status} already`);
   await food.updateOrder(order.name, target);
-  return moved(target);
+  return advanced(target);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { claimFields } from "../attempts/attempt.js";
-import { CallError } from "../domain/errors.js";
+import { callError } from "../domain/errors.js";
 import type { OrderStatus } from "../domain/order-lifecycle.js";
 import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
 import type { Fields } from "../ports.js";
@@ -33,7 +33,7 @@ async function attempt(bed: TestBed, id: string, fields: Fields): Promise<string
 }
 
 const swept = (result: Partial<Awaited<ReturnType<typeof sweep>>>) => ({
-  outcome: "swept",
+  outcome: "completed",
   closed: 0,
   expired: 0,
   waiting: 0,
@@ -65,7 +65,7 @@ describe("the sweep", () => {
     place(bed, "1", "PREPARATION");
     bed.food.kitchenOrders.set("kitchens/1", { name: "kitchens/1", status: "NEW" });
     await bed.store.set("relations/1", { kitchen: "kitchens/1" });
-    await dispatchShipment("orders/1", "1", bed.ports);
+    await dispatchShipment({ name: "orders/1", id: "1" }, bed.ports);
     place(bed, "1", "CANCELLED");
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
     assert.equal(await bed.store.field("relations/1", "state"), "CANCELLED");
@@ -115,7 +115,7 @@ describe("the sweep", () => {
     place(bed, "3", "CANCELLED");
     await relate(bed, "3");
     bed.food.hooks.once("getOrder", "before", () => {
-      throw new CallError("UNAVAILABLE", "down", true);
+      throw callError("UNAVAILABLE", "down", true);
     });
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1, failed: 2 }));
     assert.deepEqual(await bed.store.fields("relations/1"), {
@@ -131,7 +131,7 @@ describe("the sweep", () => {
     place(bed, "1", "CANCELLED");
     await relate(bed, "1");
     bed.food.hooks.once("listOrders", "before", () => {
-      throw new CallError("UNAVAILABLE", "down", true);
+      throw callError("UNAVAILABLE", "down", true);
     });
     await assert.rejects(sweep(bed.ports), { code: "UNAVAILABLE" });
     assert.equal(await bed.store.field("relations/1", "state"), "PREPARATION");
@@ -145,7 +145,7 @@ describe("the sweep", () => {
       meanwhile = await sweep(bed.ports);
     });
     await sweep(bed.ports);
-    assert.deepEqual(meanwhile, { ...swept({}), outcome: "nothing" });
+    assert.deepEqual(meanwhile, { ...swept({}), outcome: "skipped" });
   });
 
   it("leaves it to whoever changed the relation in the meantime", async () => {

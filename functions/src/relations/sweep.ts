@@ -10,29 +10,33 @@ import {
   type AttemptState,
   attemptIn,
   expiryOf,
-  turnOf,
+  nextAction,
 } from "../attempts/attempt.js";
-import { CallError, ConflictError, describe, MalformedError } from "../domain/errors.js";
+import { ConflictError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
-import { acquire, release } from "../lease.js";
+import { acquireLease, releaseLease } from "../lease.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
-import { close } from "./close-relation.js";
-import { isOurs, linkEntryPath } from "./history.js";
+import { closeRelation } from "./close-relation.js";
+import { linkEntryPath, wasLinkedByUs } from "./history.js";
 import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
 
 const LEASE_PATH = "leases/sweep";
 
 /** As long as a sweep may run, in milliseconds. */
-const LEASE = 540_000;
+const LEASE_MS = 540_000;
 
-const PAGE = 300;
+const PAGE_SIZE = 300;
 
-const OPEN_RELATIONS = (Object.keys(RELATION_STATES) as RelationState[]).filter((state) => RELATION_STATES[state].open);
-const OPEN_ATTEMPTS = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].open);
+const OPEN_RELATION_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
+  (state) => RELATION_STATES[state].open,
+);
+const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter(
+  (state) => ATTEMPT_STATES[state].open,
+);
 
 /** What a sweep did. */
 export interface SweepResult {
-  outcome: "swept" | "nothing";
+  outcome: "completed" | "skipped";
   closed: number;
   /** Attempts whose lease ran out. */
   expired: number;
@@ -48,38 +52,40 @@ export interface SweepResult {
  * @throws CallError, StoreError where the orders or documents can't be listed; the next sweep comes to them
  */
 export async function sweep(ports: Ports): Promise<SweepResult> {
-  const result: SweepResult = { outcome: "swept", closed: 0, expired: 0, waiting: 0, failed: 0 };
-  const lease = await acquire(LEASE_PATH, LEASE, ports);
+  const result: SweepResult = { outcome: "completed", closed: 0, expired: 0, waiting: 0, failed: 0 };
+  const lease = await acquireLease(LEASE_PATH, LEASE_MS, ports);
   if (!lease) {
-    ports.log.warn("another sweep is under way", { stage: "sweep", outcome: "nothing" });
-    return { ...result, outcome: "nothing" };
+    ports.log.warn("Sweep skipped: another sweep is running", { component: "sweep", outcome: "skipped" });
+    return { ...result, outcome: "skipped" };
   }
   let oldestSeconds = 0;
   try {
-    const endOf = orderEnds(await listActive(ports), ports);
-    await eachIn(RELATIONS, OPEN_RELATIONS, result, ports, async (found) => {
+    const endOf = finalStatusLookup(await listActive(ports), ports);
+    await forEachDocument(RELATIONS, OPEN_RELATION_STATES, result, ports, async (found) => {
       const open = await sweepRelation(found, endOf, result, ports);
-      if (open) oldestSeconds = Math.max(oldestSeconds, ageOf(open, ports));
+      if (open) oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
     });
-    await eachIn(ATTEMPTS, OPEN_ATTEMPTS, result, ports, (found) => sweepAttempt(found, endOf, result, ports));
+    await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, result, ports, (found) =>
+      sweepAttempt(found, endOf, result, ports),
+    );
   } finally {
-    await release(lease, ports);
+    await releaseLease(lease, ports);
   }
-  ports.log.info("swept", { stage: "sweep", ...result, oldestSeconds });
+  ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
 }
 
 /** How an order ended, undefined for one that goes on; GONE where the food service does not know it. */
-type EndOf = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
+type FinalStatusLookup = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
 
 /** Asks the food service only about orders that are not in its active lists. */
-function orderEnds(active: ReadonlySet<string>, { food }: Ports): EndOf {
+function finalStatusLookup(active: ReadonlySet<string>, { food }: Ports): FinalStatusLookup {
   return async (order) => {
     if (active.has(order)) return undefined;
     try {
       return closingState((await food.getOrder(order)).status);
     } catch (error) {
-      if (error instanceof CallError && error.code === "NOT_FOUND") return "GONE";
+      if (isCallError(error) && error.code === "NOT_FOUND") return "GONE";
       throw error;
     }
   };
@@ -101,7 +107,7 @@ async function listActive({ food, settings }: Ports): Promise<Set<string>> {
 }
 
 /** Goes through matching documents page by page; one that can't be judged is logged and does not stop the others. */
-async function eachIn(
+async function forEachDocument(
   collection: string,
   states: string[],
   result: SweepResult,
@@ -111,7 +117,13 @@ async function eachIn(
   let page: Snapshot[];
   let after: string | undefined;
   do {
-    page = await ports.store.query({ collection, field: "state", oneOf: states, limit: PAGE, ...(after && { after }) });
+    page = await ports.store.query({
+      collection,
+      field: "state",
+      oneOf: states,
+      limit: PAGE_SIZE,
+      ...(after && { after }),
+    });
     for (const found of page) {
       try {
         await judge(found);
@@ -119,45 +131,55 @@ async function eachIn(
         // Whoever changed the document meanwhile has judged it.
         if (error instanceof ConflictError) continue;
         result.failed++;
-        const outcome = error instanceof MalformedError ? "quarantined" : "failed";
-        ports.log.error(`sweep: ${found.path} could not be judged`, {
-          stage: "sweep",
+        const outcome = error instanceof ValidationError ? "quarantined" : "failed";
+        ports.log.error(`Sweep failed for ${found.path}`, {
+          component: "sweep",
           path: found.path,
           outcome,
-          reason: describe(error),
+          reason: toErrorInfo(error),
         });
       }
     }
     after = page.at(-1)?.path;
-  } while (page.length === PAGE);
+  } while (page.length === PAGE_SIZE);
 }
 
 /** Closes a relation whose order has ended; the relation of one that is on its way comes back. */
 async function sweepRelation(
   found: Snapshot,
-  endOf: EndOf,
+  endOf: FinalStatusLookup,
   result: SweepResult,
   ports: Ports,
 ): Promise<Relation | undefined> {
   const relation = relationIn(found);
   const end = relation && (await endOf(relation.order));
   if (!end) return relation;
-  await close(found, end, ports);
+  await closeRelation(found, end, ports);
   result.closed++;
-  ports.log.info(`sweep: closed as ${end}`, { order: relation.order, stage: "sweep", outcome: "moved", to: end });
+  ports.log.info(`Sweep closed the relation as ${end}`, {
+    order: relation.order,
+    component: "sweep",
+    outcome: "advanced",
+    to: end,
+  });
   return undefined;
 }
 
 /** How long a relation has been there, in seconds; 0 where another program wrote it and nobody has adopted it yet. */
-function ageOf({ times }: Relation, { clock }: Ports): number {
+function ageSeconds({ times }: Relation, { clock }: Ports): number {
   const began = Math.min(...Object.values(times).map((time) => time.getTime()));
   return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
 }
 
-async function sweepAttempt(found: Snapshot, endOf: EndOf, result: SweepResult, ports: Ports): Promise<void> {
+async function sweepAttempt(
+  found: Snapshot,
+  endOf: FinalStatusLookup,
+  result: SweepResult,
+  ports: Ports,
+): Promise<void> {
   const attempt = attemptIn(found);
   if (!attempt) return;
-  const fields = await judgeAttempt(attempt, endOf, ports);
+  const fields = await planAttemptUpdate(attempt, endOf, ports);
   if (fields === "settled") {
     await ports.store.commit([{ kind: "delete", path: found.path, version: found.version }]);
     result.closed++;
@@ -172,17 +194,18 @@ async function sweepAttempt(found: Snapshot, endOf: EndOf, result: SweepResult, 
   const { order, stage, state, reason } = { ...attempt, ...fields };
   if (!ATTEMPT_STATES[state].needsOperator) return;
   result.waiting++;
-  ports.log.error(`an order waits for an operator: its ${stage} attempt is ${state}`, {
+  ports.log.error(`Operator action required: ${stage} attempt is ${state}`, {
+    component: "sweep",
     order,
     stage,
     state,
-    outcome: "waiting for an operator",
+    outcome: "needs_operator",
     reason,
   });
 }
 
 /** What is to change in an attempt, or that it is to go; undefined where nothing is. */
-async function judgeAttempt(attempt: Attempt, endOf: EndOf, ports: Ports) {
+async function planAttemptUpdate(attempt: Attempt, endOf: FinalStatusLookup, ports: Ports) {
   if (attempt.state === "FAILED" || attempt.state === "PARKED") {
     // Nothing was created for certain: once the order has ended, or has its link, nobody need care any more.
     const over = (await endOf(attempt.order)) !== undefined || (await isLinked(attempt, ports));
@@ -190,12 +213,12 @@ async function judgeAttempt(attempt: Attempt, endOf: EndOf, ports: Ports) {
     return over ? closed : undefined;
   }
   if (attempt.state !== "SENDING") return undefined;
-  const turn = turnOf(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
-  if (turn.may === "wait") return undefined;
-  if (await cameTooLate(attempt, ports)) return "settled";
-  const ended = turn.may === "send" && (await endOf(attempt.order)) !== undefined;
-  if (turn.may !== "declare uncertain" && !ended) return undefined;
-  const reason = { code: "LEASE_EXPIRED", message: ended ? "the order ended before an answer was kept" : turn.because };
+  const next = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
+  if (next.action === "wait") return undefined;
+  if (await isStaleClaim(attempt, ports)) return "settled";
+  const ended = next.action === "send" && (await endOf(attempt.order)) !== undefined;
+  if (next.action !== "declare uncertain" && !ended) return undefined;
+  const reason = { code: "LEASE_EXPIRED", message: ended ? "the order ended before an answer was kept" : next.reason };
   return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason } as const;
 }
 
@@ -207,11 +230,11 @@ async function isLinked(attempt: Attempt, ports: Ports): Promise<boolean> {
  * Whether a claim came when the link was made already. A claim that made a link deleted the attempt, so that this one is
  * younger than the link, and whoever had it saw the link before sending anything.
  */
-async function cameTooLate(attempt: Attempt, ports: Ports): Promise<boolean> {
+async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
   const link = await linkOf(attempt, ports);
   if (link === undefined) return false;
   const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
-  return isOurs(entry);
+  return wasLinkedByUs(entry);
 }
 
 async function linkOf({ order, stage }: Attempt, { store }: Ports): Promise<string | undefined> {

@@ -3,7 +3,7 @@
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
-import { CallError } from "../domain/errors.js";
+import { callError } from "../domain/errors.js";
 import type { ReportedStatus, Stage } from "../domain/order-lifecycle.js";
 import type {
   Customers,
@@ -174,7 +174,7 @@ class StubFoodService implements FoodService {
 
 function found<T>(things: ReadonlyMap<string, T>, name: string): T {
   const thing = things.get(name);
-  if (thing === undefined) throw new CallError("NOT_FOUND", `there is no ${name}`, true);
+  if (thing === undefined) throw callError("NOT_FOUND", `there is no ${name}`, true);
   return thing;
 }
 

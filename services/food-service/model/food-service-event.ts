@@ -1,6 +1,6 @@
 /** The changes of the simulated food service that time alone does not bring about, in the form in which they are kept. */
 import * as v from "valibot";
-import { MalformedError } from "../../../functions/src/domain/errors.js";
+import { ValidationError } from "../../../functions/src/domain/errors.js";
 import { ORDER_STATUSES, type OrderStatus } from "../../../functions/src/domain/order-lifecycle.js";
 
 const moment = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(8_640_000_000_000_000));
@@ -51,11 +51,11 @@ export type EventOf<K extends FoodServiceEvent["kind"]> = Extract<FoodServiceEve
 
 /**
  * The event, checked.
- * @throws MalformedError for anything that the model did not write
+ * @throws ValidationError for anything that the model did not write
  */
 export function parseEvent(given: unknown): FoodServiceEvent {
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
   const wrong = parsed.issues.map((issue) => `${v.getDotPath(issue) ?? "event"}: ${issue.message}`);
-  throw new MalformedError(`no event of the food service: ${wrong.join("; ")}`);
+  throw new ValidationError(`no event of the food service: ${wrong.join("; ")}`);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type CallError, MalformedError } from "../../../functions/src/domain/errors.js";
+import { type CallError, ValidationError } from "../../../functions/src/domain/errors.js";
 import type { OrderStatus } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Randomness } from "../../../functions/src/ports.js";
 import type { FoodServiceEvent } from "./food-service-event.js";
@@ -454,7 +454,7 @@ describe("a replay", () => {
       { ...events[0], at: "now" },
       { ...events[0], more: 1 },
     ]) {
-      assert.throws(() => again.replay(wrong), MalformedError);
+      assert.throws(() => again.replay(wrong), ValidationError);
     }
     assert.throws(() => again.replay(events[1]), /never placed/);
     again.replay(events[0]);

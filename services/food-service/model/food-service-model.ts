@@ -3,7 +3,7 @@
  * Time moves them without timers: every moment is drawn at creation, and statuses are worked out when they are asked for.
  */
 
-import { CallError, MalformedError } from "../../../functions/src/domain/errors.js";
+import { type CallError, callError, ValidationError } from "../../../functions/src/domain/errors.js";
 import {
   type KitchenStatus,
   ORDER_STATUSES,
@@ -11,7 +11,7 @@ import {
   type ReportedStatus,
   type ShipmentStatus,
 } from "../../../functions/src/domain/order-lifecycle.js";
-import { isUsableName } from "../../../functions/src/domain/resource-names.js";
+import { isStorableName } from "../../../functions/src/domain/resource-names.js";
 import type {
   Clock,
   CreateOptions,
@@ -152,7 +152,7 @@ export class FoodServiceModel implements FoodService {
    * @throws CallError INVALID_ARGUMENT for a customer that is no usable text
    */
   placeOrder(customerId: string): OrderRecord {
-    if (!isUsableName(customerId)) {
+    if (!isStorableName(customerId)) {
       throw refusal(
         "INVALID_ARGUMENT",
         "order.customer_id must have 1 to 1400 bytes, none of them a control character",
@@ -291,14 +291,14 @@ export class FoodServiceModel implements FoodService {
 
   /**
    * Takes a change from an earlier life, in the order in which `onEvent` got them. It draws and emits nothing.
-   * @throws MalformedError for what is no event, or none that can follow the ones before
+   * @throws ValidationError for what is no event, or none that can follow the ones before
    */
   replay(given: unknown): void {
     const event = parseEvent(given);
     const known = this.orders.has(event.name) || this.kitchenOrders.has(event.name) || this.shipments.has(event.name);
     if (event.kind === "update" && !known)
-      throw new MalformedError(`an update of ${event.name}, which was never placed`);
-    if (event.kind !== "update" && known) throw new MalformedError(`${event.name} was created before`);
+      throw new ValidationError(`an update of ${event.name}, which was never placed`);
+    if (event.kind !== "update" && known) throw new ValidationError(`${event.name} was created before`);
     this.settle(event.at);
     this.apply(event);
   }
@@ -375,14 +375,14 @@ export class FoodServiceModel implements FoodService {
 
   private expectInTime(deadline: number): void {
     if (this.options.clock.now() <= deadline) return;
-    throw new CallError("DEADLINE_EXCEEDED", "the deadline was over before the call was sent", false);
+    throw callError("DEADLINE_EXCEEDED", "the deadline was over before the call was sent", false);
   }
 }
 
 function found<T>(things: ReadonlyMap<string, T>, name: string, kind: string): T {
   const thing = things.get(name);
   if (thing !== undefined) return thing;
-  if (isUsableName(name)) throw refusal("NOT_FOUND", `there is no ${kind} ${name}`);
+  if (isStorableName(name)) throw refusal("NOT_FOUND", `there is no ${kind} ${name}`);
   throw refusal("INVALID_ARGUMENT", "name must have 1 to 1400 bytes, none of them a control character");
 }
 
@@ -391,7 +391,7 @@ function keepKey<E extends { key: string | null }>(keys: Map<string, E>, event: 
 }
 
 function refusal(code: string, message: string): CallError {
-  return new CallError(code, message, true);
+  return callError(code, message, true);
 }
 
 /** The number in a page token of this status, undefined for any other text. */

@@ -5,6 +5,6 @@
  * event. All that it would do for us is to answer an error that nobody awaited; without it such an error ends the process,
  * and the event comes again.
  */
-export function leaveDomain(): void {
+export function exitNodeDomain(): void {
   (process as { domain?: { exit(): void } | null }).domain?.exit();
 }

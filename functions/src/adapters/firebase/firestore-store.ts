@@ -8,7 +8,7 @@ import {
   Timestamp,
   type WriteBatch,
 } from "firebase-admin/firestore";
-import { ConflictError, MalformedError, StoreError } from "../../domain/errors.js";
+import { ConflictError, StoreError, ValidationError } from "../../domain/errors.js";
 import type { Field, Fields, Query, Snapshot, Store, Write } from "../../ports.js";
 
 /** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
@@ -32,14 +32,14 @@ export class FirestoreStore implements Store {
   constructor(private readonly firestore: Firestore) {}
 
   async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
-    return sorted(async () => {
+    return translateErrors(async () => {
       const found = await this.firestore.getAll(...paths.map((path) => this.firestore.doc(path)));
       return found.map(snapshotOf) as { [I in keyof P]: Snapshot | undefined };
     });
   }
 
   async commit(writes: Write[]): Promise<string[]> {
-    return sorted(async () => {
+    return translateErrors(async () => {
       const batch = this.firestore.batch();
       for (const write of writes) this.add(batch, write);
       return (await batch.commit()).map((result) => versionOf(result.writeTime));
@@ -47,7 +47,7 @@ export class FirestoreStore implements Store {
   }
 
   async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
-    return sorted(async () => {
+    return translateErrors(async () => {
       const documents = this.firestore.collection(collection);
       const matching = documents.where(field, "in", oneOf).orderBy(FieldPath.documentId()).limit(limit);
       const page = after === undefined ? matching : matching.startAfter(this.firestore.doc(after));
@@ -89,13 +89,13 @@ function timeOf(version: string): Timestamp {
   return new Timestamp(Number(seconds), Number(nanoseconds));
 }
 
-async function sorted<T>(work: () => Promise<T>): Promise<T> {
+async function translateErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: string };
     if (CONFLICTS.includes(code as number)) throw new ConflictError(message, { cause: error });
-    if (code === INVALID_ARGUMENT) throw new MalformedError(`Firestore refused: ${message}`, { cause: error });
+    if (code === INVALID_ARGUMENT) throw new ValidationError(`Firestore refused: ${message}`, { cause: error });
     throw new StoreError(message ?? String(error), { cause: error });
   }
 }

@@ -6,7 +6,7 @@ import { type Expression, expr, projectID } from "firebase-functions/params";
  * the longest CALL_DEADLINE_SECONDS and the writes between them fit into the time. Each instance more is load on the food
  * service: at most 20 with 80 events each.
  */
-const FOR_EVENTS = {
+const EVENT_OPTIONS = {
   memory: "256MiB",
   cpu: 1,
   concurrency: 80,
@@ -16,28 +16,28 @@ const FOR_EVENTS = {
 } as const;
 
 /** For what runs one at a time: a lease sees to that, a second instance would only find it taken. */
-const ALONE = { cpu: 1, concurrency: 1, minInstances: 0, maxInstances: 1 } as const;
+const SINGLETON_OPTIONS = { cpu: 1, concurrency: 1, minInstances: 0, maxInstances: 1 } as const;
 
 /** For the poll: pages of orders and the Pub/Sub client. Its longest lease under any settings is 210 seconds. */
-const POLLING = { ...ALONE, memory: "512MiB", timeoutSeconds: 240 } as const;
+const POLL_OPTIONS = { ...SINGLETON_OPTIONS, memory: "512MiB", timeoutSeconds: 240 } as const;
 
-export const FUNCTIONS = {
-  pollOrders: { account: "poll-orders", ...POLLING },
+export const FUNCTION_OPTIONS = {
+  pollOrders: { account: "poll-orders", ...POLL_OPTIONS },
   // Two, so that a doubled continuation is turned away at once instead of waiting.
-  continuePoll: { account: "continue-poll", ...POLLING, maxInstances: 2 },
-  sendToKitchen: { account: "send-to-kitchen", ...FOR_EVENTS },
-  dispatchShipment: { account: "dispatch-shipment", ...FOR_EVENTS },
-  completeOrder: { account: "complete-order", ...FOR_EVENTS },
-  onRelationWritten: { account: "on-relation-written", ...FOR_EVENTS },
+  continuePoll: { account: "continue-poll", ...POLL_OPTIONS, maxInstances: 2 },
+  sendToKitchen: { account: "send-to-kitchen", ...EVENT_OPTIONS },
+  dispatchShipment: { account: "dispatch-shipment", ...EVENT_OPTIONS },
+  completeOrder: { account: "complete-order", ...EVENT_OPTIONS },
+  onRelationWritten: { account: "on-relation-written", ...EVENT_OPTIONS },
   // Nobody waits for a customer's name: it must not take the user orchestrators' last breath.
-  onRelationCreated: { account: "on-relation-created", ...FOR_EVENTS, maxInstances: 10 },
+  onRelationCreated: { account: "on-relation-created", ...EVENT_OPTIONS, maxInstances: 10 },
   // Holds the names of all orders on their way, some 150 bytes each, and ends before its lease of 540 seconds.
-  sweep: { account: "sweep-orders", ...ALONE, memory: "1GiB", timeoutSeconds: 540 },
+  sweep: { account: "sweep-orders", ...SINGLETON_OPTIONS, memory: "1GiB", timeoutSeconds: 540 },
   // People ask: few requests, and an answer that takes longer is not waited for.
-  api: { account: "operators-api", ...FOR_EVENTS, maxInstances: 5, timeoutSeconds: 60 },
+  api: { account: "operators-api", ...EVENT_OPTIONS, maxInstances: 5, timeoutSeconds: 60 },
 } as const;
 
-export type FunctionName = keyof typeof FUNCTIONS;
+export type FunctionName = keyof typeof FUNCTION_OPTIONS;
 
 /**
  * The whole address of an account in the project that the function is deployed to. The short form, `name@`, is not enough:
@@ -49,6 +49,6 @@ function serviceAccount(account: string): Expression<string> {
 
 /** The options of a function, for its trigger. */
 export function optionsOf<Name extends FunctionName>(name: Name) {
-  const { account, ...resources } = FUNCTIONS[name];
+  const { account, ...resources } = FUNCTION_OPTIONS[name];
   return { ...resources, serviceAccount: serviceAccount(account) };
 }

@@ -8,7 +8,7 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import { CallError } from "../../domain/errors.js";
+import { type CallError, callError } from "../../domain/errors.js";
 import type { Clock } from "../../ports.js";
 
 /** No keepalive pings: an instance is frozen between requests, and its pings with it. */
@@ -23,12 +23,12 @@ interface Target {
   /** Certificates in PEM form, or the word system. */
   ca: string;
   /** The methods that may be repeated when the connection fails. */
-  repeatable: { path: string }[];
+  idempotentMethods: { path: string }[];
   /** How long a call may take, in milliseconds. */
-  patience: number;
+  timeoutMs: number;
 }
 
-export class Channel {
+export class GrpcChannel {
   private opened: Client | undefined;
 
   constructor(
@@ -40,18 +40,18 @@ export class Channel {
   private get client(): Client {
     this.opened ??= new Client(this.target.address, channelCredentials(this.target), {
       ...CHANNEL_OPTIONS,
-      "grpc.service_config": JSON.stringify(serviceConfig(this.target.repeatable)),
+      "grpc.service_config": JSON.stringify(serviceConfig(this.target.idempotentMethods)),
     });
     return this.opened;
   }
 
   /** Resolves when a call can be sent. */
   ready(): Promise<void> {
-    const { name, address, patience } = this.target;
+    const { name, address, timeoutMs } = this.target;
     return new Promise((resolve, reject) => {
-      this.client.waitForReady(this.clock.now() + patience, (error) => {
+      this.client.waitForReady(this.clock.now() + timeoutMs, (error) => {
         if (!error) return resolve();
-        reject(new CallError("UNAVAILABLE", `${name} at ${address} can't be reached`, false, { cause: error }));
+        reject(callError("UNAVAILABLE", `${name} at ${address} can't be reached`, false, { cause: error }));
       });
     });
   }
@@ -63,10 +63,10 @@ export class Channel {
     { deadline, metadata = {} }: { deadline?: number; metadata?: Record<string, string> } = {},
   ): Promise<R> {
     const now = this.clock.now();
-    const until = deadline ?? now + this.target.patience;
+    const until = deadline ?? now + this.target.timeoutMs;
     if (until <= now) {
       const message = `${method.path} was not sent: its time was over before it began`;
-      return Promise.reject(new CallError("DEADLINE_EXCEEDED", message, false));
+      return Promise.reject(callError("DEADLINE_EXCEEDED", message, false));
     }
     const { path, requestSerialize, responseDeserialize } = method;
     const sending = new Metadata();
@@ -83,7 +83,7 @@ export class Channel {
           if (response !== undefined && !error) return resolve(response);
           // Until a call is given to a connection its peer is the channel's own target.
           const sent = call.getPeer() !== this.client.getChannel().getTarget();
-          reject(callError(path, error, sent));
+          reject(toCallError(path, error, sent));
         },
       );
     });
@@ -95,8 +95,8 @@ export class Channel {
 }
 
 /** Retries are for what may be repeated; everything else is sent once, whatever becomes of it. */
-function serviceConfig(repeatable: { path: string }[]) {
-  const name = repeatable.map(({ path }) => {
+function serviceConfig(idempotentMethods: { path: string }[]) {
+  const name = idempotentMethods.map(({ path }) => {
     const [, service, method] = path.split("/");
     return { service, method };
   });
@@ -115,7 +115,7 @@ function channelCredentials({ security, ca }: Target): ChannelCredentials {
   return credentials.createSsl(ca.trim() === "system" ? null : Buffer.from(ca));
 }
 
-function callError(path: string, error: ServiceError | null, sent: boolean): CallError {
-  if (!error) return new CallError("INTERNAL", `${path} was answered with nothing`, sent);
-  return new CallError(status[error.code] ?? String(error.code), `${path}: ${error.details}`, sent, { cause: error });
+function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {
+  if (!error) return callError("INTERNAL", `${path} was answered with nothing`, sent);
+  return callError(status[error.code] ?? String(error.code), `${path}: ${error.details}`, sent, { cause: error });
 }

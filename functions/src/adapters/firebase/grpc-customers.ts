@@ -2,10 +2,10 @@
 import { Orchestrator1ServiceService as orchestrator1 } from "../../generated/user/user.js";
 import type { Clock, Customers, User } from "../../ports.js";
 import type { Settings } from "../../settings.js";
-import { Channel } from "./grpc-channel.js";
+import { GrpcChannel } from "./grpc-channel.js";
 
 export class GrpcCustomers implements Customers {
-  private readonly channel: Channel;
+  private readonly channel: GrpcChannel;
 
   constructor(settings: Settings, clock: Clock) {
     const target = {
@@ -13,10 +13,10 @@ export class GrpcCustomers implements Customers {
       address: settings.USERS_ADDRESS,
       security: settings.USERS_SECURITY,
       ca: "system",
-      repeatable: [orchestrator1.getUserByName],
-      patience: settings.CALL_DEADLINE_SECONDS * 1000,
+      idempotentMethods: [orchestrator1.getUserByName],
+      timeoutMs: settings.CALL_DEADLINE_SECONDS * 1000,
     };
-    this.channel = new Channel(target, clock);
+    this.channel = new GrpcChannel(target, clock);
   }
 
   userByName(name: string): Promise<User> {

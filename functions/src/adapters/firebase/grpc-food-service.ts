@@ -1,6 +1,6 @@
 /** The food service over gRPC. */
 
-import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES, statusOf } from "../../domain/order-lifecycle.js";
+import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES, statusFromCode } from "../../domain/order-lifecycle.js";
 import {
   DroneServiceService as drones,
   KitchenServiceService as kitchens,
@@ -11,10 +11,10 @@ import {
 } from "../../generated/food/v1/food.js";
 import type { Clock, CreateOptions, FoodService, KitchenOrder, Order, Shipment } from "../../ports.js";
 import type { Settings } from "../../settings.js";
-import { Channel } from "./grpc-channel.js";
+import { GrpcChannel } from "./grpc-channel.js";
 
 /** Reads and updates may be repeated; a create that was sent must not be, whatever became of it. */
-const REPEATABLE = [
+const IDEMPOTENT_METHODS = [
   orders.getOrder,
   orders.listOrders,
   orders.updateOrder,
@@ -28,7 +28,7 @@ type Connection = Pick<
 >;
 
 export class GrpcFoodService implements FoodService {
-  private readonly channel: Channel;
+  private readonly channel: GrpcChannel;
 
   constructor(settings: Connection, clock: Clock) {
     const target = {
@@ -36,10 +36,10 @@ export class GrpcFoodService implements FoodService {
       address: settings.FOOD_SERVICE_ADDRESS,
       security: settings.FOOD_SERVICE_SECURITY,
       ca: settings.FOOD_SERVICE_CA,
-      repeatable: REPEATABLE,
-      patience: settings.CALL_DEADLINE_SECONDS * 1000,
+      idempotentMethods: IDEMPOTENT_METHODS,
+      timeoutMs: settings.CALL_DEADLINE_SECONDS * 1000,
     };
-    this.channel = new Channel(target, clock);
+    this.channel = new GrpcChannel(target, clock);
   }
 
   ready(): Promise<void> {
@@ -93,13 +93,13 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
 
 /** Without the time at which it was placed: a poll lists many, and has no use for it. */
 function orderOf({ name, customerId, status }: WireOrder): Order {
-  return { name, customerId, status: statusOf(ORDER_STATUSES, status) };
+  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status) };
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {
-  return { name, status: statusOf(KITCHEN_STATUSES, status) };
+  return { name, status: statusFromCode(KITCHEN_STATUSES, status) };
 }
 
 function shipmentOf({ name, status }: WireShipment): Shipment {
-  return { name, status: statusOf(SHIPMENT_STATUSES, status) };
+  return { name, status: statusFromCode(SHIPMENT_STATUSES, status) };
 }

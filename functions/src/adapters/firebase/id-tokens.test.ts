@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { Agent } from "node:https";
 import { type App, deleteApp, initializeApp } from "firebase-admin/app";
-import { CallError, TokenError } from "../../domain/errors.js";
+import { isCallError, TokenError } from "../../domain/errors.js";
 import { firebaseTokens } from "./id-tokens.js";
 
 const PROJECT = "demo-tokens";
@@ -57,7 +57,7 @@ describe("ID tokens", () => {
 
   it("are nobody's fault where they can't be checked", async () => {
     await assert.rejects(verify(token()), (error: Error) => {
-      assert.ok(error instanceof CallError, String(error));
+      assert.ok(isCallError(error), String(error));
       assert.equal(error.code, "UNAVAILABLE");
       return true;
     });

@@ -1,7 +1,7 @@
 /** ID tokens of Firebase Authentication. */
 import type { App } from "firebase-admin/app";
 import * as v from "valibot";
-import { CallError, TokenError } from "../../domain/errors.js";
+import { callError, TokenError } from "../../domain/errors.js";
 import type { Tokens } from "../../operator-api/auth.js";
 import { parse } from "../../parse.js";
 import { openApp } from "./firestore-store.js";
@@ -51,7 +51,7 @@ async function verified(token: string, open: () => App): Promise<unknown> {
 function refusalOf(cause: { code?: string; message: string }): Error {
   const { code = "", message } = cause;
   if (!BAD_TOKEN.includes(code) || NO_KEYS.test(message)) {
-    return new CallError("UNAVAILABLE", `tokens can't be checked: ${message}`, false, { cause });
+    return callError("UNAVAILABLE", `tokens can't be checked: ${message}`, false, { cause });
   }
   if (code === "auth/id-token-expired") {
     return new TokenError("The ID token is no longer valid; get a new one.", { cause });

@@ -7,16 +7,16 @@ import type { Bus, OrderMessage, PollContinuation } from "../../ports.js";
 import type { PublisherClient } from "./pubsub-client.js";
 
 /** As many messages as Pub/Sub takes at a time. */
-const MOST_MESSAGES = 1000;
+const MAX_MESSAGES_PER_PUBLISH = 1000;
 
 /** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
-const PUBLISH_DEADLINE = 10_000;
+const PUBLISH_DEADLINE_MS = 10_000;
 
 const BACKOFF = {
   initialRetryDelayMillis: 100,
   retryDelayMultiplier: 2,
   maxRetryDelayMillis: 2_000,
-  totalTimeoutMillis: PUBLISH_DEADLINE,
+  totalTimeoutMillis: PUBLISH_DEADLINE_MS,
 };
 
 export class PubSubBus implements Bus {
@@ -40,11 +40,14 @@ export class PubSubBus implements Bus {
     try {
       const client = await this.open();
       const topic = `projects/${await client.getProjectId()}/topics/${name}`;
-      for (let from = 0; from < payloads.length; from += MOST_MESSAGES) {
+      for (let from = 0; from < payloads.length; from += MAX_MESSAGES_PER_PUBLISH) {
         const messages = payloads
-          .slice(from, from + MOST_MESSAGES)
+          .slice(from, from + MAX_MESSAGES_PER_PUBLISH)
           .map((payload) => ({ data: Buffer.from(JSON.stringify(payload)) }));
-        await client.publish({ topic, messages }, { timeout: PUBLISH_DEADLINE, retry: { backoffSettings: BACKOFF } });
+        await client.publish(
+          { topic, messages },
+          { timeout: PUBLISH_DEADLINE_MS, retry: { backoffSettings: BACKOFF } },
+        );
       }
     } catch (error) {
       throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });

@@ -104,7 +104,7 @@ describe("the deployed functions", () => {
   it("fail at their start where a setting is wrong, with its name and what is allowed", async () => {
     process.env.POLL_PASSES = "99";
     try {
-      const wrong = { name: "MalformedError", message: /POLL_PASSES is 99.*12/ };
+      const wrong = { name: "ValidationError", message: /POLL_PASSES is 99.*12/ };
       await assert.rejects(raw("sendToKitchen")(pubSubEvent("sendToKitchen", "{")), wrong);
     } finally {
       process.env.POLL_PASSES = ENVIRONMENT.POLL_PASSES;
@@ -215,7 +215,7 @@ describe("the deployed functions", () => {
     const event = { data: { before: document({}), after: document(UNREADABLE) }, params: { id: "1" } };
     const [line] = await linesOf(async () => library.wrap(deployed.onRelationWritten)(event));
     assert.deepEqual(
-      [line?.severity, line?.stage, line?.order, line?.outcome],
+      [line?.severity, line?.component, line?.order, line?.outcome],
       ["ERROR", "report", "orders/1", "quarantined"],
     );
   });

@@ -5,18 +5,24 @@ import { setGlobalOptions } from "firebase-functions/v2/options";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
 import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../../config.js";
-import { MalformedError } from "../../domain/errors.js";
+import { ValidationError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
-import { continuePoll, type ReactionName, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
+import {
+  continuePoll,
+  handleOrderMessage,
+  type ReactionName,
+  runReaction,
+  SCHEDULED,
+} from "../../pipeline/handlers.js";
 import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
 import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
-import { leaveDomain } from "./exit-node-domain.js";
+import { exitNodeDomain } from "./exit-node-domain.js";
 import { snapshotOf } from "./firestore-store.js";
 import { type FunctionName, optionsOf } from "./function-options.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
-const OLDEST_EVENT = 3_600_000;
+const MAX_EVENT_AGE_MS = 3_600_000;
 
 // Every function calls the food service: onRelationCreated where an older scheduler's relation names no customer.
 setGlobalOptions({ region: REGION, secrets: [FOOD_SERVICE_CA] });
@@ -35,7 +41,7 @@ const SCHEDULES = {
 /** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
   return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
-    leaveDomain();
+    exitNodeDomain();
     await SCHEDULED[name](ports());
   });
 }
@@ -43,7 +49,7 @@ export function scheduled(name: keyof typeof SCHEDULED) {
 /** A function that goes on with a poll where another run stopped. */
 export function pollContinuation() {
   return onMessagePublished({ ...optionsOf("continuePoll"), topic: CONTINUATION_TOPIC, retry: true }, (event) =>
-    unlessTooOld("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
+    dropIfStale("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
   );
 }
 
@@ -57,7 +63,7 @@ const STAGE_FUNCTIONS = {
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
   return onMessagePublished({ ...optionsOf(STAGE_FUNCTIONS[name]), topic: STAGES[name].topic, retry: true }, (event) =>
-    unlessTooOld(name, event, () => take(name, jsonIn(event.data.message), ports())),
+    dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
   );
 }
 
@@ -68,7 +74,7 @@ export function relationWritten(name: ReactionName) {
   return onDocumentWritten({ ...optionsOf("onRelationWritten"), ...RELATION_EVENTS }, (event) => {
     const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
     const change = { before, after, at: Date.parse(event.time) };
-    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()));
+    return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()));
   });
 }
 
@@ -76,27 +82,27 @@ export function relationWritten(name: ReactionName) {
 export function relationCreated(name: ReactionName) {
   return onDocumentCreated({ ...optionsOf("onRelationCreated"), ...RELATION_EVENTS }, (event) => {
     const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
-    return unlessTooOld(name, event, () => reactTo(name, event.params.id, change, ports()), 24 * OLDEST_EVENT);
+    return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()), 24 * MAX_EVENT_AGE_MS);
   });
 }
 
-async function unlessTooOld(
-  stage: string,
+async function dropIfStale(
+  component: string,
   event: { id: string; time: string },
   work: () => Promise<void>,
-  oldest = OLDEST_EVENT,
+  oldest = MAX_EVENT_AGE_MS,
 ): Promise<void> {
-  leaveDomain();
+  exitNodeDomain();
   const age = ports().clock.now() - Date.parse(event.time);
   if (age > oldest) {
-    ports().log.warn("dropped: the event is too old", { stage, event: event.id, age, outcome: "dropped" });
+    ports().log.warn("Dropped an event that is too old", { component, event: event.id, age, outcome: "dropped" });
     return;
   }
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof MalformedError)) throw error;
-    ports().log.error(`dropped: ${error.message}`, { stage, event: event.id, outcome: "dropped" });
+    if (!(error instanceof ValidationError)) throw error;
+    ports().log.error(`Dropped an event: ${error.message}`, { component, event: event.id, outcome: "dropped" });
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CallError } from "../../domain/errors.js";
+import { isCallError, TerminalError } from "../../domain/errors.js";
 import { testBed } from "../../testing/test-bed.js";
 import { withCheckedReplies } from "./verified-replies.js";
 
@@ -20,8 +20,8 @@ describe("checked replies", () => {
         food.kitchenOrders.set("orders/1", reply);
         food.shipments.set("orders/1", { name: answered, status: "NEW" });
         await assert.rejects(read(withCheckedReplies(food), "orders/1"), (error: unknown) => {
-          assert.ok(error instanceof CallError);
-          assert.deepEqual([error.code, error.sent, error.refused], ["BAD_REPLY", true, false]);
+          assert.ok(isCallError(error));
+          assert.deepEqual([error.code, error.sent, error instanceof TerminalError], ["BAD_REPLY", true, false]);
           return true;
         });
       });

@@ -1,5 +1,5 @@
 /** The food service as the stages see it: no reply is believed to be about something that was not asked for. */
-import { CallError } from "../../domain/errors.js";
+import { callError } from "../../domain/errors.js";
 import type { FoodService } from "../../ports.js";
 
 /** The same service, except that a reply with another name than the one asked for is a `CallError` with the code BAD_REPLY. */
@@ -18,9 +18,5 @@ export function withCheckedReplies(food: FoodService): FoodService {
 
 function checked<R extends { name: string }>(asked: string, reply: R): R {
   if (reply.name === asked) return reply;
-  throw new CallError(
-    "BAD_REPLY",
-    `asked for ${asked}, the food service answered with ${reply.name || "no name"}`,
-    true,
-  );
+  throw callError("BAD_REPLY", `asked for ${asked}, the food service answered with ${reply.name || "no name"}`, true);
 }

@@ -1,6 +1,6 @@
 /** The platform in one process: brings messages and document changes to the handlers until they are taken. */
-import { isWorthRetrying } from "../../domain/errors.js";
-import { continuePoll, reactionsTo, reactTo, SCHEDULED, take } from "../../pipeline/handlers.js";
+import { isRetryable } from "../../domain/errors.js";
+import { continuePoll, handleOrderMessage, reactionsTo, runReaction, SCHEDULED } from "../../pipeline/handlers.js";
 import type { Ports } from "../../ports.js";
 import type { RelationChange } from "../../relations/on-relation-written.js";
 import { RELATIONS } from "../../relations/relation.js";
@@ -19,7 +19,7 @@ export class MemoryPlatform {
   /** @param outside all that does not live in this process */
   constructor(outside: Omit<Ports, "store" | "bus">) {
     const bus = new MemoryBus(
-      (stage, payload) => this.bring(() => take(stage, payload, this.ports)),
+      (stage, payload) => this.bring(() => handleOrderMessage(stage, payload, this.ports)),
       (payload) => this.bring(async () => void (await continuePoll(payload, this.ports))),
     );
     this.ports = { ...outside, store: this.store, bus };
@@ -38,14 +38,14 @@ export class MemoryPlatform {
   private onWrite(change: RelationChange): void {
     const [collection, id, below] = (change.after ?? change.before)?.path.split("/") ?? [];
     if (collection !== RELATIONS || id === undefined || below !== undefined) return;
-    for (const name of reactionsTo(change)) this.bring(() => reactTo(name, id, change, this.ports));
+    for (const name of reactionsTo(change)) this.bring(() => runReaction(name, id, change, this.ports));
   }
 
   private bring(work: () => Promise<void>, wait = 0): void {
     setTimeout(() => {
       if (this.stopped) return;
       work().catch((error: unknown) => {
-        if (isWorthRetrying(error)) this.bring(work, Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, 2 * wait)));
+        if (isRetryable(error)) this.bring(work, Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, 2 * wait)));
         else this.ports.log.error("dropped", { outcome: "dropped", reason: String(error) });
       });
     }, wait).unref();

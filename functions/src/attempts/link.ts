@@ -1,0 +1,38 @@
+/** The write that links a kitchen order or a shipment to its order. */
+import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
+import { isStorableName, type OrderRef } from "../domain/resource-names.js";
+import type { Order, Ports, Snapshot, Write } from "../ports.js";
+import { STATE_AFTER_LINK } from "../relations/history.js";
+import { relationIn, relationPath, stateFields } from "../relations/relation.js";
+
+/** What a link is for: the order as the food service showed it last, and the stage that creates. */
+export interface LinkTarget {
+  stage: CreatingStage;
+  ref: OrderRef;
+  order: Order;
+}
+
+/**
+ * The write that adds the link to a relation as it was read.
+ * @param snapshot the relation's document, undefined if there is none
+ * @param name the name of the kitchen order or shipment
+ */
+export function linkWrite(
+  { stage, ref, order }: LinkTarget,
+  snapshot: Snapshot | undefined,
+  name: string,
+  { clock }: Pick<Ports, "clock">,
+): Write {
+  const relation = relationIn(snapshot);
+  // A relation that was closed in the meantime stays closed; the link still records what was created.
+  const isClosed = relation?.state !== undefined && !isOpen(relation.state);
+  const fields = {
+    [stage]: name,
+    // A customer id that the store would reject must not block the link.
+    ...(isStorableName(order.customerId) && { customerId: order.customerId }),
+    ...(order.placedAt && { placedAt: order.placedAt }),
+    ...(isClosed ? {} : stateFields(relation, STATE_AFTER_LINK[stage], clock.now())),
+  };
+  const path = relationPath(ref.id);
+  return snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields };
+}
