@@ -1,10 +1,9 @@
 /** What stands around the functions in a bench: the official emulators, food services and user orchestrators, as processes. */
 import { createWriteStream, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { DocumentEvents } from "../harness/document-events.js";
 import { type Emulators, startEmulators } from "../harness/emulators/standalone.js";
-import { FoodProcess } from "../harness/food-service-child.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { FunctionInstance, type InstanceOptions } from "../harness/function-instance.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
@@ -24,7 +23,7 @@ export interface World {
   /** Both as host:port, started at the first use. */
   emulators(): Promise<BenchEmulators>;
   /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
-  foodService(name: string, args: string[]): Promise<FoodProcess>;
+  foodService(name: string, simulation: SimulationOptions): Promise<FoodServiceProcess>;
   /** Starts the user orchestrators at the first use; the address of the first of them. */
   users(): Promise<string>;
   /** Takes a line of a process's log. */
@@ -93,10 +92,10 @@ function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"
       users ??= startUsers(onEnd);
       return users;
     },
-    foodService: async (name, args) => {
+    foodService: async (name, simulation) => {
       const own = join(directory, name);
       mkdirSync(own, { recursive: true });
-      const food = await FoodProcess.start({ root: ROOT, directory: own, port: await freePort(), args, onLine });
+      const food = await FoodServiceProcess.start({ directory: own, simulation, onLine });
       onEnd(() => food.kill());
       return food;
     },
@@ -133,7 +132,7 @@ async function startUsers(onEnd: World["onEnd"]): Promise<string> {
 export function environment(
   project: string,
   { firestore, pubsub }: Emulators,
-  food: FoodProcess,
+  food: FoodServiceProcess,
   params: Record<string, string> = {},
 ): Record<string, string> {
   return {
@@ -148,16 +147,4 @@ export function environment(
     USERS_SECURITY: "tls",
     ...params,
   };
-}
-
-/** A port that nothing listens on at the moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }

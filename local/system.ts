@@ -12,7 +12,7 @@ import { findJava, type Java } from "../harness/emulators/find-java.js";
 import { type Document, readCollection } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
-import { FoodServer, type SimulationOptions } from "../harness/food-service-process.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
@@ -76,7 +76,7 @@ export interface System {
   /** Undefined for a system without any. */
   foodService: GivenFoodService | undefined;
   /** The food service where it is the simulated one. */
-  foodServer: FoodServer | undefined;
+  foodServer: FoodServiceProcess | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
   scheduler: Scheduler;
   /** The log of the functions and of what runs them. */
@@ -112,11 +112,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     signal.throwIfAborted();
     const directory = makeRunDirectory(ROOT);
 
-    let foodServer: FoodServer | undefined;
+    let foodServer: FoodServiceProcess | undefined;
     if (simulated) {
       onProgress("Starting the simulated food service");
-      foodServer = await FoodServer.start({
-        root: ROOT,
+      foodServer = await FoodServiceProcess.start({
         directory,
         certificates: simulated.certificates ?? join(directory, "certificates"),
         port: ports.foodService,
@@ -286,7 +285,7 @@ async function failureOf(suite: Suite): Promise<string> {
 
 function foodServiceOf(
   { foodService }: SystemOptions,
-  simulated: FoodServer | undefined,
+  simulated: FoodServiceProcess | undefined,
 ): GivenFoodService | undefined {
   if (simulated) return { address: simulated.address, certificate: simulated.certificate };
   return foodService && "given" in foodService ? foodService.given : undefined;

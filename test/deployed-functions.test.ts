@@ -7,11 +7,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { STAGES, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { closingEntry, linkEntry } from "../functions/src/relations/history.js";
+import { documentChanged, messageEvent as message } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
-import { cloudEvent, Instance, messageEvent } from "./instance.js";
+import { Instance } from "./instance.js";
 
 const PROJECT = "demo-deployed";
 const FUNCTIONS: Record<Stage, string> = {
@@ -84,15 +85,8 @@ describe("the deployed functions, on emulators", () => {
   const scheduled = () => ({ jobName: "test", scheduleTime: new Date().toISOString() });
 
   const relationEvent = (id: string, kind: "written" | "created", value?: WireDocument, oldValue?: WireDocument) =>
-    cloudEvent(`google.cloud.firestore.document.v1.${kind}`, {
-      datacontenttype: "application/json",
-      project: PROJECT,
-      database: "(default)",
-      namespace: "(default)",
-      document: `relations/${id}`,
-      location: "us-central1",
-      data: { ...(value && { value }), ...(oldValue && { oldValue }) },
-    });
+    documentChanged(PROJECT, `relations/${id}`, { value, oldValue }, kind);
+  const messageEvent = (payload: unknown) => message("orders", payload);
 
   async function documentAt(path: string): Promise<WireDocument | undefined> {
     const answer = await fetch(`${documents}/${path}`);

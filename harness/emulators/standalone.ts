@@ -1,12 +1,12 @@
 /** The official Firestore and Pub/Sub emulators without the Emulator Suite, for tests, chaos and the benches. */
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { StartError } from "../../services/server.js";
+import { freePort } from "../free-port.js";
 import { type Child, startChild } from "../process/child-process.js";
 import { answers } from "../process/free-ports.js";
 import { ROOT } from "../root.js";
@@ -141,17 +141,6 @@ async function listens(child: Child, port: number, signal: AbortSignal): Promise
     await sleep(100, undefined, { signal });
   }
   return false;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 /**
