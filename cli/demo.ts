@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { System } from "../local/system.js";
+import { numberFrom } from "../services/cli-options.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { StartError } from "../services/server.js";
 import { pathOf } from "./order-timeline.js";

@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { ROOT } from "../harness/root.js";
 import type { System, SystemOptions } from "../local/system.js";
-import { readAddress } from "../services/food-service/options.js";
+import { numberFrom, readAddress } from "../services/cli-options.js";
 import { checkServer, readCertificate } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";

@@ -18,9 +18,10 @@ import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildBoard } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
+import { startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
 import { startEmbedded } from "./embedded.js";
 import { Scheduler } from "./scheduler.js";
-import { startUsers } from "./users.js";
 
 /** A food service that somebody else runs. */
 interface GivenFoodService {
@@ -179,13 +180,13 @@ async function programsFor(
 
 async function startOwnUsers(directory: string, started: { stop(): Promise<void> }[]): Promise<string> {
   const log = createWriteStream(join(directory, "users.log"));
-  const users = await startUsers((lines) => log.write(lines));
+  const users = await startInProcess((server) => lineLog(server, (lines) => log.write(lines)));
   const stop = async () => {
     await users.stop();
     await new Promise((resolve) => log.end(resolve));
   };
   started.push({ stop });
-  return users.address;
+  return users.orchestrator1.address;
 }
 
 async function startInSuite({

@@ -9,8 +9,9 @@ import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { closingEntry, linkEntry } from "../functions/src/relations/history.js";
 import { documentChanged, messageEvent as message } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
-import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
+import { type InProcess, startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
 import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
 import { Instance } from "./instance.js";
 
@@ -38,7 +39,7 @@ interface WireDocument {
 describe("the deployed functions, on emulators", () => {
   let instance: Instance;
   let food: RunningFoodService;
-  let users: Users;
+  let users: InProcess;
   let topics: PubSubTopics;
   let documents: string;
   let directory: string;
@@ -52,7 +53,7 @@ describe("the deployed functions, on emulators", () => {
     await topics.make(CONTINUATION_TOPIC);
     directory = mkdtempSync(join(tmpdir(), "diet-deployed-"));
     food = await startFoodService({ address: "localhost:0", certificates: directory, speed: SPEED, seed: "1" });
-    users = await startUsers(() => {});
+    users = await startInProcess((server) => lineLog(server, () => {}));
     instance = await Instance.start({
       GCLOUD_PROJECT: PROJECT,
       FUNCTIONS_EMULATOR: "true",
@@ -61,7 +62,7 @@ describe("the deployed functions, on emulators", () => {
       FOOD_SERVICE_ADDRESS: food.address,
       FOOD_SERVICE_SECURITY: "tls",
       FOOD_SERVICE_CA: food.certificate,
-      USERS_ADDRESS: users.address,
+      USERS_ADDRESS: users.orchestrator1.address,
       USERS_SECURITY: "plaintext",
       CALL_DEADLINE_SECONDS: "2",
       POLL_PASSES: "1",

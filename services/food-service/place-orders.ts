@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
-import { call, DEADLINE } from "./call.js";
+import { CALL_TIMEOUT_MS, call } from "../call.js";
 
 /** An order could not be placed; the message says why. */
 export class NotPlacedError extends Error {
@@ -56,6 +56,6 @@ function reasonOf({ code, details }: ServiceError, server: string): string {
   }
   if (code === status.UNAVAILABLE) return `The food service at ${server} can't be reached: ${plain}`;
   if (code === status.DEADLINE_EXCEEDED)
-    return `The food service at ${server} did not answer within ${DEADLINE / 1000} s`;
+    return `The food service at ${server} did not answer within ${CALL_TIMEOUT_MS / 1000} s`;
   return `The food service at ${server} did not take the order: ${status[code]} ${plain}`;
 }

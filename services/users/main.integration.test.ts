@@ -7,8 +7,7 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { TYPESCRIPT } from "./chain.js";
-import type { InProcess } from "./in-process.js";
-import { startInProcess, until } from "./in-process.js";
+import { startRecorded, until } from "./testing.js";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
@@ -25,9 +24,9 @@ async function run(args: string[], env: Record<string, string> = {}) {
 }
 
 describe("the client's command line", () => {
-  let chain: InProcess;
+  let chain: Awaited<ReturnType<typeof startRecorded>>;
   before(async () => {
-    chain = await startInProcess();
+    chain = await startRecorded();
   });
   after(() => chain.stop());
 
