@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
+import { quoteForShell } from "../harness/process/shell.js";
 import { ROOT } from "../harness/root.js";
 import type { System, SystemOptions } from "../local/system.js";
 import { numberFrom, readAddress } from "../services/cli-options.js";
@@ -117,7 +118,9 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log }: S
     options.interval === undefined ? `${name} at "${schedule}"` : `${name} every ${options.interval} s`,
   );
   const isUsual = foodServer?.address.endsWith(":50051");
-  const where = isUsual ? "" : ` --server ${foodServer?.address} --certificate ${foodServer?.certificatePath}`;
+  const where = isUsual
+    ? ""
+    : ` --server ${foodServer?.address} --certificate ${quoteForShell(foodServer?.certificatePath ?? "")}`;
   const places = suite
     ? [
         `  Operators' page   ${suite.hosting}`,

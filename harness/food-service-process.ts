@@ -7,6 +7,7 @@ import type { GroundTruth } from "../services/food-service/model/food-service-mo
 import { truthIn } from "../services/food-service/server.js";
 import { StartError } from "../services/server.js";
 import { type Child, startChild } from "./process/child-process.js";
+import { quoteForShell } from "./process/shell.js";
 import { ROOT } from "./root.js";
 
 const START_TIMEOUT_MS = 120_000;
@@ -124,11 +125,6 @@ export class FoodServiceProcess {
     await this.end("SIGTERM", STOP_TIMEOUT_MS);
   }
 
-  /** Ends it at once and does not wait. */
-  killNow(): void {
-    this.child?.kill();
-  }
-
   /** Stops it from doing anything for so many milliseconds. */
   async pause(milliseconds: number): Promise<void> {
     const { child } = this;
@@ -183,7 +179,7 @@ export class FoodServiceProcess {
   }
 
   private get command(): string {
-    return ["node", ...this.args].map((word) => (/^[\w./:@=-]+$/.test(word) ? word : `'${word}'`)).join(" ");
+    return ["node", ...this.args].map(quoteForShell).join(" ");
   }
 
   private get lastLines(): string {

@@ -86,8 +86,6 @@ export interface System {
   failed: Promise<string>;
   /** Stops everything and resolves when nothing runs and nothing listens. */
   stop(): Promise<void>;
-  /** Ends everything at once, whatever is under way. */
-  kill(): void;
 }
 
 /**
@@ -96,12 +94,9 @@ export interface System {
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { onProgress = () => {}, onTrouble = () => {}, signal = new AbortController().signal } = options;
-  const started: { stop(): Promise<void>; kill?(): void }[] = [];
+  const started: { stop(): Promise<void> }[] = [];
   const stop = async () => {
     for (const part of started.splice(0).reverse()) await part.stop();
-  };
-  const kill = () => {
-    for (const part of started) part.kill?.();
   };
   try {
     const programs = options.embedded === true ? undefined : await programsFor(options, onProgress);
@@ -124,7 +119,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         onDeath: onTrouble,
         signal,
       });
-      started.push({ stop: () => foodServer?.stop() ?? Promise.resolve(), kill: () => foodServer?.killNow() });
+      started.push(foodServer);
     }
     const foodService = foodServiceOf(options, foodServer);
     const users = options.users ?? (await startOwnUsers(directory, started));
@@ -141,7 +136,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       ? await startInSuite({ ...configuration, ...programs, directory, ports, signal, options, onProgress, onTrouble })
       : startEmbeddedIn(directory, { ...configuration.params, ...configuration.secrets }, options);
     started.push(runner);
-    return { directory, users, foodService, foodServer, ...runner, stop, kill };
+    return { directory, users, foodService, foodServer, ...runner, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -149,7 +144,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop" | "kill">;
+type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -251,10 +246,6 @@ async function startInSuite({
       scheduler.stop();
       await suite.stop();
     },
-    kill: () => {
-      scheduler.stop();
-      suite.kill();
-    },
   };
 }
 
@@ -276,7 +267,6 @@ function startEmbeddedIn(
       scheduler.stop();
       await embedded.stop();
     },
-    kill: () => scheduler.stop(),
   };
 }
 

@@ -12,7 +12,7 @@ import { answers } from "../process/free-ports.js";
 import { ROOT } from "../root.js";
 import { findEmulator } from "./find-emulator.js";
 import { findJava } from "./find-java.js";
-import { wrapFirestoreEmulator, wrapPubSubEmulator } from "./wrappers.js";
+import { markJava } from "./marked-java.js";
 
 /** Java is slow on a busy machine. */
 export const EMULATOR_START_TIMEOUT_MS = 180_000;
@@ -57,21 +57,22 @@ export async function startEmulators(options: Options): Promise<Emulators> {
     findEmulator("firestore", places),
     findEmulator("pubsub", places),
   ]);
+  const marked = markJava(java, directory);
   const quiet = join(directory, "logging.properties");
   writeFileSync(quiet, ".level=SEVERE\n");
   const env = {
     ...process.env,
-    JAVA_HOME: java.home,
-    PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
+    JAVA_HOME: marked.home,
+    PATH: [join(marked.home, "bin"), process.env.PATH].join(delimiter),
     // Each refused precondition and each repeated push would be a stack of thirty lines.
     JAVA_TOOL_OPTIONS: `-Djava.util.logging.config.file=${quiet}`,
   };
   const heap = ["-XX:+UseSerialGC", "-Xmx768m"];
   const calls = events === undefined ? [] : [`--functions_emulator=${events}`];
-  const firestoreArgs = [...heap, "-jar", wrapFirestoreEmulator(firestoreJar, directory), ...calls];
+  const firestoreArgs = [...heap, "-jar", firestoreJar, ...calls];
   const started = await Promise.allSettled([
-    startOnFreePort(join(java.home, "bin", "java"), firestoreArgs, env, options),
-    startOnFreePort(wrapPubSubEmulator(pubsubScript, directory), [], env, options),
+    startOnFreePort(join(marked.home, "bin", "java"), firestoreArgs, env, options),
+    startOnFreePort(pubsubScript, [], env, options),
   ]);
   const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const stop = async () => void (await Promise.all(running.map(({ child }) => child.stop("SIGKILL", 0))));
