@@ -1,22 +1,17 @@
 /** How programs read their options: each reader says what is allowed. */
 import { InvalidArgumentError } from "commander";
-import { parseAddress, StartError } from "./server.js";
+import { parseAddress } from "../functions/src/address.js";
 
 /** `host:port`. */
 export function readAddress(text: string): string {
-  try {
-    parseAddress(text);
-    return text;
-  } catch (error) {
-    if (error instanceof StartError) throw new InvalidArgumentError("It must be host:port, such as localhost:50051.");
-    throw error;
-  }
+  if (parseAddress(text)) return text;
+  throw new InvalidArgumentError("It must be host:port, such as localhost:50051.");
 }
 
 /** A reader of numbers within bounds, both included. */
 export function numberFrom(min: number, max: number, { whole = false } = {}): (text: string) => number {
   return (text) => {
-    const number = text.trim() === "" ? Number.NaN : Number(text);
+    const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
     if (number >= min && number <= max && (!whole || Number.isInteger(number))) return number;
     throw new InvalidArgumentError(`It must be a ${whole ? "whole number" : "number"} from ${min} to ${max}.`);
   };

@@ -13,7 +13,7 @@ import { Instance } from "./instance.js";
 const PROJECT = "demo-builds";
 
 /** Where the sources say which schema they write, and the newest that they read. */
-const SCHEMAS = ["relations/document.ts", "relations/attempt.ts"];
+const SCHEMAS = ["relations/relation.ts", "attempts/attempt.ts"];
 
 /** A meal is packaged about as soon as it is asked for. */
 const SPEED = 3_000_000;
