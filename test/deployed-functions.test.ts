@@ -245,7 +245,7 @@ describe("the deployed functions, on emulators", () => {
     const { name, id } = placed();
     await food.stop();
     const failure = await call("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
-    assert.match(String(failure), /^CallError/);
+    assert.match(String(failure), /^CallFailedError/);
     assert.equal(await documentAt(`attempts/kitchen:${id}`), undefined);
     assert.ok(lineOf("retry", (line) => line.order === name));
     await succeeds("pollOrders", scheduled());
