@@ -17,7 +17,7 @@ import {
 } from "../../functions/src/generated/food/v1/food.js";
 import { StartError } from "../server.js";
 import { call } from "./call.js";
-import { NotPlacedError, placeOrders } from "./place-orders.js";
+import { placeOrders } from "./place-orders.js";
 import { type FoodServiceOptions, type RunningFoodService, startFoodService } from "./server.js";
 
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
