@@ -28,6 +28,8 @@ export interface ChaosOptions {
   policy: "park" | "idempotency-key";
   seed: number;
   onProgress(message: string): void;
+  /** Is told now and then how often a process was killed so far. */
+  onKills(kills: number): void;
   signal: AbortSignal;
 }
 
@@ -153,7 +155,12 @@ async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<vo
   const random = randomFor(options, "faults");
   const injector = new Injector({ fleet, food, proxy, random, counts, kills, span, lease, nextBuild, signal });
   Object.assign(system, { injector, isTroubled: true });
-  await Promise.all([place(food, orders, 0.7 * span, signal), injector.run()]);
+  const counting = setInterval(() => options.onKills(injector.kills), 1_000);
+  try {
+    await Promise.all([place(food, orders, 0.7 * span, signal), injector.run()]);
+  } finally {
+    clearInterval(counting);
+  }
   system.isTroubled = false;
 }
 
