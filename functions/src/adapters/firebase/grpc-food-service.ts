@@ -55,8 +55,7 @@ export class GrpcFoodService implements FoodService {
 
   async getOrder(name: string): Promise<Order> {
     const order = await this.channel.call(orders.getOrder, { name });
-    const placed = Date.parse(order.createTime);
-    return { ...orderOf(order), placedAt: Number.isNaN(placed) ? undefined : new Date(placed) };
+    return { ...orderOf(order), placedAt: timeIn(order.createTime) };
   }
 
   async updateOrder(...[name, status]: Parameters<FoodService["updateOrder"]>): Promise<void> {
@@ -85,6 +84,12 @@ export class GrpcFoodService implements FoodService {
   close(): void {
     this.channel.close();
   }
+}
+
+/** The time in RFC 3339 text, undefined for other text: `Date` alone takes "5" for a day in May. */
+function timeIn(text: string): Date | undefined {
+  const time = /^\d{4}-\d{2}-\d{2}[Tt ]/.test(text) ? new Date(text) : undefined;
+  return time && Number.isFinite(time.getTime()) ? time : undefined;
 }
 
 function sending({ idempotencyKey, deadline }: CreateOptions) {
