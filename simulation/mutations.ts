@@ -71,7 +71,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one("link at any time", "attempts/link.ts", "storableTime(order.placedAt)", "order.placedAt"),
   one("store any reason", "domain/errors.ts", "message: storableText(message)", "message"),
-  one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "nobody") {'),
+  one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "never") {'),
   one("link without history", createOnce, "...(plan.isRecorded ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one(
     "close without history",
