@@ -41,7 +41,7 @@ export function documentBytes(path: string, fields: Fields): number {
 }
 
 /** Whether Firestore accepts this as an id of a document or collection. */
-export function isFirestoreId(id: string): boolean {
+function isFirestoreId(id: string): boolean {
   const isReserved = id === "" || id === "." || id === ".." || id.includes("/") || /^__.*__$/s.test(id);
   return !isReserved && Buffer.byteLength(id) <= MAX_ID_BYTES && isWellFormed(id);
 }
