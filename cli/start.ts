@@ -9,6 +9,7 @@ import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { quoteForShell } from "../harness/process/shell.js";
+import { Screen } from "../harness/progress.js";
 import { ROOT } from "../harness/root.js";
 import { hasState } from "../local/data-directory.js";
 import { FoodServiceView } from "../local/food-service-view.js";
@@ -19,7 +20,6 @@ import { StartError } from "../services/server.js";
 import { checkServer, readCertificate, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
-import { Screen } from "./terminal-status.js";
 
 /** Where `npm run order` looks for the certificate. */
 const CERTIFICATES = join(ROOT, ".local", "food-service");
@@ -238,7 +238,7 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
         `  Operators' page   ${suite.hosting}`,
         ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
-        `  Firestore         ${suite.firestore}`,
+        `  Firestore         ${suite.journal ?? suite.firestore}`,
       ]
     : ["  Embedded          in this process"];
   return [
