@@ -117,7 +117,7 @@ async function startBoth(
   const documentEvents = new DocumentEvents();
   const events = await documentEvents.listen();
   onEnd(() => documentEvents.stop());
-  const children = await startEmulators({ root: ROOT, directory, ports, events, onLine, signal });
+  const children = await startEmulators({ directory, ports, events, onLine, signal });
   onEnd(() => Promise.all(children.map((child) => child.stop("SIGKILL", 0))));
   const [firestore, pubsub] = children.map(({ pid }) => pid) as [number, number];
   return {

@@ -87,7 +87,6 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   const ports = await choosePorts({ from: "auto" });
   const [firestore, pubsub] = [`127.0.0.1:${ports.firestore}`, `127.0.0.1:${ports.pubsub}`];
   const emulators = await startEmulators({
-    root: ROOT,
     directory,
     ports: { firestore: ports.firestore, pubsub: ports.pubsub },
     onLine,

@@ -35,7 +35,7 @@ describe("a trigger", function () {
     firestore = `127.0.0.1:${ports.firestore}`;
     const onLine = () => undefined;
     const { signal } = new AbortController();
-    emulators = await startEmulators({ root: ROOT, directory, ports, events: await events.listen(), onLine, signal });
+    emulators = await startEmulators({ directory, ports, events: await events.listen(), onLine, signal });
     food = await startFoodService({ address: "localhost:0", certificates: directory });
     instance = await FunctionInstance.start({
       build: join(ROOT, "functions"),

@@ -1,14 +1,13 @@
 /** The official Firestore and Pub/Sub emulators by themselves, without the Emulator Suite, with push subscriptions that redeliver. */
-import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { StartError } from "../../services/server.js";
 import { type Child, startChild } from "../process/child-process.js";
 import { answers } from "../process/free-ports.js";
-import { findEmulator } from "./find-emulator.js";
+import { downloadEmulator } from "./download-emulator.js";
+import { type EmulatorName, findEmulator } from "./find-emulator.js";
 import { findJava } from "./find-java.js";
 import { markJava } from "./marked-java.js";
 
@@ -19,8 +18,6 @@ const START_TIME = 60_000;
 const ACK_DEADLINE = 10;
 
 interface Options {
-  /** The top folder of the project. */
-  root: string;
   /** A folder of this run's own. */
   directory: string;
   ports: { firestore: number; pubsub: number };
@@ -34,13 +31,10 @@ interface Options {
  * Starts both and resolves with their processes when they listen.
  * @throws StartError where one is missing or does not start; neither is left running then
  */
-export async function startEmulators({ root, directory, ports, events, onLine, signal }: Options): Promise<Child[]> {
+export async function startEmulators({ directory, ports, events, onLine, signal }: Options): Promise<Child[]> {
   const places = { env: process.env, home: homedir() };
   const java = markJava(await findJava(places), directory);
-  const download = async (name: string) => {
-    const firebase = join(root, "node_modules/firebase-tools/lib/bin/firebase.js");
-    await promisify(execFile)(process.execPath, [firebase, `setup:emulators:${name}`], { cwd: directory });
-  };
+  const download = (name: EmulatorName) => downloadEmulator(name, java.home, signal);
   const firestore = await findEmulator("firestore", { ...places, download });
   const pubsub = await findEmulator("pubsub", { ...places, download });
   const quiet = join(directory, "logging.properties");
