@@ -238,7 +238,7 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
         `  Operators' page   ${suite.hosting}`,
         ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
-        `  Firestore         ${suite.firestore}`,
+        `  Firestore         ${suite.journal ?? suite.firestore}`,
       ]
     : ["  Embedded          in this process"];
   return [

@@ -64,6 +64,8 @@ interface Addresses {
   project: string;
   /** host:port */
   firestore: string;
+  /** Where programs write what is to last; undefined when nothing does. It speaks gRPC only. */
+  journal: string | undefined;
   pubsub: string;
   auth: string;
   /** http://host:port */
@@ -286,6 +288,7 @@ async function startInSuite({
     suite: {
       project: PROJECT,
       firestore,
+      journal: journal?.address,
       pubsub: `127.0.0.1:${ports.pubsub}`,
       auth,
       functions,
