@@ -2,12 +2,11 @@
  * The whole system on this machine: Emulator Suite, functions, local scheduler and food service. What starts it, shows it
  * and tests it shares this.
  */
-import { execFile } from "node:child_process";
 import { createWriteStream, readFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { type EmulatorPlaces, findEmulator } from "../harness/emulators/find-emulator.js";
+import { downloadEmulator } from "../harness/emulators/download-emulator.js";
+import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
 import { type Document, readCollection } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
@@ -112,7 +111,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   };
   try {
     const programs =
-      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress);
+      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress, signal);
     const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
     const ports = await portsFor(options, {
       withFoodService: simulated !== undefined,
@@ -185,12 +184,16 @@ interface Programs {
 async function programsFor(
   { embedded }: SystemOptions,
   onProgress: (message: string) => void,
+  signal: AbortSignal,
 ): Promise<Programs | undefined> {
   onProgress("Looking for Java and the emulators");
   const machine = { env: process.env, home: homedir() };
   try {
     const java = await findJava(machine);
-    const download = downloader(java.home, onProgress);
+    const download = async (name: EmulatorName, title: string) => {
+      onProgress(`Downloading the ${title}`);
+      await downloadEmulator(name, java.home, signal);
+    };
     const programs = {
       firestore: await findEmulator("firestore", { ...machine, download }),
       pubsub: await findEmulator("pubsub", { ...machine, download }),
@@ -366,23 +369,5 @@ function usualPorts(): Record<NamedListener, number> {
     pubsub: pubsub.port,
     auth: auth.port,
     foodService: 50051,
-  };
-}
-
-/** Has firebase-tools download an emulator into its cache. */
-function downloader(javaHome: string, onProgress: (message: string) => void): EmulatorPlaces["download"] {
-  const firebase = join(ROOT, "node_modules/firebase-tools/lib/bin/firebase.js");
-  return async (name, title) => {
-    onProgress(`Downloading the ${title}`);
-    const env = { ...process.env, JAVA_HOME: javaHome, METADATA_SERVER_DETECTION: "none", CI: "true" };
-    const command = [firebase, `setup:emulators:${name}`];
-    // firebase-tools leaves a log in the folder where it fails.
-    const options = { env, cwd: tmpdir(), timeout: 300_000 };
-    await promisify(execFile)(process.execPath, command, options).catch(
-      (error: { stdout?: string; stderr?: string }) => {
-        const said = /^Error: (.*)$/m.exec(`${error.stderr}\n${error.stdout}`)?.[1];
-        throw new Error(said ?? "the download failed", { cause: error });
-      },
-    );
   };
 }

@@ -6,7 +6,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { prepareMachine } from "../harness/prepare-machine.js";
 import { ROOT } from "../harness/root.js";
+import { StartError } from "../services/server.js";
 import { startOwn } from "./emulators.js";
 import { filesOf, isTestFile, type Layer } from "./layers.js";
 
@@ -20,6 +22,8 @@ const files = named.length > 0 ? named : filesOf(layers);
 const options = args.filter((arg) => !isTestFile(arg) && arg !== "--unit" && arg !== "--integration");
 // The unit tests are quick to run and slow to load: one process loads their modules once.
 const parallel = files.length > 1 && layers.join() !== "unit" ? ["--parallel", "--jobs", String(JOBS)] : [];
+
+if (named.length === 0 && layers.join() !== "unit") await prepareMachine(console.error).catch(endWithReason);
 
 const directory = mkdtempSync(join(tmpdir(), "diet-tests-"));
 const addresses = join(directory, "emulators.json");
@@ -47,3 +51,9 @@ child.on("close", async (status, signal) => {
   rmSync(directory, { recursive: true, force: true });
   process.exit(signal ? 1 : (status ?? 1));
 });
+
+function endWithReason(error: unknown): never {
+  if (!(error instanceof StartError)) throw error;
+  console.error(error.message);
+  process.exit(1);
+}

@@ -1,16 +1,14 @@
 /** The official Firestore and Pub/Sub emulators without the Emulator Suite, for tests, chaos and the benches. */
-import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { StartError } from "../../services/server.js";
 import { freePort } from "../free-port.js";
 import { type Child, startChild } from "../process/child-process.js";
 import { answers } from "../process/free-ports.js";
-import { ROOT } from "../root.js";
-import { findEmulator } from "./find-emulator.js";
+import { downloadEmulator } from "./download-emulator.js";
+import { type EmulatorName, findEmulator } from "./find-emulator.js";
 import { findJava } from "./find-java.js";
 import { markJava } from "./marked-java.js";
 
@@ -51,12 +49,12 @@ export interface Emulators {
  */
 export async function startEmulators(options: Options): Promise<Emulators> {
   const { directory, events, download = true } = options;
-  const places = { env: process.env, home: homedir(), download: download ? downloadTo(directory) : refuseDownload };
-  const [java, firestoreJar, pubsubScript] = await Promise.all([
-    findJava(places),
-    findEmulator("firestore", places),
-    findEmulator("pubsub", places),
-  ]);
+  const places = { env: process.env, home: homedir() };
+  const java = await findJava(places);
+  const fetchEmulator = (name: EmulatorName) =>
+    download ? downloadEmulator(name, java.home, options.signal) : refuseDownload();
+  const firestoreJar = await findEmulator("firestore", { ...places, download: fetchEmulator });
+  const pubsubScript = await findEmulator("pubsub", { ...places, download: fetchEmulator });
   const marked = markJava(java, directory);
   const quiet = join(directory, "logging.properties");
   writeFileSync(quiet, ".level=SEVERE\n");
@@ -86,13 +84,6 @@ export async function startEmulators(options: Options): Promise<Emulators> {
     pubsub: `127.0.0.1:${pubsub.port}`,
     groups: { firestore: firestore.child.pid, pubsub: pubsub.child.pid },
     stop,
-  };
-}
-
-function downloadTo(directory: string) {
-  return async (name: string) => {
-    const firebase = join(ROOT, "node_modules/firebase-tools/lib/bin/firebase.js");
-    await promisify(execFile)(process.execPath, [firebase, `setup:emulators:${name}`], { cwd: directory });
   };
 }
 

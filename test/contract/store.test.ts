@@ -527,7 +527,7 @@ for (const [where, open] of Object.entries(STORES)) {
 describe("Firestore", () => {
   let opened: Opened;
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     opened = await openFirestoreStore("demo-edges");
   });
   after(() => opened?.close());
