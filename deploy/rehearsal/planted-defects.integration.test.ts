@@ -1,6 +1,6 @@
 /**
  * Plants one defect at a time and sees the rehearsal fail: a check that can't fail proves nothing. It takes minutes:
- * `npm test -- deploy/rehearsal/planted-defects.test.ts` runs it, and CI does.
+ * `npm test -- deploy/rehearsal/planted-defects.integration.test.ts` runs it, and CI does.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
