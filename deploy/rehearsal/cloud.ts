@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { createSign } from "node:crypto";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect as connectPlain } from "node:net";
 import { dirname, join } from "node:path";
@@ -17,7 +17,6 @@ import { unzipSync } from "fflate";
 import { messageEvent } from "../../harness/cloud-events.js";
 import { startEmulators, subscribe } from "../../harness/emulators/standalone.js";
 import { FunctionInstance } from "../../harness/function-instance.js";
-import type { Child } from "../../harness/process/child-process.js";
 import { ROOT } from "../../harness/root.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
 import { type RunningFoodService, startFoodService } from "../../services/food-service/server.js";
@@ -26,7 +25,6 @@ import { lineLog } from "../../services/users/log.js";
 import { startOrchestrator1 } from "../../services/users/orchestrator1.js";
 import { startOrchestrator2 } from "../../services/users/orchestrator2.js";
 import { nodeOf } from "./cloud-runtime.js";
-import { freePort } from "./free-port.js";
 import { makeCertificate, type Pair } from "./google/certificate.js";
 import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
 import type { Google } from "./google/stand-in.js";
@@ -416,20 +414,15 @@ class World {
 
     const events = await Events.listen();
     ends.push(() => events.stop());
-    const ports = { firestore: await freePort(), pubsub: await freePort() };
-    const emulators = await startEmulators({
-      root: ROOT,
+    const { firestore, pubsub, stop } = await startEmulators({
       directory,
-      ports,
       events: events.address,
       onLine: () => {},
       signal: new AbortController().signal,
     });
-    ends.push(...emulators.map((child: Child) => () => child.stop("SIGTERM", 2_000)));
+    ends.push(stop);
     const ca = join(directory, "google.pem");
     writeFileSync(ca, google.certificate);
-    chmodSync(ca, 0o644);
-    const [firestore, pubsub] = [`127.0.0.1:${ports.firestore}`, `127.0.0.1:${ports.pubsub}`];
     const environment = {
       FIRESTORE_EMULATOR_HOST: firestore,
       PUBSUB_EMULATOR_HOST: pubsub,
