@@ -17,14 +17,19 @@ const FLAGS = [
 
 /**
  * Starts the browser.
+ * @param debuggingPort where another program may drive it too
  * @throws Error that says what to install where there is none
  */
-export function startBrowser(): Promise<Browser> {
+export function startBrowser(debuggingPort?: number): Promise<Browser> {
   const executablePath = PLACES.find((place) => place && existsSync(place));
   if (!executablePath) {
     throw new Error("There is no Chromium. Install it (apt-get install chromium), or name it in CHROMIUM.");
   }
-  return chromium.launch({ executablePath, args: FLAGS, headless: true });
+  return chromium.launch({
+    executablePath,
+    args: debuggingPort === undefined ? FLAGS : [...FLAGS, `--remote-debugging-port=${debuggingPort}`],
+    headless: true,
+  });
 }
 
 /** A page, and what went wrong in it that a person would not see. */
