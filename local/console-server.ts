@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
+import { gzipSync } from "node:zlib";
 import { ATTEMPT_STATES } from "../functions/src/attempts/attempt.js";
 import { TokenError } from "../functions/src/domain/errors.js";
 import { RELATION_STATES } from "../functions/src/domain/order-lifecycle.js";
@@ -102,7 +103,7 @@ export class ConsoleServer {
     if (pathname.startsWith("/api/")) return this.answerApi(request, response);
     if (pathname === "/events") return this.openStream(request, response);
     if (pathname === "/logs") return this.sendLog(searchParams, response);
-    this.sendFile(pathname, response);
+    this.sendFile(pathname, request, response);
   }
 
   private async answerApi(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -115,7 +116,7 @@ export class ConsoleServer {
       headers,
       body: await buffer(request),
     });
-    response.writeHead(answer.status, answer.headers).end(method === "HEAD" ? undefined : JSON.stringify(answer.body));
+    send(request, response, answer.status, answer.headers, JSON.stringify(answer.body));
   }
 
   private async openStream(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -149,22 +150,46 @@ export class ConsoleServer {
     response.writeHead(200, { ...HEADERS, "Content-Type": "text/plain; charset=utf-8" }).end(`${lines.join("\n")}\n`);
   }
 
-  private sendFile(pathname: string, response: ServerResponse): void {
+  private sendFile(pathname: string, request: IncomingMessage, response: ServerResponse): void {
     const [, asset, ending = ""] = /^\/((?:assets\/[\w-]+|icon)\.(js|css|svg))$/.exec(pathname) ?? [];
     if (asset === undefined) {
       const isView = /^\/($|attention$|orders$|orders\/[^/]+$|flow$)/.test(pathname);
       const page = readFileSync(join(this.options.dist, "embedded.html"), "utf8").replace("TOKEN", this.token);
-      response.writeHead(isView ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }).end(page);
+      send(request, response, isView ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }, page);
       return;
     }
     try {
       const contents = readFileSync(join(this.options.dist, asset));
       const cache = asset.startsWith("assets/") ? "public, max-age=31536000, immutable" : "no-cache";
-      response.writeHead(200, { ...HEADERS, "Content-Type": TYPES[ending], "Cache-Control": cache }).end(contents);
+      send(
+        request,
+        response,
+        200,
+        { ...HEADERS, "Content-Type": TYPES[ending] ?? "", "Cache-Control": cache },
+        contents,
+      );
     } catch {
       response.writeHead(404, HEADERS).end();
     }
   }
+}
+
+/** Sends a body, compressed if the browser takes that. */
+function send(
+  { method, headers: { "accept-encoding": accepted } }: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  headers: Record<string, string>,
+  body: string | Buffer,
+): void {
+  const isCompressed = String(accepted).includes("gzip");
+  response.writeHead(status, {
+    ...headers,
+    ...(isCompressed && { "Content-Encoding": "gzip" }),
+    Vary: "Accept-Encoding",
+  });
+  if (method === "HEAD") response.end();
+  else response.end(isCompressed ? gzipSync(body) : body);
 }
 
 /** One console's stream: first everything that it watches, then what changes. */
