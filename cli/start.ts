@@ -4,7 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { RELATIONS } from "../functions/src/relations/relation.js";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
@@ -15,7 +15,7 @@ import { hasState } from "../local/data-directory.js";
 import { FoodServiceView } from "../local/food-service-view.js";
 import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
-import { readAddress } from "../services/food-service/options.js";
+import { numberFrom, readAddress } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { checkServer, readCertificate, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
@@ -112,6 +112,7 @@ async function systemOptions(signal: AbortSignal): Promise<SystemOptions> {
     // One pass a run: the interval is as fine as it should be.
     params: { POLL_PASSES: "1" },
     withOwnParams: true,
+    withConsole: true,
     onProgress: (message) => console.log(message),
     onTrouble: (message) => screen.news(message),
   };
@@ -224,7 +225,16 @@ function describeState(data: string | undefined): string {
   return data ?? "forgotten when this run ends; --data keeps it";
 }
 
-function readyBlock({ suite, users, foodService, foodServer, scheduler, log, data }: System): string {
+function readyBlock({
+  suite,
+  console: operatorConsole,
+  users,
+  foodService,
+  foodServer,
+  scheduler,
+  log,
+  data,
+}: System): string {
   const intervals = { pollOrders: options.interval };
   const schedules = scheduler.functions.map(
     ({ name, schedule }) => `${name} ${describeSchedule(name, schedule, intervals)}`,
@@ -235,12 +245,12 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
     : ` --server ${foodServer?.address} --certificate ${quoteForShell(foodServer?.certificatePath ?? "")}`;
   const places = suite
     ? [
-        `  Operators' page   ${suite.hosting}`,
+        `  Console           ${suite.hosting}`,
         ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
         `  Firestore         ${suite.journal ?? suite.firestore}`,
       ]
-    : ["  Embedded          in this process"];
+    : [`  Console           ${operatorConsole}`, "  Embedded          in this process"];
   return [
     "",
     "Ready",

@@ -11,19 +11,20 @@ import { findJava, type Java } from "../harness/emulators/find-java.js";
 import { type Document, readCollection } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
-import { FoodServer, type SimulationOptions } from "../harness/food-service-process.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildConsole } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
+import { startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
 import { AccountsFile } from "./accounts-file.js";
 import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
 import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
-import { startUsers } from "./users.js";
 
 /** A food service that somebody else runs. */
 interface GivenFoodService {
@@ -57,6 +58,8 @@ export interface SystemOptions {
   /** Is told what goes wrong while it runs on. */
   onTrouble?(message: string): void;
   /** Gives the start up when aborted. */
+  /** Whether a system that runs embedded serves the console; the Emulator Suite's hosting always does. */
+  withConsole?: boolean;
   signal?: AbortSignal;
 }
 
@@ -80,6 +83,8 @@ export interface System {
   data: string | undefined;
   /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
   suite: Addresses | undefined;
+  /** The console of a system that runs embedded, http://host:port. */
+  console: string | undefined;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
   /** Orchestrator 1 of the user chain, as host:port. */
@@ -87,7 +92,7 @@ export interface System {
   /** Undefined for a system without any. */
   foodService: GivenFoodService | undefined;
   /** The food service where it is the simulated one. */
-  foodServer: FoodServer | undefined;
+  foodServer: FoodServiceProcess | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
   scheduler: Scheduler;
   /** The log of the functions and of what runs them. */
@@ -121,11 +126,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const data = options.data === undefined ? undefined : openDataDirectory(options.data);
     if (data) started.push({ stop: async () => data.close() });
 
-    let foodServer: FoodServer | undefined;
+    let foodServer: FoodServiceProcess | undefined;
     if (simulated) {
       onProgress("Starting the simulated food service");
-      foodServer = await FoodServer.start({
-        root: ROOT,
+      foodServer = await FoodServiceProcess.start({
         directory: data?.path ?? directory,
         certificates: simulated.certificates ?? join(directory, "certificates"),
         port: ports.foodService,
@@ -162,6 +166,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
           directory,
           { ...configuration.params, ...configuration.secrets },
           storageFor(options, data),
+          ports.hosting,
           options,
         );
     started.push(runner);
@@ -173,7 +178,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop">;
+type Runner = Pick<System, "suite" | "console" | "documents" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -208,13 +213,13 @@ async function programsFor(
 
 async function startOwnUsers(directory: string, started: { stop(): Promise<void> }[]): Promise<string> {
   const log = createWriteStream(join(directory, "users.log"));
-  const users = await startUsers((lines) => log.write(lines));
+  const users = await startInProcess((server) => lineLog(server, (lines) => log.write(lines)));
   const stop = async () => {
     await users.stop();
     await new Promise((resolve) => log.end(resolve));
   };
   started.push({ stop });
-  return users.address;
+  return users.orchestrator1.address;
 }
 
 async function startInSuite({
@@ -247,7 +252,7 @@ async function startInSuite({
     journal?.stop();
     store?.close();
   };
-  await buildConsole(join(directory, "board", "dist"));
+  await buildConsole(join(directory, "operator-console", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const starting = new AbortController();
   const restoring = journal?.restore(AbortSignal.any([signal, starting.signal]));
@@ -294,6 +299,7 @@ async function startInSuite({
       functions,
       hosting: `http://127.0.0.1:${ports.hosting}`,
     },
+    console: undefined,
     documents: (collection) => readCollection(firestore, PROJECT, collection),
     scheduler,
     log: suite.log,
@@ -316,12 +322,17 @@ async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
   openStorage: OpenStorage,
-  { intervals, onTrouble = () => {} }: SystemOptions,
+  port: number,
+  { intervals, withConsole = false, onTrouble = () => {} }: SystemOptions,
 ): Promise<Runner> {
-  const embedded = await startEmbedded(directory, params, openStorage);
+  const dist = join(directory, "console");
+  if (withConsole) await buildConsole(dist);
+  const consoleAt = withConsole ? { port, dist } : undefined;
+  const embedded = await startEmbedded(directory, params, openStorage, consoleAt);
   const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { intervals, onTrouble });
   return {
     suite: undefined,
+    console: embedded.console,
     documents: embedded.documents,
     scheduler,
     log: embedded.log,
@@ -340,18 +351,21 @@ async function failureOf(suite: Suite): Promise<string> {
 
 function foodServiceOf(
   { foodService }: SystemOptions,
-  simulated: FoodServer | undefined,
+  simulated: FoodServiceProcess | undefined,
 ): GivenFoodService | undefined {
   if (simulated) return { address: simulated.address, certificate: simulated.certificate };
   return foodService && "given" in foodService ? foodService.given : undefined;
 }
 
 async function portsFor(
-  { portsFrom = "usual", ports = {} }: SystemOptions,
+  { portsFrom = "usual", ports = {}, withConsole }: SystemOptions,
   { withFoodService, withSuite }: { withFoodService: boolean; withSuite: boolean },
 ): Promise<Ports> {
   const from = portsFrom === "usual" ? usualPorts() : portsFrom;
-  const only: NamedListener[] = withFoodService ? ["foodService"] : [];
+  const only: NamedListener[] = [
+    ...(withFoodService ? ["foodService" as const] : []),
+    ...(withConsole ? ["hosting" as const] : []),
+  ];
   if (!withSuite) return choosePorts({ from, chosen: ports, only });
   return choosePorts({ from, chosen: ports, without: withFoodService ? [] : ["foodService"] });
 }
