@@ -181,11 +181,9 @@ export class Rehearsal {
   private async withoutGcloud(where: string, block: string): Promise<Ran> {
     if (block.includes("-- prepare")) prepare(this.project);
     if (block.includes("-- invokers")) letEventsIn(this.project);
-    const rest = block.replace(/^gcloud .*$/gm, "").trim();
-    if (SIGNS_IN.test(block)) {
-      this.signInForApplications();
-      return this.command(where, rest);
-    }
+    if (SIGNS_IN.test(block)) this.signInForApplications();
+    const rest = block.split("\n").filter((line) => !NEEDS_GCLOUD.test(line));
+    if (rest.length > 0) return this.command(where, rest.join("\n"));
     return { status: 0, output: "" };
   }
 
