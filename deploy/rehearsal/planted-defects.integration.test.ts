@@ -122,7 +122,7 @@ describe("the rehearsal fails for", function () {
     setParam("CREATE_POLICY", "foo");
     setParam("CALL_DEADLINE_SECONDS", "abc");
     await fails(/CREATE_POLICY is "foo"/);
-    await fails(/CALL_DEADLINE_SECONDS is NaN/);
+    await fails(/CALL_DEADLINE_SECONDS is "abc"/);
   });
 
   it("params as they are generated", async () => {
