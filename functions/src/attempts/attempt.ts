@@ -11,6 +11,8 @@ import * as v from "valibot";
 import { CREATING_STAGES, type CreatingStage } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot } from "../ports.js";
+import { absenceSchema } from "../relations/relation.js";
+import type { ReasonCode } from "./reason-codes.js";
 
 export const ATTEMPTS = "attempts";
 
@@ -25,8 +27,8 @@ export const ATTEMPT_STATES = {
   CLOSED: { open: false, needsOperator: false },
 } as const satisfies Record<string, { open: boolean; needsOperator: boolean }>;
 
-/** The reason of an attempt whose order was advanced by somebody else, so that no stage will ever take it up. */
-export const MISSING_LINK = "STRANDED";
+/** The reason of an attempt whose order was advanced by another program, so that no stage will ever take it up. */
+export const MISSING_LINK = "STRANDED" satisfies ReasonCode;
 
 export type AttemptState = keyof typeof ATTEMPT_STATES;
 
@@ -45,6 +47,10 @@ const schema = v.object({
   /** FAILED, and UNCERTAIN under the policy idempotency-key: not before this. */
   nextTryAt: v.optional(v.nullable(v.date())),
   reason: v.optional(v.nullable(v.object({ code: v.string(), message: v.string() }))),
+  /** The looks at which the food service did not find the order: see `domain/absence.ts`. */
+  missing: v.optional(v.nullable(absenceSchema)),
+  /** CLOSED: whether an operator dismissed it. Then it is never opened again for the same reason. */
+  isDismissed: v.optional(v.nullable(v.boolean())),
   /** When a time-to-live policy may delete the document. */
   expireAt: v.optional(v.nullable(v.date())),
 });
@@ -68,7 +74,7 @@ export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
 
 /** What may be done with an attempt that is there already. */
 export type NextAction =
-  | { action: "send"; reason: "backoff over" | "same key" }
+  | { action: "send"; reason: "backoff over" | "same key" | "order is back" }
   | { action: "declare uncertain"; reason: string }
   | { action: "wait"; reason: string };
 
@@ -91,8 +97,11 @@ export function nextAction(attempt: Attempt, now: number, policy: Attempt["polic
       return { action: "send", reason: "backoff over" };
     case "PARKED":
       return { action: "wait", reason: "parked, an operator decides" };
-    case "CLOSED":
-      return { action: "wait", reason: "the attempt is closed" };
+    case "CLOSED": {
+      // Nothing was created when it was closed: an order that comes back goes on. What another program may have sent does not.
+      const isOver = attempt.isDismissed || attempt.reason?.code === MISSING_LINK;
+      return isOver ? { action: "wait", reason: "the attempt is closed" } : { action: "send", reason: "order is back" };
+    }
   }
 }
 
