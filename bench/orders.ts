@@ -1,5 +1,6 @@
 /** Orders at some point of their way, made in the food service and in Firestore before a bench begins. */
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { parseTrust } from "../functions/src/credentials.js";
 import type { FoodProcess } from "../harness/food-service-child.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 import type { Emulators } from "./world.js";
@@ -9,7 +10,7 @@ export function clientOf(food: FoodProcess): GrpcFoodService {
   const settings = {
     FOOD_SERVICE_ADDRESS: food.address,
     FOOD_SERVICE_SECURITY: "tls",
-    FOOD_SERVICE_CA: food.certificate,
+    FOOD_SERVICE_CA: parseTrust(food.certificate),
     CALL_DEADLINE_SECONDS: 10,
   } as const;
   return new GrpcFoodService(settings, { now: () => Date.now(), sleep: async () => {} });

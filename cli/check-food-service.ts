@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect, rootCertificates } from "node:tls";
-import { parseAddress, StartError } from "../services/server.js";
+import { expectAddress, StartError } from "../services/server.js";
 
 /** How long the server may take to answer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -16,6 +16,12 @@ const UNTRUSTED = [
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
   "CERT_SIGNATURE_FAILURE",
 ];
+
+/** By which codes Node.js says that nothing answers at an address. It may only be starting. */
+const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"];
+
+/** Nothing answers at the food service's address yet. */
+export class UnreachableError extends StartError {}
 
 /**
  * The certificates in a file, in PEM form.
@@ -48,7 +54,7 @@ export function readCertificate(file: string): string {
  * @throws StartError that tells what is in the way: nobody there, no TLS, or a certificate that does not fit
  */
 export async function checkServer(address: string, certificate: string | undefined): Promise<void> {
-  const { host, port } = parseAddress(address);
+  const { host, port } = expectAddress(address);
   const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     const socket = connect({
       host,
@@ -70,7 +76,9 @@ export async function checkServer(address: string, certificate: string | undefin
     );
     socket.once("close", () => end(Object.assign(new Error("it closed the connection"), { code: "ECONNRESET" })));
   });
-  if (failure) throw new StartError(explain(address, host, certificate, failure), { cause: failure });
+  if (!failure) return;
+  const Kind = UNREACHABLE.includes(failure.code ?? "") ? UnreachableError : StartError;
+  throw new Kind(explain(address, host, certificate, failure), { cause: failure });
 }
 
 function explain(

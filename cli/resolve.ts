@@ -1,5 +1,4 @@
-/** `npm run resolve`: carries out what an operator decided about an order that waits. */
-import { readFileSync } from "node:fs";
+/** `npm run resolve`: applies an operator's decision about an order that needs one. */
 import { Command, Option } from "commander";
 import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
@@ -8,37 +7,43 @@ import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-
 import { resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src/domain/errors.js";
 import { CREATING_STAGES, type CreatingStage } from "../functions/src/domain/order-lifecycle.js";
+import {
+  addConnectionOptions,
+  CONNECTION_OPTIONS,
+  type ConnectionFlags,
+  readConnection,
+} from "../services/food-service/connection-options.js";
+import { readAddress } from "../services/food-service/options.js";
+import { StartError } from "../services/server.js";
 
-interface Options {
+interface Options extends ConnectionFlags {
   order: string;
   stage: CreatingStage;
   link?: string;
-  again?: true;
+  retry?: true;
   by: string;
   reason: string;
   project: string;
   firestore?: string;
   server: string;
-  certificate?: string;
 }
 
 const program = new Command("npm run resolve --")
-  .description("Decides about an order that waits for an operator: link what was found, or try the create again.")
-  .helpOption("--help", "show this")
+  .description("Resolves an order that needs an operator: link what was created, or retry the create.")
+  .helpOption("--help", "show this help")
   .requiredOption("--order <name>", "the order, such as orders/1234")
   .addOption(new Option("--stage <stage>", "the attempt's stage").choices(CREATING_STAGES).makeOptionMandatory())
-  .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("again"))
-  .option("--again", "nothing was created: the next poll tries again")
+  .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("retry"))
+  .option("--retry", "nothing was created: the next poll retries the create")
   .requiredOption("--by <person>", "who decides")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option("--firestore <host:port>", "the Firestore emulator (default for demo- projects: 127.0.0.1:8080)")
-  .option("--server <host:port>", "the food service, which is asked whether it knows the name", "localhost:50051")
-  .option("--certificate <file>", "its certificate (default: the simulated food service's for demo- projects)")
-  .parse();
+  .option("--server <host:port>", "the food service, to verify the name with", readAddress, "localhost:50051");
+addConnectionOptions(program, "for demo- projects the simulated food service's, else the roots of Node.js").parse();
 
 const options = program.opts<Options>();
-if (!options.link && !options.again) program.error("error: say --link NAME or --again");
+if (!options.link && !options.retry) program.error("error: pass --link NAME or --retry");
 
 async function main(): Promise<number> {
   const { project, server, order, stage, link, by, reason } = options;
@@ -49,15 +54,8 @@ async function main(): Promise<number> {
   if (emulator) process.env.FIRESTORE_EMULATOR_HOST = emulator;
   const file = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
   const firestore = openFirestore();
-  const food = new GrpcFoodService(
-    {
-      FOOD_SERVICE_ADDRESS: server,
-      FOOD_SERVICE_SECURITY: "tls",
-      FOOD_SERVICE_CA: file ? readFileSync(file, "utf8") : "system",
-      CALL_DEADLINE_SECONDS: 10,
-    },
-    systemClock,
-  );
+  const connection = readConnection(server, { ...options, ...(file !== undefined && { certificate: file }) });
+  const food = new GrpcFoodService(connection, systemClock, CONNECTION_OPTIONS);
   try {
     const result = await resolveAttempt(
       { order, stage, by, reason, ...(link !== undefined && { link }) },
@@ -69,14 +67,14 @@ async function main(): Promise<number> {
       },
     );
     if (result.outcome === "advanced") {
-      console.log(link ? `Linked ${link} to ${order}.` : `The next poll tries the ${stage} of ${order} again.`);
+      console.log(link ? `Linked ${link} to ${order}.` : `Queued: the next poll retries the ${stage} of ${order}.`);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);
   } catch (error) {
     const { message } = toErrorInfo(error);
     if (error instanceof ConflictError)
-      console.error("Nothing was changed: the order has moved on meanwhile. Look again.");
+      console.error("Nothing was changed: the order changed at the same time. Check it and try again.");
     else if (error instanceof AlreadyLinkedError) console.error(`Nothing was changed: ${message}.`);
     else console.error(`Nothing was changed: ${message}`);
   } finally {
@@ -86,4 +84,8 @@ async function main(): Promise<number> {
   return 1;
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  if (!(error instanceof StartError)) throw error;
+  console.error(error.message);
+  return 1;
+});

@@ -1,12 +1,12 @@
-/** `npm run roles`: says who may look at orders and who may decide about them, in the cloud or in the Authentication emulator. */
+/** `npm run roles`: grants and revokes the roles of viewers and operators, in the cloud or in the Authentication emulator. */
 import { Command } from "commander";
 import { accountsWithRole, setRole } from "../functions/src/adapters/firebase/accounts.js";
 import { ROLES, type Role } from "../functions/src/operator-api/roles.js";
 import { readAddress } from "../services/food-service/options.js";
 
 const program = new Command("npm run roles --")
-  .description(`Grants and takes the roles of the operators' page and API: ${ROLES.join(", ")}.`)
-  .helpOption("--help", "show this")
+  .description(`Grants and revokes the roles of the operators' console and API: ${ROLES.join(", ")}.`)
+  .helpOption("--help", "show this help")
   .option("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option(
     "--emulator <host:port>",
@@ -16,31 +16,32 @@ const program = new Command("npm run roles --")
 
 program
   .command("grant <email> <role>")
-  .description("gives somebody who has an account this role, and takes any other")
+  .description("give an account this role, in place of any other")
   .action(async (email: string, role: string) => {
-    if (!ROLES.includes(role as Role)) throw new Error(`There is no role ${role}; there are ${ROLES.join(" and ")}.`);
+    if (!ROLES.includes(role as Role))
+      throw new Error(`There is no role ${role}; the roles are ${ROLES.join(" and ")}.`);
     await setRole(email, role as Role);
-    console.log(`${email} is ${role} now, from their next sign-in on.`);
+    console.log(`${email} is ${role} now, from the next sign-in.`);
   });
 
 program
-  .command("take <email>")
-  .description("takes the role of somebody")
+  .command("revoke <email>")
+  .description("revoke the role of an account")
   .action(async (email: string) => {
     await setRole(email, undefined);
-    console.log(`${email} has no role now. What is open may stay so for up to an hour.`);
+    console.log(`${email} has no role now. An open console may keep showing orders for up to an hour.`);
   });
 
 program
   .command("list")
-  .description("shows everybody who has a role")
+  .description("list all accounts with a role")
   .action(async () => {
     let shown = 0;
     for await (const { name, role } of accountsWithRole()) {
       console.log(`${name}  ${role}`);
       shown++;
     }
-    if (shown === 0) console.log("Nobody has a role.");
+    if (shown === 0) console.log("No account has a role.");
   });
 
 program.hook("preAction", () => {
@@ -60,6 +61,6 @@ try {
 } catch (error) {
   const { code, message } = error as { code?: string; message: string };
   const isUnknown = code === "auth/user-not-found";
-  console.error(isUnknown ? "Nobody has an account with this address: they must have one first." : message);
+  console.error(isUnknown ? "No account has this address. Create the account first." : message);
   process.exitCode = 1;
 }

@@ -15,25 +15,30 @@ export interface Running {
  * `whenStopped` after Ctrl-C, and with 1 and a message where something is in the way.
  */
 export async function runWithSystem(
-  options: () => Promise<SystemOptions>,
+  options: (signal: AbortSignal) => Promise<SystemOptions>,
   work: (running: Running) => Promise<number>,
   whenStopped = 0,
 ): Promise<never> {
   let system: System | undefined;
-  const signal = stopOnSignals(() => {
-    system?.kill();
-    // What had been started but is not ready yet goes when the process exits.
-    process.exit(130);
-  });
+  // Whatever was started ends with this process.
+  const signal = stopOnSignals(() => process.exit(130));
   let status: number;
   try {
-    system = await startSystem({ ...(await options()), signal });
+    system = await startSystem({ ...(await unlessAborted(options(signal), signal)), signal });
     status = await work({ system, signal });
   } catch (error) {
     status = signal.aborted ? whenStopped : said(error);
   }
   await system?.stop();
   process.exit(status);
+}
+
+/** Rejects when the signal is aborted, whatever becomes of the work. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  return Promise.race([work, aborted]);
 }
 
 /** Shows what is in the way; a failure that nobody foresaw comes with its stack. */

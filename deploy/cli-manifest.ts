@@ -18,6 +18,8 @@ interface Endpoint {
   scheduleTrigger?: object;
   httpsTrigger?: object;
   secretEnvironmentVariables?: { key: string }[];
+  /** Null leaves the VPC that an earlier deploy joined. */
+  vpc?: object | null;
 }
 
 interface Param {
@@ -87,11 +89,11 @@ export async function discover(folder: string, project: string, dotenv: string):
   const delegate = await cli.runtimes.getRuntimeDelegate(context);
   await delegate.validate();
   const firebaseConfig = { projectId: project };
-  const env = { FIREBASE_CONFIG: JSON.stringify(firebaseConfig), GCLOUD_PROJECT: project };
-  const build = await delegate.discoverBuild({}, env);
-  // As in the emulator, so that nothing is asked of Secret Manager.
   const { envs: userEnvs, errors } = cli.env.parse(dotenv);
   if (errors.length > 0) throw new Error(`the CLI can't read the params: ${errors.join(", ")}`);
+  const env = { ...userEnvs, FIREBASE_CONFIG: JSON.stringify(firebaseConfig), GCLOUD_PROJECT: project };
+  const build = await delegate.discoverBuild({}, env);
+  // As in the emulator, so that nothing is asked of Secret Manager.
   const given = { build, firebaseConfig, userEnvs, nonInteractive: true, isEmulator: true };
   const { endpoints, requiredAPIs } = (await cli.build.resolveBackend(given)).backend;
   return {

@@ -33,7 +33,10 @@ describe("what is deployed", () => {
     manifest = await discover(folder, PROJECT, paramsFile());
   });
 
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  after(function () {
+    this.timeout(PATIENCE);
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it("holds the build and what installs it, and neither sources nor anybody's own settings", () => {
     // A deployment's params go with it.
@@ -49,6 +52,41 @@ describe("what is deployed", () => {
   it("asks for what was reviewed (UPDATE_MANIFEST=1 writes deploy/manifest.json anew, for another review)", () => {
     if (process.env.UPDATE_MANIFEST === "1") writeFileSync(SNAPSHOT, `${JSON.stringify(manifest, null, 2)}\n`);
     assert.deepEqual(JSON.parse(JSON.stringify(manifest)), JSON.parse(readFileSync(SNAPSHOT, "utf8")));
+  });
+
+  /** What each function is deployed with under these params, which must be the same for all. */
+  async function under(params: Record<string, string>): Promise<{ secrets: string[]; vpc: unknown }> {
+    const lines = Object.entries(params).map(([name, value]) => `${name}="${value}"`);
+    const { endpoints } = await discover(folder, PROJECT, [paramsFile(), ...lines].join("\n"));
+    const [first, ...others] = Object.values(endpoints).map(({ secretEnvironmentVariables = [], vpc }) => {
+      return { secrets: secretEnvironmentVariables.map(({ key }) => key), vpc };
+    });
+    assert.ok(first);
+    for (const other of others) assert.deepEqual(other, first);
+    return first;
+  }
+
+  it("binds only the secrets that the params ask for", async function () {
+    this.timeout(PATIENCE);
+    assert.deepEqual((await under({})).secrets, ["FOOD_SERVICE_CA"]);
+    assert.deepEqual((await under({ FOOD_SERVICE_AUTH: "google-id-token" })).secrets, ["FOOD_SERVICE_CA"]);
+    const both = { FOOD_SERVICE_AUTH: "bearer-token", FOOD_SERVICE_CLIENT_AUTH: "certificate" };
+    const all = ["FOOD_SERVICE_CA", "FOOD_SERVICE_TOKEN", "FOOD_SERVICE_CLIENT_CERTIFICATE", "FOOD_SERVICE_CLIENT_KEY"];
+    assert.deepEqual((await under(both)).secrets, all);
+  });
+
+  it("reaches a VPC through a connector or directly, if the params say so, and leaves it again if they don't", async function () {
+    this.timeout(PATIENCE);
+    assert.equal((await under({})).vpc, null);
+    assert.deepEqual((await under({ VPC_CONNECTOR: "food", VPC_EGRESS: "all-traffic" })).vpc, {
+      connector: `projects/${PROJECT}/locations/us-central1/connectors/food`,
+      egressSettings: "ALL_TRAFFIC",
+    });
+    assert.deepEqual((await under({ VPC_NETWORK: "default", VPC_SUBNETWORK: "food" })).vpc, {
+      egressSettings: "PRIVATE_RANGES_ONLY",
+      networkInterfaces: [{ network: "default", subnetwork: "food" }],
+    });
+    await assert.rejects(under({ VPC_CONNECTOR: "food", VPC_NETWORK: "default" }), /could not be analyzed/);
   });
 
   it("gives each function an account of its own and the settings of the table", () => {

@@ -34,11 +34,21 @@ describe("the params of a deployment", () => {
 
   it("are accepted when all are right", () => assert.deepEqual(problems(), []));
 
+  it("are accepted with secrets, which are not looked at", () => {
+    give(
+      ".env.demo-params",
+      "FOOD_SERVICE_AUTH=bearer-token",
+      "FOOD_SERVICE_CLIENT_AUTH=certificate",
+      "VPC_NETWORK=food",
+    );
+    assert.deepEqual(problems(), []);
+  });
+
   for (const [change, refusal] of [
     ["CREATE_POLICY=foo", /^CREATE_POLICY is "foo": .*"park".*"idempotency-key"/],
-    ["CALL_DEADLINE_SECONDS=abc", /^CALL_DEADLINE_SECONDS is NaN: must be a whole number from 1 to 60$/],
-    ["CALL_DEADLINE_SECONDS=", /^CALL_DEADLINE_SECONDS is 0: must be a whole number from 1 to 60$/],
-    ["POLL_PAGE_SIZE=10s", /^POLL_PAGE_SIZE is NaN: must be a whole number from 1 to 1000$/],
+    ["CALL_DEADLINE_SECONDS=abc", /^CALL_DEADLINE_SECONDS is "abc": must be a whole number from 1 to 60$/],
+    ["CALL_DEADLINE_SECONDS=", /^CALL_DEADLINE_SECONDS is "": must be a whole number from 1 to 60$/],
+    ["POLL_PAGE_SIZE=10s", /^POLL_PAGE_SIZE is "10s": must be a whole number from 1 to 1000$/],
     ["CREATE_LEASE_SECONDS=15", /^CREATE_LEASE_SECONDS is 15: must be at least twice CALL_DEADLINE_SECONDS/],
     ["POLL_SCHEDULE=nonsense", /^POLL_SCHEDULE is "nonsense": must be cron with five fields/],
     ["POLL_SCHEDULE=every 1 minute", /^POLL_SCHEDULE is "every 1 minute": .*write "every 1 minutes"$/],
@@ -52,6 +62,11 @@ describe("the params of a deployment", () => {
     ["FOOD_SERVICE_ADDRESS=127.0.0.1:443", /^FOOD_SERVICE_ADDRESS is "127.0.0.1:443": must be an address/],
     ["FOOD_SERVICE_ADDRESS=[::1]:443", /^FOOD_SERVICE_ADDRESS is "\[::1\]:443": must be an address/],
     ["FOOD_SERVICE_ADDRESS=https://food.example.com", /^FOOD_SERVICE_ADDRESS is .*: must be host:port/],
+    ["FOOD_SERVICE_AUTH=token", /^FOOD_SERVICE_AUTH is "token": .*"bearer-token"/],
+    ["FOOD_SERVICE_AUTH=google-id-token", /^FOOD_SERVICE_AUDIENCE is "none": .*the audience that the food service/],
+    ["FOOD_SERVICE_CLIENT_AUTH=mtls", /^FOOD_SERVICE_CLIENT_AUTH is "mtls": .*"certificate"/],
+    ["VPC_CONNECTOR=", /^VPC_CONNECTOR is "": it must be the name of one, or none$/],
+    ["VPC_EGRESS=all", /^VPC_EGRESS is "all": it must be private-ranges-only or all-traffic$/],
   ] as const) {
     it(`are refused for ${change}, with what is allowed`, () => {
       give(".env.demo-params", change);

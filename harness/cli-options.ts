@@ -5,7 +5,7 @@ import { type NamedListener, PORT_FLAGS } from "./process/free-ports.js";
 /** A reader of numbers within bounds. */
 export function numberFrom(least: number, most: number, { whole = false } = {}): (text: string) => number {
   return (text) => {
-    const number = text.trim() === "" ? Number.NaN : Number(text);
+    const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
     if (number >= least && number <= most && (!whole || Number.isInteger(number))) return number;
     throw new InvalidArgumentError(`It must be a ${whole ? "whole number" : "number"} from ${least} to ${most}.`);
   };

@@ -72,7 +72,7 @@ export class FoodProcess {
     });
     this.child = child;
     const deadline = Date.now() + START_TIME;
-    while (!(await answers(this.options.port))) {
+    while (!(await answers(this.options.port, "localhost"))) {
       // Killed while it started: whoever did so starts it again.
       if (this.child !== child) return;
       if (child.ended !== undefined || Date.now() > deadline) {

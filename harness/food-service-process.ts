@@ -7,6 +7,7 @@ import { truthIn } from "../services/food-service/server.js";
 import { StartError } from "../services/server.js";
 import { type Child, startChild } from "./process/child-process.js";
 import { answers } from "./process/free-ports.js";
+import { quoteForShell } from "./process/shell.js";
 
 /** How long it may take to listen, in milliseconds. */
 const START_TIME = 60_000;
@@ -83,7 +84,7 @@ export class FoodServer {
   }
 
   private get command(): string {
-    return ["node", ...this.args].map((word) => (/^[\w./:@=-]+$/.test(word) ? word : `'${word}'`)).join(" ");
+    return ["node", ...this.args].map(quoteForShell).join(" ");
   }
 
   /** Starts it again with all that it knew, where it is not running. */
@@ -103,7 +104,7 @@ export class FoodServer {
     this.child = child;
     const deadline = Date.now() + START_TIME;
     // Its line says that it listens; a connection proves it.
-    while (this.output.length === 0 || !(await answers(port))) {
+    while (this.output.length === 0 || !(await answers(port, "localhost"))) {
       if (child.ended !== undefined || signal.aborted || Date.now() > deadline) {
         await child.stop("SIGKILL", 0);
         signal.throwIfAborted();
@@ -126,11 +127,6 @@ export class FoodServer {
 
   async stop(): Promise<void> {
     await this.end("SIGTERM", GRACE);
-  }
-
-  /** Ends it at once and waits for nothing. */
-  killNow(): void {
-    this.child?.kill();
   }
 
   /** All that really happened so far. */

@@ -1,26 +1,26 @@
 /**
- * Runs a TypeScript program of this folder in this process: `node local/run.mjs cli/start.ts ARGUMENTS`. In a fresh clone
- * it first installs what the program needs, and it builds the functions where they changed. Needs nothing but Node.js itself.
+ * Runs a TypeScript program of this project in this process: `node local/run.mjs cli/start.ts ARGUMENTS`. First it installs
+ * what is missing, and builds the functions if they have changed. It needs nothing but Node.js itself.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { bypassProxiesOnLoopback, endQuietlyOnBrokenPipe, explainUnsettledExit, stopWithNpm } from "./guards.mjs";
 
 const OLDEST_NODE = [20, 19];
 
-/** An install that shows no sign of life for so long is dead, in milliseconds. */
-const DEAD_AFTER = 15_000;
-
-const SIGNALS = ["SIGINT", "SIGTERM"];
+/** A lock that its owner has not refreshed for this long is abandoned. */
+const ABANDONED_MS = 15_000;
 
 const root = resolve(fileURLToPath(new URL("..", import.meta.url)));
+const functions = join(root, "functions");
 
-/** Shows progress on stderr: stdout is the program's own. */
+/** Shows progress on stderr; stdout belongs to the program. */
 const say = (line) => console.error(line);
 
-/** What a person at the terminal must know; shown without a stack. */
+/** What the person at the terminal must know; shown without a stack. */
 class Stop extends Error {}
 
 function checkNode() {
@@ -32,25 +32,23 @@ function checkNode() {
   );
 }
 
-/** Runs npm in the project; where it fails, says what failed and shows the end of its output. */
-function npm(args, failed) {
-  const child = spawn("npm", args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+/** Runs a command and shows its output. A signal ends the command first, and then this process. */
+async function run(command, args, failure) {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  let stopped = false;
   const stop = () => {
-    child.kill();
-    process.exit(130);
+    child.kill(stopped ? "SIGKILL" : "SIGTERM");
+    stopped = true;
   };
-  for (const signal of SIGNALS) process.once(signal, stop);
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
-  return new Promise((fulfil, reject) => {
-    child.once("error", (error) => reject(new Stop(`npm can't be started: ${error.message}`)));
-    child.once("close", (status) => {
-      for (const signal of SIGNALS) process.off(signal, stop);
-      if (status === 0) return fulfil();
-      const end = output.trim().split("\n").slice(-20).join("\n");
-      reject(new Stop(`${failed} (npm ended with status ${status}):\n${end}`));
-    });
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, stop);
+  const status = await new Promise((fulfil, reject) => {
+    child.once("error", (error) => reject(new Stop(`${command} can't be started: ${error.message}`)));
+    child.once("close", (code, signal) => fulfil(code ?? signal));
   });
+  for (const signal of signals) process.off(signal, stop);
+  if (stopped) process.exit(130);
+  if (status !== 0) throw new Stop(`${failure} (${command} ended with ${status}; its output is above).`);
 }
 
 /** Whether npm has installed in this folder exactly what its lock file asks for; npm keeps a list of what it installed. */
@@ -58,11 +56,9 @@ function isInstalled(folder) {
   try {
     const asked = packagesIn(join(folder, "package-lock.json"));
     const there = packagesIn(join(folder, "node_modules", ".package-lock.json"));
-    const isThere = ([path, { version, optional }]) =>
-      there[path] ? there[path].version === version : optional === true;
-    return Object.entries(asked)
-      .filter(([path]) => path !== "")
-      .every(isThere);
+    return Object.entries(asked).every(
+      ([path, { version, optional }]) => path === "" || (there[path] ? there[path].version === version : optional),
+    );
   } catch {
     return false;
   }
@@ -72,66 +68,76 @@ function packagesIn(file) {
   return JSON.parse(readFileSync(file, "utf8")).packages;
 }
 
-/** Installs what is in the lock file, unless it is there already. Whoever else installs at the moment is waited for. */
-async function install(folder, title) {
-  if (isInstalled(folder)) return;
-  const release = await lock(join(root, ".local", `install-${title}.lock`), "installing");
-  try {
-    if (isInstalled(folder)) return;
-    const started = Date.now();
-    say(`Installing what the ${title} needs (npm ci, about a minute)`);
-    await npm(["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"], "Installing failed");
-    say(`Installed in ${Math.round((Date.now() - started) / 1000)} s`);
-  } finally {
-    release();
-  }
+/** Installs both parts, each unless it is there. Development packages too, whatever NODE_ENV says: they run the system. */
+async function install() {
+  const missing = () => [root, functions].filter((folder) => !isInstalled(folder));
+  await once(
+    "installing",
+    () => missing().length > 0,
+    async () => {
+      const started = Date.now();
+      for (const folder of missing()) {
+        say(`Installing what ${folder === root ? "the project" : "the functions"} need${folder === root ? "s" : ""}`);
+        const args = ["ci", "--prefix", folder, "--include=dev", "--prefer-offline", "--no-audit", "--no-fund"];
+        await run("npm", args, "Installing failed");
+      }
+      say(`Installed in ${Math.round((Date.now() - started) / 1000)} s`);
+    },
+  );
 }
 
 /** Builds the functions, unless the build is newer than all that it is made of. */
 async function build() {
-  if (isBuilt()) return;
-  const release = await lock(join(root, ".local", "build.lock"), "building");
+  const script = join(functions, "build.mjs");
+  await once(
+    "building",
+    () => !isBuilt(),
+    () => run(process.execPath, [script], "The functions can't be built"),
+  );
+}
+
+function isBuilt() {
+  const built = changedAt(join(functions, "lib", "index.js"));
+  const sources = readdirSync(join(functions, "src"), { recursive: true }).map((name) => join("src", name));
+  return [...sources, "src", "build.mjs", "package.json", "package-lock.json"].every(
+    (part) => changedAt(join(functions, part)) < built,
+  );
+}
+
+/** When a file was changed last, in milliseconds since the epoch; 0 if it does not exist. */
+function changedAt(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/** Does the work if it is needed, and waits for another run that is doing it. */
+async function once(doing, isNeeded, work) {
+  if (!isNeeded()) return;
+  const release = await lock(join(root, ".local", `${doing}.lock`), doing);
   try {
-    if (isBuilt()) return;
-    await npm(["--prefix", join(root, "functions"), "run", "--silent", "build"], "The functions can't be built");
+    if (isNeeded()) await work();
   } finally {
     release();
   }
 }
 
-function isBuilt() {
-  const functions = join(root, "functions");
-  const built = changedAt(join(functions, "lib", "index.js"));
-  const sources = readdirSync(join(functions, "src"), { recursive: true }).map((name) => join(functions, "src", name));
-  const parts = [
-    ...sources,
-    ...["src", "build.mjs", "package.json", "package-lock.json"].map((name) => join(functions, name)),
-  ];
-  return parts.every((part) => changedAt(part) < built);
-}
-
-/** When a file was changed last, in milliseconds since the epoch; 0 for one that is not there. */
-function changedAt(path) {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-}
-
-/** Takes a lock, a folder that only one can make, and keeps it fresh. One that nobody keeps fresh is taken away. */
+/** Takes a lock, a folder that only one run can make, and refreshes it. An abandoned lock is removed. */
 async function lock(path, doing) {
-  mkdirSync(join(path, ".."), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true });
   for (let waited = false; ; waited = true) {
     try {
       mkdirSync(path);
       break;
     } catch (error) {
       if (error.code !== "EEXIST") throw error;
-      if (isDead(path)) rmSync(path, { recursive: true, force: true });
-      else if (!waited) say(`Waiting for another run that is ${doing}`);
-      await sleep(250);
     }
+    const changed = changedAt(path);
+    if (changed !== 0 && Date.now() - changed > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+    else if (!waited) say(`Waiting for another run that is ${doing}`);
+    await sleep(250);
   }
-  const fresh = setInterval(() => utimesSync(path, new Date(), new Date()), 1_000);
+  const refreshing = setInterval(() => utimesSync(path, new Date(), new Date()), 1_000);
   const release = () => {
-    clearInterval(fresh);
+    clearInterval(refreshing);
     rmSync(path, { recursive: true, force: true });
     process.off("exit", release);
   };
@@ -139,33 +145,18 @@ async function lock(path, doing) {
   return release;
 }
 
-function isDead(path) {
-  const changed = changedAt(path);
-  return changed !== 0 && Date.now() - changed > DEAD_AFTER;
-}
-
-/** The shell that npm puts between itself and us passes no signal on: when it is gone, somebody ended npm. */
-function endWithNpm() {
-  const shell = process.ppid;
-  const look = () => {
-    if (process.ppid === shell) return;
-    clearInterval(looking);
-    process.kill(process.pid, "SIGTERM");
-  };
-  const looking = setInterval(look, 500);
-  looking.unref();
-}
-
 try {
-  if (process.env.npm_lifecycle_event) endWithNpm();
   checkNode();
+  explainUnsettledExit();
+  endQuietlyOnBrokenPipe();
+  stopWithNpm();
+  bypassProxiesOnLoopback();
   const [program, ...args] = process.argv.slice(2);
   if (!program || !existsSync(program)) throw new Stop("Usage: node local/run.mjs PROGRAM.ts ARGUMENTS");
-  await install(root, "project");
-  await install(join(root, "functions"), "functions");
+  await install();
   await build();
 
-  // In this same process, so that signals reach the program and its status is ours.
+  // In this same process, so signals reach the program and its status is ours.
   const path = resolve(program);
   process.argv = [process.argv[0], path, ...args];
   const { register } = await import("tsx/esm/api");

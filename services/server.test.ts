@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { Client, credentials, type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
 import { type GetOrderRequest, type Order, OrderServiceService } from "../functions/src/generated/food/v1/food.js";
 import { call } from "./food-service/call.js";
-import { listen, parseAddress, StartError, stop } from "./server.js";
+import { expectAddress, listen, StartError, stop } from "./server.js";
 
 const ORDER = { name: "orders/a", createTime: "", updateTime: "", customerId: "krithik", status: 1 };
 const insecure = ServerCredentials.createInsecure();
@@ -28,10 +28,10 @@ async function withCallInProgress() {
   return { server, called, answer: () => answer() };
 }
 
-describe("parseAddress", () => {
+describe("expectAddress", () => {
   it("takes host and port apart, an IPv6 host without its brackets", () => {
-    assert.deepEqual(parseAddress("localhost:50051"), { host: "localhost", port: 50051 });
-    assert.deepEqual(parseAddress("[::1]:0"), { host: "::1", port: 0 });
+    assert.deepEqual(expectAddress("localhost:50051"), { host: "localhost", port: 50051 });
+    assert.deepEqual(expectAddress("[::1]:0"), { host: "::1", port: 0 });
   });
 
   it("refuses what is not host:port, and says what is", () => {
@@ -46,7 +46,7 @@ describe("parseAddress", () => {
       "a b:1",
     ]) {
       assert.throws(
-        () => parseAddress(text),
+        () => expectAddress(text),
         (error) => error instanceof StartError && /host:port/.test(error.message),
       );
     }
@@ -56,7 +56,7 @@ describe("parseAddress", () => {
 describe("listen", () => {
   it("gives the port that the system chose", async () => {
     const server = new Server();
-    const { port } = parseAddress(await listen(server, "localhost:0", insecure));
+    const { port } = expectAddress(await listen(server, "localhost:0", insecure));
     assert.ok(port > 0);
     await stop(server);
   });

@@ -2,6 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { createServer } from "node:net";
 import type { Server, ServerCredentials } from "@grpc/grpc-js";
+import { type Address, parseAddress } from "../functions/src/address.js";
 
 /** Calls in progress get this long to finish once a server stops. */
 const GRACE_MILLISECONDS = 5_000;
@@ -15,13 +16,10 @@ export class StartError extends Error {
  * The two parts of `host:port`; an IPv6 host stands in brackets. Port 0 leaves the choice to the system.
  * @throws StartError that says what is allowed
  */
-export function parseAddress(text: string): { host: string; port: number } {
-  const [, host, digits] = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (host === undefined || !(port <= 65_535)) {
-    throw new StartError(`"${text}" is no address: it must be host:port, such as localhost:50051, port 0 to 65535`);
-  }
-  return { host: host.replace(/^\[|\]$/g, ""), port };
+export function expectAddress(text: string): Address {
+  const address = parseAddress(text);
+  if (address) return address;
+  throw new StartError(`"${text}" is no address: it must be host:port, such as localhost:50051, port 0 to 65535`);
 }
 
 /**
@@ -29,7 +27,7 @@ export function parseAddress(text: string): { host: string; port: number } {
  * @throws StartError where the port is taken or the host can't be listened on
  */
 export async function listen(server: Server, address: string, credentials: ServerCredentials): Promise<string> {
-  const { host, port } = parseAddress(address);
+  const { host, port } = expectAddress(address);
   await expectFree(host, port);
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, credentials, (error, result) => {

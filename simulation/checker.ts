@@ -28,18 +28,18 @@ export const INVARIANTS = [
   "link is final and true",
   "no create after an end was seen",
   "reports go forward",
-  "uncertain only where undecidable",
-  "a taken message left enough behind",
+  "uncertain only if undecidable",
+  "acknowledged work is durable",
   "unreadable documents stay untouched",
-  "given up only where nothing was created",
+  "given up only if nothing was created",
   "an order ends as its shipment did",
   "relations of ended orders are closed",
-  "the history tells of every state",
+  "the history records every state",
   "every order moves on",
   "every attempt ends",
-  "every message is taken",
+  "every message is acknowledged",
   "writes stop",
-  "nobody waits for a poisoned order",
+  "no head-of-line blocking",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -160,7 +160,7 @@ function checkRuns({ history, runs, documents, truth }: Evidence, keys: Keys, vi
         const link = documents(`relations/${order.slice(7)}`)?.[stage];
         const attempt = documents(`attempts/${stage}:${order.slice(7)}`)?.state;
         if (!link && attempt !== "UNCERTAIN" && attempt !== "SENDING") {
-          violate("a taken message left enough behind", `${order}: its ${stage} was created, but nothing tells of it`);
+          violate("acknowledged work is durable", `${order}: its ${stage} was created, but nothing tells of it`);
         }
       }
     }
@@ -224,7 +224,7 @@ function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violat
     if (created === undefined || created > at) continue;
     if (after ? !GIVEN_UP.includes(String(after.state)) : isLinked(path)) continue;
     violate(
-      "given up only where nothing was created",
+      "given up only if nothing was created",
       `${path} became ${after?.state ?? "nothing"} though its create was carried out`,
     );
   }
@@ -257,7 +257,7 @@ function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean 
 
 function checkEnds(evidence: Evidence, violate: Violate): void {
   const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
-  if (unsettled) violate("every message is taken", "messages still come back when all is over");
+  if (unsettled) violate("every message is acknowledged", "messages still come back when all is over");
   const shipments = new Map(truth.shipments.map(({ name, status }) => [name, status]));
   for (const message of stuckAtHorizon) violate("every order moves on", message);
   for (const { name, status } of truth.orders) {
@@ -269,7 +269,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     }
     for (const [what, path] of state && relation ? entriesOf(name, state, relation) : []) {
       if (documents(path)?.order === name) continue;
-      violate("the history tells of every state", `${name} has no entry of its own for ${what}`);
+      violate("the history records every state", `${name} has no entry of its own for ${what}`);
     }
     const outcome = shipments.get(String(relation?.shipment));
     if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state) {
@@ -292,7 +292,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
         return wasDoubtful(own, run) || wasTakenOver(own, claims);
       });
       if (!justified)
-        violate("uncertain only where undecidable", `${name}: its ${stage} is UNCERTAIN, but its outcome was known`);
+        violate("uncertain only if undecidable", `${name}: its ${stage} is UNCERTAIN, but its outcome was known`);
     }
   }
   for (const { path } of writes.slice(overAtWrite)) {
@@ -330,10 +330,7 @@ function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate):
   }
   function inTime(stage: string, order: string, due = 0, at: number): void {
     if (poisoned.has(order) || at - due <= TICK + SECOND) return;
-    violate(
-      "nobody waits for a poisoned order",
-      `${order}: its ${stage} came ${(at - due) / SECOND} s after it was due`,
-    );
+    violate("no head-of-line blocking", `${order}: its ${stage} came ${(at - due) / SECOND} s after it was due`);
   }
 }
 

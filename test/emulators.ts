@@ -5,8 +5,8 @@ import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EmulatorPlaces, findEmulator } from "../harness/emulators/find-emulator.js";
-import { findJava, type Java } from "../harness/emulators/find-java.js";
-import { wrapFirestoreEmulator } from "../harness/emulators/wrappers.js";
+import { findJava } from "../harness/emulators/find-java.js";
+import { type MarkedJava, markJava } from "../harness/emulators/marked-java.js";
 import { type Child, startChild } from "../harness/process/child-process.js";
 import { answers } from "../harness/process/free-ports.js";
 
@@ -68,13 +68,13 @@ async function start(): Promise<Emulators> {
   process.once("exit", cleanUp);
   process.once("SIGINT", () => process.exit(130));
   process.once("SIGTERM", () => process.exit(143));
-  const wrapped = wrapFirestoreEmulator(jar, directory);
+  const marked = markJava(java, directory);
   const [firestore, pubsub] = await Promise.all([
     startOn(
-      (port) => [join(java.home, "bin", "java"), "-jar", wrapped, "--host", "127.0.0.1", "--port", String(port)],
-      java,
+      (port) => [join(marked.home, "bin", "java"), "-jar", jar, "--host", "127.0.0.1", "--port", String(port)],
+      marked,
     ),
-    startOn((port) => [script, "--host=127.0.0.1", `--port=${port}`], java),
+    startOn((port) => [script, "--host=127.0.0.1", `--port=${port}`], marked),
   ]);
   return { firestore, pubsub };
 }
@@ -84,7 +84,7 @@ function notHere(): Promise<void> {
   return Promise.reject(new Error("the tests download nothing: run `npm start` once"));
 }
 
-async function startOn(command: (port: number) => string[], java: Java): Promise<string> {
+async function startOn(command: (port: number) => string[], java: MarkedJava): Promise<string> {
   const port = await freePort();
   const [program = "", ...args] = command(port);
   const said: string[] = [];

@@ -42,7 +42,8 @@ describe("what the documents say", () => {
   it("shows every param with its default and what it is", () => {
     const rows = ALL_PARAMS.map((param) => {
       const { description = "" } = param.options;
-      const usual = "default" in param.options ? `\`${String(param.options.default)}\`` : "a secret";
+      const secret = "if" in param ? `a secret, if \`${param.if.param.name}\` is \`${param.if.is}\`` : "a secret";
+      const usual = "default" in param.options ? `\`${String(param.options.default)}\`` : secret;
       return `| \`${param.name}\` | ${usual} | ${description} |`;
     });
     const table = textOf("README.md").split("<!-- params -->")[1]?.split("<!-- /params -->")[0];

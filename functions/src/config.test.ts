@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readSettings } from "./config.js";
+import { deployOptions, readSettings } from "./config.js";
 import { ValidationError } from "./domain/errors.js";
 
 /** What a deployment gives to its functions: every param in the environment, as text. */
@@ -77,10 +77,34 @@ describe("the configuration", () => {
     }
   });
 
+  it("leaves a secret alone that the params do not ask for", () => {
+    Object.assign(process.env, { FOOD_SERVICE_TOKEN: "two words", FOOD_SERVICE_CLIENT_KEY: "none" });
+    assert.equal(readSettings().FOOD_SERVICE_TOKEN, undefined);
+    process.env.FOOD_SERVICE_AUTH = "bearer-token";
+    assert.throws(readSettings, /FOOD_SERVICE_TOKEN must be a token on one line/);
+    delete process.env.FOOD_SERVICE_TOKEN;
+    assert.throws(readSettings, /FOOD_SERVICE_TOKEN is missing/);
+  });
+
+  it("names the params of the VPC that contradict each other", () => {
+    Object.assign(process.env, { VPC_CONNECTOR: "food", VPC_SUBNETWORK: "food" });
+    assert.throws(deployOptions, /VPC_CONNECTOR and VPC_NETWORK or VPC_SUBNETWORK are set/);
+    Object.assign(process.env, { VPC_CONNECTOR: "none", VPC_EGRESS: "ALL_TRAFFIC" });
+    assert.throws(deployOptions, /VPC_EGRESS is "ALL_TRAFFIC": it must be private-ranges-only or all-traffic/);
+  });
+
   it("takes no text for a number", () => {
-    for (const text of ["ten", "", "-1", "1000000000"]) {
+    for (const text of ["ten", "", "10s", "0x10", "1e1", "1.0", " 2", "+2", "2_0", "٣"]) {
       process.env.POLL_PASSES = text;
-      assert.throws(readSettings, /POLL_PASSES/, text);
+      assert.throws(
+        readSettings,
+        { message: new RegExp(`POLL_PASSES is ${JSON.stringify(text).replace("+", "\\+")}: must be a whole`) },
+        text,
+      );
+    }
+    for (const text of ["-1", "1000000000"]) {
+      process.env.POLL_PASSES = text;
+      assert.throws(readSettings, { message: new RegExp(`POLL_PASSES is ${text}: must be a whole`) }, text);
     }
   });
 });

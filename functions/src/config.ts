@@ -10,7 +10,7 @@ import {
 import { ValidationError } from "./domain/errors.js";
 import { parseSettings, type Settings, settingProblems } from "./settings.js";
 
-export const REGION = defineString("REGION", {
+const REGION = defineString("REGION", {
   default: "us-central1",
   description: "Where the functions run. Firestore and the food service should be near.",
 });
@@ -25,7 +25,7 @@ export const SWEEP_SCHEDULE = defineString("SWEEP_SCHEDULE", {
   description: "When relations of orders that have ended are closed and waiting orders are said, in cron form.",
 });
 
-export const FOOD_SERVICE_CA = defineSecret("FOOD_SERVICE_CA", {
+const FOOD_SERVICE_CA = defineSecret("FOOD_SERVICE_CA", {
   description: "The certificates that the food service's own is checked with, in PEM form, or the word system.",
 });
 
@@ -38,6 +38,66 @@ const FOOD_SERVICE_SECURITY = defineString("FOOD_SERVICE_SECURITY", {
   default: "tls",
   input: select(["tls", "plaintext"]),
   description: "tls, or plaintext, which is refused outside the Emulator Suite.",
+});
+
+const FOOD_SERVICE_AUTH = defineString("FOOD_SERVICE_AUTH", {
+  default: "none",
+  input: select(["none", "bearer-token", "google-id-token"]),
+  description:
+    "What each call carries to prove who calls: none, bearer-token (the secret FOOD_SERVICE_TOKEN), or google-id-token (the function's own account, signed by Google for FOOD_SERVICE_AUDIENCE).",
+});
+
+const FOOD_SERVICE_AUDIENCE = defineString("FOOD_SERVICE_AUDIENCE", {
+  default: "none",
+  description: "The audience of the Google ID token, such as https://food.example.com.",
+});
+
+const FOOD_SERVICE_CLIENT_AUTH = defineString("FOOD_SERVICE_CLIENT_AUTH", {
+  default: "none",
+  input: select(["none", "certificate"]),
+  description:
+    "none, or certificate to connect with a client certificate (mTLS): the secrets FOOD_SERVICE_CLIENT_CERTIFICATE and FOOD_SERVICE_CLIENT_KEY.",
+});
+
+/** Secrets that only some deployments need, each with the param and the value that ask for it. */
+export const OPTIONAL_SECRETS = [
+  {
+    name: "FOOD_SERVICE_TOKEN",
+    if: { param: FOOD_SERVICE_AUTH, is: "bearer-token" },
+    description: "The bearer token for the food service.",
+  },
+  {
+    name: "FOOD_SERVICE_CLIENT_CERTIFICATE",
+    if: { param: FOOD_SERVICE_CLIENT_AUTH, is: "certificate" },
+    description: "The client certificate in PEM form, and after it those that signed it.",
+  },
+  {
+    name: "FOOD_SERVICE_CLIENT_KEY",
+    if: { param: FOOD_SERVICE_CLIENT_AUTH, is: "certificate" },
+    description: "The client certificate's private key in PEM form, not encrypted.",
+  },
+] as const;
+
+const VPC_CONNECTOR = defineString("VPC_CONNECTOR", {
+  default: "none",
+  description:
+    "The Serverless VPC Access connector to reach a food service without a public address, as name or as projects/…/connectors/…, or none.",
+});
+
+const VPC_NETWORK = defineString("VPC_NETWORK", {
+  default: "none",
+  description: "Instead of a connector, the VPC network that functions join (direct VPC egress), or none.",
+});
+
+const VPC_SUBNETWORK = defineString("VPC_SUBNETWORK", {
+  default: "none",
+  description: "The subnetwork of direct VPC egress, or none for the network's own of that region.",
+});
+
+const VPC_EGRESS = defineString("VPC_EGRESS", {
+  default: "private-ranges-only",
+  input: select(["private-ranges-only", "all-traffic"]),
+  description: "What goes through the VPC, if there is one: private-ranges-only or all-traffic.",
 });
 
 const USERS_ADDRESS = defineString("USERS_ADDRESS", {
@@ -83,9 +143,13 @@ const CREATE_TRIES = defineInt("CREATE_TRIES", {
   description: "How often a create may be refused before its order is parked, from 1 to 100.",
 });
 
+/** What the settings are made of. */
 const params: (StringParam | IntParam)[] = [
   FOOD_SERVICE_ADDRESS,
   FOOD_SERVICE_SECURITY,
+  FOOD_SERVICE_AUTH,
+  FOOD_SERVICE_AUDIENCE,
+  FOOD_SERVICE_CLIENT_AUTH,
   USERS_ADDRESS,
   USERS_SECURITY,
   CALL_DEADLINE_SECONDS,
@@ -97,7 +161,18 @@ const params: (StringParam | IntParam)[] = [
 ];
 
 /** Everything that a deployment may choose, in the order in which the README shows it. */
-export const ALL_PARAMS = [REGION, POLL_SCHEDULE, SWEEP_SCHEDULE, FOOD_SERVICE_CA, ...params];
+export const ALL_PARAMS = [
+  REGION,
+  POLL_SCHEDULE,
+  SWEEP_SCHEDULE,
+  FOOD_SERVICE_CA,
+  ...OPTIONAL_SECRETS.map(({ description, ...secret }) => ({ ...secret, options: { description } })),
+  ...params,
+  VPC_CONNECTOR,
+  VPC_NETWORK,
+  VPC_SUBNETWORK,
+  VPC_EGRESS,
+];
 
 type Environment = Record<string, string | undefined>;
 
@@ -105,8 +180,65 @@ type Environment = Record<string, string | undefined>;
 export function configured(param: StringParam | IntParam, env: Environment = process.env): unknown {
   const given = env[param.name];
   if (given === undefined) return param.options.default;
-  // The SDK reads "10s" as 10; what is not wholly a number must be refused.
-  return typeof param.options.default === "number" ? Number(given) : given;
+  if (typeof param.options.default !== "number") return given;
+  // The SDK reads "10s" as 10. What is not a whole number in digits stays as it is, and is refused with the others.
+  return /^-?\d+$/.test(given) ? Number(given) : given;
+}
+
+/** The optional secrets that this deployment's params ask for. */
+function chosenSecrets(): (typeof OPTIONAL_SECRETS)[number][] {
+  return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param) === is);
+}
+
+/**
+ * The options of every function that params decide. A declared secret must exist in each project that deploys, so only those
+ * are declared that the params ask for: the Firebase CLI has the project's params in the environment when it discovers the
+ * functions.
+ * @throws ValidationError if the VPC's params contradict each other
+ */
+export function deployOptions() {
+  const optional = chosenSecrets().map(({ name, description }) => defineSecret(name, { description }));
+  return { region: REGION, secrets: [FOOD_SERVICE_CA, ...optional], ...vpcOptions() };
+}
+
+const EGRESS = { "private-ranges-only": "PRIVATE_RANGES_ONLY", "all-traffic": "ALL_TRAFFIC" } as const;
+
+function vpcOptions() {
+  const [problem] = vpcProblems(process.env);
+  if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);
+  const { connector, network, subnetwork, egress } = vpcIn(process.env);
+  const vpcEgress = EGRESS[egress as keyof typeof EGRESS];
+  if (connector !== undefined) return { vpcConnector: connector, vpcEgress };
+  if (network === undefined && subnetwork === undefined) return {};
+  return { networkInterface: { ...(network && { network }), ...(subnetwork && { subnetwork }) }, vpcEgress };
+}
+
+function vpcIn(env: Environment) {
+  const given = (param: StringParam) => {
+    const value = String(configured(param, env));
+    return value === "none" ? undefined : value;
+  };
+  return {
+    connector: given(VPC_CONNECTOR),
+    network: given(VPC_NETWORK),
+    subnetwork: given(VPC_SUBNETWORK),
+    egress: String(configured(VPC_EGRESS, env)),
+  };
+}
+
+function vpcProblems(env: Environment): string[] {
+  const { connector, network, subnetwork, egress } = vpcIn(env);
+  const given = { VPC_CONNECTOR: connector, VPC_NETWORK: network, VPC_SUBNETWORK: subnetwork };
+  const malformed = Object.entries(given).filter(([, value]) => value !== undefined && !/^[\w./-]+$/.test(value));
+  return [
+    ...malformed.map(([name, value]) => `${name} is ${JSON.stringify(value)}: it must be the name of one, or none`),
+    ...(egress in EGRESS
+      ? []
+      : [`VPC_EGRESS is ${JSON.stringify(egress)}: it must be private-ranges-only or all-traffic`]),
+    ...(connector !== undefined && (network ?? subnetwork) !== undefined
+      ? ["VPC_CONNECTOR and VPC_NETWORK or VPC_SUBNETWORK are set: use the connector or direct VPC egress, not both"]
+      : []),
+  ];
 }
 
 const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => [param.name, configured(param, env)]));
@@ -116,7 +248,9 @@ const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => 
  * @throws ValidationError that names what is wrong and what is allowed
  */
 export function readSettings(): Settings {
-  const settings = parseSettings({ ...valuesIn(process.env), FOOD_SERVICE_CA: FOOD_SERVICE_CA.value() });
+  const secrets = ["FOOD_SERVICE_CA", ...chosenSecrets().map(({ name }) => name)];
+  const given = Object.fromEntries(secrets.map((name) => [name, process.env[name]]));
+  const settings = parseSettings({ ...valuesIn(process.env), ...given });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
   const [problem] = plaintextProblems(settings);
   if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);
@@ -126,7 +260,13 @@ export function readSettings(): Settings {
 /** What is wrong with the params that a deployment gives, as the functions would refuse them; secrets are not looked at. */
 export function deploymentProblems(env: Environment): string[] {
   const values = valuesIn(env);
-  return [...settingProblems({ ...values, FOOD_SERVICE_CA: "system" }), ...plaintextProblems(values)];
+  const secrets = OPTIONAL_SECRETS.map(({ name }) => name);
+  const problems = settingProblems({ ...values, FOOD_SERVICE_CA: "system" });
+  return [
+    ...problems.filter((problem) => !secrets.some((name) => problem.startsWith(`${name} `))),
+    ...plaintextProblems(values),
+    ...vpcProblems(env),
+  ];
 }
 
 function plaintextProblems(settings: Record<string, unknown>): string[] {

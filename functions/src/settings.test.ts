@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { rootCertificates } from "node:tls";
 import fc from "fast-check";
+import { CertificateMaker } from "../../harness/certificate-maker.js";
 import { ValidationError } from "./domain/errors.js";
 import { parseSettings, type Settings } from "./settings.js";
 import { TEST_SETTINGS } from "./testing/test-bed.js";
 
 const PEM = `${rootCertificates[0]}\n`;
 const BROKEN_PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+/** A client certificate with its key, and a key that is not its own. */
+function clientPair(): { key: string; cert: string; otherKey: string } {
+  const maker = new CertificateMaker();
+  const [own, other] = [maker.issue({ subject: "orchestrator" }), maker.issue({ subject: "other" })];
+  maker.close();
+  return { key: own.key, cert: own.certificate, otherKey: other.key };
+}
 
 function messageFor(wrong: Record<string, unknown>): string {
   try {
@@ -23,7 +33,7 @@ describe("settings", () => {
     assert.deepEqual(parseSettings(TEST_SETTINGS), TEST_SETTINGS);
   });
 
-  const allowed: { [N in keyof Settings]?: Settings[N][] } = {
+  const allowed: { [N in keyof Settings]?: unknown[] } = {
     FOOD_SERVICE_ADDRESS: ["food.example.com:443", "10.0.0.7:1", "[::1]:50051", "localhost:65535"],
     FOOD_SERVICE_SECURITY: ["tls", "plaintext"],
     FOOD_SERVICE_CA: ["system", " system\n", PEM, PEM + PEM, PEM.replaceAll("\n", "\r\n")],
@@ -50,7 +60,11 @@ describe("settings", () => {
     ],
     ["FOOD_SERVICE_ADDRESS", /host:port/, "localhost:0", "localhost:65536", "localhost:99999"],
     ["FOOD_SERVICE_SECURITY", /"tls" \| "plaintext"/, "", "TLS", "none", undefined],
-    ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots", BROKEN_PEM],
+    ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots"],
+    ["FOOD_SERVICE_CA", /a certificate that can't be read: copy it again, whole/, BROKEN_PEM],
+    ["FOOD_SERVICE_AUTH", /"none" \| "bearer-token" \| "google-id-token"/, "", "token", "NONE"],
+    ["FOOD_SERVICE_AUDIENCE", /an audience, or none/, "", "two words", "https://food.example.com?a&b"],
+    ["FOOD_SERVICE_CLIENT_AUTH", /"none" \| "certificate"/, "", "mtls"],
     ["USERS_ADDRESS", /host:port/, "", "localhost"],
     ["USERS_SECURITY", /"tls" \| "plaintext"/, "", "none"],
     ["CALL_DEADLINE_SECONDS", /1|60/, 0, -1, 61],
@@ -72,6 +86,69 @@ describe("settings", () => {
     }
   }
 
+  const { key, cert, otherKey } = clientPair();
+  const mtls = {
+    FOOD_SERVICE_CLIENT_AUTH: "certificate",
+    FOOD_SERVICE_CLIENT_CERTIFICATE: cert,
+    FOOD_SERVICE_CLIENT_KEY: key,
+  };
+
+  it("hold the certificates, the key and the token as they were parsed", () => {
+    const settings = parseSettings({
+      ...TEST_SETTINGS,
+      ...mtls,
+      FOOD_SERVICE_CA: `"${PEM.trim()}${PEM.trim()}"`,
+      FOOD_SERVICE_AUTH: "bearer-token",
+      FOOD_SERVICE_TOKEN: "Bearer secret\n",
+    });
+    assert.ok(settings.FOOD_SERVICE_CA !== "system");
+    assert.deepEqual(settings.FOOD_SERVICE_CA.map(String), [String(new X509Certificate(PEM))]);
+    assert.deepEqual(settings.FOOD_SERVICE_CLIENT_CERTIFICATE?.map(String), [String(new X509Certificate(cert))]);
+    assert.equal(settings.FOOD_SERVICE_CLIENT_KEY?.export({ format: "pem", type: "pkcs8" }), key);
+    assert.equal(settings.FOOD_SERVICE_TOKEN, "secret");
+  });
+
+  const incomplete: [what: string, given: Record<string, unknown>, says: RegExp][] = [
+    [
+      "a token",
+      { FOOD_SERVICE_AUTH: "bearer-token" },
+      /FOOD_SERVICE_TOKEN is missing, and FOOD_SERVICE_AUTH is bearer-token/,
+    ],
+    [
+      "an audience",
+      { FOOD_SERVICE_AUTH: "google-id-token" },
+      /FOOD_SERVICE_AUDIENCE is "none": FOOD_SERVICE_AUTH is google-id-token/,
+    ],
+    [
+      "a client certificate",
+      { ...mtls, FOOD_SERVICE_CLIENT_CERTIFICATE: undefined },
+      /FOOD_SERVICE_CLIENT_CERTIFICATE is missing/,
+    ],
+    ["a client key", { ...mtls, FOOD_SERVICE_CLIENT_KEY: undefined }, /FOOD_SERVICE_CLIENT_KEY is missing/],
+    [
+      "the right key",
+      { ...mtls, FOOD_SERVICE_CLIENT_KEY: otherKey },
+      /FOOD_SERVICE_CLIENT_KEY is not the private key of/,
+    ],
+    [
+      "TLS for a client certificate",
+      { ...mtls, FOOD_SERVICE_SECURITY: "plaintext" },
+      /FOOD_SERVICE_SECURITY .*over TLS only/,
+    ],
+    [
+      "TLS for a token",
+      { FOOD_SERVICE_AUTH: "bearer-token", FOOD_SERVICE_TOKEN: "secret", FOOD_SERVICE_SECURITY: "plaintext" },
+      /FOOD_SERVICE_SECURITY .*over TLS only/,
+    ],
+  ];
+  for (const [what, given, says] of incomplete) {
+    it(`name what is missing without ${what}`, () => {
+      const message = messageFor(given);
+      assert.match(message, says);
+      assert.doesNotMatch(message, /PRIVATE KEY|secret\b(?! and)/);
+    });
+  }
+
   it("show the value that is wrong, also where it is wrong only beside another", () => {
     assert.match(messageFor({ CALL_DEADLINE_SECONDS: 61 }), /CALL_DEADLINE_SECONDS is 61/);
     assert.match(messageFor({ CREATE_POLICY: "retry" }), /CREATE_POLICY is "retry"/);
@@ -90,7 +167,10 @@ describe("settings", () => {
   });
 
   it("never print a secret", () => {
-    assert.doesNotMatch(messageFor({ FOOD_SERVICE_CA: "-----BEGIN PRIVATE KEY-----" }), /PRIVATE KEY/);
+    for (const name of ["FOOD_SERVICE_CA", "FOOD_SERVICE_CLIENT_CERTIFICATE", "FOOD_SERVICE_CLIENT_KEY"]) {
+      assert.doesNotMatch(messageFor({ [name]: "my secret AAAA" }), /AAAA/);
+    }
+    assert.doesNotMatch(messageFor({ FOOD_SERVICE_TOKEN: "my secret AAAA" }), /AAAA/);
   });
 
   it("are refused whole where there are none", () => {

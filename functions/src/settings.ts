@@ -1,7 +1,8 @@
 /** What a deployment may choose, with what is allowed. `config.ts` declares the params that they come from. */
-import { X509Certificate } from "node:crypto";
 import { inspect } from "node:util";
 import * as v from "valibot";
+import { parseAddress } from "./address.js";
+import { CredentialError, parseBearerToken, parseCertificates, parsePrivateKey, parseTrust } from "./credentials.js";
 import { ValidationError } from "./domain/errors.js";
 
 const wholeNumber = (least: number, most: number) => {
@@ -10,24 +11,39 @@ const wholeNumber = (least: number, most: number) => {
 };
 
 const address = v.pipe(
-  v.string(),
-  v.check((text) => {
-    const [, port] = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
-    return Number(port) >= 1 && Number(port) <= 65_535;
-  }, "must be host:port, such as food.example.com:443"),
+  v.string("must be host:port, such as food.example.com:443"),
+  v.check((text) => (parseAddress(text)?.port ?? 0) > 0, "must be host:port, such as food.example.com:443"),
 );
+
+/** Text that `parse` reads, which throws a CredentialError if it can't. */
+const credential = <T>(parse: (text: string) => T) =>
+  v.pipe(
+    v.string("is missing"),
+    v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
+      try {
+        return parse(dataset.value);
+      } catch (error) {
+        if (!(error instanceof CredentialError)) throw error;
+        addIssue({ message: error.message });
+        return NEVER;
+      }
+    }),
+  );
 
 const schema = v.pipe(
   v.object({
     FOOD_SERVICE_ADDRESS: address,
     FOOD_SERVICE_SECURITY: v.picklist(["tls", "plaintext"]),
-    FOOD_SERVICE_CA: v.pipe(
-      v.string(),
-      v.check(
-        (ca) => ca.trim() === "system" || holdsCertificates(ca),
-        "must be certificates in PEM form, or the word system for the roots that come with Node.js",
-      ),
+    FOOD_SERVICE_CA: credential(parseTrust),
+    FOOD_SERVICE_AUTH: v.optional(v.picklist(["none", "bearer-token", "google-id-token"]), "none"),
+    FOOD_SERVICE_TOKEN: v.optional(credential(parseBearerToken)),
+    FOOD_SERVICE_AUDIENCE: v.optional(
+      v.pipe(v.string(), v.regex(/^[^\s&#]+$/, "must be an audience, or none")),
+      "none",
     ),
+    FOOD_SERVICE_CLIENT_AUTH: v.optional(v.picklist(["none", "certificate"]), "none"),
+    FOOD_SERVICE_CLIENT_CERTIFICATE: v.optional(credential(parseCertificates)),
+    FOOD_SERVICE_CLIENT_KEY: v.optional(credential(parsePrivateKey)),
     USERS_ADDRESS: address,
     USERS_SECURITY: v.picklist(["tls", "plaintext"]),
     CALL_DEADLINE_SECONDS: wholeNumber(1, 60),
@@ -44,10 +60,62 @@ const schema = v.pipe(
     ),
     ["CREATE_LEASE_SECONDS"],
   ),
+  v.forward(
+    v.check(
+      ({ FOOD_SERVICE_AUTH, FOOD_SERVICE_TOKEN }) => FOOD_SERVICE_AUTH !== "bearer-token" || !!FOOD_SERVICE_TOKEN,
+      "is missing, and FOOD_SERVICE_AUTH is bearer-token: set the secret and deploy again",
+    ),
+    ["FOOD_SERVICE_TOKEN"],
+  ),
+  v.forward(
+    v.check(
+      ({ FOOD_SERVICE_AUTH, FOOD_SERVICE_AUDIENCE }) =>
+        FOOD_SERVICE_AUTH !== "google-id-token" || FOOD_SERVICE_AUDIENCE !== "none",
+      "FOOD_SERVICE_AUTH is google-id-token, so it must be the audience that the food service expects",
+    ),
+    ["FOOD_SERVICE_AUDIENCE"],
+  ),
+  v.forward(
+    v.check(
+      ({ FOOD_SERVICE_AUTH, FOOD_SERVICE_CLIENT_AUTH, FOOD_SERVICE_SECURITY }) =>
+        FOOD_SERVICE_SECURITY === "tls" || (FOOD_SERVICE_AUTH === "none" && FOOD_SERVICE_CLIENT_AUTH === "none"),
+      "tokens and client certificates are sent over TLS only: it must be tls, or FOOD_SERVICE_AUTH and FOOD_SERVICE_CLIENT_AUTH none",
+    ),
+    ["FOOD_SERVICE_SECURITY"],
+  ),
+  v.forward(
+    v.check(
+      (given) => given.FOOD_SERVICE_CLIENT_AUTH === "none" || !!given.FOOD_SERVICE_CLIENT_CERTIFICATE,
+      "is missing, and FOOD_SERVICE_CLIENT_AUTH is certificate: set the secret and deploy again",
+    ),
+    ["FOOD_SERVICE_CLIENT_CERTIFICATE"],
+  ),
+  v.forward(
+    v.check(
+      (given) => given.FOOD_SERVICE_CLIENT_AUTH === "none" || !!given.FOOD_SERVICE_CLIENT_KEY,
+      "is missing, and FOOD_SERVICE_CLIENT_AUTH is certificate: set the secret and deploy again",
+    ),
+    ["FOOD_SERVICE_CLIENT_KEY"],
+  ),
+  v.forward(
+    v.check(({ FOOD_SERVICE_CLIENT_CERTIFICATE: certificates, FOOD_SERVICE_CLIENT_KEY: key }) => {
+      const [own] = certificates ?? [];
+      return own === undefined || key === undefined || own.checkPrivateKey(key);
+    }, "is not the private key of the first certificate in FOOD_SERVICE_CLIENT_CERTIFICATE: set the two that were made together"),
+    ["FOOD_SERVICE_CLIENT_KEY"],
+  ),
 );
 
 /** The settings under the names of their params. */
 export type Settings = v.InferOutput<typeof schema>;
+
+/** Their values never appear in a message. */
+const SECRET = new Set([
+  "FOOD_SERVICE_CA",
+  "FOOD_SERVICE_TOKEN",
+  "FOOD_SERVICE_CLIENT_CERTIFICATE",
+  "FOOD_SERVICE_CLIENT_KEY",
+]);
 
 /**
  * The settings, checked.
@@ -65,19 +133,10 @@ export function settingProblems(given: unknown): string[] {
   return issues.map((issue) => {
     const name = v.getDotPath(issue) ?? "the configuration";
     const value = (given as Record<string, unknown> | null)?.[name];
-    return name === "FOOD_SERVICE_CA" ? `${name} ${issue.message}` : `${name} is ${shown(value)}: ${issue.message}`;
+    return SECRET.has(name) ? `${name} ${issue.message}` : `${name} is ${shown(value)}: ${issue.message}`;
   });
 }
 
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : inspect(value, { breakLength: Number.POSITIVE_INFINITY });
-}
-
-function holdsCertificates(pem: string): boolean {
-  const found = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  try {
-    return found.map((certificate) => new X509Certificate(certificate)).length > 0;
-  } catch {
-    return false;
-  }
 }

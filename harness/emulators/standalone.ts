@@ -10,7 +10,7 @@ import { type Child, startChild } from "../process/child-process.js";
 import { answers } from "../process/free-ports.js";
 import { findEmulator } from "./find-emulator.js";
 import { findJava } from "./find-java.js";
-import { wrapFirestoreEmulator, wrapPubSubEmulator } from "./wrappers.js";
+import { markJava } from "./marked-java.js";
 
 /** How long an emulator may take to listen, in milliseconds. */
 const START_TIME = 60_000;
@@ -36,13 +36,13 @@ interface Options {
  */
 export async function startEmulators({ root, directory, ports, events, onLine, signal }: Options): Promise<Child[]> {
   const places = { env: process.env, home: homedir() };
-  const java = await findJava(places);
+  const java = markJava(await findJava(places), directory);
   const download = async (name: string) => {
     const firebase = join(root, "node_modules/firebase-tools/lib/bin/firebase.js");
     await promisify(execFile)(process.execPath, [firebase, `setup:emulators:${name}`], { cwd: directory });
   };
-  const firestore = wrapFirestoreEmulator(await findEmulator("firestore", { ...places, download }), directory);
-  const pubsub = wrapPubSubEmulator(await findEmulator("pubsub", { ...places, download }), directory);
+  const firestore = await findEmulator("firestore", { ...places, download });
+  const pubsub = await findEmulator("pubsub", { ...places, download });
   const quiet = join(directory, "logging.properties");
   writeFileSync(quiet, ".level=SEVERE\n");
   const env = {
@@ -71,7 +71,7 @@ export async function startEmulators({ root, directory, ports, events, onLine, s
 
 async function untilListening(children: Child[], ports: number[], signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + START_TIME;
-  while (!(await Promise.all(ports.map(answers))).every(Boolean)) {
+  while (!(await Promise.all(ports.map((port) => answers(port)))).every(Boolean)) {
     const ended = children.find((child) => child.ended !== undefined)?.ended;
     if (ended !== undefined) throw new StartError(`An emulator ${ended} before it was ready.`);
     if (Date.now() > deadline) throw new StartError(`The emulators do not listen after ${START_TIME / 1000} s.`);

@@ -6,10 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { StartError } from "../../services/server.js";
 import { type Child, startChild, watch } from "../process/child-process.js";
 import { answers, type Ports } from "../process/free-ports.js";
-import { killMarked } from "../process/kill-process-group.js";
 import type { Java } from "./find-java.js";
 import { copyFunctions } from "./functions-copy.js";
-import { marksIn, wrapFirestoreEmulator, wrapPubSubEmulator } from "./wrappers.js";
+import { type MarkedJava, markJava } from "./marked-java.js";
 
 /** Projects whose names begin with demo- never reach the cloud. */
 export const PROJECT = "demo-diet-orchestrator";
@@ -42,6 +41,8 @@ export interface SuiteOptions {
   programs: { firestore: string; pubsub: string };
   params: Record<string, string>;
   secrets: Record<string, string>;
+  /** Where the functions find Firestore, as host:port; undefined for the suite's own emulator. */
+  firestore?: string | undefined;
   withOwnParams: boolean;
   /** Gives up when aborted. */
   signal: AbortSignal;
@@ -53,8 +54,6 @@ export interface Suite {
   /** Resolves with how it ended when it ends by itself. */
   exited: Promise<string>;
   stop(): Promise<void>;
-  /** Ends it at once, whatever is under way. */
-  kill(): void;
 }
 
 /**
@@ -62,16 +61,20 @@ export interface Suite {
  * @throws StartError that tells why it did not start; nothing of it is left running then
  */
 export async function startSuite(options: SuiteOptions): Promise<Suite> {
-  const { root, directory, ports, signal } = options;
+  const { root, directory, ports, java, signal } = options;
   layOut(options);
   // Unix sockets need short paths, and the suite leaves files behind in its temporary folder.
-  const temporary = mkdtempSync(join(tmpdir(), "diet-"));
+  const temporary = mkdtempSync(join(plainFolder(), "diet-"));
+  const marked = markJava(java, directory);
+  // The Java emulators are in groups of their own and outlive firebase-tools if it is killed.
+  const endEmulators = watch(marked.mark);
   const log = join(directory, "emulators.log");
   const logStream = createWriteStream(log);
   const output = new OutputWatch();
   const child = await startChild({
     command: process.execPath,
     args: [
+      ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
       "emulators:start",
       ...["--project", PROJECT],
@@ -79,46 +82,37 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
       ...["--config", join(directory, "firebase.json")],
     ],
     cwd: directory,
-    env: environment(options, temporary),
+    env: environment(options, marked, temporary),
     onLine(line) {
       logStream.write(`${line}\n`);
       output.see(line);
     },
   });
-  // The Java emulators are in groups of their own and outlive firebase-tools where it is ended by force.
-  const marks = marksIn(directory);
-  const unwatch = marks.map(watch);
-  const endEmulators = () => killMarked(marks);
-  const kill = () => {
-    child.kill();
-    endEmulators();
-  };
-  const stop = async () => {
-    await child.stop("SIGINT", GRACE);
-    endEmulators();
+  const stop = async (signal: NodeJS.Signals = "SIGINT") => {
+    await child.stop(signal, GRACE);
+    await endEmulators();
     await untilSilent(ports);
-    for (const gone of unwatch) await gone();
-    logStream.end();
+    await new Promise((resolve) => logStream.end(resolve));
     rmSync(temporary, { recursive: true, force: true });
   };
   try {
     await untilReady(child, output, log, signal);
   } catch (error) {
-    kill();
-    await stop();
+    await stop("SIGKILL");
     throw error;
   }
-  return { log, exited: child.exited, stop, kill };
+  return { log, exited: child.exited, stop };
 }
 
 /** Makes the run's folder look like the project's, with its own ports and its own functions. */
-function layOut({ root, directory, ports, params, secrets, withOwnParams }: SuiteOptions): void {
+function layOut({ root, directory, ports, params, secrets, firestore, withOwnParams }: SuiteOptions): void {
   copyFunctions({
     source: join(root, "functions"),
     target: join(directory, "functions"),
     project: PROJECT,
     params,
     secrets,
+    firestore,
     withOwn: withOwnParams,
   });
   for (const name of ["firestore.rules", "firestore.indexes.json"])
@@ -129,14 +123,17 @@ function layOut({ root, directory, ports, params, secrets, withOwnParams }: Suit
   writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
 }
 
-function environment({ directory, java, programs }: SuiteOptions, temporary: string): NodeJS.ProcessEnv {
+function environment({ programs }: SuiteOptions, { home }: MarkedJava, temporary: string): NodeJS.ProcessEnv {
+  // firebase-tools gives this path to a shell without quotes.
+  const pubsub = join(temporary, "pubsub-emulator");
+  symlinkSync(programs.pubsub, pubsub);
   return {
-    ...process.env,
-    JAVA_HOME: java.home,
-    PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
+    ...withoutProxies(process.env),
+    JAVA_HOME: home,
+    PATH: [join(home, "bin"), process.env.PATH].join(delimiter),
     TMPDIR: temporary,
-    FIRESTORE_EMULATOR_BINARY_PATH: wrapFirestoreEmulator(programs.firestore, directory),
-    PUBSUB_EMULATOR_BINARY_PATH: wrapPubSubEmulator(programs.pubsub, directory),
+    FIRESTORE_EMULATOR_BINARY_PATH: programs.firestore,
+    PUBSUB_EMULATOR_BINARY_PATH: pubsub,
     FUNCTIONS_EMULATOR_PARALLEL: process.env.FUNCTIONS_EMULATOR_PARALLEL ?? String(PARALLEL_FUNCTIONS),
     FUNCTIONS_DISCOVERY_TIMEOUT: String(LOAD_TIME),
     // No look-ups of credentials, of news and of newer versions: nothing here needs the network.
@@ -145,6 +142,21 @@ function environment({ directory, java, programs }: SuiteOptions, temporary: str
     NO_UPDATE_NOTIFIER: "1",
     CI: "true",
   };
+}
+
+/**
+ * firebase-tools would send what it says to its own emulators through a proxy. The functions speak gRPC, and may need the proxy
+ * for a food service that is somewhere else.
+ */
+function withoutProxies(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const grpcProxy = env.grpc_proxy || env.https_proxy || env.http_proxy;
+  const others = Object.entries(env).filter(([name]) => !/^(https?|all|grpc)_proxy$/i.test(name));
+  return { ...Object.fromEntries(others), ...(grpcProxy && { grpc_proxy: grpcProxy }) };
+}
+
+/** The folder for temporary files, unless a shell would need quotes for its path. */
+function plainFolder(): string {
+  return /^[\w./-]+$/.test(tmpdir()) ? tmpdir() : "/tmp";
 }
 
 /** The project's firebase.json with the ports of this run. */
@@ -213,7 +225,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
 async function untilSilent(ports: Ports): Promise<void> {
   const { foodService: _, ...suite } = ports;
   for (let tries = 0; tries < 50; tries++) {
-    const answering = await Promise.all(Object.values(suite).map(answers));
+    const answering = await Promise.all(Object.values(suite).map((port) => answers(port)));
     if (!answering.some(Boolean)) return;
     await sleep(100);
   }

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type Child, startChild } from "./child-process.js";
-import { killMarked } from "./kill-process-group.js";
+import { type Child, startChild, watch } from "./child-process.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -107,7 +106,7 @@ describe("child processes", () => {
     await untilGone(...pids);
   });
 
-  it("are told apart by their marks", async () => {
+  it("end by their mark when it is no longer watched, and others live on", async () => {
     const mark = `mark-${process.pid}-${Date.now()}`;
     const one = (text: string) =>
       startChild({
@@ -120,8 +119,19 @@ describe("child processes", () => {
     const marked = await one(mark);
     const other = await one("another");
     started.push(marked, other);
-    killMarked([mark]);
+    await watch(mark)();
     assert.equal(await marked.exited, "was ended by SIGKILL");
     assert.equal(other.ended, undefined);
+  });
+
+  it("can be waited for when nothing else keeps this process alive", () => {
+    const code = `
+      import { startChild } from "./harness/process/child-process.ts";
+      const start = { command: process.execPath, args: ["-e", "process.exit(3)"], cwd: ".", env: process.env, onLine() {} };
+      console.log(await (await startChild(start)).exited);
+    `;
+    const args = ["--import", "tsx", "--input-type=module", "-e", code];
+    const { status, stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" });
+    assert.deepEqual([status, stdout], [0, "ended with status 3\n"]);
   });
 });

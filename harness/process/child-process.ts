@@ -1,12 +1,13 @@
 /**
- * Child processes of a run: each in a group of its own, so that it is ended with everything that it started, and all under
- * the eyes of a watchdog, so that they end with this process however that one ends.
+ * Child processes of a run. Each has a process group of its own, so it ends with everything that it started. A watchdog sees to
+ * it that they end with this process, however this process ends.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { killGroup } from "./kill-process-group.js";
+import type { Readable, Writable } from "node:stream";
 
 export interface Start {
   command: string;
@@ -23,9 +24,9 @@ export interface Child {
   readonly ended: Ended | undefined;
   /** Resolves when it has ended, for whatever reason. Never rejects. */
   exited: Promise<Ended>;
-  /** Asks it to stop, waits, and ends its whole group. Resolves when it is gone. */
+  /** Sends the signal, waits this long, then kills its whole group. Resolves when it is gone. */
   stop(signal: NodeJS.Signals, graceMilliseconds: number): Promise<void>;
-  /** Ends its whole group at once. */
+  /** Kills its whole group at once. */
   kill(): void;
 }
 
@@ -34,19 +35,21 @@ type Ended = string;
 
 /**
  * Starts a program.
- * @throws Error where there is no such program
+ * @throws Error if there is no such program
  */
 export async function startChild({ command, args, cwd, env, onLine }: Start): Promise<Child> {
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
-  // Rejects with the reason where the program can't be started.
+  const exit = new Promise<Ended>((resolve) => {
+    child.once("exit", (status, signal) => resolve(signal ? `was ended by ${signal}` : `ended with status ${status}`));
+  });
+  // Rejects with the reason if the program can't be started.
   await once(child, "spawn");
   const pid = child.pid as number;
   const unwatch = watch(String(pid));
-  const ending = endOf(child);
   for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);
 
   let ended: Ended | undefined;
-  const exited = ending.then(async (how) => {
+  const exited = exit.then(async (how) => {
     // What it left behind goes with it, and now: later the number may be another group's.
     killGroup(pid);
     ended = how;
@@ -72,40 +75,79 @@ export async function startChild({ command, args, cwd, env, onLine }: Start): Pr
   };
 }
 
-async function endOf(child: ChildProcess): Promise<Ended> {
-  const [status, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
-  return signal ? `was ended by ${signal}` : `ended with status ${status}`;
+/** Kills what is left of a process group; one without a process is no failure. */
+function killGroup(group: number): void {
+  try {
+    process.kill(-group, "SIGKILL");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // macOS answers EPERM for a group of nothing but zombies.
+    if (code !== "ESRCH" && code !== "EPERM") throw error;
+  }
 }
 
-let watchdog: { program: ChildProcess; watched: number } | undefined;
+let watchdog: Watchdog | undefined;
 
 /**
- * Has the watchdog end this, a process group's number or a text in command lines, should this process end before the
- * function that comes back was called.
+ * Watches a process group by its number, or processes by a text on their command lines: should this process end before the
+ * returned function is called, they are killed. Calling it kills the marked processes, and resolves when that is done.
  */
 export function watch(entry: string): () => Promise<void> {
-  watchdog ??= { program: startWatchdog(), watched: 0 };
-  const { program } = watchdog;
-  watchdog.watched++;
-  program.stdin?.write(`+ ${entry}\n`);
+  watchdog ??= new Watchdog();
+  const watching = watchdog;
+  watching.add(entry);
   return async () => {
-    program.stdin?.write(`- ${entry}\n`);
-    if (watchdog?.program !== program || --watchdog.watched > 0) return;
-    watchdog = undefined;
-    program.stdin?.end();
-    if (program.exitCode === null && program.signalCode === null) await once(program, "exit");
+    if (await watching.remove(entry)) watchdog = watchdog === watching ? undefined : watchdog;
   };
 }
 
-function startWatchdog(): ChildProcess {
-  const program = spawn(process.execPath, ["--import", "tsx", join(import.meta.dirname, "watchdog.ts")], {
-    cwd: join(import.meta.dirname, "../.."),
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  // A watchdog that is gone must not take with it what it watches.
-  program.on("error", () => undefined);
-  program.stdin?.on("error", () => undefined);
-  program.unref();
-  return program;
+class Watchdog {
+  private readonly program: ChildProcessByStdio<Writable, Readable, null>;
+  private readonly gone: Promise<unknown>;
+  private readonly removals = new Map<string, () => void>();
+  private watched = 0;
+
+  constructor() {
+    this.program = spawn(process.execPath, [join(import.meta.dirname, "watchdog.mjs")], {
+      detached: true,
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    // A watchdog that is gone must neither take this process with it nor keep it waiting.
+    this.gone = new Promise((resolve) => {
+      this.program.once("error", resolve);
+      this.program.once("exit", resolve);
+    });
+    this.program.stdin.on("error", () => undefined);
+    createInterface({ input: this.program.stdout }).on("line", (line) => this.removals.get(line.slice(2))?.());
+    this.holdOpen(false);
+  }
+
+  add(entry: string): void {
+    this.watched++;
+    this.program.stdin.write(`+ ${entry}\n`);
+  }
+
+  /** Resolves with whether this was the last entry: then the watchdog has ended. */
+  async remove(entry: string): Promise<boolean> {
+    const removed = new Promise<void>((resolve) => this.removals.set(entry, resolve));
+    this.program.stdin.write(`- ${entry}\n`);
+    // Without this, Node.js would end in the middle of the wait if nothing else is left to do.
+    this.holdOpen(true);
+    await Promise.race([removed, this.gone]);
+    this.removals.delete(entry);
+    const isLast = --this.watched === 0;
+    if (isLast) {
+      this.program.stdin.end();
+      await this.gone;
+    } else if (this.removals.size === 0) {
+      this.holdOpen(false);
+    }
+    return isLast;
+  }
+
+  private holdOpen(hold: boolean): void {
+    const how = hold ? "ref" : "unref";
+    this.program[how]();
+    for (const pipe of [this.program.stdin, this.program.stdout]) (pipe as unknown as Socket)[how]();
+  }
 }

@@ -118,10 +118,10 @@ function canListen(port: number): Promise<boolean> {
   });
 }
 
-/** Whether something accepts connections on this port of this machine. */
-export function answers(port: number): Promise<boolean> {
+/** Whether something accepts connections on this port. */
+export function answers(port: number, host = "127.0.0.1"): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = createConnection({ host: "127.0.0.1", port });
+    const socket = createConnection({ host, port });
     const end = (answer: boolean) => {
       socket.destroy();
       resolve(answer);

@@ -1,16 +1,11 @@
 /** How the options of the food service's programs are read: each reader says what is allowed. */
 import { InvalidArgumentError } from "commander";
-import { parseAddress, StartError } from "../server.js";
+import { parseAddress } from "../../functions/src/address.js";
 
 /** `host:port`. */
 export function readAddress(text: string): string {
-  try {
-    parseAddress(text);
-    return text;
-  } catch (error) {
-    if (error instanceof StartError) throw new InvalidArgumentError("It must be host:port, such as localhost:50051.");
-    throw error;
-  }
+  if (parseAddress(text)) return text;
+  throw new InvalidArgumentError("It must be host:port, such as localhost:50051.");
 }
 
 /** A reader of numbers that `allows` accepts; `wanted` says in words what these are. */

@@ -5,24 +5,36 @@ import { Orchestrator1ServiceService } from "../../functions/src/generated/user/
 import { ask, connect } from "./downstream.js";
 import type { Security } from "./security.js";
 
+/** How long a call may take that only finds out why there is no connection. */
+const WHY_MILLISECONDS = 500;
+
 export interface Question {
   name: string;
   /** Where orchestrator 1 listens. */
   server: string;
+  /** For the answer, once the server is reachable. */
   deadlineMilliseconds: number;
+  /** For the server to be reachable. */
+  timeoutMilliseconds: number;
   /** Appears in the log of every server on the way; a new one where there is none. */
   trace?: string | undefined;
   security: Security;
 }
 
 /**
- * The user as orchestrator 1 answers.
- * @throws CallStatus as the data service refused, or UNAVAILABLE where a server on the way can't be reached
+ * Waits for orchestrator 1 and asks it. The user is as orchestrator 1 answers.
+ * @throws CallStatus as the data service refused, or UNAVAILABLE if a server on the way can't be reached
  */
 export async function askForUser(question: Question): Promise<User> {
   const orchestrator1 = connect("Orchestrator 1", question.server, question.security);
-  const context = { trace: question.trace ?? randomUUID(), deadline: Date.now() + question.deadlineMilliseconds };
+  const until = Date.now() + question.timeoutMilliseconds;
   try {
+    const isReady = await new Promise<boolean>((resolve) => {
+      orchestrator1.client.waitForReady(until, (error) => resolve(error === undefined));
+    });
+    // If it is not ready, only a call tells why.
+    const deadline = Date.now() + (isReady ? question.deadlineMilliseconds : WHY_MILLISECONDS);
+    const context = { trace: question.trace ?? randomUUID(), deadline };
     return await ask(orchestrator1, Orchestrator1ServiceService.getUserByName, { name: question.name }, context);
   } finally {
     orchestrator1.client.close();

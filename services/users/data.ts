@@ -9,7 +9,6 @@ import { CallStatus, serve } from "./serve.js";
 
 /** In UTF-8 bytes, as every length here. */
 const SHORTEST_NAME = 6;
-const LONGEST_NAME = 1_024;
 
 export interface UserDataOptions extends ServeOptions {
   /** How long each answer takes, as if the data were far away; stops early when the caller gives up. */
@@ -34,7 +33,7 @@ export async function startUserData(options: UserDataOptions): Promise<Running> 
 
 /**
  * The user of this name.
- * @throws CallStatus INVALID_ARGUMENT that names a name too short, and the length of one too long
+ * @throws CallStatus INVALID_ARGUMENT that quotes a name that is too short
  */
 export function userOf(name: string): User {
   const length = Buffer.byteLength(name);
@@ -46,7 +45,6 @@ export function userOf(name: string): User {
     const counted = `it has ${length}, counted in UTF-8 bytes`;
     throw refuse(`The name ${JSON.stringify(name)} is shorter than ${SHORTEST_NAME} characters: ${counted}`);
   }
-  if (length > LONGEST_NAME) throw refuse(`The name has ${length} bytes of UTF-8: at most ${LONGEST_NAME} are taken`);
   return { name, class: String(length), roll: length * 10 };
 }
 

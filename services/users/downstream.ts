@@ -10,6 +10,8 @@ import { CallStatus, TRACE_ID } from "./serve.js";
 const RESERVE = { share: 0.1, milliseconds: 200 };
 
 const CHANNEL_OPTIONS: ClientOptions = {
+  // An answer may be a little longer than its question; whoever asked first applies a limit of their own.
+  "grpc.max_receive_message_length": -1,
   "grpc.enable_channelz": 0,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,

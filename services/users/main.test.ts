@@ -5,10 +5,12 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { TYPESCRIPT } from "./chain.js";
 import type { InProcess } from "./in-process.js";
-import { startInProcess, until } from "./in-process.js";
+import { NO_LOG, startInProcess, until } from "./in-process.js";
+import { startOrchestrator1 } from "./orchestrator1.js";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
@@ -48,7 +50,7 @@ describe("the client's command line", () => {
   });
 
   it("says in one line that nobody is there", async () => {
-    const { status, stderr } = await run(["client", "-n", "krithik", "--server", "127.0.0.1:1", "--deadline", "0.5"]);
+    const { status, stderr } = await run(["client", "-n", "krithik", "--server", "127.0.0.1:1", "--timeout", "0.5"]);
     assert.equal(
       stderr,
       "UNAVAILABLE: Orchestrator 1 at 127.0.0.1:1 can't be reached: connect ECONNREFUSED 127.0.0.1:1\n",
@@ -56,8 +58,33 @@ describe("the client's command line", () => {
     assert.equal(status, 1);
   });
 
-  it("names a flag that is missing or wrong", async () => {
-    assert.match((await run(["client"])).stderr, /'-n, --name <name>' not specified/);
+  it("asks for krithik if no name is given", async () => {
+    const { stdout, stderr } = await run(["client", "--server", chain.orchestrator1.address]);
+    assert.equal(stdout, '{"name":"krithik","class":"7","roll":70}\n', stderr);
+  });
+
+  it("waits for a server that is not up yet", async () => {
+    const reserved = createServer().listen(0, "127.0.0.1");
+    await once(reserved, "listening");
+    const { port } = reserved.address() as { port: number };
+    reserved.close();
+    const asking = run(["client", "--server", `127.0.0.1:${port}`, "--timeout", "60"]);
+    await sleep(2_000);
+    const late = await startOrchestrator1({
+      address: `127.0.0.1:${port}`,
+      orchestrator2: chain.orchestrator2.address,
+      log: NO_LOG,
+    });
+    try {
+      const { status, stdout, stderr } = await asking;
+      assert.equal(stdout, '{"name":"krithik","class":"7","roll":70}\n', stderr);
+      assert.equal(status, 0);
+    } finally {
+      await late.stop();
+    }
+  });
+
+  it("names a flag that is wrong", async () => {
     assert.match((await run(["client", "-n", "krithik", "--deadline", "soon"])).stderr, /number from 0.001 to 3600/);
     assert.match((await run(["client", "-n", "krithik", "--trace", "a b"])).stderr, /printable ASCII/);
     const { status, stderr } = await run(["client", "-n", "krithik", "--server", "nowhere"]);

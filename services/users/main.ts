@@ -58,7 +58,7 @@ function callerCommand(name: string, description: string): Command {
 
 function numberFrom(least: number, most: number): (text: string) => number {
   return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
     if (value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
   };
@@ -138,16 +138,23 @@ interface ClientFlags extends Security {
   name: string;
   server: string;
   deadline: number;
+  timeout: number;
   trace?: string;
 }
 
 const client = callerCommand("client", "Asks orchestrator 1 for a user and prints it as JSON.")
-  .requiredOption("-n, --name <name>", "whom to ask for")
+  .option("-n, --name <name>", "whom to ask for", "krithik")
   .addOption(addressOption("server", "where orchestrator 1 listens", ORCHESTRATOR1))
   .addOption(deadlineOption("how long to wait for the answer"))
+  .addOption(
+    new Option("--timeout <seconds>", "how long to wait for a server that is not up yet")
+      .default(60)
+      .argParser(numberFrom(0, 86_400)),
+  )
   .addOption(new Option("--trace <id>", "trace id, in the log of every server on the way").argParser(traceId))
-  .action(async ({ name, server, deadline, trace, ...security }: ClientFlags) => {
-    const user = await askForUser({ name, server, deadlineMilliseconds: deadline * 1_000, trace, security });
+  .action(async ({ name, server, deadline, timeout, trace, ...security }: ClientFlags) => {
+    const [deadlineMilliseconds, timeoutMilliseconds] = [deadline * 1_000, timeout * 1_000];
+    const user = await askForUser({ name, server, deadlineMilliseconds, timeoutMilliseconds, trace, security });
     console.log(JSON.stringify(user));
   });
 

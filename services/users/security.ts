@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
-import { parseAddress, StartError } from "../server.js";
+import { expectAddress, StartError } from "../server.js";
 
 /** Names of PEM files, as given by flag. */
 export interface Security {
@@ -62,7 +62,7 @@ export function channelCredentials(address: string, security: Security): Channel
 }
 
 function mayBePlaintext(address: string, security: Security): boolean {
-  const { host } = parseAddress(address);
+  const { host } = expectAddress(address);
   return security.plaintext === true || /^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host);
 }
 

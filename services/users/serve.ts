@@ -13,6 +13,7 @@ import { Server, status } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation, protoPath as healthProto } from "grpc-health-check";
+import { strictly } from "../../functions/src/adapters/firebase/strict-utf8.js";
 import type { Log } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
 import { lineLog } from "./log.js";
@@ -88,7 +89,8 @@ export async function serve<Service extends ServiceDefinition>(
     method,
     unary(method, answer, options.deadlineMilliseconds ?? DEFAULT_DEADLINE_MILLISECONDS, log),
   ]);
-  server.addService(service.definition, Object.fromEntries(handlers));
+  const definition = Object.entries(service.definition).map(([name, method]) => [name, withUtf8Check(method)]);
+  server.addService(Object.fromEntries(definition), Object.fromEntries(handlers));
   server.addHealth(service.name);
   const described = loadSync([USER_PROTO, healthProto]);
   new ReflectionService(described, { services: [service.name, "grpc.health.v1.Health"] }).addToServer(server);
@@ -130,6 +132,20 @@ class StoppableServer extends Server {
   }
 }
 
+/** The same method, but a request with text that is not UTF-8 is read as the status that refuses it. */
+function withUtf8Check<Request, Response>(method: MethodDefinition<Request, Response>) {
+  const read = strictly(method.requestDeserialize);
+  const requestDeserialize = (bytes: Buffer) => {
+    try {
+      return read(bytes);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      return new CallStatus(status.INVALID_ARGUMENT, "The request contains text that is not valid UTF-8");
+    }
+  };
+  return { ...method, requestDeserialize };
+}
+
 /** The handler for an answer: gives it trace id and deadline, and logs how the call ended. */
 function unary<Request, Response>(
   method: string,
@@ -139,6 +155,7 @@ function unary<Request, Response>(
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     const progress = new Progress(method, call, callback, defaultDeadline, log);
+    if (call.request instanceof CallStatus) return progress.fail(call.request);
     answer(call, progress).then(
       (response) => progress.succeed(response),
       (error: unknown) => progress.fail(error),

@@ -10,6 +10,7 @@ import { GrpcFoodService } from "../../functions/src/adapters/firebase/grpc-food
 import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
 import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
+import { parseTrust } from "../../functions/src/credentials.js";
 import { isCallError, TerminalError } from "../../functions/src/domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus } from "../../functions/src/domain/order-lifecycle.js";
 import {
@@ -52,7 +53,7 @@ function connect(settings: {
     {
       FOOD_SERVICE_ADDRESS: settings.address,
       FOOD_SERVICE_SECURITY: settings.security ?? "tls",
-      FOOD_SERVICE_CA: settings.ca,
+      FOOD_SERVICE_CA: parseTrust(settings.ca),
       CALL_DEADLINE_SECONDS: settings.seconds ?? 5,
     },
     systemClock,

@@ -3,7 +3,7 @@ import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
 import { isStorableName, type OrderRef } from "../domain/resource-names.js";
 import type { Order, Ports, Snapshot, Write } from "../ports.js";
 import { STATE_AFTER_LINK } from "../relations/history.js";
-import { relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
+import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
 
 /** What a link is for: the order as the food service showed it last, and the stage that creates. */
 export interface LinkTarget {
@@ -34,7 +34,7 @@ export function linkWrite(
     ...(isClosed ? {} : stateFields(relation, STATE_AFTER_LINK[stage], clock.now())),
     ...(relation?.trouble.missingLink && troubleField({ ...relation.trouble, missingLink: undefined })),
     // The new link counts, even if it is the discarded one that was found again.
-    ...(snapshot?.fields.discarded ? { discarded: null } : {}),
+    ...(relation?.discarded[stage] !== undefined && discardedField(relation.discarded, stage, undefined)),
   };
   const path = relationPath(ref.id);
   return snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields };

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import type { Absence } from "../domain/absence.js";
 import { ValidationError } from "../domain/errors.js";
-import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
@@ -72,8 +72,12 @@ export interface Relation {
   /** The user that the customer is, or why there is none; undefined until that is known. */
   customer: User | { reason: { code: string; message: string } } | undefined;
   times: Partial<Record<RelationState, Date>>;
+  /** Links that no longer count: see the schema. */
+  discarded: Discarded;
   trouble: Trouble;
 }
+
+export type Discarded = { [S in CreatingStage]?: string | undefined };
 
 export interface Trouble {
   missing?: Absence | undefined;
@@ -112,7 +116,7 @@ export function parseRelation(path: string, fields: Fields): Relation {
     throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
   }
   const told = closed ? state : stateOfLinks(links);
-  return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {}, trouble: trouble ?? {} };
+  return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {}, discarded: discarded ?? {}, trouble: trouble ?? {} };
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
@@ -135,6 +139,12 @@ export function stateFields(relation: Relation | undefined, state: RelationState
 export function troubleField(trouble: Trouble): Fields {
   const there = Object.entries(trouble).filter(([, value]) => value !== undefined) as [string, Field][];
   return { trouble: there.length === 0 ? null : Object.fromEntries(there) };
+}
+
+/** The field with the discarded links, for a write, with this one set or, if undefined, counting again. */
+export function discardedField(discarded: Discarded, stage: CreatingStage, name: string | undefined): Fields {
+  const links = Object.entries({ ...discarded, [stage]: name }).filter(([, link]) => link !== undefined);
+  return { discarded: links.length === 0 ? null : (Object.fromEntries(links) as Fields) };
 }
 
 /** A service that gives times less precisely once than another time is off by less than this, in milliseconds. */

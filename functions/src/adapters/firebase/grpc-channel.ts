@@ -8,20 +8,29 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import { type CallError, callError } from "../../domain/errors.js";
+import { parseAddress } from "../../address.js";
+import type { ClientIdentity, Trust } from "../../credentials.js";
+import { type CallError, callError, toErrorInfo } from "../../domain/errors.js";
 import type { Clock } from "../../ports.js";
+import { type TokenSource, tlsCredentials } from "./grpc-credentials.js";
+import type { TlsError } from "./tls-connection.js";
 
 /** No keepalive pings: an instance is frozen between requests, and its pings with it. */
 const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
 
-interface Target {
+export interface Target {
   /** As people know it, for messages. */
   name: string;
   /** host:port */
   address: string;
   security: "tls" | "plaintext";
-  /** Certificates in PEM form, or the word system. */
-  ca: string;
+  trust: Trust;
+  /** The caller's own certificate, if it has one; over TLS only. */
+  client?: ClientIdentity | undefined;
+  /** The token that goes with every call, if there is one; over TLS only. */
+  token?: TokenSource | undefined;
+  /** What the person at hand sets trust and client with, for messages; params unless given. */
+  options?: { trust: string; client: string };
   /** The methods that may be repeated when the connection fails. */
   idempotentMethods: { path: string }[];
   /** How long a call may take, in milliseconds. */
@@ -30,6 +39,8 @@ interface Target {
 
 export class GrpcChannel {
   private opened: Client | undefined;
+  /** Why the last connection failed. */
+  private failure: TlsError | undefined;
 
   constructor(
     private readonly target: Target,
@@ -38,21 +49,37 @@ export class GrpcChannel {
 
   /** Made at the first call: an instance calls but some of the services. */
   private get client(): Client {
-    this.opened ??= new Client(this.target.address, channelCredentials(this.target), {
+    this.opened ??= new Client(`dns:${this.target.address}`, this.credentials(), {
       ...CHANNEL_OPTIONS,
       "grpc.service_config": JSON.stringify(serviceConfig(this.target.idempotentMethods)),
     });
     return this.opened;
   }
 
-  /** Resolves when a call can be sent. */
-  ready(): Promise<void> {
-    const { name, address, timeoutMs } = this.target;
-    return new Promise((resolve, reject) => {
+  private credentials(): ChannelCredentials {
+    const { name, address, security, trust, client, token, options } = this.target;
+    if (security === "plaintext") return credentials.createInsecure();
+    const { host, port } = parseAddress(address) ?? { host: address, port: 0 };
+    const target = { name, host, port, trust, client, ...(options && { options }) };
+    return tlsCredentials(target, token, (failure) => {
+      this.failure = failure;
+    });
+  }
+
+  /** Resolves when a call can be sent: the server is connected and verified, and there is a token if calls carry one. */
+  async ready(): Promise<void> {
+    const { name, address, timeoutMs, token } = this.target;
+    const unavailable = (reason: string, cause: unknown) =>
+      callError("UNAVAILABLE", `${name} at ${address} can't be reached${reason}`, false, { cause });
+    await new Promise<void>((resolve, reject) => {
       this.client.waitForReady(this.clock.now() + timeoutMs, (error) => {
-        if (!error) return resolve();
-        reject(callError("UNAVAILABLE", `${name} at ${address} can't be reached`, false, { cause: error }));
+        if (error) return reject(unavailable(this.failure ? `: ${this.failure.message}` : "", error));
+        this.failure = undefined;
+        resolve();
       });
+    });
+    await token?.token().catch((error: unknown) => {
+      throw unavailable(`: ${toErrorInfo(error).message}`, error);
     });
   }
 
@@ -83,10 +110,18 @@ export class GrpcChannel {
           if (response !== undefined && !error) return resolve(response);
           // Until a call is given to a connection its peer is the channel's own target.
           const sent = call.getPeer() !== this.client.getChannel().getTarget();
-          reject(toCallError(path, error, sent));
+          if (error?.code === status.UNAUTHENTICATED) this.target.token?.discard();
+          reject(toCallError(path, sent ? error : this.explained(error), sent));
         },
       );
     });
+  }
+
+  /** The failure in the words of its connection, if that is why. */
+  private explained(error: ServiceError | null): ServiceError | null {
+    const { failure } = this;
+    if (error?.code !== status.UNAVAILABLE || failure === undefined) return error;
+    return Object.assign(error, { details: failure.message });
   }
 
   close(): void {
@@ -107,12 +142,9 @@ function serviceConfig(idempotentMethods: { path: string }[]) {
     backoffMultiplier: 2,
     retryableStatusCodes: ["UNAVAILABLE"],
   };
-  return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }] };
-}
-
-function channelCredentials({ security, ca }: Target): ChannelCredentials {
-  if (security === "plaintext") return credentials.createInsecure();
-  return credentials.createSsl(ca.trim() === "system" ? null : Buffer.from(ca));
+  // A service that refuses many calls is not asked four times as often: retries stop until most calls succeed again.
+  const retryThrottling = { maxTokens: 20, tokenRatio: 0.1 };
+  return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }], retryThrottling };
 }
 
 function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {

@@ -12,7 +12,8 @@ export class GrpcCustomers implements Customers {
       name: "orchestrator 1",
       address: settings.USERS_ADDRESS,
       security: settings.USERS_SECURITY,
-      ca: "system",
+      trust: "system" as const,
+      options: { trust: "a public authority", client: "no option: user orchestrators get none" },
       idempotentMethods: [orchestrator1.getUserByName],
       timeoutMs: settings.CALL_DEADLINE_SECONDS * 1000,
     };

@@ -11,7 +11,9 @@ import {
 } from "../../generated/food/v1/food.js";
 import type { Clock, CreateOptions, FoodService, KitchenOrder, Order, Shipment } from "../../ports.js";
 import type { Settings } from "../../settings.js";
-import { GrpcChannel } from "./grpc-channel.js";
+import { googleIdTokens } from "./google-id-token.js";
+import { GrpcChannel, type Target } from "./grpc-channel.js";
+import { fixedToken, type TokenSource } from "./grpc-credentials.js";
 
 /** Reads and updates may be repeated; a create that was sent must not be, whatever became of it. */
 const IDEMPOTENT_METHODS = [
@@ -22,24 +24,29 @@ const IDEMPOTENT_METHODS = [
   drones.getShipment,
 ];
 
-type Connection = Pick<
+/** Where the food service is, what verifies it, and what it gets to know its caller by, if anything. */
+export type FoodServiceConnection = Pick<
   Settings,
   "FOOD_SERVICE_ADDRESS" | "FOOD_SERVICE_SECURITY" | "FOOD_SERVICE_CA" | "CALL_DEADLINE_SECONDS"
->;
+> &
+  Partial<
+    Pick<
+      Settings,
+      | "FOOD_SERVICE_AUTH"
+      | "FOOD_SERVICE_TOKEN"
+      | "FOOD_SERVICE_AUDIENCE"
+      | "FOOD_SERVICE_CLIENT_AUTH"
+      | "FOOD_SERVICE_CLIENT_CERTIFICATE"
+      | "FOOD_SERVICE_CLIENT_KEY"
+    >
+  >;
 
 export class GrpcFoodService implements FoodService {
   private readonly channel: GrpcChannel;
 
-  constructor(settings: Connection, clock: Clock) {
-    const target = {
-      name: "the food service",
-      address: settings.FOOD_SERVICE_ADDRESS,
-      security: settings.FOOD_SERVICE_SECURITY,
-      ca: settings.FOOD_SERVICE_CA,
-      idempotentMethods: IDEMPOTENT_METHODS,
-      timeoutMs: settings.CALL_DEADLINE_SECONDS * 1000,
-    };
-    this.channel = new GrpcChannel(target, clock);
+  /** @param options what the person at hand sets trust and client certificate with, for messages; params unless given */
+  constructor(settings: FoodServiceConnection, clock: Clock, options?: Target["options"]) {
+    this.channel = new GrpcChannel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
   }
 
   ready(): Promise<void> {
@@ -85,6 +92,28 @@ export class GrpcFoodService implements FoodService {
   close(): void {
     this.channel.close();
   }
+}
+
+function targetOf(settings: FoodServiceConnection, clock: Clock): Target {
+  const { FOOD_SERVICE_CLIENT_AUTH, FOOD_SERVICE_CLIENT_CERTIFICATE, FOOD_SERVICE_CLIENT_KEY } = settings;
+  const hasClient =
+    FOOD_SERVICE_CLIENT_AUTH === "certificate" && FOOD_SERVICE_CLIENT_CERTIFICATE && FOOD_SERVICE_CLIENT_KEY;
+  return {
+    name: "the food service",
+    address: settings.FOOD_SERVICE_ADDRESS,
+    security: settings.FOOD_SERVICE_SECURITY,
+    trust: settings.FOOD_SERVICE_CA,
+    client: hasClient ? { certificates: FOOD_SERVICE_CLIENT_CERTIFICATE, key: FOOD_SERVICE_CLIENT_KEY } : undefined,
+    token: tokenOf(settings, clock),
+    idempotentMethods: IDEMPOTENT_METHODS,
+    timeoutMs: settings.CALL_DEADLINE_SECONDS * 1000,
+  };
+}
+
+function tokenOf(settings: FoodServiceConnection, clock: Clock): TokenSource | undefined {
+  const { FOOD_SERVICE_AUTH, FOOD_SERVICE_TOKEN = "", FOOD_SERVICE_AUDIENCE = "none" } = settings;
+  if (FOOD_SERVICE_AUTH === "google-id-token") return googleIdTokens(FOOD_SERVICE_AUDIENCE, clock);
+  return FOOD_SERVICE_AUTH === "bearer-token" ? fixedToken(FOOD_SERVICE_TOKEN) : undefined;
 }
 
 function sending({ idempotencyKey, deadline }: CreateOptions) {

@@ -4,7 +4,7 @@ import { onDocumentCreated, onDocumentWritten } from "firebase-functions/v2/fire
 import { setGlobalOptions } from "firebase-functions/v2/options";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 import { onSchedule } from "firebase-functions/v2/scheduler";
-import { FOOD_SERVICE_CA, POLL_SCHEDULE, REGION, readSettings, SWEEP_SCHEDULE } from "../../config.js";
+import { deployOptions, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../../config.js";
 import { ValidationError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
 import {
@@ -25,7 +25,7 @@ import { type FunctionName, optionsOf } from "./function-options.js";
 const MAX_EVENT_AGE_MS = 3_600_000;
 
 // Every function calls the food service: onRelationCreated where an older scheduler's relation names no customer.
-setGlobalOptions({ region: REGION, secrets: [FOOD_SERVICE_CA] });
+setGlobalOptions(deployOptions());
 
 const ports = () => openPorts(readSettings);
 

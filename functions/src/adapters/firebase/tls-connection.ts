@@ -1,0 +1,289 @@
+/**
+ * TLS connections for gRPC: the server is checked by Node.js against the trusted certificates, a certificate of the caller's
+ * own goes with it when there is one, and each failure is one line that says what is wrong and what to do.
+ */
+import type { X509Certificate } from "node:crypto";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
+import { type ClientIdentity, pemOf, type Trust } from "../../credentials.js";
+
+/** A server that accepts a connection and then says nothing is given up. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** A server that closes a new connection within this time did not accept its caller. */
+const REFUSAL_WINDOW_MS = 5_000;
+
+export interface TlsTarget {
+  /** The server in messages, such as "the food service". */
+  name: string;
+  /** A name or an IP address, without brackets. */
+  host: string;
+  port: number;
+  trust: Trust;
+  client: ClientIdentity | undefined;
+  /** What the person at hand sets these with, for messages. */
+  options?: { trust: string; client: string };
+}
+
+/** The connection failed; the message is one line for people. */
+export class TlsError extends Error {
+  override readonly name = "TlsError";
+}
+
+/** Secures TCP connections to one server. */
+export class TlsConnector {
+  private readonly trusted: SecureContext;
+  /** The context that the last server was verified with. */
+  private context: SecureContext;
+
+  /** @param onFailure is told why a connection fails, also when the server ends it after the handshake */
+  constructor(
+    private readonly target: TlsTarget,
+    private readonly onFailure: (error: TlsError) => void = () => {},
+  ) {
+    this.trusted = contextOf(target, target.trust);
+    this.context = this.trusted;
+  }
+
+  /**
+   * The connection, encrypted, with the server verified.
+   * @param again opens another TCP connection to the same server, if that is possible
+   * @throws TlsError
+   */
+  async secure(socket: Socket, again?: () => Promise<Socket>): Promise<TLSSocket> {
+    try {
+      return this.watched(await this.verified(socket, again));
+    } catch (error) {
+      const failure = error instanceof TlsError ? error : new TlsError(explain(error, this.target), { cause: error });
+      this.onFailure(failure);
+      throw failure;
+    }
+  }
+
+  private async verified(socket: Socket, again: (() => Promise<Socket>) | undefined): Promise<TLSSocket> {
+    try {
+      return await handshake(socket, this.target, this.context);
+    } catch (error) {
+      const signer = error instanceof UnverifiedError ? signerOf(error.chain, this.target.trust) : undefined;
+      if (signer === undefined || this.target.trust.length < 2) throw error;
+      // Of several trusted certificates with one subject OpenSSL takes the first, whoever signed. With the signer alone in
+      // the store it can't take another; it checks all that it checked before.
+      this.context = contextOf(this.target, [signer]);
+      if (again === undefined) throw error;
+      return handshake(await again(), this.target, this.context);
+    }
+  }
+
+  /** With TLS 1.3 a server refuses its caller only after the handshake. */
+  private watched(socket: TLSSocket): TLSSocket {
+    const securedAt = Date.now();
+    let failed = false;
+    socket.once("error", (error) => {
+      failed = true;
+      this.onFailure(new TlsError(explain(error, this.target), { cause: error }));
+    });
+    socket.once("close", () => {
+      if (failed || Date.now() - securedAt > REFUSAL_WINDOW_MS) return;
+      this.onFailure(
+        new TlsError(`${this.target.name} closed the connection after the TLS handshake${refusal(this.target)}`),
+      );
+    });
+    return socket;
+  }
+}
+
+/** Opens a TCP connection. */
+export function dial(host: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp({ host, port }, () => resolve(socket));
+    socket.once("error", reject);
+  });
+}
+
+/** The server's certificate did not pass. */
+class UnverifiedError extends Error {
+  /** @param chain what the server sent, its own certificate first */
+  constructor(
+    readonly code: string,
+    readonly chain: X509Certificate[],
+  ) {
+    super(code);
+  }
+}
+
+function contextOf({ client }: TlsTarget, trust: Trust): SecureContext {
+  return createSecureContext({
+    ...(trust !== "system" && { ca: trust.map((certificate) => certificate.toString()) }),
+    // Whoever trusts a server's own certificate, or an intermediate one, need not trust what signed that.
+    allowPartialTrustChain: true,
+    ...(client && { cert: pemOf(client.certificates), key: client.key.export({ format: "pem", type: "pkcs8" }) }),
+  });
+}
+
+function handshake(socket: Socket, { host }: TlsTarget, secureContext: SecureContext): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const secured = connectTls({
+      socket,
+      secureContext,
+      host,
+      // RFC 6066 knows no IP address as a server name; the certificate is checked for it all the same.
+      ...(isIP(host) === 0 && { servername: host }),
+      ALPNProtocols: ["h2"],
+      // Node.js checks the chain and the name either way. This keeps the connection long enough to see whose certificate it
+      // was; an unverified one is destroyed below before anything is sent.
+      rejectUnauthorized: false,
+    });
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      secured.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(
+      () => fail(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })),
+      HANDSHAKE_TIMEOUT_MS,
+    );
+    const onClose = () => fail(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
+    secured.on("error", fail);
+    secured.once("close", onClose);
+    secured.once("secureConnect", () => {
+      if (!secured.authorized) return fail(new UnverifiedError(String(secured.authorizationError), sentBy(secured)));
+      clearTimeout(timer);
+      // The error listener stays: later ones are reported by whoever uses the connection, and must not end the process.
+      secured.off("close", onClose);
+      resolve(secured);
+    });
+  });
+}
+
+/** The certificates that the server sent, its own first. */
+function sentBy(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  for (let next = socket.getPeerX509Certificate(); next !== undefined; next = next.issuerCertificate) chain.push(next);
+  return chain;
+}
+
+/** The trusted certificate that is in the chain or has signed one in it: the nearest to the server that is valid today. */
+function signerOf(chain: X509Certificate[], trust: Trust): X509Certificate | undefined {
+  if (trust === "system") return undefined;
+  const signers = chain.flatMap((sent) =>
+    trust.filter(
+      (one) => one.fingerprint256 === sent.fingerprint256 || (sent.checkIssued(one) && sent.verify(one.publicKey)),
+    ),
+  );
+  return signers.find(isValidToday) ?? signers[0];
+}
+
+function isValidToday({ validFrom, validTo }: X509Certificate): boolean {
+  return Date.parse(validFrom) <= Date.now() && Date.now() <= Date.parse(validTo);
+}
+
+function explain(error: unknown, target: TlsTarget): string {
+  const { name, host, port, client } = target;
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  if (error instanceof UnverifiedError) return `${name}'s certificate ${fault(error, target)}`;
+  const [, alert] = /ALERT_(\w+)$/.exec(code) ?? [];
+  if (alert === "NO_APPLICATION_PROTOCOL") return `${name} speaks TLS but no HTTP/2: is ${host}:${port} a gRPC server?`;
+  if (alert === "UNRECOGNIZED_NAME") return `${name} answers for other names than ${host}: check the address`;
+  if (alert === "PROTOCOL_VERSION" || code.endsWith("UNSUPPORTED_PROTOCOL")) {
+    return `${name} speaks only TLS versions before 1.2: it must be upgraded`;
+  }
+  if (alert !== undefined && (client || CALLER_UNKNOWN.includes(alert))) {
+    return `${name}${refusal(target, alert.toLowerCase().replaceAll("_", " "))}`;
+  }
+  if (code === "ETIMEDOUT") {
+    return `${name} did not finish the TLS handshake within ${HANDSHAKE_TIMEOUT_MS / 1000} s: does ${host}:${port} speak TLS?`;
+  }
+  if (code === "ECONNRESET") {
+    return `${name} closed the connection during the TLS handshake: does ${host}:${port} speak TLS?`;
+  }
+  if (code === "EPROTO" || code.startsWith("ERR_SSL")) {
+    return `what listens on ${host}:${port} does not speak TLS, as ${name} must`;
+  }
+  return `${name} can't be reached: ${message}`;
+}
+
+/** How servers end a handshake with a caller that shows no certificate. */
+const CALLER_UNKNOWN = [
+  "CERTIFICATE_REQUIRED",
+  "BAD_CERTIFICATE",
+  "CERTIFICATE_UNKNOWN",
+  "NO_CERTIFICATE",
+  "HANDSHAKE_FAILURE",
+];
+
+function refusal({ client, options = PARAMS }: TlsTarget, alert?: string): string {
+  const said = alert === undefined ? "" : ` (it says: ${alert})`;
+  if (client === undefined) return ` requires a client certificate${said}: set ${options.client}`;
+  const own = client.certificates[0];
+  const expired = own && !isValidToday(own) ? `, which is valid from ${own.validFrom} to ${own.validTo}` : "";
+  return ` refuses the client certificate${expired}${said}: set one that it accepts with ${options.client}`;
+}
+
+/** The params of a deployment. */
+const PARAMS = {
+  trust: "FOOD_SERVICE_CA",
+  client: "FOOD_SERVICE_CLIENT_AUTH, FOOD_SERVICE_CLIENT_CERTIFICATE and FOOD_SERVICE_CLIENT_KEY",
+};
+
+/** What is wrong with the server's certificate; the codes are OpenSSL's. */
+function fault({ code, chain }: UnverifiedError, { host, trust, options = PARAMS }: TlsTarget): string {
+  const [own] = chain;
+  if (own === undefined) return `is missing (${code})`;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const names = own.subjectAltName ?? `no host at all (its subject is ${oneLine(own.subject)})`;
+    return `is for ${names}, not for ${host}: use a name that it is for in the address, or have it issued for ${host}`;
+  }
+  const path = issuingPath(chain);
+  const signer = signerOf(path, trust);
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    const unfit = [...path, ...(signer ? [signer] : [])].find((one) => !isValidToday(one)) ?? own;
+    const which = unfit === own ? "" : `was signed by ${oneLine(unfit.subject)}, which `;
+    const when = code === "CERT_HAS_EXPIRED" ? `expired on ${unfit.validTo}` : `is not valid before ${unfit.validFrom}`;
+    return `${which}${when}: a new one is needed`;
+  }
+  if (code === "INVALID_PURPOSE" && !isForServers(own)) {
+    return "was made for another use than servers (serverAuth is not in its extended key usage): have it issued for a server";
+  }
+  if (NO_AUTHORITY.test(code)) {
+    return `was signed with one that may not sign others (${code}): have it issued by a certificate authority`;
+  }
+  if (signer) return `does not pass although ${oneLine(signer.subject)} is trusted: ${code}`;
+  if (trust === "system") {
+    return `was not signed by a public authority but by ${oneLine(own.issuer)}: give that certificate with ${options.trust}`;
+  }
+  const top = path.at(-1) ?? own;
+  const isRoot = top.checkIssued(top);
+  const missing = oneLine(isRoot ? top.subject : top.issuer);
+  const isNamesake = trust.some(({ subject }) => oneLine(subject) === missing);
+  const found =
+    top === own && isRoot
+      ? `signs itself (${missing}) and is not a trusted one`
+      : `was signed by ${missing}, which is not a trusted one`;
+  return isNamesake
+    ? `${found}: the trusted certificate of that name has another key, so it is an older or a newer one; add the right one to ${options.trust}`
+    : `${found}: add that certificate to ${options.trust}`;
+}
+
+const NO_AUTHORITY = /INVALID_(NON_)?CA|INVALID_PURPOSE|KEYUSAGE_NO_CERTSIGN|PATH_LENGTH_EXCEEDED/;
+
+/** Extended key usages that a server may have: none, serverAuth, any. */
+function isForServers({ keyUsage }: X509Certificate): boolean {
+  const usages: string[] | undefined = keyUsage;
+  return usages === undefined || usages.includes("1.3.6.1.5.5.7.3.1") || usages.includes("2.5.29.37.0");
+}
+
+/** The server's certificate, and each one above it that the server sent. */
+function issuingPath(chain: X509Certificate[]): X509Certificate[] {
+  const path = chain.slice(0, 1);
+  for (let below = path[0]; below !== undefined; ) {
+    const lower = below;
+    const above = chain.find((one) => !path.includes(one) && lower.checkIssued(one) && lower.verify(one.publicKey));
+    if (above) path.push(above);
+    below = above;
+  }
+  return path;
+}
+
+function oneLine(distinguishedName: string): string {
+  return distinguishedName.split("\n").join(", ");
+}

@@ -1,0 +1,24 @@
+/** Addresses in the form host:port: one parser for settings, programs and tests. */
+import { isIPv4, isIPv6 } from "node:net";
+
+export interface Address {
+  /** A name or an IP address; an IPv6 address without its brackets. */
+  host: string;
+  /** 0 to 65535. */
+  port: number;
+}
+
+/** Names as DNS carries them, which allows the underscores that container networks put into theirs. */
+const NAME = /^(?=.{1,253}$)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?$/;
+
+/** Reads `host:port`; an IPv6 host stands in brackets. Undefined if the text is no address. */
+export function parseAddress(text: string): Address | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]%]+)\]|([^\s:[\]]+)):(0|[1-9]\d{0,4})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535 || text.endsWith("\n")) return undefined;
+  if (bracketed !== undefined) return isIPv6(bracketed) ? { host: bracketed, port } : undefined;
+  if (plain === undefined) return undefined;
+  // Only digits and dots: an IPv4 address or a slip of the finger, never a name.
+  const isHost = /^[\d.]+$/.test(plain) ? isIPv4(plain) : NAME.test(plain);
+  return isHost ? { host: plain, port } : undefined;
+}

@@ -1,0 +1,46 @@
+/** A Java for one run: the emulators started with it can be found again and ended, whatever became of their parent. */
+import { randomUUID } from "node:crypto";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { quoteForShell } from "../process/shell.js";
+import type { Java } from "./find-java.js";
+
+/** The Google Cloud CLI's JAR does not name its main class; its start script does. */
+const WITHOUT_MAIN_CLASS = "cloud-firestore-emulator.jar";
+const FIRESTORE_MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore";
+
+export interface MarkedJava {
+  /** What JAVA_HOME must be. */
+  home: string;
+  /** A text that the command lines of this run's emulators contain, and no others. */
+  mark: string;
+}
+
+/**
+ * Makes a Java home in this folder whose `java` starts the real one with the mark.
+ * -Xrs lets a signal end an emulator at once: if it takes longer, firebase-tools kills every Pub/Sub emulator on the machine.
+ */
+export function markJava(java: Java, folder: string): MarkedJava {
+  const home = join(folder, "java");
+  // ps shows plain ASCII only.
+  const mark = `-Ddiet.run=${randomUUID()}`;
+  const lines = [
+    "#!/bin/sh",
+    "for word; do",
+    "  shift",
+    `  case "$last $word" in`,
+    `    *" -jar") last=$word; continue ;;`,
+    `    "-jar "*${WITHOUT_MAIN_CLASS}) set -- "$@" -cp "$word" ${FIRESTORE_MAIN_CLASS} ;;`,
+    `    "-jar "*) set -- "$@" -jar "$word" ;;`,
+    `    *) set -- "$@" "$word" ;;`,
+    "  esac",
+    "  last=",
+    "done",
+    `exec ${quoteForShell(join(java.home, "bin", "java"))} ${mark} -Xrs "$@"`,
+  ];
+  mkdirSync(join(home, "bin"), { recursive: true });
+  const program = join(home, "bin", "java");
+  writeFileSync(program, `${lines.join("\n")}\n`);
+  chmodSync(program, 0o755);
+  return { home, mark };
+}

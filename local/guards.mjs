@@ -1,0 +1,70 @@
+/** What every program needs around it so that it ends cleanly: on a broken pipe, with npm, and with a reason. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+const NPM_CHECK_MS = 1_000;
+
+/** Node.js ends with status 13 and no word when all that is left is an `await` that nothing can settle. */
+export function explainUnsettledExit() {
+  process.on("exit", (status) => {
+    if (status !== 13 && process.exitCode !== 13) return;
+    console.error("Stopped: something that the program waited for can no longer happen. Please report this as a bug.");
+    process.exit(1);
+  });
+}
+
+/** A reader that has seen enough, as in `npm start | head -3`, stops the program without an error. */
+export function endQuietlyOnBrokenPipe() {
+  let broken = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error) => {
+      if (error.code !== "EPIPE") throw error;
+      if (broken) return;
+      broken = true;
+      process.on("exit", () => {
+        process.exitCode = 0;
+      });
+      // Nobody listens in a program that holds nothing open.
+      if (!process.emit("SIGTERM", "SIGTERM")) process.exit();
+    });
+  }
+}
+
+/** npm may be killed in a way that reaches neither this process nor the shell that may stand between. */
+export function stopWithNpm() {
+  const { npm_lifecycle_event: isUnderNpm, npm_lifecycle_script: script = "" } = process.env;
+  if (!isUnderNpm) return;
+  const parent = process.ppid;
+  const hasShell = ask(parent, "args").includes(script);
+  const npm = hasShell ? ask(parent, "ppid") : String(parent);
+  const isUnderIt = () => process.ppid === parent && (!hasShell || ask(parent, "ppid") === npm);
+  const checking = setInterval(() => {
+    if (isUnderIt()) return;
+    clearInterval(checking);
+    process.kill(process.pid, "SIGTERM");
+  }, NPM_CHECK_MS);
+  checking.unref();
+}
+
+/** What the system knows about a process; empty if it is gone. */
+function ask(pid, field) {
+  try {
+    // Much cheaper than starting ps. The second part of "123 (name) S 45 …" may hold anything.
+    if (process.platform === "linux" && field === "ppid") {
+      return readFileSync(`/proc/${pid}/stat`, "utf8").split(")").at(-1).split(" ")[2];
+    }
+    return execFileSync("ps", ["-ww", "-o", `${field}=`, "-p", String(pid)], {
+      encoding: "utf8",
+      stdio: "pipe",
+    }).trim();
+  } catch {
+    return "";
+  }
+}
+
+/** Traffic on this machine never goes through a proxy; the network beyond may. */
+export function bypassProxiesOnLoopback(env = process.env) {
+  for (const name of ["no_proxy", "NO_PROXY", ...(env.no_grpc_proxy ? ["no_grpc_proxy"] : [])]) {
+    env[name] = [env[name], "localhost", "127.0.0.1", "::1", "[::1]"].filter(Boolean).join(",");
+  }
+}

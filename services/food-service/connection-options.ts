@@ -1,0 +1,97 @@
+/** How a program reaches a food service, verifies it and proves who calls: the same options in each of them. */
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import type { FoodServiceConnection } from "../../functions/src/adapters/firebase/grpc-food-service.js";
+import {
+  CredentialError,
+  parseBearerToken,
+  parseCertificates,
+  parsePrivateKey,
+  textOf,
+} from "../../functions/src/credentials.js";
+import { StartError } from "../server.js";
+
+/** Names of files, as given by flag. */
+export interface ConnectionFlags {
+  certificate?: string;
+  clientCertificate?: string;
+  clientKey?: string;
+  tokenFile?: string;
+  idTokenAudience?: string;
+}
+
+/** What messages call these options. */
+export const CONNECTION_OPTIONS = { trust: "--certificate", client: "--client-certificate and --client-key" };
+
+/** Adds the options; `usual` is where `--certificate` comes from if it is not given. */
+export function addConnectionOptions(command: Command, usual: string): Command {
+  return command
+    .option("--certificate <file>", `the food service's certificate, or the one that signed it (default: ${usual})`)
+    .option("--client-certificate <file>", "connect with this client certificate (mTLS)")
+    .option("--client-key <file>", "its private key")
+    .option("--token-file <file>", "send the bearer token in this file with each call")
+    .option("--id-token-audience <audience>", "send a Google ID token for this audience with each call");
+}
+
+/** How long one call may take, in seconds. */
+const CALL_DEADLINE_SECONDS = 10;
+
+/**
+ * The connection that the flags describe.
+ * @throws StartError that names the file, what is wrong with it and what to do
+ */
+export function readConnection(address: string, flags: ConnectionFlags): FoodServiceConnection {
+  const { certificate, clientCertificate, clientKey, tokenFile, idTokenAudience } = flags;
+  if (tokenFile !== undefined && idTokenAudience !== undefined) {
+    throw new StartError("Give --token-file or --id-token-audience, not both.");
+  }
+  return {
+    FOOD_SERVICE_ADDRESS: address,
+    FOOD_SERVICE_SECURITY: "tls",
+    FOOD_SERVICE_CA: certificate === undefined ? "system" : read("certificate", certificate, parseCertificates),
+    CALL_DEADLINE_SECONDS,
+    ...(tokenFile !== undefined && {
+      FOOD_SERVICE_AUTH: "bearer-token",
+      FOOD_SERVICE_TOKEN: read("token", tokenFile, parseBearerToken),
+    }),
+    ...(idTokenAudience !== undefined && {
+      FOOD_SERVICE_AUTH: "google-id-token",
+      FOOD_SERVICE_AUDIENCE: idTokenAudience,
+    }),
+    ...readClient(clientCertificate, clientKey),
+  };
+}
+
+function readClient(certificate: string | undefined, key: string | undefined): Partial<FoodServiceConnection> {
+  if (certificate === undefined && key === undefined) return {};
+  if (certificate === undefined || key === undefined) {
+    throw new StartError("A client certificate needs both: --client-certificate and --client-key.");
+  }
+  const certificates = read("client certificate", certificate, parseCertificates);
+  const privateKey = read("client key", key, parsePrivateKey);
+  if (!certificates[0]?.checkPrivateKey(privateKey)) {
+    throw new StartError(`${key} is not the private key of the first certificate in ${certificate}.`);
+  }
+  return {
+    FOOD_SERVICE_CLIENT_AUTH: "certificate",
+    FOOD_SERVICE_CLIENT_CERTIFICATE: certificates,
+    FOOD_SERVICE_CLIENT_KEY: privateKey,
+  };
+}
+
+/** @throws StartError if there is no such file, or it does not hold what it should */
+function read<T>(what: string, file: string, parse: (text: string) => T): T {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new StartError(code === "ENOENT" ? `There is no ${what} ${file}.` : `${file} can't be read: ${message}.`);
+  }
+  try {
+    return parse(textOf(bytes));
+  } catch (cause) {
+    if (!(cause instanceof CredentialError)) throw cause;
+    throw new StartError(`${file} ${cause.message}`, { cause });
+  }
+}
