@@ -41,12 +41,16 @@ export interface OrderMessage {
   status: ActiveStatus;
 }
 
-/** Where a poll stopped: the page that comes next of this status, and the statuses after it. */
+/** Where a poll stopped. Builds before `positions` list the first status from its page on, and then the other ones. */
 export interface PollContinuation {
   holder: string;
   step: number;
   statuses: ActiveStatus[];
   pageToken: string;
+  /** Where each status stands that is not listed to its end. */
+  positions?: { status: ActiveStatus; pageToken: string; pageSize: number; pages: number }[] | undefined;
+  /** When the statuses that are not among them were listed, in milliseconds since the epoch. */
+  startedAt?: number | undefined;
 }
 
 /** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */

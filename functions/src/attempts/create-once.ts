@@ -279,7 +279,8 @@ async function planLink(request: CreateRequest, claim: Claim, name: string, port
     throw new AlreadyLinkedError(entryPath, `${name} is linked to ${owner} already`);
   }
   // A commit writes the link and its entry or neither. An entry without its link is of an earlier order with this name.
-  if (owner !== undefined && linked !== name) throw new AlreadyLinkedError(entryPath, `${name} was linked to an earlier order of this name`);
+  if (owner !== undefined && linked !== name)
+    throw new AlreadyLinkedError(entryPath, `${name} was linked to an earlier order of this name`);
   return { kind: "commit", snapshot, version: attemptSnapshot.version, isRecorded: owner !== undefined };
 }
 

@@ -22,7 +22,8 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
   const path = attemptPath(stage, ref.id);
   const [existing] = await ports.store.read(path);
   const attempt = attemptIn(existing);
-  if (attempt && !mayReplace(attempt, reason)) return skipped(`${reason.message}; the ${stage} attempt is ${attempt.state}`);
+  if (attempt && !mayReplace(attempt, reason))
+    return skipped(`${reason.message}; the ${stage} attempt is ${attempt.state}`);
 
   const fields = {
     ...claimFields({

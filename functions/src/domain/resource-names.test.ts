@@ -104,7 +104,21 @@ describe("isNameOf", () => {
   });
 
   it("refuses a name that names nothing: blanks, dots, slashes, a collection without an id", () => {
-    const empty = [" ", "\u00a0", "/", "//", ".", "..", "-", "kitchenorders", "kitchenorders/", "/1", "kitchens//1", "kitchens/..", "a/../b"];
+    const empty = [
+      " ",
+      "\u00a0",
+      "/",
+      "//",
+      ".",
+      "..",
+      "-",
+      "kitchenorders",
+      "kitchenorders/",
+      "/1",
+      "kitchens//1",
+      "kitchens/..",
+      "a/../b",
+    ];
     for (const name of [...empty, " kitchenorders/1", "kitchenorders/1 ", "kitchenorders/\u200b"]) {
       assert.ok(!isPlausibleResourceName("kitchen", name), JSON.stringify(name));
     }

@@ -1,6 +1,7 @@
 /** The API for other programs, as OpenAPI 3.1 has it. A test holds it against the routes and what they answer. */
 
 import { ATTEMPT_STATES } from "../attempts/attempt.js";
+import { RESOLVED_STATES } from "../attempts/resolve-attempt.js";
 import { CREATING_STAGES, ORDER_STATUSES, RELATION_STATES } from "../domain/order-lifecycle.js";
 import { PROBLEMS, type ProblemKind } from "./problem.js";
 import type { Json } from "./views.js";
@@ -64,7 +65,7 @@ const schemas = {
     properties: {
       order: string,
       stage: { enum: CREATING_STAGES },
-      action: { enum: ["link", "try again"] },
+      action: { enum: ["link", "try again", "dismiss"] },
       name: { type: "string", description: "What was linked." },
       by: string,
       reason: string,
@@ -82,7 +83,7 @@ const schemas = {
   Decision: {
     type: "object",
     required: ["decision", "state"],
-    properties: { decision: ref("AuditEntry"), state: { enum: ["LINKED", "FAILED"] } },
+    properties: { decision: ref("AuditEntry"), state: { enum: [...RESOLVED_STATES] } },
     additionalProperties: false,
   },
   Problem: {
@@ -234,6 +235,12 @@ export const OPENAPI = {
     },
     "/api/relations/{id}/{stage}/retry": {
       post: deciding("Try the create again at the next poll: nothing was created. Operators only.", {
+        reason: limitedText,
+        version: seenVersion,
+      }),
+    },
+    "/api/relations/{id}/{stage}/dismiss": {
+      post: deciding("Dismiss the attempt: nothing more is to be done. Operators only.", {
         reason: limitedText,
         version: seenVersion,
       }),

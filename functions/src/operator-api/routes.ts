@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
+import type { Action } from "../attempts/reason-codes.js";
 import { type RejectionCode, resolveAttempt } from "../attempts/resolve-attempt.js";
 import { CallRejectedError, ValidationError } from "../domain/errors.js";
 import { CREATING_STAGES, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
@@ -58,6 +59,12 @@ export const ROUTES: readonly Route[] = [
     path: "/api/relations/{id}/{stage}/retry",
     role: "operator",
     answer: (asked, ports) => decide("retry", asked, ports),
+  },
+  {
+    method: "POST",
+    path: "/api/relations/{id}/{stage}/dismiss",
+    role: "operator",
+    answer: (asked, ports) => decide("dismiss", asked, ports),
   },
   { method: "GET", path: "/api/customers/{name}", role: "viewer", answer: resolveCustomer },
 ];
@@ -146,9 +153,13 @@ const text = (most: number) => {
 };
 
 const seen = { reason: text(500), version: text(100) };
-const BODIES = { link: v.strictObject({ name: text(1_400), ...seen }), retry: v.strictObject(seen) };
+const BODIES = {
+  link: v.strictObject({ name: text(1_400), ...seen }),
+  retry: v.strictObject(seen),
+  dismiss: v.strictObject(seen),
+};
 
-async function decide(action: "link" | "retry", asked: RouteContext, ports: Ports): Promise<Json> {
+async function decide(action: Action, asked: RouteContext, ports: Ports): Promise<Json> {
   const { params, body, person, header } = asked;
   const { name: order } = orderIn(params);
   const stage = CREATING_STAGES.find((one) => one === params.stage);
@@ -165,7 +176,12 @@ async function decide(action: "link" | "retry", asked: RouteContext, ports: Port
     "The body is not as it must be",
   );
   const { reason, version, name } = given;
-  const decision = { order, stage, reason, version, ...(name !== undefined && { link: name }) };
+  const about = { order, stage, reason, version };
+  const decision = {
+    ...about,
+    ...(name !== undefined && { link: name }),
+    ...(action === "dismiss" && { dismiss: true as const }),
+  };
   const by = person?.name ?? "";
   const result = await resolveAttempt({ ...decision, by, key: `${person?.id} ${key}` }, ports).catch(
     (error: unknown) => {
@@ -183,6 +199,7 @@ const PROBLEM_OF = {
   "no attempt": "not-found",
   "not waiting": "not-waiting",
   "must be linked": "not-waiting",
+  "not possible": "not-waiting",
   "linked already": "linked-already",
   "key reused": "key-reused",
   changed: "changed",

@@ -14,13 +14,25 @@ const idOf = ({ path }: Snapshot) => path.slice(path.indexOf("/") + 1);
 
 /** @throws ValidationError for a document that this build can't read */
 export function relationView(snapshot: Snapshot): Json {
-  const { order, ...relation } = parseRelation(snapshot.path, snapshot.fields);
+  const {
+    order,
+    discarded: _discarded,
+    trouble: _trouble,
+    ...relation
+  } = parseRelation(snapshot.path, snapshot.fields);
   return { id: idOf(snapshot), order, ...shown(relation), version: snapshot.version };
 }
 
 /** @throws ValidationError for a document that this build can't read */
 export function attemptView(snapshot: Snapshot): Json {
-  const { schema: _schema, id: _id, expireAt: _expireAt, ...attempt } = attemptIn(snapshot) ?? {};
+  const {
+    schema: _schema,
+    id: _id,
+    expireAt: _expireAt,
+    missing: _missing,
+    isDismissed: _isDismissed,
+    ...attempt
+  } = attemptIn(snapshot) ?? {};
   return { ...shown(attempt), version: snapshot.version };
 }
 

@@ -29,8 +29,8 @@ const troubleSchema = v.object({
   missingLink: v.optional(v.object({ ...absenceSchema.entries, name })),
   /** The food service rejects the update of the order's status: how often, and when to try again. */
   report: v.optional(v.object({ tries: v.number(), nextTryAt: v.date() })),
-  /** Since when an order that was cancelled is shown as NEW again. */
-  newAgain: v.optional(v.date()),
+  /** Since when an order that was cancelled is shown as active again. */
+  activeAgain: v.optional(v.date()),
 });
 
 const schema = v.object({
@@ -83,7 +83,7 @@ export interface Trouble {
   missing?: Absence | undefined;
   missingLink?: (Absence & { name: string }) | undefined;
   report?: { tries: number; nextTryAt: Date } | undefined;
-  newAgain?: Date | undefined;
+  activeAgain?: Date | undefined;
 }
 
 /** The path of the relation of the order with this id. */
@@ -116,7 +116,17 @@ export function parseRelation(path: string, fields: Fields): Relation {
     throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
   }
   const told = closed ? state : stateOfLinks(links);
-  return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {}, discarded: discarded ?? {}, trouble: trouble ?? {} };
+  return {
+    order,
+    ...links,
+    state: told,
+    customerId,
+    placedAt,
+    customer,
+    times: times ?? {},
+    discarded: discarded ?? {},
+    trouble: trouble ?? {},
+  };
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
