@@ -1,6 +1,8 @@
 /** Whether a run against somebody's food service starts without the state that its orders have. */
+
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
+import { parseTrust } from "../functions/src/credentials.js";
 import type { ActiveStatus } from "../functions/src/domain/order-lifecycle.js";
 import { StartError } from "../services/server.js";
 
@@ -17,7 +19,7 @@ export async function findOrderPastNew(address: string, certificate: string | un
   const settings = {
     FOOD_SERVICE_ADDRESS: address,
     FOOD_SERVICE_SECURITY: "tls" as const,
-    FOOD_SERVICE_CA: certificate ?? "system",
+    FOOD_SERVICE_CA: parseTrust(certificate ?? "system"),
     CALL_DEADLINE_SECONDS,
   };
   const food = new GrpcFoodService(settings, systemClock);

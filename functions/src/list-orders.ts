@@ -98,7 +98,10 @@ export class OrderListing {
   private shrink(error: unknown): void {
     const { code, message } = toErrorInfo(error);
     const { position } = this;
-    if (!isCallError(error) || NOT_ABOUT_SIZE.includes(code) || position.pageSize === 1) return this.end(code, message);
+    if (!isCallError(error) || NOT_ABOUT_SIZE.includes(code) || position.pageSize === 1) {
+      this.end(code, message);
+      return;
+    }
     // A page that takes too long costs a deadline each time: fewer tries, larger steps.
     const step = code === "DEADLINE_EXCEEDED" ? 25 : 4;
     const pageSize = Math.max(1, Math.floor(position.pageSize / step));

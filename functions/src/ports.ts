@@ -41,6 +41,19 @@ export interface OrderMessage {
   status: ActiveStatus;
 }
 
+/** What a pass of the poll has seen so far; times in milliseconds since the epoch. */
+export interface PollProgress {
+  startedAt: number;
+  active: Record<ActiveStatus, number>;
+  failedPages: number;
+  error?: { code: string; message: string } | undefined;
+  /** Orders placed after the newest one that an earlier run saw. */
+  arrived: number;
+  newest: number;
+  /** Those that have been NEW for the longest, longest first. */
+  waiting: { order: string; since: number }[];
+}
+
 /** Where a poll stopped. Builds before `positions` list the first status from its page on, and then the other ones. */
 export interface PollContinuation {
   holder: string;
@@ -51,6 +64,8 @@ export interface PollContinuation {
   positions?: { status: ActiveStatus; pageToken: string; pageSize: number; pages: number }[] | undefined;
   /** When the statuses that are not among them were listed, in milliseconds since the epoch. */
   startedAt?: number | undefined;
+  /** What the pass has seen so far; a message of an older build has none. */
+  progress?: PollProgress | undefined;
 }
 
 /** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */
@@ -77,11 +92,14 @@ export type Write =
   | { kind: "update"; path: string; version: string; fields: Fields }
   | { kind: "delete"; path: string; version: string };
 
-export interface Query {
+/** The documents of a collection in which a field is one of these values. */
+export interface Matching {
   collection: string;
-  /** A document matches where the field is one of these values. */
   field: string;
   oneOf: string[];
+}
+
+export interface Query extends Matching {
   limit: number;
   /** The path of the last document of the page before. */
   after?: string;
@@ -89,7 +107,7 @@ export interface Query {
 
 /** Documents under paths such as `relations/x`. Failures are `ConflictError` and `StoreError`. */
 export interface Store {
-  /** All documents in one round trip, undefined where there is none. */
+  /** All documents in one round trip, undefined for one that does not exist. */
   read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }>;
   /**
    * All writes or none, in one round trip; resolves with the new version of each written document.
@@ -98,12 +116,14 @@ export interface Store {
   commit(writes: Write[]): Promise<string[]>;
   /** Matching documents by path, oldest path first. */
   query(query: Query): Promise<Snapshot[]>;
+  /** How many documents match. Billed as one read for each thousand. */
+  count(matching: Matching): Promise<number>;
 }
 
 export interface Order {
   name: string;
   customerId: string;
-  /** When it was placed, where the service says so; lists leave it out. */
+  /** When it was placed, if the service says so. */
   placedAt?: Date | undefined;
   status: OrderStatus;
 }

@@ -24,6 +24,8 @@ export interface Resolution {
   reason: string;
   /** The attempt's version that the operator saw. Without it, any version is accepted. */
   version?: string;
+  /** The id of the attempt's claim that the operator saw. Without it, any claim is accepted. */
+  claim?: string;
   /** The idempotency key: the same decision with the same key is applied once. Without it, every call is a new decision. */
   key?: string;
 }
@@ -118,6 +120,12 @@ function noAttempt({ order, stage }: Resolution): ResolveResult {
   return rejected("no attempt", `There is no ${stage} attempt of ${order}`);
 }
 
+/** Which of the actions a resolution is. */
+export function actionOf({ link, dismiss }: Pick<Resolution, "link" | "dismiss">): Action {
+  if (link !== undefined) return "link";
+  return dismiss ? "dismiss" : "retry";
+}
+
 function rejectionOf(
   resolution: Resolution,
   snapshot: Snapshot | undefined,
@@ -126,7 +134,7 @@ function rejectionOf(
   const { order, stage } = resolution;
   const code = attemptIn(snapshot)?.reason?.code;
   const linked = relationIn(relation)?.[stage];
-  const action: Action = resolution.link !== undefined ? "link" : resolution.dismiss ? "dismiss" : "retry";
+  const action = actionOf(resolution);
   // A retry of an attempt that is still there is about that attempt. Without one, the commit that saved the link deleted it.
   const isLinked = linked !== undefined && code !== "LINK_NOT_FOUND" && (action === "link" || !snapshot);
   if (isLinked) return rejected("linked already", `${order} is linked to ${linked} already`);
@@ -144,10 +152,11 @@ function rejectionOf(
 }
 
 function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefined): ResolveResult | undefined {
-  const { order, stage, version } = resolution;
+  const { order, stage, version, claim } = resolution;
   const attempt = attemptIn(snapshot);
   if (!snapshot || !attempt) return noAttempt(resolution);
-  if (version !== undefined && version !== snapshot.version) {
+  const isOther = (version ?? snapshot.version) !== snapshot.version || (claim ?? attempt.id) !== attempt.id;
+  if (isOther) {
     const reason = `The ${stage} attempt of ${order} has changed since you loaded it; it is ${attempt.state} now`;
     return rejected("changed", reason);
   }
@@ -243,7 +252,7 @@ const AUDIT_ACTIONS = { link: "link", retry: "try again", dismiss: "dismiss" } a
 function auditWrite(path: string, resolution: Resolution, to: ResolvedState, { clock }: ResolvePorts) {
   const { order, stage, link, by, reason } = resolution;
   const request = requestFingerprint(resolution);
-  const action = AUDIT_ACTIONS[link !== undefined ? "link" : resolution.dismiss ? "dismiss" : "retry"];
+  const action = AUDIT_ACTIONS[actionOf(resolution)];
   return auditEntry(path, { order, stage, action, to, name: link ?? null, by, reason, request }, clock.now());
 }
 
@@ -259,7 +268,7 @@ function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult 
   return { outcome: "advanced", to, entry, isRepeat: true };
 }
 
-function requestFingerprint({ order, stage, link, dismiss, reason, version }: Resolution): string {
-  const action = dismiss && { dismiss: "yes" };
-  return fingerprintOf({ order, stage, link: link ?? null, reason, version: version ?? null, ...action });
+function requestFingerprint({ order, stage, link, dismiss, reason, version, claim }: Resolution): string {
+  const seen = { version: version ?? null, ...(claim !== undefined && { claim }) };
+  return fingerprintOf({ order, stage, link: link ?? null, reason, ...seen, ...(dismiss && { dismiss: "yes" }) });
 }

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
 import { type OrderRef, orderRef } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
+import { progressSchema } from "../poll-health.js";
 import type { PollContinuation } from "../ports.js";
 
 /** Where a poll that ran out of time goes on. */
@@ -35,6 +36,7 @@ const continuation = v.object({
     v.pipe(v.array(v.object({ status, pageToken: v.string(), pageSize: count, pages: count })), v.minLength(1)),
   ),
   startedAt: v.optional(v.number()),
+  progress: v.fallback(v.optional(progressSchema), undefined),
 });
 
 /**

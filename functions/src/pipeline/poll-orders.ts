@@ -5,10 +5,9 @@ import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from 
 import { orderId } from "../domain/resource-names.js";
 import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
 import { type ListingPosition, OrderListing } from "../list-orders.js";
-import type { Order, OrderMessage, PollContinuation, Ports } from "../ports.js";
+import { POLL_LEASE, PollTally } from "../poll-health.js";
+import type { Order, OrderMessage, PollContinuation, PollProgress, Ports } from "../ports.js";
 import { parseContinuation } from "./messages.js";
-
-const LEASE_PATH = "leases/poll";
 
 /** How long one pass lists before it hands over, in milliseconds. */
 const LISTING_BUDGET_MS = 30_000;
@@ -37,11 +36,15 @@ interface Pass {
   positions: ListingPosition[];
   /** In milliseconds since the epoch. */
   startedAt: number;
+  /** What earlier runs of the same pass have seen. */
+  progress?: PollProgress | undefined;
+  /** The statuses that are listed again because the pass takes so long; they are counted already. */
+  again?: readonly ActiveStatus[];
 }
 
 /** One scheduled run: so many evenly spaced passes over everything, unless another run is in progress. */
 export async function pollOrders(ports: Ports): Promise<PollResult> {
-  const lease = await acquireLease(LEASE_PATH, maxRunMs(ports), ports);
+  const lease = await acquireLease(POLL_LEASE, maxRunMs(ports), ports);
   if (!lease) return logSkipped(ports);
   const run = new PollRun(lease, ports);
   const started = ports.clock.now();
@@ -54,7 +57,7 @@ export async function pollOrders(ports: Ports): Promise<PollResult> {
     const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));
     if (await run.runPass({ positions, startedAt: ports.clock.now() })) return run.log();
   }
-  await releaseLease(lease, ports);
+  await run.release();
   return run.log();
 }
 
@@ -76,24 +79,25 @@ function maxRunMs({ settings }: Ports): number {
 export async function continuePoll(payload: unknown, ports: Ports): Promise<PollResult> {
   const continuation = parseContinuation(payload);
   const { holder, step } = continuation;
-  const lease = await resumeLease(LEASE_PATH, { holder, step }, maxRunMs(ports), ports);
+  const lease = await resumeLease(POLL_LEASE, { holder, step }, maxRunMs(ports), ports);
   if (!lease) return logSkipped(ports);
   const run = new PollRun(lease, ports);
-  if (!(await run.runPass(passOf(continuation, ports)))) await releaseLease(lease, ports);
+  if (!(await run.runPass(passOf(continuation, ports)))) await run.release();
   return run.log();
 }
 
 function passOf(continuation: PollContinuation, ports: Ports): Pass {
-  const { statuses, pageToken } = continuation;
+  const { statuses, pageToken, progress } = continuation;
   const now = ports.clock.now();
   const listed = statuses.map((status, index) => ({
     ...firstPosition(status, ports),
     ...(index === 0 && { pageToken }),
   }));
   const { positions = listed, startedAt = now } = continuation;
-  if (now < startedAt + TICK_MS) return { positions, startedAt };
+  if (now < startedAt + TICK_MS) return { positions, startedAt, progress };
   const others = ACTIVE_STATUSES.filter((status) => positions.every((position) => position.status !== status));
-  return { positions: [...positions, ...others.map((status) => firstPosition(status, ports))], startedAt: now };
+  const all = [...positions, ...others.map((status) => firstPosition(status, ports))];
+  return { positions: all, startedAt: now, progress, again: others };
 }
 
 /** One run under one lease: what it has published so far, what went wrong, and when its time is up. */
@@ -105,17 +109,30 @@ class PollRun {
   private readonly unusableNames = new Set<string>();
   /** What this pass has published, by stage and name: an order that several lists show is published once. */
   private published = new Set<string>();
+  private tally: PollTally;
 
   constructor(
     private readonly lease: Lease,
     private readonly ports: Ports,
-  ) {}
+  ) {
+    this.tally = new PollTally(lease.fields, ports.clock.now());
+  }
+
+  /** Gives the lease back, and leaves there what the last pass saw. */
+  async release(): Promise<void> {
+    const { clock, settings } = this.ports;
+    await releaseLease(this.lease, this.ports, this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local"));
+  }
 
   /** Lists all statuses concurrently to their end, or until time is up: then another run takes over, and this is true. */
-  async runPass({ positions, startedAt }: Pass): Promise<boolean> {
-    const until = this.ports.clock.now() + LISTING_BUDGET_MS;
+  async runPass({ positions, startedAt, progress, again = [] }: Pass): Promise<boolean> {
+    const now = this.ports.clock.now();
+    this.tally = new PollTally(this.lease.fields, now, progress);
     this.published = new Set();
-    const stopped = await Promise.all(positions.map((position) => this.list(position, until)));
+    const isCounted = ({ status }: ListingPosition) => !again.includes(status);
+    const stopped = await Promise.all(
+      positions.map((position) => this.list(position, now + LISTING_BUDGET_MS, isCounted(position))),
+    );
     await this.parkUnusableNames();
     const unfinished = stopped.flatMap((position) => position ?? []);
     const [first] = unfinished;
@@ -123,13 +140,14 @@ class PollRun {
     const { holder, step } = this.lease;
     const statuses = unfinished.map(({ status }) => status);
     const { pageToken } = first;
-    await this.ports.bus.publishContinuation({ holder, step, statuses, pageToken, positions: unfinished, startedAt });
+    const rest = { statuses, pageToken, positions: unfinished, startedAt };
+    await this.ports.bus.publishContinuation({ holder, step, ...rest, progress: this.tally.progress });
     this.result.outcome = "continued";
     return true;
   }
 
   /** Lists one status page by page; the position at which time ran out, or undefined at the end. */
-  private async list(from: ListingPosition, until: number): Promise<ListingPosition | undefined> {
+  private async list(from: ListingPosition, until: number, isCounted: boolean): Promise<ListingPosition | undefined> {
     const { bus, clock, food } = this.ports;
     const listing = new OrderListing(from, food);
     const publishing: Promise<void>[] = [];
@@ -143,13 +161,14 @@ class PollRun {
         isFirst = false;
         const orders = await next;
         if (!orders) return undefined;
+        if (isCounted) this.tally.see(from.status, orders);
         if (publishing.length === MAX_PAGES_IN_FLIGHT) await publishing.shift();
         publishing.push(this.publish(from.status, orders));
       }
     } finally {
       await Promise.all(publishing);
       const { problem } = listing;
-      if (problem?.isIncomplete) this.result.failedPages++;
+      if (problem?.isIncomplete) this.fail(problem);
       if (problem) this.problems.add(`${from.status}: ${problem.code} ${problem.message}`);
     }
   }
@@ -169,11 +188,16 @@ class PollRun {
         await this.ports.bus.publishOrders(stage, batch);
         this.result.published += batch.length;
       } catch (error) {
-        this.result.failedPages++;
         const { code, message } = toErrorInfo(error);
+        this.fail({ code, message });
         this.problems.add(`failed to publish to ${STAGES[stage].topic}: ${code} ${message.slice(0, 300)}`);
       }
     }
+  }
+
+  private fail(reason: { code: string; message: string }): void {
+    this.result.failedPages++;
+    this.tally.fail(reason);
   }
 
   /** The stage that an order goes to by its own status, whatever list it is in; undefined if it can't go to any. */

@@ -30,17 +30,24 @@ describe("closing a relation", () => {
     });
   });
 
-  it("is told in the history, in the same commit", async () => {
+  it("is recorded in the history, in the same commit", async () => {
     const bed = await deliveredBed();
     await completeOrder(REF, bed.ports);
-    const [kept = []] = bed.store.commits;
+    const [commit = []] = bed.store.commits;
     assert.deepEqual(
-      kept.map(({ path }) => path.split("/")[0]),
+      commit.map(({ path }) => path.split("/")[0]),
       ["relations", "history"],
     );
     const [entry] = bed.store.memory.all("history");
     const at = new Date(bed.clock.now());
-    assert.deepEqual(entry?.fields, { schema: 1, order: ORDER, state: "DELIVERED", at });
+    assert.deepEqual(entry?.fields, {
+      schema: 1,
+      order: ORDER,
+      state: "DELIVERED",
+      at,
+      hour: entry?.fields.hour,
+    });
+    assert.match(String(entry?.fields.hour), /^2026-01-01T00 DELIVERED [0-3]$/);
   });
 
   it("knows its own write where the commit was applied and answered with a conflict", async () => {
@@ -51,7 +58,7 @@ describe("closing a relation", () => {
     assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
-  it("never closes over what somebody else wrote meanwhile, but comes again", async () => {
+  it("never overwrites a concurrent change, but retries", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { customerId: "krithik" }));
     await assert.rejects(completeOrder(REF, bed.ports), ConflictError);

@@ -108,18 +108,18 @@ export function parseRelation(path: string, fields: Fields): Relation {
     shipment: shipment === discarded?.shipment ? undefined : shipment,
   };
   const closed = state !== undefined && !RELATION_STATES[state].open;
-  // An order that somebody else sent to the kitchen may have a shipment alone: an operator found no more.
+  // An order that another program sent to the kitchen may have only a shipment: an operator found no more.
   if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
     throw new ValidationError(`${path} is PREPARATION but has no kitchen order`);
   }
   if (state === "IN_FLIGHT" && shipment === undefined) {
     throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
   }
-  const told = closed ? state : stateOfLinks(links);
+  const derived = closed ? state : stateOfLinks(links);
   return {
     order,
     ...links,
-    state: told,
+    state: derived,
     customerId,
     placedAt,
     customer,

@@ -19,6 +19,7 @@ import {
   ACTIVE_STATUSES,
   type ActiveStatus,
   closingState,
+  type OrderStatus,
   RELATION_STATES,
   type RelationState,
   stageOf,
@@ -30,6 +31,7 @@ import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
 import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
+import { ReportLag } from "./report-lag.js";
 import { writeTrouble } from "./report-status.js";
 
 const LEASE_PATH = "leases/sweep";
@@ -82,8 +84,11 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
   }
   const until = ports.clock.now() + BUDGET_MS;
   let oldestSeconds = 0;
+  let isDone = false;
+  const lag = new ReportLag(ports.clock.now());
   try {
-    const look = orderLookup(await listActive(ports), ports);
+    const active = await listActive(ports);
+    const look = orderLookup(active, ports);
     const missing: { snapshot: Snapshot; relation: Relation }[] = [];
     let open = 0;
     const judge = async (snapshot: Snapshot) => {
@@ -91,6 +96,7 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
       if (!relation) return;
       open++;
       oldestSeconds = Math.max(oldestSeconds, ageSeconds(relation, ports));
+      lag.see(relation, active.get(relation.order));
       if ((await look(relation.order)).kind === "missing") missing.push({ snapshot, relation });
     };
     await forEachDocument(RELATIONS, OPEN_RELATION_STATES, until, result, ports, judge);
@@ -99,8 +105,9 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, until, result, ports, (found) =>
       sweepAttempt(found, look, result, ports),
     );
+    isDone = true;
   } finally {
-    await releaseLease(lease, ports);
+    await releaseLease(lease, ports, isDone ? lag.fieldsAt(ports.clock.now()) : {});
   }
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
@@ -116,7 +123,7 @@ type OrderLook =
 type OrderLookup = (order: string) => Promise<OrderLook>;
 
 /** Asks the food service only about orders that its lists do not show as active, and about each of them once. */
-function orderLookup(active: ReadonlySet<string>, { food }: Ports): OrderLookup {
+function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports): OrderLookup {
   const asked = new Map<string, OrderLook>();
   const ask = async (order: string): Promise<OrderLook> => {
     try {
@@ -136,13 +143,13 @@ function orderLookup(active: ReadonlySet<string>, { food }: Ports): OrderLookup 
 }
 
 /**
- * The names of all orders that the food service shows as active, each by its own status: a service may ignore the filter. What can't be
- * listed is left out, and asked for one by one.
+ * All orders that the food service shows as active, each with its own status: a service may ignore the filter. What can't be listed is
+ * left out, and asked for one by one.
  */
-async function listActive(ports: Ports): Promise<Set<string>> {
-  const names = new Set<string>();
+async function listActive(ports: Ports): Promise<Map<string, OrderStatus>> {
+  const statuses = new Map<string, OrderStatus>();
   const until = ports.clock.now() + LISTING_BUDGET_MS;
-  const problems = await Promise.all(ACTIVE_STATUSES.map((status) => listInto(names, status, until, ports)));
+  const problems = await Promise.all(ACTIVE_STATUSES.map((status) => listInto(statuses, status, until, ports)));
   const reasons = problems.flatMap((problem) => problem ?? []);
   if (reasons.length > 0) {
     const line = { component: "sweep", outcome: "degraded", problems: reasons };
@@ -151,12 +158,12 @@ async function listActive(ports: Ports): Promise<Set<string>> {
       line,
     );
   }
-  return names;
+  return statuses;
 }
 
 /** Lists the orders of one status; why that was incomplete, undefined if it was not. */
 async function listInto(
-  names: Set<string>,
+  statuses: Map<string, OrderStatus>,
   status: ActiveStatus,
   until: number,
   { food, clock, settings }: Ports,
@@ -167,7 +174,7 @@ async function listInto(
       return `${status}: listing takes longer than ${LISTING_BUDGET_MS / 1000} s`;
     const orders = await listing.next();
     if (!orders) return listing.problem && `${status}: ${listing.problem.code} ${listing.problem.message}`;
-    for (const order of orders) if (stageOf(order.status)) names.add(order.name);
+    for (const order of orders) if (stageOf(order.status)) statuses.set(order.name, order.status);
   }
 }
 

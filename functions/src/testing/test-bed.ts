@@ -1,4 +1,4 @@
-/** Ports for tests: every effect is kept to be looked at, and can be made to fail, wait or meet a changed world. */
+/** Ports for tests: every effect is recorded, and can be made to fail, wait or meet a changed world. */
 
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
@@ -12,6 +12,7 @@ import type {
   FoodService,
   KitchenOrder,
   Log,
+  Matching,
   Order,
   OrderMessage,
   OrderPage,
@@ -105,6 +106,10 @@ class WatchedStore implements Store {
     return this.hooks.around("query", () => this.memory.query(query));
   }
 
+  count(matching: Matching): Promise<number> {
+    return this.hooks.around("query", () => this.memory.count(matching));
+  }
+
   /** The fields of a document as they are now, undefined where there is none. */
   async fields(path: string): Promise<Fields | undefined> {
     return (await this.memory.read(path))[0]?.fields;
@@ -125,7 +130,7 @@ class WatchedStore implements Store {
   }
 }
 
-/** A food service that does what it is told: statuses stand until a test changes them. */
+/** A food service under a test's control: statuses change only when the test changes them. */
 class StubFoodService implements FoodService {
   readonly orders = new Map<string, Order>();
   readonly kitchenOrders = new Map<string, KitchenOrder>();

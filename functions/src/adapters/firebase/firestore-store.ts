@@ -9,7 +9,7 @@ import {
   type WriteBatch,
 } from "firebase-admin/firestore";
 import { ConflictError, StoreError, ValidationError } from "../../domain/errors.js";
-import type { Field, Fields, Query, Snapshot, Store, Write } from "../../ports.js";
+import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 
 /** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
 const CONFLICTS = [5, 6, 9];
@@ -55,6 +55,13 @@ export class FirestoreStore implements Store {
     });
   }
 
+  async count({ collection, field, oneOf }: Matching): Promise<number> {
+    return translateErrors(async () => {
+      const matching = this.firestore.collection(collection).where(field, "in", oneOf);
+      return (await matching.count().get()).data().count;
+    });
+  }
+
   private add(batch: WriteBatch, write: Write): void {
     const document = this.firestore.doc(write.path);
     if (write.kind === "create") batch.create(document, write.fields);
@@ -63,7 +70,7 @@ export class FirestoreStore implements Store {
   }
 }
 
-/** A document as the ports know it, undefined where there is none. */
+/** A document as the ports know it, undefined if it does not exist. */
 export function snapshotOf(document: DocumentSnapshot | undefined): Snapshot | undefined {
   const data = document?.data();
   if (!document || !data || !document.updateTime) return undefined;
