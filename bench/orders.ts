@@ -2,6 +2,7 @@
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { parseTrust } from "../functions/src/credentials.js";
 import type { FoodProcess } from "../harness/food-service-child.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 import type { Emulators } from "./world.js";
 
@@ -18,7 +19,7 @@ export function clientOf(food: FoodProcess): GrpcFoodService {
 
 /** Places so many orders; their names. */
 export async function place(food: FoodProcess, count: number): Promise<string[]> {
-  const placing = { server: food.address, certificate: Buffer.from(food.certificate), customer: "krithik", count };
+  const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count };
   const names: string[] = [];
   for await (const name of placeOrders(placing)) names.push(name);
   return names;

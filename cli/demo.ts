@@ -5,6 +5,7 @@ import { parseRelation, RELATIONS, type Relation } from "../functions/src/relati
 import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import type { FoodServer } from "../harness/food-service-process.js";
 import type { System } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { StartError } from "../services/server.js";
 import { pathOf } from "./order-timeline.js";
@@ -112,7 +113,7 @@ async function place(foodServer: FoodServer): Promise<string[]> {
   try {
     for (let index = 0; index < orders; index++) {
       const customer = CUSTOMERS[index % CUSTOMERS.length] as string;
-      const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+      const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
       for await (const name of placeOrders(placing)) placed.push(name);
     }
   } catch (error) {

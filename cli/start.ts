@@ -7,8 +7,14 @@ import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { quoteForShell } from "../harness/process/shell.js";
 import { ROOT } from "../harness/root.js";
 import type { System, SystemOptions } from "../local/system.js";
+import {
+  addConnectionOptions,
+  type ConnectionFlags,
+  givenConnectionFlags,
+  readConnection,
+} from "../services/food-service/connection-options.js";
 import { readAddress } from "../services/food-service/options.js";
-import { checkServer, readCertificate } from "./check-food-service.js";
+import { checkFoodService } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
 import { Screen } from "./terminal-status.js";
@@ -27,7 +33,6 @@ const program = new Command("npm start --")
   )
   .helpOption("--help", "show this")
   .option("--server <host:port>", "use this food service instead of a simulated one", readAddress)
-  .option("--certificate <file>", "its certificate, or the one that signed it (default: the roots of Node.js)")
   .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
   .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
   .option("--users <host:port>", "use this orchestrator 1 instead of a user chain of its own", readAddress)
@@ -40,12 +45,12 @@ const program = new Command("npm start --")
     simulated("--cancelled <share>", "share of orders that customers mean to cancel, from 0 to 1").argParser(share),
   )
   .addOption(simulated("--seed <text>", "decides every draw of the simulated food service"));
+addConnectionOptions(program, "the roots of Node.js");
 addPortOptions(program, "usual").parse();
 
-interface Options extends RunnerOptions {
+interface Options extends RunnerOptions, ConnectionFlags {
   users?: string;
   server?: string;
-  certificate?: string;
   interval?: number;
   speed?: number;
   rejected?: number;
@@ -53,9 +58,8 @@ interface Options extends RunnerOptions {
   seed?: string;
 }
 const options = program.opts<Options>();
-if (options.certificate !== undefined && options.server === undefined) {
-  program.error("error: --certificate goes with --server");
-}
+const [alone] = options.server === undefined ? givenConnectionFlags(options) : [];
+if (alone !== undefined) program.error(`error: ${alone} goes with --server`);
 
 const screen = new Screen(process.stdout);
 await runWithSystem(systemOptions, show);
@@ -76,13 +80,13 @@ async function systemOptions(): Promise<SystemOptions> {
 }
 
 async function foodService(): Promise<Exclude<SystemOptions["foodService"], undefined>> {
-  const { server, certificate: file, speed = 60, rejected = 0, cancelled = 0, seed } = options;
+  const { server, speed = 60, rejected = 0, cancelled = 0, seed } = options;
   if (server === undefined) {
     return { simulated: { speed, rejected, cancelled, seed }, certificates: CERTIFICATES };
   }
-  const certificate = file === undefined ? undefined : readCertificate(file);
-  await checkServer(server, certificate);
-  return { given: { address: server, certificate } };
+  const connection = readConnection(server, options);
+  await checkFoodService(connection);
+  return { given: connection };
 }
 
 /** Shows where everything is, then how many orders are where, until Ctrl-C or until the system ends by itself. */
@@ -133,7 +137,7 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log }: S
     "",
     "Ready",
     ...places,
-    `  Food service      ${foodService?.address}${foodServer ? ", simulated" : ""}`,
+    `  Food service      ${foodService?.FOOD_SERVICE_ADDRESS}${foodServer ? ", simulated" : ""}`,
     `  Users             ${users}`,
     `  Fired             ${fired.join(", ") || "nothing: no function has a schedule"}`,
     `  Log               ${log}`,

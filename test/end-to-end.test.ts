@@ -9,6 +9,7 @@ import { parseRelation, RELATIONS, type Relation } from "../functions/src/relati
 import { addPerson, signIn } from "../harness/emulators/test-accounts.js";
 import { answers } from "../harness/process/free-ports.js";
 import { type System, startSystem } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 import { cook, strand, suiteOf } from "./browser/console-fixture.js";
 
@@ -55,7 +56,7 @@ describe("the whole system in the Emulator Suite", function () {
 
   const place = async (customer: string, count: number) => {
     const { address: server, certificate } = food();
-    const placing = { server, certificate: Buffer.from(certificate), customer, count };
+    const placing = { connection: connectionTo(server, certificate), customer, count };
     for await (const name of placeOrders(placing)) placed.push(name);
   };
 

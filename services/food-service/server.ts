@@ -12,6 +12,7 @@ import {
 } from "../../functions/src/generated/food/v1/food.js";
 import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
+import { type CallerChecks, callerInterceptors } from "./callers.js";
 import { identityIn } from "./certificate.js";
 import { withFaults } from "./faults.js";
 import { handlersOf } from "./handlers.js";
@@ -40,6 +41,10 @@ export interface FoodServiceOptions {
   /** Decides every draw; without one, each start draws anew. */
   seed?: string;
   honoursKeys?: boolean;
+  /** What every call must carry, if anything. */
+  callers?: CallerChecks;
+  /** Certificates in PEM form: every caller must connect with a certificate that one of them signed. */
+  clientCa?: string;
   clock?: Pick<Clock, "now">;
   /** Takes what goes wrong inside. */
   log?: (line: string) => void;
@@ -64,7 +69,7 @@ export interface RunningFoodService {
 export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
-  const { failures = 0, lostAnswers = 0, delay = 0 } = options;
+  const { failures = 0, lostAnswers = 0, delay = 0, callers = {}, clientCa } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -83,14 +88,18 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
 
     const chance = seeded(`${life}:faults`);
     const handlers = handlersOf(model, (apply) => withFaults({ failures, lostAnswers, delay }, chance, apply), log);
-    const server = new Server({ "grpc.enable_channelz": 0 });
+    const server = new Server({
+      "grpc.enable_channelz": 0,
+      interceptors: callerInterceptors(callers, () => clock.now()),
+    });
     server.addService(OrderServiceService, handlers.orders);
     server.addService(KitchenServiceService, handlers.kitchen);
     server.addService(DroneServiceService, handlers.drones);
     new HealthImplementation({ "": "SERVING" }).addToServer(server);
     new ReflectionService(loadSync(PROTO)).addToServer(server);
     const pair = { private_key: identity.key, cert_chain: identity.certificate };
-    const bound = await listen(server, address, ServerCredentials.createSsl(null, [pair]));
+    const roots = clientCa === undefined ? null : Buffer.from(clientCa);
+    const bound = await listen(server, address, ServerCredentials.createSsl(roots, [pair], roots !== null));
     return {
       address: bound,
       certificate: identity.certificate.toString(),

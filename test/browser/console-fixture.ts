@@ -10,6 +10,7 @@ import { type Document, writeDocuments } from "../../harness/emulators/firestore
 import { addPerson } from "../../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../../local/system.js";
 import { call } from "../../services/food-service/call.js";
+import { connectionTo } from "../../services/food-service/connection-options.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
 
 /** Somebody who has an account and no role. */
@@ -37,7 +38,7 @@ export function suiteOf({ suite }: System): NonNullable<System["suite"]> {
 /** Places an order and returns its id. */
 export async function place(system: System, customer: string): Promise<string> {
   const { address: server, certificate } = foodOf(system);
-  const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+  const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
   for await (const name of placeOrders(placing)) return name.slice("orders/".length);
   throw new Error("no order was placed");
 }
