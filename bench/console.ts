@@ -22,7 +22,12 @@ export const consoleBench: Bench = {
 
 async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const { orders, changes } = SIZES[tiny ? "tiny" : "full"];
-  const system = await startSystem({ portsFrom: "auto", embedded: false, interval: 60, signal: world.signal });
+  const system = await startSystem({
+    portsFrom: "auto",
+    embedded: false,
+    intervals: { pollOrders: 60, sweep: 60 },
+    signal: world.signal,
+  });
   world.onEnd(() => system.stop());
   const browser = await startBrowser();
   world.onEnd(() => browser.close());

@@ -10,6 +10,12 @@ import { Order_Status, OrderServiceService } from "../functions/src/generated/fo
 import { CONNECTION_OPTIONS, callerProblem } from "../services/food-service/connection-options.js";
 import { expectAddress, StartError } from "../services/server.js";
 
+/** How Node.js says that nothing answers at an address. It may only be starting. */
+const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"];
+
+/** Nothing answers at the food service's address yet. */
+export class UnreachableError extends StartError {}
+
 /**
  * Connects, and lists one order.
  * @throws StartError that says in one line what is in the way: no server, no TLS, a certificate, or a caller it does not accept
@@ -49,9 +55,10 @@ async function checkConnection(connection: FoodServiceConnection): Promise<void>
     const secured = await connector.secure(await dial(host, port), () => dial(host, port));
     secured.destroy();
   } catch (error) {
-    throw new StartError(error instanceof TlsError ? sentence(error.message) : unreachable(error, host, address), {
-      cause: error,
-    });
+    if (error instanceof TlsError) throw new StartError(sentence(error.message), { cause: error });
+    const { code = "" } = error as NodeJS.ErrnoException;
+    const Kind = UNREACHABLE.includes(code) ? UnreachableError : StartError;
+    throw new Kind(unreachable(error, host, address), { cause: error });
   }
 }
 

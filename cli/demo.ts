@@ -59,7 +59,7 @@ await runWithSystem(
       ...portOptions(program, "auto"),
       foodService: { simulated: { speed, rejected, cancelled, seed } },
       embedded: embeddedIn(options),
-      interval,
+      intervals: { pollOrders: interval, sweep: Math.max(interval, 5) },
       params: { POLL_PASSES: "1" },
       onProgress: (message) => screen.news(message),
       onTrouble: (message) => screen.news(message),

@@ -15,7 +15,7 @@ export interface Running {
  * `whenStopped` after Ctrl-C, and with 1 and a message where something is in the way.
  */
 export async function runWithSystem(
-  options: () => Promise<SystemOptions>,
+  options: (signal: AbortSignal) => Promise<SystemOptions>,
   work: (running: Running) => Promise<number>,
   whenStopped = 0,
 ): Promise<never> {
@@ -24,7 +24,7 @@ export async function runWithSystem(
   const signal = stopOnSignals(() => process.exit(130));
   let status: number;
   try {
-    system = await startSystem({ ...(await unlessAborted(options(), signal)), signal });
+    system = await startSystem({ ...(await unlessAborted(options(signal), signal)), signal });
     status = await work({ system, signal });
   } catch (error) {
     status = signal.aborted ? whenStopped : said(error);

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { numberFrom } from "../harness/cli-options.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
-import { Scheduler } from "../local/scheduler.js";
+import { describeSchedule, Scheduler } from "../local/scheduler.js";
 import { readAddress } from "../services/food-service/options.js";
 
 const { functions, project, interval } = new Command("npm run scheduler --")
@@ -11,24 +11,27 @@ const { functions, project, interval } = new Command("npm run scheduler --")
   .helpOption("--help", "show this")
   .option("--functions <host:port>", "the Functions emulator", readAddress, "127.0.0.1:5001")
   .option("--project <id>", "the project that it emulates", PROJECT)
-  .option("--interval <seconds>", "fire all of them so often, instead of at their schedules", numberFrom(0.5, 86_400))
+  .option("--interval <seconds>", "poll so often, instead of at its schedule", numberFrom(0.5, 86_400))
   .parse()
   .opts<{ functions: string; project: string; interval?: number }>();
 
 const origin = `http://${functions}`;
-const scheduler = await Scheduler.open({ functions: origin, project, interval, onTrouble: console.error }).catch(() => {
-  console.error(
-    `No Functions emulator answers on ${functions}. Start one with \`npm run emulators\`, or name yours with --functions.`,
-  );
-  process.exit(1);
-});
+const intervals = interval === undefined ? undefined : { pollOrders: interval };
+const scheduler = await Scheduler.open({ functions: origin, project, intervals, onTrouble: console.error }).catch(
+  () => {
+    console.error(
+      `No Functions emulator answers on ${functions}. Start one with \`npm run emulators\`, or name yours with --functions.`,
+    );
+    process.exit(1);
+  },
+);
 const signal = stopOnSignals(() => process.exit(130));
 if (scheduler.functions.length === 0) {
   console.error(`None of the functions on ${functions} has a schedule.`);
   process.exit(1);
 }
 for (const { name, schedule } of scheduler.functions) {
-  console.log(`${name}: ${interval === undefined ? schedule : `every ${interval} s`}`);
+  console.log(`${name}: ${describeSchedule(name, schedule, intervals)}`);
 }
 scheduler.start();
 signal.addEventListener("abort", () => {

@@ -1,11 +1,19 @@
 /** `npm start`: the whole system on this machine, until Ctrl-C. */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
+import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { RELATIONS } from "../functions/src/relations/relation.js";
 import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import { hasDocuments } from "../harness/emulators/firestore-rest.js";
+import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { quoteForShell } from "../harness/process/shell.js";
 import { ROOT } from "../harness/root.js";
+import { hasState } from "../local/data-directory.js";
+import { findOrderPastNew } from "../local/earlier-state.js";
+import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
 import {
   addConnectionOptions,
@@ -14,13 +22,17 @@ import {
   readConnection,
 } from "../services/food-service/connection-options.js";
 import { readAddress } from "../services/food-service/options.js";
-import { checkFoodService } from "./check-food-service.js";
+import { StartError } from "../services/server.js";
+import { checkFoodService, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
 import { Screen } from "./terminal-status.js";
 
 /** Where `npm run order` looks for the certificate. */
 const CERTIFICATES = join(ROOT, ".local", "food-service");
+
+/** The time between looks for something that isn't up yet, in milliseconds. */
+const RETRY_MS = 1_000;
 
 const share = numberFrom(0, 1);
 
@@ -36,7 +48,17 @@ const program = new Command("npm start --")
   .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
   .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
   .option("--users <host:port>", "use this orchestrator 1 instead of a user chain of its own", readAddress)
-  .option("--interval <seconds>", "poll so often, instead of at POLL_SCHEDULE", numberFrom(0.5, 86_400))
+  .option("--interval <seconds>", "time between polls", numberFrom(0.5, 86_400), 5)
+  .option(
+    "--data <folder>",
+    "keep documents, accounts and the simulated food service here between runs (default with --server: a folder under .local/state)",
+  )
+  .option("--fresh", "start without earlier state although the food service has active orders; deletes nothing", false)
+  .option(
+    "--project <id>",
+    "the project in the Firestore that FIRESTORE_EMULATOR_HOST names",
+    process.env.GCLOUD_PROJECT ?? PROJECT,
+  )
   .addOption(
     simulated("--speed <factor>", "how much faster than real kitchen and drones are").argParser(numberFrom(0.01, 1e6)),
   )
@@ -51,7 +73,10 @@ addPortOptions(program, "usual").parse();
 interface Options extends RunnerOptions, ConnectionFlags {
   users?: string;
   server?: string;
-  interval?: number;
+  interval: number;
+  data?: string;
+  fresh: boolean;
+  project: string;
   speed?: number;
   rejected?: number;
   cancelled?: number;
@@ -61,32 +86,107 @@ const options = program.opts<Options>();
 const [alone] = options.server === undefined ? givenConnectionFlags(options) : [];
 if (alone !== undefined) program.error(`error: ${alone} goes with --server`);
 
+/** A Firestore that is running already, as host:port. */
+const firestore = process.env.FIRESTORE_EMULATOR_HOST || undefined;
+if (firestore !== undefined && (options.emulators || options.data !== undefined)) {
+  program.error(
+    `error: FIRESTORE_EMULATOR_HOST=${firestore} attaches to that Firestore, which goes with neither --emulators nor --data`,
+  );
+}
+
 const screen = new Screen(process.stdout);
 await runWithSystem(systemOptions, show);
 
-async function systemOptions(): Promise<SystemOptions> {
+async function systemOptions(signal: AbortSignal): Promise<SystemOptions> {
+  const { interval, project } = options;
+  const data = dataDirectory();
+  const foodServiceOptions = await foodService(signal);
+  if (firestore !== undefined) await waitForFirestore(firestore, signal);
+  if (foodServiceOptions && "given" in foodServiceOptions) {
+    const hasRelations = data === undefined ? await hasDocuments(firestore ?? "", project, RELATIONS) : hasState(data);
+    if (!hasRelations) await confirmFreshStart(foodServiceOptions.given, data);
+  }
   return {
     ...portOptions(program, "usual"),
-    foodService: await foodService(),
+    foodService: foodServiceOptions,
     users: options.users,
     embedded: embeddedIn(options),
-    interval: options.interval,
+    data,
+    firestore: firestore === undefined ? undefined : { project },
+    intervals: { pollOrders: interval },
     // One pass a run: the interval is as fine as it should be.
-    params: options.interval === undefined ? {} : { POLL_PASSES: "1" },
+    params: { POLL_PASSES: "1" },
     withOwnParams: true,
     onProgress: (message) => console.log(message),
     onTrouble: (message) => screen.news(message),
   };
 }
 
-async function foodService(): Promise<Exclude<SystemOptions["foodService"], undefined>> {
+/** Where this run's state is to last; undefined forgets it. A folder of its own for each food service. */
+function dataDirectory(): string | undefined {
+  const { data, server } = options;
+  if (data !== undefined) return resolve(data);
+  if (server === undefined || firestore !== undefined) return undefined;
+  return join(ROOT, ".local", "state", server.replace(/[^\w.-]/g, "_"));
+}
+
+async function foodService(signal: AbortSignal): Promise<Exclude<SystemOptions["foodService"], undefined>> {
   const { server, speed = 60, rejected = 0, cancelled = 0, seed } = options;
   if (server === undefined) {
     return { simulated: { speed, rejected, cancelled, seed }, certificates: CERTIFICATES };
   }
   const connection = readConnection(server, options);
-  await checkFoodService(connection);
+  await waitForServer(connection, signal);
   return { given: connection };
+}
+
+/** Resolves when the food service can be used; waits for one that isn't up yet, and says so. */
+async function waitForServer(connection: FoodServiceConnection, signal: AbortSignal): Promise<void> {
+  for (let said = false; ; said = true) {
+    try {
+      return await checkFoodService(connection);
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      if (!said) console.log(`${error.message}\nWaiting for the food service. Stop with Ctrl-C.`);
+    }
+    await sleep(RETRY_MS, undefined, { signal });
+  }
+}
+
+async function waitForFirestore(host: string, signal: AbortSignal): Promise<void> {
+  for (let said = false; ; said = true) {
+    try {
+      await fetch(`http://${host}/`);
+      return;
+    } catch {
+      if (!said) console.log(`Nothing answers on FIRESTORE_EMULATOR_HOST=${host}. Waiting for it. Stop with Ctrl-C.`);
+    }
+    await sleep(RETRY_MS, undefined, { signal });
+  }
+}
+
+/**
+ * Without relations, orders that an earlier run sent to the kitchen wait for an operator, and those still NEW may be cooked twice.
+ * @throws StartError unless somebody agrees
+ */
+async function confirmFreshStart(connection: FoodServiceConnection, data: string | undefined): Promise<void> {
+  const found = await findOrderPastNew(connection);
+  if (found === undefined || options.fresh) return;
+  const place = data ?? `the project ${options.project} in the Firestore on ${firestore}`;
+  const problem = [
+    `There is no earlier state in ${place}, but the food service has active orders: ${found}.`,
+    "Without the state of the run that advanced them, meals that are being cooked may be cooked twice.",
+  ].join("\n");
+  if (process.stdin.isTTY && process.stdout.isTTY) {
+    const terminal = createInterface({ input: process.stdin, output: process.stdout });
+    const answer = await terminal.question(`${problem}\nStart without it? [y/N] `);
+    terminal.close();
+    if (/^y(es)?$/i.test(answer.trim())) return;
+    throw new StartError("Not started. Name the folder of that run with --data.");
+  }
+  throw new StartError(
+    `${problem}\nName the folder of that run with --data, or its Firestore with FIRESTORE_EMULATOR_HOST and --project; --fresh starts without it.`,
+  );
 }
 
 /** Shows where everything is, then how many orders are where, until Ctrl-C or until the system ends by itself. */
@@ -117,9 +217,15 @@ async function show({ system, signal }: Running): Promise<number> {
   return status ?? 0;
 }
 
-function readyBlock({ suite, users, foodService, foodServer, scheduler, log }: System): string {
-  const fired = scheduler.functions.map(({ name, schedule }) =>
-    options.interval === undefined ? `${name} at "${schedule}"` : `${name} every ${options.interval} s`,
+function describeState(data: string | undefined): string {
+  if (firestore !== undefined) return `project ${options.project} in the Firestore on ${firestore}`;
+  return data ?? "forgotten when this run ends; --data keeps it";
+}
+
+function readyBlock({ suite, users, foodService, foodServer, scheduler, log, data }: System): string {
+  const intervals = { pollOrders: options.interval };
+  const schedules = scheduler.functions.map(
+    ({ name, schedule }) => `${name} ${describeSchedule(name, schedule, intervals)}`,
   );
   const isUsual = foodServer?.address.endsWith(":50051");
   const where = isUsual
@@ -132,14 +238,15 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log }: S
         `  Functions         ${suite.functions}`,
         `  Firestore         ${suite.firestore}`,
       ]
-    : ["  Embedded          in this process; documents are gone when it ends"];
+    : ["  Embedded          in this process"];
   return [
     "",
     "Ready",
     ...places,
+    `  State             ${describeState(data)}`,
     `  Food service      ${foodService?.FOOD_SERVICE_ADDRESS}${foodServer ? ", simulated" : ""}`,
     `  Users             ${users}`,
-    `  Fired             ${fired.join(", ") || "nothing: no function has a schedule"}`,
+    `  Schedules         ${schedules.join(", ") || "none: no function has a schedule"}`,
     `  Log               ${log}`,
     ...(foodServer ? ["", `Place an order:  npm run order -- --customer krithik${where}`] : []),
     "Stop with Ctrl-C.",

@@ -1,6 +1,6 @@
 /**
- * The system without Java or emulators: the same handlers in this one process, documents and messages in memory, the
- * food service and the user orchestrators as ever.
+ * The system without Java or emulators: the same handlers in this one process, messages in memory, and documents where the
+ * run keeps them. With a file for the documents it is a deployment on one machine.
  */
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
@@ -8,19 +8,23 @@ import { GrpcCustomers } from "../functions/src/adapters/firebase/grpc-customers
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
-import { MemoryPlatform } from "../functions/src/adapters/memory/platform.js";
+import { InProcessPlatform } from "../functions/src/adapters/memory/platform.js";
 import { configured, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../functions/src/config.js";
 import type { Log } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
 import type { Fire, ScheduledFunction } from "./scheduler.js";
+import type { OpenStorage, Storage } from "./storage.js";
+
+/** What a handler needs at most to record the outcome of its last call, in milliseconds. */
+const STOP_MARGIN_MS = 2_000;
 
 const SCHEDULES = { pollOrders: POLL_SCHEDULE, sweep: SWEEP_SCHEDULE };
 
 export interface Embedded {
   scheduled: ScheduledFunction[];
   fire: Fire;
-  documents(collection: string): Document[];
+  documents(collection: string): Promise<Document[]>;
   /** Where the log is written. */
   log: string;
   stop(): Promise<void>;
@@ -28,22 +32,32 @@ export interface Embedded {
 
 /**
  * Starts the handlers with these params.
- * @throws ValidationError that names each wrong param and what is allowed
+ * @throws ValidationError that names each wrong param and what is allowed, StartError when the documents can't be opened
  */
-export function startEmbedded(directory: string, params: Record<string, string>): Embedded {
+export async function startEmbedded(
+  directory: string,
+  params: Record<string, string>,
+  openStorage: OpenStorage,
+): Promise<Embedded> {
   const settings = settingsFrom(params);
   const log = join(directory, "functions.log");
   const stream = createWriteStream(log);
   const food = new GrpcFoodService(settings, systemClock);
   const customers = new GrpcCustomers(settings, systemClock);
-  const platform = new MemoryPlatform({
+  const outside = {
     clock: systemClock,
     random: systemRandomness,
     food: withCheckedReplies(food),
     customers,
     log: logTo((line) => stream.write(`${line}\n`)),
     settings,
+  };
+  let storage!: Storage;
+  const platform = new InProcessPlatform(outside, (deliver) => {
+    storage = openStorage(deliver);
+    return storage.store;
   });
+  await storage.start();
   const scheduled = Object.entries(SCHEDULES).map(([name, schedule]) => {
     return { name, region: "here", schedule: String(configured(schedule)), timeZone: "UTC" };
   });
@@ -56,13 +70,13 @@ export function startEmbedded(directory: string, params: Record<string, string>)
     }
   };
   const stop = async () => {
-    platform.stop();
+    await platform.stop(settings.CALL_DEADLINE_SECONDS * 1000 + STOP_MARGIN_MS);
     food.close();
     customers.close();
+    await storage.close();
     await new Promise((resolve) => stream.end(resolve));
   };
-  const documents = (collection: string) => platform.store.all(collection);
-  return { scheduled, fire, documents, log, stop };
+  return { scheduled, fire, documents: storage.documents, log, stop };
 }
 
 /** Params are read from the environment, as they are in the emulator. */

@@ -1,7 +1,6 @@
 /**
  * Fires the scheduled functions of an Emulator Suite, which never does, as Cloud Scheduler would: each at its own schedule
- * or all at one interval. A tick whose predecessor is still under way is skipped. What fails is not fired again: the next
- * tick comes anyhow.
+ * or at an interval. A tick whose predecessor is still running is skipped. What fails is not fired again before the next tick.
  */
 import { parseSchedule, type Schedule } from "./schedule.js";
 
@@ -14,20 +13,32 @@ export interface ScheduledFunction {
 }
 
 export interface SchedulerOptions {
-  /** Seconds between ticks of every function, instead of their own schedules. */
-  interval?: number | undefined;
-  /** Is told of each tick that did not end well, and of schedules that can't be read. */
+  /** Seconds between ticks by function, instead of that function's own schedule. */
+  intervals?: Readonly<Record<string, number>> | undefined;
+  /** Gets a message for each tick that failed, and for each schedule that can't be read. */
   onTrouble(message: string): void;
 }
 
 /** What became of one tick. `status` is the function's HTTP status, where it was called over HTTP. */
 export type Tick = { function: string; outcome: "ran" | "failed" | "skipped"; status?: number; reason?: string };
 
+/** Such as `every 5 s`, or the function's own schedule. */
+export function describeSchedule(name: string, schedule: string, intervals: SchedulerOptions["intervals"]): string {
+  const interval = intervals?.[name];
+  return interval === undefined ? `at "${schedule}"` : `every ${interval} s`;
+}
+
 /** Runs a scheduled function once. It never rejects. */
 export type Fire = (scheduled: ScheduledFunction, due: Date, signal: AbortSignal) => Promise<Tick>;
 
-/** How long a function's answer is waited for, in milliseconds. */
-const LONGEST_RUN = 5 * 60_000;
+/** How long to wait for the answer of a function that is fired at its own schedule, in milliseconds. */
+const MAX_RUN_MS = 5 * 60_000;
+
+/**
+ * The same for one that is fired at an interval. A worker of the emulator that is killed while it loads never answers: the ticks
+ * must go on. Should the function still run, its lease keeps the next run from overlapping.
+ */
+const MAX_INTERVAL_RUN_MS = 45_000;
 
 export class Scheduler {
   /** Ticks by what became of them. */
@@ -55,10 +66,11 @@ export class Scheduler {
     return new Scheduler(await scheduledFunctions(functions), overHttp(functions, project), options);
   }
 
-  /** Fires from now on: with an interval at once and then at each, otherwise when each function is due. */
+  /** Fires from now on: a function with an interval at once and then at each, any other when it is due. */
   start(): void {
-    const { interval, onTrouble } = this.options;
+    const { onTrouble } = this.options;
     for (const scheduled of this.functions) {
+      const interval = this.intervalOf(scheduled);
       if (interval !== undefined) {
         const now = new Date();
         this.wait(scheduled, (after) => new Date(after.getTime() + interval * 1000), now);
@@ -67,7 +79,7 @@ export class Scheduler {
       try {
         this.wait(scheduled, parseSchedule(scheduled.schedule, scheduled.timeZone));
       } catch (error) {
-        onTrouble(`${scheduled.name} is never fired. ${(error as Error).message}; --interval fires it all the same.`);
+        onTrouble(`${scheduled.name} is never fired. ${(error as Error).message}.`);
       }
     }
   }
@@ -82,6 +94,10 @@ export class Scheduler {
     for (const timer of this.timers.values()) clearTimeout(timer);
     this.timers.clear();
     this.stopping.abort();
+  }
+
+  private intervalOf({ name }: ScheduledFunction): number | undefined {
+    return this.options.intervals?.[name];
   }
 
   private wait(scheduled: ScheduledFunction, schedule: Schedule, due = schedule(new Date())): void {
@@ -105,7 +121,8 @@ export class Scheduler {
       return { function: name, outcome: "skipped", reason: "the run before is still under way" };
     }
     this.running.add(name);
-    const tick = await this.run(scheduled, due, this.stopping.signal);
+    const limit = AbortSignal.timeout(this.intervalOf(scheduled) === undefined ? MAX_RUN_MS : MAX_INTERVAL_RUN_MS);
+    const tick = await this.run(scheduled, due, AbortSignal.any([this.stopping.signal, limit]));
     this.running.delete(name);
     this.counts[tick.outcome]++;
     if (tick.outcome === "failed" && !this.stopping.signal.aborted) {
@@ -117,7 +134,7 @@ export class Scheduler {
 
 /** Calls a function of the emulator as Cloud Scheduler would. */
 function overHttp(functions: string, project: string): Fire {
-  return async ({ name, region }, due, stopping) => {
+  return async ({ name, region }, due, signal) => {
     try {
       const response = await fetch(`${functions}/${project}/${region}/${name}-0`, {
         method: "POST",
@@ -128,12 +145,13 @@ function overHttp(functions: string, project: string): Fire {
           "X-CloudScheduler-ScheduleTime": due.toISOString(),
         },
         body: "{}",
-        signal: AbortSignal.any([stopping, AbortSignal.timeout(LONGEST_RUN)]),
+        signal,
       });
       await response.arrayBuffer();
       return { function: name, outcome: response.ok ? "ran" : "failed", status: response.status };
     } catch (error) {
-      const { message, cause } = error as Error;
+      const { message, cause, name: kind } = error as Error;
+      if (kind === "TimeoutError") return { function: name, outcome: "failed", reason: "no answer in time" };
       return { function: name, outcome: "failed", reason: cause instanceof Error ? cause.message : message };
     }
   };

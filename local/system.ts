@@ -20,8 +20,11 @@ import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildBoard } from "../operator-console/build.js";
 import { connectionTo, environmentOf } from "../services/food-service/connection-options.js";
 import { StartError } from "../services/server.js";
+import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
+import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
+import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
 import { startUsers } from "./users.js";
 
 export interface SystemOptions {
@@ -30,12 +33,16 @@ export interface SystemOptions {
   ports?: Partial<Record<NamedListener, number>>;
   /** Undefined runs without any. */
   foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
-  /** Seconds between ticks, instead of the functions' own schedules. */
-  interval?: number | undefined;
+  /** Seconds between runs by scheduled function, instead of the function's own schedule. */
+  intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
   users?: string | undefined;
   /** Whether to run in one process, without Java or emulators; undefined for what this machine can do. */
   embedded?: boolean | undefined;
+  /** The folder in which documents, accounts and the simulated food service outlive the run; undefined forgets them. */
+  data?: string | undefined;
+  /** A Firestore that is running already, instead of one of this run's own; its host is in FIRESTORE_EMULATOR_HOST. */
+  firestore?: { project: string } | undefined;
   /** Params of the functions by name. */
   params?: Record<string, string>;
   /** Whether the person's own params in functions/.env* hold for what is left open. */
@@ -62,6 +69,8 @@ interface Addresses {
 export interface System {
   /** The folder of this run. */
   directory: string;
+  /** The folder in which its state lasts; undefined when it is forgotten. */
+  data: string | undefined;
   /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
   suite: Addresses | undefined;
   /** Every document of a collection. */
@@ -93,7 +102,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     for (const part of started.splice(0).reverse()) await part.stop();
   };
   try {
-    const programs = options.embedded === true ? undefined : await programsFor(options, onProgress);
+    const programs =
+      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress);
     const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
     const ports = await portsFor(options, {
       withFoodService: simulated !== undefined,
@@ -101,13 +111,15 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     });
     signal.throwIfAborted();
     const directory = makeRunDirectory(ROOT);
+    const data = options.data === undefined ? undefined : openDataDirectory(options.data);
+    if (data) started.push({ stop: async () => data.close() });
 
     let foodServer: FoodServer | undefined;
     if (simulated) {
       onProgress("Starting the simulated food service");
       foodServer = await FoodServer.start({
         root: ROOT,
-        directory,
+        directory: data?.path ?? directory,
         certificates: simulated.certificates ?? join(directory, "certificates"),
         port: ports.foodService,
         simulation: simulated.simulated,
@@ -125,10 +137,25 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       secrets: environment.secrets,
     };
     const runner = programs
-      ? await startInSuite({ ...configuration, ...programs, directory, ports, signal, options, onProgress, onTrouble })
-      : startEmbeddedIn(directory, { ...configuration.params, ...configuration.secrets }, options);
+      ? await startInSuite({
+          ...configuration,
+          ...programs,
+          directory,
+          data,
+          ports,
+          signal,
+          options,
+          onProgress,
+          onTrouble,
+        })
+      : await startEmbeddedIn(
+          directory,
+          { ...configuration.params, ...configuration.secrets },
+          storageFor(options, data),
+          options,
+        );
     started.push(runner);
-    return { directory, users, foodService, foodServer, ...runner, stop };
+    return { directory, data: data?.path, users, foodService, foodServer, ...runner, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -178,17 +205,19 @@ async function startOwnUsers(directory: string, started: { stop(): Promise<void>
 
 async function startInSuite({
   directory,
+  data,
   ports,
   java,
   programs,
   params,
   secrets,
   signal,
-  options: { interval, withOwnParams = false },
+  options: { intervals, withOwnParams = false },
   onProgress,
   onTrouble,
 }: Programs & {
   directory: string;
+  data: DataDirectory | undefined;
   ports: Ports;
   params: Record<string, string>;
   secrets: Record<string, string>;
@@ -197,6 +226,13 @@ async function startInSuite({
   onProgress(message: string): void;
   onTrouble(message: string): void;
 }): Promise<Runner> {
+  const store = data && openDocuments(data.documents);
+  const address = `127.0.0.1:${ports.firestore}`;
+  const journal = store && (await FirestoreJournal.start({ firestore: address, project: PROJECT, store }));
+  const closeJournal = () => {
+    journal?.stop();
+    store?.close();
+  };
   await buildBoard(join(directory, "board", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const suite = await startSuite({
@@ -207,18 +243,27 @@ async function startInSuite({
     programs,
     params,
     secrets,
+    firestore: journal?.address,
     withOwnParams,
     signal,
+  }).catch((error: unknown) => {
+    closeJournal();
+    throw error;
   });
   const functions = `http://127.0.0.1:${ports.functions}`;
   const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
   let scheduler: Scheduler;
   try {
-    scheduler = await Scheduler.open({ functions, project: PROJECT, interval, onTrouble });
+    scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, onTrouble });
     await addPeople(auth, PROJECT);
+    if (journal) {
+      onProgress("Restoring the documents of earlier runs");
+      await journal.restore((work) => withoutTriggers(ports.hub, work));
+    }
   } catch (error) {
     await suite.stop();
+    closeJournal();
     throw error;
   }
   return {
@@ -237,20 +282,41 @@ async function startInSuite({
     stop: async () => {
       scheduler.stop();
       await suite.stop();
+      closeJournal();
     },
   };
 }
 
-function startEmbeddedIn(
+function storageFor({ firestore }: SystemOptions, data: DataDirectory | undefined): OpenStorage {
+  if (firestore) return inFirestore(firestore.project);
+  return data ? inFile(data.documents) : inMemory;
+}
+
+/** Does the work while the suite's functions react to nothing, which its hub can bring about. */
+async function withoutTriggers(hub: number, work: () => Promise<void>): Promise<void> {
+  const set = async (action: "disable" | "enable") => {
+    const response = await fetch(`http://127.0.0.1:${hub}/functions/${action}BackgroundTriggers`, { method: "PUT" });
+    if (!response.ok) throw new Error(`The emulators' hub answered ${response.status} to ${action}BackgroundTriggers`);
+  };
+  await set("disable");
+  try {
+    await work();
+  } finally {
+    await set("enable");
+  }
+}
+
+async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
-  { interval, onTrouble = () => {} }: SystemOptions,
-): Runner {
-  const embedded = startEmbedded(directory, params);
-  const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { interval, onTrouble });
+  openStorage: OpenStorage,
+  { intervals, onTrouble = () => {} }: SystemOptions,
+): Promise<Runner> {
+  const embedded = await startEmbedded(directory, params, openStorage);
+  const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { intervals, onTrouble });
   return {
     suite: undefined,
-    documents: async (collection) => embedded.documents(collection),
+    documents: embedded.documents,
     scheduler,
     log: embedded.log,
     // It lives in this process, and ends with it.

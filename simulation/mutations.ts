@@ -69,7 +69,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "return v5(`",
     "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
   ),
-  one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "nobody") {'),
+  one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "never") {'),
   one("link without history", createOnce, "...(plan.isRecorded ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one(
     "close without history",

@@ -13,8 +13,10 @@ const tsx = (file: string, ...args: string[]) =>
   promisify(execFile)(process.execPath, ["--import", "tsx", file, ...args]);
 
 function assertUnbroken({ failures }: Findings): void {
-  const told = failures.map(({ scenario, schedule, violations }) => JSON.stringify({ scenario, schedule, violations }));
-  assert.deepEqual(told, []);
+  const found = failures.map(({ scenario, schedule, violations }) =>
+    JSON.stringify({ scenario, schedule, violations }),
+  );
+  assert.deepEqual(found, []);
 }
 
 describe("the whole system under faults", function () {

@@ -1,4 +1,4 @@
-/** One of the processes that a search is shared among: it is told its part by a message, and answers with what it found. */
+/** One of the processes that share a search: a message assigns its part, and it replies with what it found. */
 import { add, exhaustive, type Findings, hashOf, lineOf, noFindings, random, scenarioOf } from "./explore.js";
 import { type Scenario, search } from "./schedule.js";
 
@@ -46,7 +46,7 @@ async function work({ options, part, parts }: Share): Promise<Findings> {
   return findings;
 }
 
-// Whoever asked is gone, and nobody would take the answer.
+// The parent process is gone: the answer has no reader.
 process.once("disconnect", () => process.exit());
 process.once("message", (share) => {
   void work(share as Share).then((findings) => process.send?.(findings, () => process.exit(0)));

@@ -9,7 +9,7 @@ interface Happening extends Due {
   happen(): void;
 }
 
-/** One thing that happened, for the checker and for whoever reads a failure. */
+/** One thing that happened, for the checker and for reading a failure. */
 export interface Entry {
   effect: number;
   at: number;

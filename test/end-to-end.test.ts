@@ -43,7 +43,13 @@ describe("the whole system in the Emulator Suite", function () {
     const simulated = { speed: 120, rejected: 0.2, cancelled: 0, seed: "7" };
     const params = { CREATE_POLICY: "idempotency-key" };
     const foodService = { simulated: { ...simulated, honoursKeys: true } };
-    system = await startSystem({ portsFrom: "auto", embedded: false, foodService, interval: 1, params });
+    system = await startSystem({
+      portsFrom: "auto",
+      embedded: false,
+      foodService,
+      intervals: { pollOrders: 1, sweep: 1 },
+      params,
+    });
     placed = [];
   });
 

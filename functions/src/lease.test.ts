@@ -69,7 +69,7 @@ describe("a lease", () => {
     assert.equal(await take(bed), undefined);
   });
 
-  it("is not handed over where somebody else has it, gave it back, or nobody ever had it", async () => {
+  it("is not resumed if another run holds it, it was released, or it never existed", async () => {
     const bed = testBed();
     assert.equal(await resumeLease(PATH, { holder: "a", step: 0 }, TERM, bed.ports), undefined);
     const lost = await taken(bed);
@@ -85,10 +85,10 @@ describe("a lease", () => {
     bed.store.hooks.once("commit", "after", () => {
       throw new ConflictError("exists already");
     });
-    assert.ok(await take(bed), "its own earlier write was taken for somebody else's");
+    assert.ok(await take(bed), "its own earlier write was mistaken for another run's");
   });
 
-  it("says that the store failed, and holds nobody up for longer than its term", async () => {
+  it("reports a store failure, and blocks other runs no longer than its term", async () => {
     const bed = testBed();
     bed.store.hooks.once("commit", "after", () => {
       throw new StoreError("no answer");

@@ -1,4 +1,4 @@
-/** A lease: at most one run of its kind at a time. It ends by itself, so that a run that died holds nobody up for long. */
+/** A lease: at most one run of its kind at a time. It expires, so a run that died blocks the next only briefly. */
 import * as v from "valibot";
 import { ConflictError } from "./domain/errors.js";
 import { parse } from "./parse.js";
@@ -6,7 +6,7 @@ import type { Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
 
-/** Whoever shows holder and step may go on; each continuation takes the next step, so that a doubled one stops. */
+/** The run with this holder and step may continue. Each continuation takes the next step, so a duplicate stops. */
 export interface Lease {
   path: string;
   holder: string;
@@ -14,14 +14,14 @@ export interface Lease {
   version: string;
 }
 
-/** Takes the lease for so many milliseconds, or returns undefined where somebody has it. */
+/** Takes the lease for so many milliseconds, or returns undefined if another run holds it. */
 export async function acquireLease(path: string, milliseconds: number, ports: Ports): Promise<Lease | undefined> {
   const [snapshot] = await ports.store.read(path);
   if (snapshot && read(snapshot).until.getTime() > ports.clock.now()) return undefined;
   return take(path, snapshot, { holder: ports.random.uuid(), step: 0 }, milliseconds, ports);
 }
 
-/** Goes on with a lease that another run handed over, or returns undefined where it is not that step's turn any more. */
+/** Continues a lease that another run passed on, or returns undefined if that step was taken already. */
 export async function resumeLease(
   path: string,
   handed: { holder: string; step: number },
@@ -35,7 +35,7 @@ export async function resumeLease(
   return take(path, snapshot, { holder, step: step + 1 }, milliseconds, ports);
 }
 
-/** Gives the lease back. One that has passed to somebody else is left alone. */
+/** Releases the lease, unless another run holds it by now. */
 export async function releaseLease(lease: Lease, ports: Ports): Promise<void> {
   const fields = { holder: "", step: 0, until: new Date(0) };
   await write({ kind: "update", path: lease.path, version: lease.version, fields }, ports);
@@ -54,7 +54,7 @@ async function take(
     ports,
   );
   if (version !== undefined) return { path, holder, step, version };
-  // A commit that was retried below us may meet its own earlier write.
+  // The client may retry a commit that already succeeded, so a conflict can be our own write.
   const [now] = await ports.store.read(path);
   const found = now && read(now);
   const isOurs = found?.holder === holder && found.step === step && found.until.getTime() === fields.until.getTime();

@@ -85,7 +85,7 @@ export interface Query {
 
 /** Documents under paths such as `relations/x`. Failures are `ConflictError` and `StoreError`. */
 export interface Store {
-  /** All documents in one round trip, undefined where there is none. */
+  /** All documents in one round trip, undefined for one that does not exist. */
   read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }>;
   /**
    * All writes or none, in one round trip; resolves with the new version of each written document.

@@ -41,6 +41,45 @@ export async function readCollection(
   }
 }
 
+/**
+ * Whether there is a document in a collection.
+ * @throws Error where the emulator does not answer
+ */
+export async function hasDocuments(firestore: string, project: string, collection: string): Promise<boolean> {
+  const url = `http://${firestore}/v1/projects/${project}/databases/(default)/documents/${collection}?pageSize=1`;
+  const response = await fetch(url, {
+    headers: { Authorization: "Bearer owner" },
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was read`);
+  return ((await response.json()) as { documents?: unknown[] }).documents !== undefined;
+}
+
+/**
+ * The documents with these paths as they are now, without fields when there is none.
+ * @throws Error where the emulator does not answer
+ */
+export async function readDocuments(
+  firestore: string,
+  project: string,
+  paths: string[],
+): Promise<{ path: string; fields: Fields | undefined }[]> {
+  const root = `projects/${project}/databases/(default)/documents`;
+  const response = await fetch(`http://${firestore}/v1/${root}:batchGet`, {
+    method: "POST",
+    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+    body: JSON.stringify({ documents: paths.map((path) => `${root}/${path}`) }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were read`);
+  const results = (await response.json()) as { found?: { name: string; fields?: Values }; missing?: string }[];
+  return results.flatMap(({ found, missing }) => {
+    const name = found?.name ?? missing;
+    if (name === undefined) return [];
+    return [{ path: name.slice(root.length + 1), fields: found && fieldsOf(found.fields ?? {}) }];
+  });
+}
+
 /** A value as Firestore's REST interface writes it: one property, named after the type. */
 type Value = Record<string, unknown>;
 type Values = Record<string, Value>;
@@ -53,6 +92,7 @@ function fieldOf(value: Value): Field {
   const [[type, content] = ["nullValue", null]] = Object.entries(value);
   switch (type) {
     case "integerValue":
+    case "doubleValue":
       return Number(content);
     case "timestampValue":
       return new Date(content as string);

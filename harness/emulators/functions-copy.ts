@@ -14,6 +14,8 @@ export interface FunctionsConfiguration {
   /** Params of this run by name; they win over the person's own. */
   params: Record<string, string>;
   secrets: Record<string, string>;
+  /** Where these functions find Firestore, as host:port, when that is not the suite's emulator itself. */
+  firestore?: string | undefined;
   /** Whether the person's own params and secrets in functions/ hold for what this run leaves open. */
   withOwn: boolean;
 }
@@ -22,10 +24,19 @@ export interface FunctionsConfiguration {
 const USUAL_SECRETS = { FOOD_SERVICE_CA: "system" };
 
 /** Makes the copy. */
-export function copyFunctions({ source, target, project, params, secrets, withOwn }: FunctionsConfiguration): void {
+export function copyFunctions({
+  source,
+  target,
+  project,
+  params,
+  secrets,
+  firestore,
+  withOwn,
+}: FunctionsConfiguration): void {
   mkdirSync(target, { recursive: true });
   cpSync(join(source, "lib"), join(target, "lib"), { recursive: true });
   cpSync(join(source, "package.json"), join(target, "package.json"));
+  if (firestore !== undefined) redirectFirestore(target, firestore);
   symlinkSync(join(source, "node_modules"), join(target, "node_modules"), "dir");
   const own = (...names: string[]) => (withOwn ? names.map((name) => textOf(join(source, name))) : []);
   // Of several lines for one name the last holds.
@@ -33,6 +44,15 @@ export function copyFunctions({ source, target, project, params, secrets, withOw
   writeFileSync(join(target, ".env.local"), paramLines.join("\n"));
   const secretLines = [dotenv(USUAL_SECRETS), ...own(".secret.local"), dotenv(secrets)];
   writeFileSync(join(target, ".secret.local"), secretLines.join("\n"), { mode: 0o600 });
+}
+
+/** The suite sets the variable for each worker to its own emulator; it is set again before anything else is loaded. */
+function redirectFirestore(target: string, firestore: string): void {
+  const path = join(target, "package.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8")) as { main: string };
+  writeFileSync(join(target, "firestore.js"), `process.env.FIRESTORE_EMULATOR_HOST = ${JSON.stringify(firestore)};\n`);
+  writeFileSync(join(target, "main.js"), `import "./firestore.js";\nexport * from "./${manifest.main}";\n`);
+  writeFileSync(path, JSON.stringify({ ...manifest, main: "main.js" }));
 }
 
 function textOf(file: string): string {

@@ -41,6 +41,8 @@ export interface SuiteOptions {
   programs: { firestore: string; pubsub: string };
   params: Record<string, string>;
   secrets: Record<string, string>;
+  /** Where the functions find Firestore, as host:port; undefined for the suite's own emulator. */
+  firestore?: string | undefined;
   withOwnParams: boolean;
   /** Gives up when aborted. */
   signal: AbortSignal;
@@ -103,13 +105,14 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
 }
 
 /** Makes the run's folder look like the project's, with its own ports and its own functions. */
-function layOut({ root, directory, ports, params, secrets, withOwnParams }: SuiteOptions): void {
+function layOut({ root, directory, ports, params, secrets, firestore, withOwnParams }: SuiteOptions): void {
   copyFunctions({
     source: join(root, "functions"),
     target: join(directory, "functions"),
     project: PROJECT,
     params,
     secrets,
+    firestore,
     withOwn: withOwnParams,
   });
   for (const name of ["firestore.rules", "firestore.indexes.json"])

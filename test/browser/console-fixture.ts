@@ -19,7 +19,12 @@ export const STRANGER = "stranger@example.com";
 /** Starts it; nothing ticks by itself. */
 export async function startDesk(speed: number): Promise<System> {
   const simulated = { speed, rejected: 0, cancelled: 0, seed: "7" };
-  const system = await startSystem({ portsFrom: "auto", embedded: false, foodService: { simulated }, interval: 1 });
+  const system = await startSystem({
+    portsFrom: "auto",
+    embedded: false,
+    foodService: { simulated },
+    intervals: { pollOrders: 1, sweep: 1 },
+  });
   try {
     const { auth, project } = suiteOf(system);
     await addPerson(auth, project, STRANGER, "{}");

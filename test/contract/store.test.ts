@@ -1,6 +1,9 @@
-/** What every store promises, checked on the one in memory and on the official Firestore emulator. */
+/** What every store promises, checked on the one in memory, on the one in a file and on the official Firestore emulator. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { FirestoreStore, openFirestore } from "../../functions/src/adapters/firebase/firestore-store.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
@@ -9,7 +12,10 @@ import { ConflictError } from "../../functions/src/domain/errors.js";
 import { orderId } from "../../functions/src/domain/resource-names.js";
 import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
 import { relationPath } from "../../functions/src/relations/relation.js";
+import { readCollection } from "../../harness/emulators/firestore-rest.js";
 import { withEnvironment } from "../../harness/env.js";
+import { FirestoreJournal } from "../../local/firestore-journal.js";
+import { SqliteStore } from "../../local/sqlite-store.js";
 import { EMULATOR_START_TIME, emulators } from "../emulators.js";
 
 /** A store, and what closes it. Its documents are its own. */
@@ -22,9 +28,42 @@ async function openFirestoreStore(): Promise<Opened> {
   return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
 }
 
+/** Closing it checks that the file has just what the emulator has. */
+async function openJournaledStore(): Promise<Opened> {
+  const { firestore: host } = await emulators();
+  const project = "demo-journal";
+  const folder = mkdtempSync(join(tmpdir(), "diet-journal-"));
+  const recorded = new SqliteStore(join(folder, "documents.db"));
+  const journal = await FirestoreJournal.start({ firestore: host, project, store: recorded });
+  const environment = { FIRESTORE_EMULATOR_HOST: journal.address, GCLOUD_PROJECT: project };
+  const firestore = withEnvironment(environment, () => openFirestore(project));
+  const close = async () => {
+    await firestore.terminate();
+    journal.stop();
+    const things = (documents: { path: string; fields: Fields }[]) =>
+      new Map(documents.map(({ path, fields }) => [path, fields]));
+    assert.deepEqual(things(recorded.all("things")), things(await readCollection(host, project, "things")));
+    recorded.close();
+    rmSync(folder, { recursive: true });
+  };
+  return { store: new FirestoreStore(firestore), close };
+}
+
+async function openSqliteStore(): Promise<Opened> {
+  const folder = mkdtempSync(join(tmpdir(), "diet-store-"));
+  const store = new SqliteStore(join(folder, "documents.db"));
+  const close = async () => {
+    store.close();
+    rmSync(folder, { recursive: true });
+  };
+  return { store, close };
+}
+
 const STORES: Record<string, () => Promise<Opened>> = {
   "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
+  "in a file": openSqliteStore,
   "on Firestore": openFirestoreStore,
+  "on Firestore's emulator with a journal": openJournaledStore,
 };
 
 for (const [where, open] of Object.entries(STORES)) {

@@ -1,10 +1,10 @@
 /**
- * The attempt: one document per order and creating stage that decides who may send a create. It is there as long as that is
- * not settled: the commit that keeps the link deletes it, so that what is in the collection is what is still to be done.
+ * The attempt: one document per order and creating stage that decides who may send a create. The commit that saves the link
+ * deletes it, so the collection holds what is still open.
  *
  *     (none) ── claim ──► SENDING ── answer ──► (none), and the relation has the link
- *                            ├── refused for certain, or never sent ──► FAILED, again after a backoff, PARKED after the last
- *                            └── outcome unknown, or the lease ran out ──► UNCERTAIN, for an operator or with the same key
+ *                            ├── rejected, or never sent ──► FAILED, retried after a backoff, PARKED after the last try
+ *                            └── outcome unknown, or lease expired ──► UNCERTAIN, for an operator or a resend with the same key
  *     CLOSED: the order ended before anything was created, or another program made its link
  */
 import * as v from "valibot";
@@ -16,7 +16,7 @@ export const ATTEMPTS = "attempts";
 
 const ATTEMPT_SCHEMA = 1;
 
-/** Each state, whether something is still to come of it, and whether an operator has to bring that about. */
+/** Each state, whether it is still open, and whether an operator must act on it. */
 export const ATTEMPT_STATES = {
   SENDING: { open: true, needsOperator: false },
   FAILED: { open: true, needsOperator: false },
@@ -25,7 +25,7 @@ export const ATTEMPT_STATES = {
   CLOSED: { open: false, needsOperator: false },
 } as const satisfies Record<string, { open: boolean; needsOperator: boolean }>;
 
-/** The reason of an attempt whose order was advanced by somebody else, so that no stage will ever take it up. */
+/** The reason of an attempt whose order another program advanced without a link. The stored code is older than its name. */
 export const MISSING_LINK = "STRANDED";
 
 export type AttemptState = keyof typeof ATTEMPT_STATES;
@@ -38,9 +38,9 @@ const schema = v.object({
   state: v.picklist(Object.keys(ATTEMPT_STATES) as AttemptState[]),
   policy: v.picklist(["park", "idempotency-key"]),
   tries: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** When it was claimed last: what may have been created was created then. */
+  /** The time of the latest claim: anything that was created was created then. */
   claimedAt: v.optional(v.nullable(v.date())),
-  /** SENDING: until when nobody else may take the claim over. */
+  /** SENDING: no other process may take the claim over before this time. */
   leaseUntil: v.optional(v.nullable(v.date())),
   /** FAILED, and UNCERTAIN under the policy idempotency-key: not before this. */
   nextTryAt: v.optional(v.nullable(v.date())),
@@ -49,7 +49,7 @@ const schema = v.object({
   expireAt: v.optional(v.nullable(v.date())),
 });
 
-/** An attempt as it stands in its document. `id` is new with every claim: it tells our own write from somebody else's. */
+/** An attempt as it stands in its document. `id` is new with every claim: it tells our own write from another process's. */
 export type Attempt = v.InferOutput<typeof schema>;
 
 /** The path of the attempt of the order with this id in this stage. */
@@ -66,22 +66,22 @@ export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
   return parse(schema, snapshot.fields, `${snapshot.path} is not an attempt that this build can read`);
 }
 
-/** What may be done with an attempt that is there already. */
+/** What a process may do with an existing attempt. */
 export type NextAction =
   | { action: "send"; reason: "backoff over" | "same key" }
   | { action: "declare uncertain"; reason: string }
   | { action: "wait"; reason: string };
 
-/** Whose turn it is; `now` in milliseconds since the epoch. */
+/** What this process may do with an existing attempt now. `now` in milliseconds since the epoch. */
 export function nextAction(attempt: Attempt, now: number, policy: Attempt["policy"]): NextAction {
-  // A create that was sent without the promise that the key is honoured must never be sent again, whatever the policy is now.
+  // A create sent without an honored key must never be sent again, whatever the policy is now.
   const keyed = policy === "idempotency-key" && attempt.policy === "idempotency-key";
   switch (attempt.state) {
     case "SENDING":
       if (!attempt.leaseUntil || attempt.leaseUntil.getTime() > now)
-        return { action: "wait", reason: "somebody is sending" };
+        return { action: "wait", reason: "another process is sending" };
       if (keyed) return { action: "send", reason: "same key" };
-      return { action: "declare uncertain", reason: "the lease ran out before an answer was kept" };
+      return { action: "declare uncertain", reason: "the lease expired before an answer was recorded" };
     case "UNCERTAIN":
       if (keyed && attempt.nextTryAt && attempt.nextTryAt.getTime() <= now)
         return { action: "send", reason: "same key" };
@@ -96,10 +96,10 @@ export function nextAction(attempt: Attempt, now: number, policy: Attempt["polic
   }
 }
 
-/** How long an attempt that is over stays readable, in milliseconds. */
+/** How long a closed attempt stays readable. */
 const RETENTION_MS = 30 * 24 * 3_600_000;
 
-/** When a time-to-live policy may delete an attempt that is over at this time. */
+/** When a time-to-live policy may delete an attempt that is closed now. `now` in milliseconds since the epoch. */
 export function expiryOf(now: number): Date {
   return new Date(now + RETENTION_MS);
 }

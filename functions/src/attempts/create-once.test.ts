@@ -127,8 +127,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE));
       });
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
-      const kept = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
-      assert.deepEqual(kept?.sort(), ["attempts", "history", "relations"]);
+      const written = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
+      assert.deepEqual(written?.sort(), ["attempts", "history", "relations"]);
       await expectLinkedOnce(bed, stage);
     });
 
@@ -235,7 +235,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         bed.food.hooks.once(call, "before", fails(callError("UNAVAILABLE", "not connected", false)));
         await deliver(bed, stage);
         bed.clock.advance(LONG);
-        // The first commit is the claim of a new attempt, which fails by itself: one is there. The second is the claim.
+        // The first commit is the claim of a new attempt, which fails: one exists. The second is the claim.
         bed.store.hooks.once("commit", "before", () => bed.store.hooks.once("commit", "after", fails(error)));
         assert.equal((await deliver(bed, stage)).outcome, "advanced");
         await expectLinkedOnce(bed, stage);
@@ -262,7 +262,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("sends nothing where the claim could not be kept, and starts over at the next delivery", async () => {
+    it("sends nothing if the claim could not be saved, and starts over at the next delivery", async () => {
       const bed = await bedFor(stage);
       const lost = new StoreError("no answer");
       bed.store.hooks.once("commit", "before", fails(lost));
@@ -280,7 +280,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("says what was created where the link can't be kept, and never creates again under park", async () => {
+    it("logs what was created if the link can't be saved, and never creates again under park", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", ...Array.from({ length: 5 }, () => fails(new StoreError("no answer"))));
       const { thrown } = await deliver(bed, stage);
@@ -641,7 +641,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
   });
 }
 
-describe("an order that somebody moved on without a link", () => {
+describe("an order that another program advanced without a link", () => {
   it("is parked once, and left as it is at every later delivery", async () => {
     const bed = testBed();
     bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "PREPARATION" });
@@ -656,7 +656,7 @@ describe("an order that somebody moved on without a link", () => {
     assert.deepEqual(bed.food.created, []);
   });
 
-  it("is not taken from whoever is creating for it just now", async () => {
+  it("does not steal an in-progress claim", async () => {
     const bed = await bedFor("kitchen");
     const answer = moment();
     bed.food.hooks.once("createKitchenOrder", "after", () => answer.came);

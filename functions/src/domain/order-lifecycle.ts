@@ -3,7 +3,7 @@
  * Start here to add a stage: everything else derives from these tables.
  */
 
-/** What the food service says of an order. `rank` says how far along it is; an order without a rank is not on the way. */
+/** The statuses of an order in the food service. `rank` says how far along it is; an order without a rank is not active. */
 export const ORDER_STATUSES = {
   UNKNOWN: { code: 0, ended: false, rank: undefined },
   NEW: { code: 1, ended: false, rank: 0 },
@@ -14,7 +14,7 @@ export const ORDER_STATUSES = {
   CANCELLED: { code: 6, ended: true, rank: undefined },
 } as const satisfies Record<string, { code: number; ended: boolean; rank: number | undefined }>;
 
-/** What the food service says of a kitchen order. Only a packaged meal can fly. */
+/** The statuses of a kitchen order. Only a packaged meal can be shipped. */
 export const KITCHEN_STATUSES = {
   UNKNOWN: { code: 0, packaged: false },
   NEW: { code: 1, packaged: false },
@@ -22,7 +22,7 @@ export const KITCHEN_STATUSES = {
   PACKAGED: { code: 3, packaged: true },
 } as const satisfies Record<string, { code: number; packaged: boolean }>;
 
-/** What the food service says of a shipment, and the outcome that it gives the order. */
+/** The statuses of a shipment, and the outcome that each gives its order. */
 export const SHIPMENT_STATUSES = {
   UNKNOWN: { code: 0, outcome: undefined },
   NEW: { code: 1, outcome: undefined },
@@ -64,10 +64,10 @@ export type DeliveryOutcome = "DELIVERED" | "REJECTED";
 /** The statuses that we ever write to an order. */
 export type ReportedStatus = Exclude<(typeof RELATION_STATES)[RelationState]["reports"], undefined>;
 
-/** The statuses of orders that are on their way, the oldest part of the way last. */
+/** The statuses of active orders, in the order of their stages. */
 export const ACTIVE_STATUSES = Object.values(STAGES).map((stage) => stage.takes);
 
-/** The stage that takes an order of this status, or undefined where nothing is to be done. */
+/** The stage that takes an order of this status, or undefined if no stage does. */
 export function stageOf(status: OrderStatus): Stage | undefined {
   return (Object.keys(STAGES) as Stage[]).find((stage) => STAGES[stage].takes === status);
 }
@@ -77,7 +77,7 @@ export function isOpen(state: RelationState): boolean {
   return RELATION_STATES[state].open;
 }
 
-/** The status of this wire number in one of the tables above; a number that the table does not know is UNKNOWN. */
+/** The status of this wire number in one of the tables above; an unknown number is UNKNOWN. */
 export function statusFromCode<S extends string>(
   table: Record<S | "UNKNOWN", { code: number }>,
   code: number,
@@ -86,7 +86,7 @@ export function statusFromCode<S extends string>(
   return known ?? "UNKNOWN";
 }
 
-/** Whether an order that the food service shows as `from` may be reported as `to`: forwards only, and never from an end. */
+/** Whether an order that the food service shows as `from` may be reported as `to`: forward only, and never from a final status. */
 export function mayReport(from: OrderStatus, to: ReportedStatus): boolean {
   const { ended, rank } = ORDER_STATUSES[from];
   return !ended && rank !== undefined && rank < ORDER_STATUSES[to].rank;

@@ -5,7 +5,7 @@ const ORDER_PREFIX = "orders/";
 /** Firestore takes ids of up to 1,500 bytes; attempts put their stage in front of it. */
 const MAX_ID_BYTES = 1400;
 
-/** Control characters and lone surrogates, which some store or log on the way would change or refuse. */
+/** Control characters and lone surrogates, which some store or log would change or reject. */
 const UNSAFE = /[\p{Cc}\p{Cs}]/u;
 
 /** An order by its name in the food service, such as `orders/7f3c`, and by the id of its documents, such as `7f3c`. */
@@ -37,23 +37,23 @@ export function orderId(name: string): string | undefined {
   return usable && Buffer.byteLength(id) <= MAX_ID_BYTES ? id : undefined;
 }
 
-/** What no kitchen order and no shipment is ever called, whatever the server: a reply that says so is about something else. */
+/** Prefixes that no kitchen order or shipment has, whatever the server: a reply with one is about something else. */
 const FOREIGN_PREFIXES = {
   kitchen: ["orders/", "shipments/"],
   shipment: ["orders/", "kitchenorders/", "kitchens/"],
 };
 
-/** Whether a create of this stage can have been answered with this name. */
+/** Whether this can be the name of what a create of this stage created. */
 export function isPlausibleResourceName(stage: keyof typeof FOREIGN_PREFIXES, name: string): boolean {
   return isStorableName(name) && !FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix));
 }
 
-/** Whether a name that a create answered with can be kept and asked for again. Prefixes differ from server to server. */
+/** Whether a name can be stored and requested again. Prefixes differ from server to server. */
 export function isStorableName(name: string): boolean {
   return name !== "" && Buffer.byteLength(name) <= MAX_ID_BYTES && isSafeText(name);
 }
 
-/** Whether text comes back as it was from every store and log on the way. */
+/** Whether text survives every store and log unchanged. */
 export function isSafeText(text: string): boolean {
   return !UNSAFE.test(text);
 }

@@ -157,7 +157,7 @@ describe("the operators' API", () => {
     ]) as [string, string][];
 
     for (const [method, path] of addresses) {
-      it(`nobody who has not signed in (${method} ${path})`, async () => {
+      it(`rejects an unauthenticated request (${method} ${path})`, async () => {
         for (const headers of [
           {},
           { authorization: "Basic dTpw" },
@@ -170,7 +170,7 @@ describe("the operators' API", () => {
         }
       });
 
-      it(`nobody whose role is none (${method} ${path})`, async () => {
+      it(`rejects a person without a role (${method} ${path})`, async () => {
         for (const as of ["nobody", "king"]) assert.equal((await bed.ask(method, path, { as })).status, 403);
       });
     }
@@ -185,7 +185,7 @@ describe("the operators' API", () => {
       assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "UNCERTAIN");
     });
 
-    it("nobody where tokens can't be checked, and says that it is not their fault", async () => {
+    it("returns 503 if tokens can't be verified", async () => {
       assert.equal((await bed.ask("GET", "/api/relations", { as: "away" })).status, 503);
       const odd = await bed.ask("GET", "/api/relations", { as: "odd" });
       assert.equal(odd.status, 500);
@@ -330,7 +330,7 @@ describe("the operators' API", () => {
       assert.deepEqual([history.length, audit.length, unreadable.length], [1, 0, 2]);
     });
 
-    it("not where there is none, nor where the id can't be one", async () => {
+    it("returns 404 for an unknown order, and 400 for an id that can't be one", async () => {
       assert.equal((await bed.ask("GET", "/api/relations/none", { as: "viewer" })).status, 404);
       for (const id of ["..", ".", "a%2Fb", "%00", "__x__", `${"x".repeat(1_500)}`, "%ff", "%"]) {
         assert.equal((await bed.ask("GET", `/api/relations/${id}`, { as: "viewer" })).status, 400, id);
@@ -425,7 +425,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 1);
     });
 
-    it("where it was kept and the answer lost, at the next try with the same key", async () => {
+    it("once, if the reply was lost and the request is sent again with the same key", async () => {
       const version = await bed.waiting("UNCERTAIN");
       bed.bed.store.hooks.once("commit", "after", () => {
         throw new StoreError("no answer");
@@ -467,14 +467,14 @@ describe("the operators' API", () => {
       assert.deepEqual(await bed.audits(), []);
     });
 
-    it("never on an attempt that waits for nobody, or that is not there", async () => {
+    it("never on an attempt that needs no decision, or that does not exist", async () => {
       assert.equal((await decide(retry, "1")).status, 404);
       assert.equal((await decide(link, "1", { name: "kitchenorders/found" })).status, 404);
       const version = await bed.waiting("SENDING");
       assert.equal((await decide(retry, version)).status, 409);
     });
 
-    it("never to try again what somebody else has created, nor to link over a link", async () => {
+    it("never to retry what another program created, nor to replace a link", async () => {
       const stranded = await bed.waiting("PARKED", {
         reason: { code: "STRANDED", message: "no kitchen order is linked" },
       });
@@ -483,7 +483,7 @@ describe("the operators' API", () => {
       assert.equal((await decide(link, stranded, { name: "kitchenorders/found" })).status, 409);
     });
 
-    it("never once the link is kept, and says which it is", async () => {
+    it("never after the link is saved, and names the link", async () => {
       await bed.bed.store.set(RELATION, { kitchen: "kitchenorders/other" });
       for (const late of [await decide(retry, "1"), await decide(link, "1", { name: "kitchenorders/found" })]) {
         assert.equal(late.status, 409);
@@ -491,7 +491,7 @@ describe("the operators' API", () => {
       }
     });
 
-    it("never to link a name that another order has, that nobody knows, or that can't be one", async () => {
+    it("never to link a name that another order has, that is unknown, or that is implausible", async () => {
       const version = await bed.waiting("UNCERTAIN");
       await bed.bed.store.memory.commit([linkEntry("orders/other", "kitchen", "kitchenorders/found", 0)]);
       assert.equal((await decide(link, version, { name: "kitchenorders/found", key: "1" })).status, 409);

@@ -99,7 +99,7 @@ describe("a continuation", () => {
     ["the step is not whole", { ...CONTINUATION, step: 0.5 }],
     ["the step is text", { ...CONTINUATION, step: "0" }],
     ["the holder is missing", { ...CONTINUATION, holder: null }],
-    ["the holder is nobody, as in a lease that was given back", { ...CONTINUATION, holder: "" }],
+    ["the holder is empty, as in a released lease", { ...CONTINUATION, holder: "" }],
   ];
   for (const [why, payload] of wrong) it(`is refused where ${why}`, () => refuses(parseContinuation, payload));
 

@@ -12,7 +12,7 @@ const LEASE = "leases/poll";
 
 type Listing = Parameters<FoodService["listOrders"]>[0];
 
-/** A bed whose food service answers each listing as told, and the listings that were asked for. */
+/** A bed whose food service answers each listing as given, and records the requests. */
 function bedListing(answer: (listing: Listing) => OrderPage | Promise<OrderPage>, settings: Partial<Settings> = {}) {
   const bed = testBed(settings);
   const listings: Listing[] = [];
@@ -269,12 +269,12 @@ describe("the poll's passes", () => {
 describe("the poll's lease", () => {
   it("keeps a second run off while one is under way, and is given back at its end", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
-    let meanwhile: unknown;
+    let concurrent: unknown;
     bed.bus.once("publishOrders", "before", async () => {
-      meanwhile = await pollOrders(bed.ports);
+      concurrent = await pollOrders(bed.ports);
     });
     assert.equal((await pollOrders(bed.ports)).published, 1);
-    assert.deepEqual(meanwhile, { outcome: "skipped", published: 0, unusable: 0, failedPages: 0 });
+    assert.deepEqual(concurrent, { outcome: "skipped", published: 0, unusable: 0, failedPages: 0 });
     assert.equal((await pollOrders(bed.ports)).published, 1);
   });
 

@@ -30,12 +30,12 @@ describe("closing a relation", () => {
     });
   });
 
-  it("is told in the history, in the same commit", async () => {
+  it("is recorded in the history, in the same commit", async () => {
     const bed = await deliveredBed();
     await completeOrder(REF, bed.ports);
-    const [kept = []] = bed.store.commits;
+    const [commit = []] = bed.store.commits;
     assert.deepEqual(
-      kept.map(({ path }) => path.split("/")[0]),
+      commit.map(({ path }) => path.split("/")[0]),
       ["relations", "history"],
     );
     const [entry] = bed.store.memory.all("history");
@@ -51,7 +51,7 @@ describe("closing a relation", () => {
     assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
-  it("never closes over what somebody else wrote meanwhile, but comes again", async () => {
+  it("never overwrites a concurrent change, but retries", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { customerId: "krithik" }));
     await assert.rejects(completeOrder(REF, bed.ports), ConflictError);

@@ -19,7 +19,7 @@ export async function closeRelation(snapshot: Snapshot, state: RelationState, po
     await ports.store.commit([{ kind: "update", path, version, fields }, closingEntry(relation.order, state, at)]);
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    // A commit that was retried below us may meet its own earlier write.
+    // The client may retry a commit that already succeeded, so a conflict can be our own write.
     const [now] = await ports.store.read(path);
     if (relationIn(now)?.state !== state) throw error;
   }

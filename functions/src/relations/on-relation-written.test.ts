@@ -51,7 +51,7 @@ async function settle(bed: TestBed): Promise<void> {
 describe("a relation that came to a new state", () => {
   for (const status of ORDERS) {
     for (const state of STATES) {
-      it(`${state} is told to an order that is ${status} only if that is forwards`, async () => {
+      it(`${state} is reported to an order that is ${status} only if that is forward`, async () => {
         const bed = bedWith(status);
         await onRelationWritten({ before: undefined, after: written(state) }, bed.ports);
         const rank = { NEW: 0, PREPARATION: 1, IN_FLIGHT: 2, DELIVERED: 3, REJECTED: 3 };
@@ -65,7 +65,7 @@ describe("a relation that came to a new state", () => {
     }
   }
 
-  it("is never told as CANCELLED or UNKNOWN, nor to an order that has ended, over any events in any order", async () => {
+  it("is never reported as CANCELLED or UNKNOWN, nor to an order that has ended, for any events in any order", async () => {
     const event = fc.record({
       before: fc.option(fc.constantFrom(...STATES), { nil: undefined }),
       after: fc.option(fc.constantFrom(...STATES), { nil: undefined }),
@@ -91,7 +91,7 @@ describe("a relation that came to a new state", () => {
     );
   });
 
-  it("is told where an older scheduler added a link, and kept in the history", async () => {
+  it("is reported and recorded in the history when an older scheduler adds a link", async () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     await settle(bed);
     assert.equal(statusOf(bed), "PREPARATION");
@@ -111,7 +111,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(await bed.store.field("relations/other", "state"), undefined);
   });
 
-  it("is told where an older scheduler added the shipment alone", async () => {
+  it("is reported when an older scheduler adds only the shipment", async () => {
     const bed = await bedOf("PREPARATION", { ...written("PREPARATION").fields, shipment: "s/1" });
     await settle(bed);
     assert.equal(statusOf(bed), "IN_FLIGHT");
@@ -136,7 +136,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(historyIn(bed).length, 1);
   });
 
-  it("is told once where the event comes twice", async () => {
+  it("is reported once when the event is delivered twice", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
     assert.equal((await onRelationWritten(change, bed.ports)).outcome, "advanced");
@@ -152,7 +152,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(statusOf(bed), "IN_FLIGHT");
   });
 
-  it("is told again by the next event where the service was away", async () => {
+  it("is reported by the next delivery if the service was unavailable", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
     const down = callError("UNAVAILABLE", "down", false);
@@ -165,7 +165,7 @@ describe("a relation that came to a new state", () => {
 });
 
 describe("a change of a relation that is no new state", () => {
-  it("is nothing to tell", async () => {
+  it("is not reported if the state is unchanged", async () => {
     for (const state of STATES) {
       const bed = bedWith("NEW");
       const after = { ...written(state), fields: { ...written(state).fields, note: "extra cutlery" } };
@@ -200,7 +200,7 @@ describe("a relation that can't be read", () => {
     ["in a foreign state", { kitchen: "k/1", state: "BAKING" }],
   ];
   for (const [what, fields] of unreadable) {
-    it(`${what} after the write is refused: nothing is told or written`, async () => {
+    it(`${what} after the write is quarantined: nothing is reported or written`, async () => {
       const bed = bedWith("NEW");
       const change = { before: written("PREPARATION"), after: snapshot(fields) };
       await assert.rejects(onRelationWritten(change, bed.ports), ValidationError);

@@ -22,7 +22,7 @@ export async function onRelationWritten({ before, after }: RelationChange, ports
   const relation = relationIn(after);
   if (!after || !relation?.state) return skipped("the relation is deleted or empty");
   if (after.fields.state !== relation.state) return adoptUnlessChanged(after, ports);
-  // What the document says is compared, not what it stands for: the links of another program are told once adopted.
+  // Compares the stored states: the links of another program are reported once they are adopted.
   if (before?.fields.state === relation.state) return skipped(`the relation was ${relation.state} before`);
   return reportStatus(relation, ports);
 }

@@ -70,15 +70,15 @@ export function parseRelation(path: string, fields: Fields): Relation {
   const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
   const links = { kitchen, shipment };
   const closed = state !== undefined && !RELATION_STATES[state].open;
-  // An order that somebody else sent to the kitchen may have a shipment alone: an operator found no more.
+  // An order that another program sent to the kitchen may have only a shipment: an operator found no more.
   if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
     throw new ValidationError(`${path} is PREPARATION but has no kitchen order`);
   }
   if (state === "IN_FLIGHT" && shipment === undefined) {
     throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
   }
-  const told = closed ? state : stateOfLinks(links);
-  return { order, ...links, state: told, customerId, placedAt, customer, times: times ?? {} };
+  const derived = closed ? state : stateOfLinks(links);
+  return { order, ...links, state: derived, customerId, placedAt, customer, times: times ?? {} };
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */

@@ -140,12 +140,12 @@ describe("the sweep", () => {
 
   it("does nothing while another sweep is under way", async () => {
     const bed = testBed();
-    let meanwhile: unknown;
+    let concurrent: unknown;
     bed.food.hooks.once("listOrders", "before", async () => {
-      meanwhile = await sweep(bed.ports);
+      concurrent = await sweep(bed.ports);
     });
     await sweep(bed.ports);
-    assert.deepEqual(meanwhile, { ...swept({}), outcome: "skipped" });
+    assert.deepEqual(concurrent, { ...swept({}), outcome: "skipped" });
   });
 
   it("leaves it to whoever changed the relation in the meantime", async () => {

@@ -1,4 +1,4 @@
-/** Ports for tests: every effect is kept to be looked at, and can be made to fail, wait or meet a changed world. */
+/** Ports for tests: every effect is recorded, and can be made to fail, wait or meet a changed world. */
 
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
@@ -104,7 +104,7 @@ class WatchedStore implements Store {
     return this.hooks.around("query", () => this.memory.query(query));
   }
 
-  /** The fields of a document as they are now, undefined where there is none. */
+  /** The fields of a document as they are now, undefined if it does not exist. */
   async fields(path: string): Promise<Fields | undefined> {
     return (await this.memory.read(path))[0]?.fields;
   }
@@ -124,7 +124,7 @@ class WatchedStore implements Store {
   }
 }
 
-/** A food service that does what it is told: statuses stand until a test changes them. */
+/** A food service under a test's control: statuses change only when the test changes them. */
 class StubFoodService implements FoodService {
   readonly orders = new Map<string, Order>();
   readonly kitchenOrders = new Map<string, KitchenOrder>();

@@ -5,14 +5,14 @@ import { openApp } from "./firestore-store.js";
 
 /**
  * Gives the account with this address a role, or takes the one it has. Tokens that are out keep what they say for up to an hour.
- * @throws Error with the code auth/user-not-found where there is none
+ * @throws Error with the code auth/user-not-found if there is no such account
  */
 export async function setRole(email: string, role: Role | undefined): Promise<void> {
   const auth = getAuth(openApp());
   const { uid, customClaims } = await auth.getUserByEmail(email);
   const { role: _, ...others } = customClaims ?? {};
   await auth.setCustomUserClaims(uid, role ? { ...others, role } : others);
-  // Whoever is signed in must sign in again, and then has the new role.
+  // A signed-in person must sign in again to get the new role.
   await auth.revokeRefreshTokens(uid);
 }
 

@@ -63,7 +63,7 @@ export class FirestoreStore implements Store {
   }
 }
 
-/** A document as the ports know it, undefined where there is none. */
+/** A document as the ports know it, undefined if it does not exist. */
 export function snapshotOf(document: DocumentSnapshot | undefined): Snapshot | undefined {
   const data = document?.data();
   if (!document || !data || !document.updateTime) return undefined;

@@ -29,9 +29,9 @@ export const FUNCTION_OPTIONS = {
   dispatchShipment: { account: "dispatch-shipment", ...EVENT_OPTIONS },
   completeOrder: { account: "complete-order", ...EVENT_OPTIONS },
   onRelationWritten: { account: "on-relation-written", ...EVENT_OPTIONS },
-  // Nobody waits for a customer's name: it must not take the user orchestrators' last breath.
+  // Customers are never urgent: this limits the load on the user orchestrators.
   onRelationCreated: { account: "on-relation-created", ...EVENT_OPTIONS, maxInstances: 10 },
-  // Holds the names of all orders on their way, some 150 bytes each, and ends before its lease of 540 seconds.
+  // Holds the names of all active orders, some 150 bytes each, and ends before its lease of 540 seconds.
   sweep: { account: "sweep-orders", ...SINGLETON_OPTIONS, memory: "1GiB", timeoutSeconds: 540 },
   // People ask: few requests, and an answer that takes longer is not waited for.
   api: { account: "operators-api", ...EVENT_OPTIONS, maxInstances: 5, timeoutSeconds: 60 },

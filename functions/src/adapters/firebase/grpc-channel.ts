@@ -142,7 +142,9 @@ function serviceConfig(idempotentMethods: { path: string }[]) {
     backoffMultiplier: 2,
     retryableStatusCodes: ["UNAVAILABLE"],
   };
-  return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }] };
+  // A service that refuses many calls is not asked four times as often: retries stop until most calls succeed again.
+  const retryThrottling = { maxTokens: 20, tokenRatio: 0.1 };
+  return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }], retryThrottling };
 }
 
 function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {

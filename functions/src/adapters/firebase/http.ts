@@ -10,7 +10,7 @@ import { firebaseTokens } from "./id-tokens.js";
 // Where this is not said, the HTTP framework answers a body that is not JSON with its own stack.
 process.env.NODE_ENV ??= "production";
 
-/** The function that answers the operators' requests. Whoever asks is looked at by the API itself, made at the first request. */
+/** The function that answers the operators' requests. The API itself authenticates them; it is created at the first request. */
 export function operatorsApi(
   open: () => Pick<Api, "answer"> = () => new Api(openPorts(readSettings), firebaseTokens()),
 ) {

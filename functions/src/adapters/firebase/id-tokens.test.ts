@@ -49,13 +49,13 @@ describe("ID tokens", () => {
     ["says that it is not signed", token({}, { alg: "none", kid: "a" })],
     ["is signed with a secret", token({}, { alg: "HS256", kid: "a" })],
     ["is another project's", token({ aud: "other" })],
-    ["is from somebody else", token({ iss: "https://example.com" })],
-    ["is nobody's", token({ sub: "" })],
+    ["is from another issuer", token({ iss: "https://example.com" })],
+    ["has no subject", token({ sub: "" })],
   ] as const) {
     it(`are refused where one ${what}`, () => assert.rejects(verify(text), TokenError));
   }
 
-  it("are nobody's fault where they can't be checked", async () => {
+  it("are reported as unverifiable, not as wrong, if they can't be checked", async () => {
     await assert.rejects(verify(token()), (error: Error) => {
       assert.ok(isCallError(error), String(error));
       assert.equal(error.code, "UNAVAILABLE");

@@ -6,7 +6,7 @@ import type { Tokens } from "../../operator-api/auth.js";
 import { parse } from "../../parse.js";
 import { openApp } from "./firestore-store.js";
 
-/** What the Admin SDK says of a token that it has looked at, and of whoever it was made for. */
+/** The Admin SDK's codes for a token, or its user, that it has checked and rejected. */
 const BAD_TOKEN = [
   "auth/argument-error",
   "auth/id-token-expired",
@@ -16,7 +16,7 @@ const BAD_TOKEN = [
   "auth/user-not-found",
 ];
 
-/** A token is good for an hour; whoever is shut out before must not decide about orders until then. */
+/** A token is valid for an hour. A person whose access was revoked must not decide about orders until then. */
 const CHECK_REVOKED = true;
 
 /** It says the same of a token whose signature it can't check, because Google's keys can't be had. */

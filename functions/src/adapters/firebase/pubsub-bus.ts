@@ -60,7 +60,7 @@ export class PubSubBus implements Bus {
   }
 }
 
-/** Where the emulator is, if there is one: this client does not look for it by itself. */
+/** Where the emulator is, if there is one: this client does not look for it. */
 function emulator() {
   const { PUBSUB_EMULATOR_HOST } = process.env;
   if (!PUBSUB_EMULATOR_HOST) return {};

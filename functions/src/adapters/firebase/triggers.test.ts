@@ -211,7 +211,7 @@ describe("the deployed functions", () => {
     });
   }
 
-  it("name stage, order and outcome in fields of their own, for whoever searches the log", async () => {
+  it("log component, order and outcome as fields", async () => {
     const event = { data: { before: document({}), after: document(UNREADABLE) }, params: { id: "1" } };
     const [line] = await linesOf(async () => library.wrap(deployed.onRelationWritten)(event));
     assert.deepEqual(

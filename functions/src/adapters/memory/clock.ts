@@ -1,4 +1,4 @@
-/** A clock that moves when it is told to, or when somebody sleeps: no real time passes. */
+/** A clock that moves only on request or when code sleeps on it: no real time passes. */
 import type { Clock } from "../../ports.js";
 
 export class ManualClock implements Clock {

@@ -62,7 +62,7 @@ export class MemoryStore implements Store {
     return [...this.documents.keys()].filter((path) => isIn(path, collection)).flatMap((path) => this.peek(path) ?? []);
   }
 
-  /** The document as it is now, undefined where there is none. What is stored is never changed, only replaced. */
+  /** The current document, undefined if there is none. Stored documents are replaced, never mutated. */
   peek(path: string): Snapshot | undefined {
     const document = this.documents.get(path);
     return document && { path, fields: document.fields, version: document.version };
@@ -85,7 +85,7 @@ function byBytes(one: string, other: string): number {
   return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
 
-/** A copy that nobody can change. */
+/** A deeply frozen copy. */
 function frozen<F extends Field>(field: F): F {
   if (field === null || typeof field !== "object") return field;
   if (field instanceof Date) return new Date(field) as F;

@@ -1,0 +1,72 @@
+/** The folder in which the state of a run outlives it: what is in it, and the lock that lets one run at a time use it. */
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite";
+import { ATTEMPTS } from "../functions/src/attempts/attempt.js";
+import { RELATIONS } from "../functions/src/relations/relation.js";
+import { StartError } from "../services/server.js";
+import { SqliteStore } from "./sqlite-store.js";
+
+/** How long the end of the run before is waited for, in milliseconds: a process that was killed holds its lock until it is gone. */
+const LOCK_TIMEOUT_MS = 3_000;
+
+export interface DataDirectory {
+  /** The folder's absolute path. The simulated food service keeps its own state in it. */
+  path: string;
+  /** The documents: a SQLite file. */
+  documents: string;
+  /** The accounts of the operators, as JSON. */
+  accounts: string;
+  /** Lets another run use it. */
+  close(): void;
+}
+
+/**
+ * Opens the folder for this run, or makes it.
+ * @throws StartError when another run uses it, or it can't be written to
+ */
+export function openDataDirectory(directory: string): DataDirectory {
+  const path = resolve(directory);
+  let lock: DatabaseSyncInstance;
+  try {
+    mkdirSync(path, { recursive: true });
+    lock = new DatabaseSync(join(path, "lock"), { timeout: LOCK_TIMEOUT_MS });
+    // The operating system gives the lock back when the process ends, however it ends.
+    lock.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    const { message } = error as Error;
+    if (message.includes("locked"))
+      throw new StartError(`Another run uses ${path}: stop it, or choose another folder with --data.`);
+    throw new StartError(`${path} can't be used for state: ${message}.`, { cause: error });
+  }
+  return {
+    path,
+    documents: documentsIn(path),
+    accounts: join(path, "accounts.json"),
+    close: () => lock.close(),
+  };
+}
+
+/** Whether a folder has relations or attempts from an earlier run. */
+export function hasState(directory: string): boolean {
+  mkdirSync(directory, { recursive: true });
+  const store = openDocuments(documentsIn(directory));
+  try {
+    return store.has(RELATIONS) || store.has(ATTEMPTS);
+  } finally {
+    store.close();
+  }
+}
+
+/** @throws StartError when the file can't be read */
+export function openDocuments(...[file, options]: ConstructorParameters<typeof SqliteStore>): SqliteStore {
+  try {
+    return new SqliteStore(file, options);
+  } catch (error) {
+    throw new StartError(`The state in ${file} can't be opened: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+function documentsIn(directory: string): string {
+  return join(directory, "documents.db");
+}

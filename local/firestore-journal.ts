@@ -1,0 +1,199 @@
+/**
+ * Gives the Firestore emulator, which forgets, a memory: a proxy before it that answers a commit when the documents are in this
+ * run's file as well. What a function was told is committed survives the end of every process.
+ */
+import { once } from "node:events";
+import {
+  type ClientHttp2Session,
+  connect,
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { RELATIONS } from "../functions/src/relations/relation.js";
+import { readDocuments, writeDocuments } from "../harness/emulators/firestore-rest.js";
+import type { SqliteStore } from "./sqlite-store.js";
+
+/** The methods of `google.firestore.v1.Firestore` by which the functions write. */
+const COMMITS = ["/google.firestore.v1.Firestore/Commit", "/google.firestore.v1.Firestore/BatchWrite"];
+
+/** A second stream that writes would bypass the journal. The Admin SDK does not use it. */
+const WRITE_STREAM = "/google.firestore.v1.Firestore/Write";
+
+/** gRPC puts a flag and a length before each message. */
+const FRAME_HEADER_BYTES = 5;
+
+const UNIMPLEMENTED = "12";
+const UNAVAILABLE = "14";
+
+/** Their holders are gone when a run starts. */
+const LEASES = "leases/";
+
+interface Target {
+  /** The emulator, as host:port. It need not be up yet. */
+  firestore: string;
+  project: string;
+  store: SqliteStore;
+}
+
+export class FirestoreJournal {
+  private session: ClientHttp2Session | undefined;
+  private recording: Promise<void> = Promise.resolve();
+  private waiting = new Set<string>();
+
+  private constructor(
+    private readonly target: Target,
+    private readonly server: Http2Server,
+  ) {
+    server.on("stream", (stream, headers) => {
+      stream.on("error", () => stream.destroy());
+      this.forward(stream, headers).catch((error: Error) => refuse(stream, UNAVAILABLE, error.message));
+    });
+  }
+
+  static async start(target: Target): Promise<FirestoreJournal> {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new FirestoreJournal(target, server);
+  }
+
+  /** Where the functions find their Firestore, as host:port. */
+  get address(): string {
+    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /**
+   * Writes into the emulator what earlier runs recorded. `withoutTriggers` runs its work while no function reacts: documents that
+   * are only restored are no news. Relations whose customer is still unknown are: their functions may not have run.
+   */
+  async restore(withoutTriggers: (work: () => Promise<void>) => Promise<void>): Promise<void> {
+    const { firestore, project, store } = this.target;
+    const documents = store.everything().filter(({ path }) => !path.startsWith(LEASES));
+    const unfinished = documents.filter(
+      ({ path, fields }) =>
+        path.startsWith(`${RELATIONS}/`) && fields.state !== undefined && fields.customer === undefined,
+    );
+    const known = new Set(unfinished);
+    await withoutTriggers(() =>
+      writeDocuments(
+        firestore,
+        project,
+        documents.filter((document) => !known.has(document)),
+      ),
+    );
+    await writeDocuments(firestore, project, unfinished);
+  }
+
+  stop(): void {
+    this.session?.destroy();
+    this.server.close();
+  }
+
+  private async forward(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+    const path = headers[":path"] ?? "";
+    if (path === WRITE_STREAM) return refuse(stream, UNIMPLEMENTED, "write streams are not journaled");
+    const request = this.connection().request({ ...headers, ":authority": this.target.firestore });
+    request.on("error", (error) => refuse(stream, UNAVAILABLE, error.message));
+    stream.on("close", () => request.close());
+    if (COMMITS.includes(path)) return this.forwardCommit(stream, request);
+    stream.pipe(request);
+    const [response] = (await once(request, "response")) as [IncomingHttpHeaders];
+    if (stream.destroyed) return;
+    stream.respond(response, { waitForTrailers: true });
+    let trailers: IncomingHttpHeaders = {};
+    request.on("trailers", (given: IncomingHttpHeaders) => (trailers = given));
+    stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+    request.pipe(stream);
+  }
+
+  private async forwardCommit(
+    stream: ServerHttp2Stream,
+    request: ReturnType<ClientHttp2Session["request"]>,
+  ): Promise<void> {
+    const asked = await buffer(stream);
+    let trailers: IncomingHttpHeaders = {};
+    request.on("trailers", (given: IncomingHttpHeaders) => (trailers = given));
+    request.end(asked);
+    const [response] = (await once(request, "response")) as [IncomingHttpHeaders];
+    const answer = await buffer(request);
+    if ((trailers["grpc-status"] ?? response["grpc-status"]) === "0") await this.record(pathsIn(asked));
+    if (stream.destroyed) return;
+    stream.respond(response, { waitForTrailers: answer.length > 0, endStream: answer.length === 0 });
+    if (answer.length === 0) return;
+    stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+    stream.end(answer);
+  }
+
+  /**
+   * Resolves when the documents with these names are in the file as they are now, or as they became since. One read at a time:
+   * so the file never gets an older state after a newer one. Commits that wait share the next read.
+   */
+  private record(names: string[]): Promise<void> {
+    for (const name of names) this.waiting.add(name);
+    const recorded = this.recording.then(async () => {
+      const some = [...this.waiting];
+      this.waiting.clear();
+      if (some.length === 0) return;
+      const { firestore, project, store } = this.target;
+      try {
+        store.overwrite(await readDocuments(firestore, project, some));
+      } catch (error) {
+        // They belong to other commits too, whose turn comes next.
+        for (const name of some) this.waiting.add(name);
+        throw error;
+      }
+    });
+    this.recording = recorded.catch(() => undefined);
+    return recorded;
+  }
+
+  private connection(): ClientHttp2Session {
+    if (!this.session || this.session.closed || this.session.destroyed) {
+      this.session = connect(`http://${this.target.firestore}`);
+      // Each request fails by itself.
+      this.session.on("error", () => undefined);
+    }
+    return this.session;
+  }
+}
+
+/** The paths of the documents that a CommitRequest or BatchWriteRequest writes: in both, field 2 has the writes. */
+function pathsIn(frame: Buffer): string[] {
+  const names = fieldsOf(frame.subarray(FRAME_HEADER_BYTES), 2).flatMap((write) => [
+    // Write: an update (1) is a document, whose name is field 1; a delete (2) is a name; a transform (6) has one in field 1.
+    ...fieldsOf(write, 1).flatMap((document) => fieldsOf(document, 1)),
+    ...fieldsOf(write, 2),
+    ...fieldsOf(write, 6).flatMap((transform) => fieldsOf(transform, 1)),
+  ]);
+  return names.map((name) => {
+    const text = Buffer.from(name).toString();
+    return text.slice(text.indexOf("/documents/") + "/documents/".length);
+  });
+}
+
+/** The contents of every field with this number that has a length. */
+function fieldsOf(message: Uint8Array, number: number): Uint8Array[] {
+  const reader = new BinaryReader(message);
+  const found: Uint8Array[] = [];
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === number) found.push(reader.bytes());
+    else reader.skip(wireType, field);
+  }
+  return found;
+}
+
+function refuse(stream: ServerHttp2Stream, status: string, message: string): void {
+  if (stream.destroyed) return;
+  if (stream.headersSent) {
+    stream.close();
+    return;
+  }
+  const grpc = { "grpc-status": status, "grpc-message": encodeURIComponent(message) };
+  stream.respond({ ":status": 200, "content-type": "application/grpc", ...grpc }, { endStream: true });
+}

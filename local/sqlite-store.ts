@@ -1,0 +1,291 @@
+/**
+ * The store in one SQLite file: a commit that was acknowledged survives the end of the process and of the machine. What
+ * reacts to relations is recorded in the same transaction, and delivered again after a restart until it is done.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite";
+import { ConflictError, StoreError } from "../functions/src/domain/errors.js";
+import type { Fields, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
+import { fieldsFromJson, fieldsToJson } from "./field-json.js";
+
+/** A file of a newer layout than this was written by a newer build. */
+const LAYOUT = 1;
+
+/** How long to wait while another process, such as `npm run resolve`, writes, in milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** `path` ends in `collection/id`; the index serves queries by `state`, which are the only frequent ones. */
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS documents (
+    path TEXT PRIMARY KEY, collection TEXT NOT NULL, fields TEXT NOT NULL, version INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS documents_by_state ON documents (collection, json_extract(fields, '$."state"'), path);
+  CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, before TEXT, after TEXT);
+  CREATE TABLE IF NOT EXISTS commits (latest INTEGER NOT NULL);
+  INSERT INTO commits SELECT 0 WHERE NOT EXISTS (SELECT * FROM commits);
+  PRAGMA user_version = ${LAYOUT};
+`;
+
+export interface Change {
+  before: Snapshot | undefined;
+  after: Snapshot | undefined;
+}
+
+export interface SqliteStoreOptions {
+  /** Whose changes are delivered, such as relations. */
+  watched: string;
+  /**
+   * Is given each change of a watched document at least once, from the next turn of the event loop on. The change counts as
+   * delivered when the promise resolves.
+   */
+  deliver(change: Change): Promise<void>;
+}
+
+interface PendingCommit {
+  writes: Write[];
+  resolve(versions: string[]): void;
+  reject(error: unknown): void;
+}
+
+type Row = { path: string; fields: string; version: number };
+
+export class SqliteStore implements Store {
+  private readonly database: DatabaseSyncInstance;
+  private readonly statements = new Map<string, StatementSyncInstance>();
+  private pending: PendingCommit[] = [];
+  /** Numbers of changes that were delivered; the next transaction deletes them. */
+  private delivered: number[] = [];
+  private closed = false;
+
+  /**
+   * Opens the file, or makes it.
+   * @throws Error when it can't be opened, is no database, or has a newer layout
+   */
+  constructor(
+    file: string,
+    private readonly options?: SqliteStoreOptions,
+  ) {
+    this.database = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS });
+    const { user_version: layout } = this.row("PRAGMA user_version") as { user_version: number };
+    if (layout > LAYOUT) throw new Error(`${file} was written by a newer version of this program (layout ${layout})`);
+    // FULL: the write-ahead log is on the disk before a commit returns.
+    this.database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+    this.transaction(() => this.database.exec(SCHEMA));
+  }
+
+  async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
+    return translateErrors(() => paths.map((path) => this.find(path)) as { [I in keyof P]: Snapshot | undefined });
+  }
+
+  /** Commits of one turn of the event loop share a transaction, and so the wait for the disk; each is applied whole or not at all. */
+  commit(writes: Write[]): Promise<string[]> {
+    return new Promise((resolve, reject) => {
+      if (this.closed) return reject(new StoreError("the store is closed"));
+      if (this.pending.length === 0) setImmediate(() => this.flush());
+      this.pending.push({ writes, resolve, reject });
+    });
+  }
+
+  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
+    const places = oneOf.map(() => "?").join(", ");
+    // The path of a field is written out, since the index is of an expression with these very words.
+    const value = `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
+    const sql = `SELECT path, fields, version FROM documents
+      WHERE collection = ? AND ${value} IN (${places}) AND path > ? ORDER BY path LIMIT ?`;
+    return translateErrors(() => {
+      const rows = this.prepared(sql).all(collection, ...oneOf, after ?? "", limit) as unknown as Row[];
+      // In SQLite the number 7 and the text "7" may be equal, and a list is its text.
+      return rows.map(snapshotOf).filter(({ fields }) => oneOf.includes(fields[field] as string));
+    });
+  }
+
+  /** Every document of a collection. */
+  all(collection: string): Snapshot[] {
+    const sql = "SELECT path, fields, version FROM documents WHERE collection = ? ORDER BY path";
+    return (this.prepared(sql).all(collection) as unknown as Row[]).map(snapshotOf);
+  }
+
+  /** Every document of every collection. */
+  everything(): Snapshot[] {
+    const sql = "SELECT path, fields, version FROM documents ORDER BY path";
+    return (this.prepared(sql).all() as unknown as Row[]).map(snapshotOf);
+  }
+
+  /** Whether there is a document in a collection. */
+  has(collection: string): boolean {
+    return this.prepared("SELECT 1 FROM documents WHERE collection = ? LIMIT 1").get(collection) !== undefined;
+  }
+
+  /** Deletes every document of a collection, and delivers no change. */
+  clear(collection: string): void {
+    this.prepared("DELETE FROM documents WHERE collection = ?").run(collection);
+  }
+
+  /** Delivers what earlier runs left undelivered. */
+  deliverLeftOver(): void {
+    const rows = this.prepared("SELECT number, before, after FROM changes ORDER BY number").all() as unknown as {
+      number: number;
+      before: string | null;
+      after: string | null;
+    }[];
+    for (const { number, before, after } of rows) {
+      this.deliver(number, { before: changeFromJson(before), after: changeFromJson(after) });
+    }
+  }
+
+  /** Writes documents as they are given, and deletes those without fields, whatever was there before. Delivers no change. */
+  overwrite(documents: { path: string; fields: Fields | undefined }[]): void {
+    this.transaction(() => {
+      const version = this.nextVersion();
+      for (const { path, fields } of documents) {
+        if (fields) this.put(path, fieldsToJson(fields), version);
+        else this.prepared("DELETE FROM documents WHERE path = ?").run(path);
+      }
+    });
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.flush();
+    this.closed = true;
+    this.database.close();
+  }
+
+  private flush(): void {
+    if (this.closed) return;
+    const commits = this.pending;
+    this.pending = [];
+    const settled: (() => void)[] = [];
+    const changes: { number: number; change: Change }[] = [];
+    try {
+      this.transaction(() => {
+        for (const number of this.delivered) this.prepared("DELETE FROM changes WHERE number = ?").run(number);
+        for (const { writes, resolve, reject } of commits) {
+          this.database.exec("SAVEPOINT one");
+          try {
+            const applied = this.apply(writes);
+            changes.push(...applied.changes);
+            settled.push(() => resolve(applied.versions));
+          } catch (error) {
+            if (!(error instanceof ConflictError)) throw error;
+            this.database.exec("ROLLBACK TO one");
+            settled.push(() => reject(error));
+          }
+          this.database.exec("RELEASE one");
+        }
+      });
+    } catch (error) {
+      for (const { reject } of commits) reject(new StoreError(`SQLite: ${(error as Error).message}`, { cause: error }));
+      return;
+    }
+    this.delivered = [];
+    for (const settle of settled) settle();
+    for (const { number, change } of changes) this.deliver(number, change);
+  }
+
+  private apply(writes: Write[]): { versions: string[]; changes: { number: number; change: Change }[] } {
+    for (const write of writes) this.checkPrecondition(write);
+    const version = this.nextVersion();
+    const changes: { number: number; change: Change }[] = [];
+    const versions = writes.map((write) => {
+      const { path } = write;
+      const before = this.find(path);
+      if (write.kind === "delete") this.prepared("DELETE FROM documents WHERE path = ?").run(path);
+      else {
+        const json = fieldsToJson({ ...before?.fields, ...write.fields });
+        // As in Firestore, a write that changes nothing gives no new version.
+        if (before && isDeepStrictEqual(before.fields, fieldsFromJson(json))) return before.version;
+        this.put(path, json, version);
+      }
+      if (this.options?.watched === collectionOf(path)) changes.push(this.record({ before, after: this.find(path) }));
+      return String(version);
+    });
+    return { versions, changes };
+  }
+
+  private checkPrecondition(write: Write): void {
+    const document = this.find(write.path);
+    if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
+      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+    }
+  }
+
+  private record(change: Change): { number: number; change: Change } {
+    const { lastInsertRowid } = this.prepared("INSERT INTO changes (before, after) VALUES (?, ?)").run(
+      changeToJson(change.before),
+      changeToJson(change.after),
+    );
+    return { number: Number(lastInsertRowid), change };
+  }
+
+  private deliver(number: number, change: Change): void {
+    void this.options?.deliver(change).then(() => this.delivered.push(number));
+  }
+
+  private find(path: string): Snapshot | undefined {
+    const row = this.prepared("SELECT path, fields, version FROM documents WHERE path = ?").get(path);
+    return row && snapshotOf(row as Row);
+  }
+
+  private put(path: string, json: string, version: number): void {
+    this.prepared("INSERT OR REPLACE INTO documents (path, collection, fields, version) VALUES (?, ?, ?, ?)").run(
+      path,
+      collectionOf(path),
+      json,
+      version,
+    );
+  }
+
+  /** A number that no earlier commit had, in this run or another. */
+  private nextVersion(): number {
+    return (this.row("UPDATE commits SET latest = latest + 1 RETURNING latest") as { latest: number }).latest;
+  }
+
+  private transaction(work: () => void): void {
+    this.database.exec("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.database.exec("COMMIT");
+    } catch (error) {
+      // SQLite may have ended the transaction itself, such as on a full disk.
+      if (this.database.isTransaction) this.database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  private row(sql: string): object {
+    return this.prepared(sql).get() as object;
+  }
+
+  private prepared(sql: string): StatementSyncInstance {
+    const there = this.statements.get(sql);
+    if (there) return there;
+    const statement = this.database.prepare(sql);
+    this.statements.set(sql, statement);
+    return statement;
+  }
+}
+
+function snapshotOf({ path, fields, version }: Row): Snapshot {
+  return { path, fields: fieldsFromJson(fields), version: String(version) };
+}
+
+function collectionOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+function changeToJson(snapshot: Snapshot | undefined): string | null {
+  return snapshot ? fieldsToJson({ ...snapshot }) : null;
+}
+
+function changeFromJson(json: string | null): Snapshot | undefined {
+  return json === null ? undefined : (fieldsFromJson(json) as unknown as Snapshot);
+}
+
+function translateErrors<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new StoreError(`SQLite: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,124 @@
+/** Where an embedded run keeps its documents: in memory, in a file that outlives it, or in a Firestore that somebody else runs. */
+import { FirestoreStore, openFirestore, snapshotOf } from "../functions/src/adapters/firebase/firestore-store.js";
+import type { DeliverChange } from "../functions/src/adapters/memory/platform.js";
+import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import type { Snapshot, Store } from "../functions/src/ports.js";
+import { RELATIONS } from "../functions/src/relations/relation.js";
+import type { Document } from "../harness/emulators/firestore-rest.js";
+import { openDocuments } from "./data-directory.js";
+
+/** Leases of polls and sweeps. */
+const LEASES = "leases";
+
+type Firestore = ReturnType<typeof openFirestore>;
+type FoundDocument = Exclude<Parameters<typeof snapshotOf>[0], undefined>;
+
+export interface Storage {
+  store: Store;
+  /** Every document of a collection. */
+  documents(collection: string): Promise<Document[]>;
+  /** Delivers what earlier runs left undelivered, and from now on what changes. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a storage that gives each change of a relation to `deliver`. */
+export type OpenStorage = (deliver: DeliverChange) => Storage;
+
+/** In memory: gone when the process ends. */
+export const inMemory: OpenStorage = (deliver) => {
+  const store = new MemoryStore((change) => void deliver(change));
+  return {
+    store,
+    documents: async (collection) => store.all(collection),
+    start: async () => {},
+    close: async () => {},
+  };
+};
+
+/** In a SQLite file that only this run uses. */
+export const inFile =
+  (file: string): OpenStorage =>
+  (deliver) => {
+    const store = openDocuments(file, { watched: RELATIONS, deliver });
+    return {
+      store,
+      documents: async (collection) => store.all(collection),
+      start: async () => {
+        // Whoever held them is gone: only one run at a time uses the file.
+        store.clear(LEASES);
+        store.deliverLeftOver();
+      },
+      close: async () => store.close(),
+    };
+  };
+
+/** In a Firestore that is running already; its host is in FIRESTORE_EMULATOR_HOST. */
+export const inFirestore =
+  (project: string): OpenStorage =>
+  (deliver) => {
+    const firestore = openFirestore(project);
+    const listener = new RelationListener(firestore, deliver);
+    return {
+      store: new FirestoreStore(firestore),
+      documents: async (collection) => {
+        const { docs } = await firestore.collection(collection).get();
+        return docs.flatMap((found) => snapshotOf(found) ?? []);
+      },
+      start: () => listener.start(),
+      close: async () => {
+        listener.stop();
+        await firestore.terminate();
+      },
+    };
+  };
+
+/** Delivers the changes of relations, whoever makes them, as Firestore's triggers would. */
+class RelationListener {
+  private readonly known = new Map<string, Snapshot>();
+  private unsubscribe = () => {};
+
+  constructor(
+    private readonly firestore: Firestore,
+    private readonly deliver: DeliverChange,
+  ) {}
+
+  /** Resolves when the relations that are there have been looked at. */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let first = true;
+      this.unsubscribe = this.firestore.collection(RELATIONS).onSnapshot((snapshot) => {
+        for (const { type, doc } of snapshot.docChanges()) {
+          if (first) this.takeExisting(doc);
+          else this.takeChange(doc, type === "removed");
+        }
+        first = false;
+        resolve();
+      }, reject);
+    });
+  }
+
+  stop(): void {
+    this.unsubscribe();
+  }
+
+  /** One of ours without a customer may have been written just before a crash: its reactions are due. */
+  private takeExisting(found: FoundDocument): void {
+    const after = this.remember(found);
+    if (after?.fields.state !== undefined && after.fields.customer === undefined) {
+      void this.deliver({ before: undefined, after });
+    }
+  }
+
+  private takeChange(found: FoundDocument, removed: boolean): void {
+    const before = this.known.get(found.ref.path);
+    this.known.delete(found.ref.path);
+    void this.deliver({ before, after: removed ? undefined : this.remember(found) });
+  }
+
+  private remember(found: FoundDocument): Snapshot | undefined {
+    const snapshot = snapshotOf(found);
+    if (snapshot) this.known.set(snapshot.path, snapshot);
+    return snapshot;
+  }
+}

@@ -1,0 +1,219 @@
+/** A run against a food service that somebody else runs, killed in the middle and started again, as real processes. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { judge, whyNotEnded } from "../cli/verify-run.js";
+import { ATTEMPTS, attemptIn } from "../functions/src/attempts/attempt.js";
+import { parseRelation, RELATIONS } from "../functions/src/relations/relation.js";
+import { type Child, startChild } from "../harness/process/child-process.js";
+import { SqliteStore } from "../local/sqlite-store.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
+import { placeOrders } from "../services/food-service/place-orders.js";
+import { truthIn } from "../services/food-service/server.js";
+
+const MINUTE_MS = 60_000;
+const ROOT = join(import.meta.dirname, "..");
+
+/** A program whose output can be waited for. */
+class Program {
+  readonly lines: string[] = [];
+  private constructor(readonly child: Child) {}
+
+  static async start(file: string, args: string[], env: Record<string, string> = {}): Promise<Program> {
+    const lines: string[] = [];
+    const child = await startChild({
+      command: process.execPath,
+      args: ["--import", "tsx", join(ROOT, file), ...args],
+      cwd: ROOT,
+      env: { ...process.env, ...env },
+      onLine: (line) => lines.push(line),
+    });
+    const program = new Program(child);
+    Object.assign(program, { lines });
+    return program;
+  }
+
+  /** The first match in its output. */
+  async said(pattern: RegExp, timeoutMs = 2 * MINUTE_MS): Promise<RegExpExecArray> {
+    for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(20)) {
+      const found = this.lines.map((line) => pattern.exec(line)).find((match) => match !== null);
+      if (found) return found;
+      if (this.child.ended !== undefined) break;
+    }
+    throw new Error(`no line ${pattern}, and it ${this.child.ended ?? "is running"}:\n${this.lines.join("\n")}`);
+  }
+
+  kill = () => this.child.stop("SIGKILL", 0);
+  stop = () => this.child.stop("SIGTERM", 20_000);
+}
+
+describe("a run against a separate food service", function () {
+  this.timeout(6 * MINUTE_MS);
+  let folder: string;
+  let state: string;
+  let data: string;
+  let certificate: string;
+  let food: Program | undefined;
+  let run: Program | undefined;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "diet-durable-"));
+    state = join(folder, "food.jsonl");
+    data = join(folder, "data");
+    certificate = join(folder, "localhost.crt");
+  });
+  afterEach(async () => {
+    await run?.kill();
+    await food?.kill();
+    run = food = undefined;
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Starts the food service and resolves with its address. */
+  const startFood = async (...args: string[]): Promise<string> => {
+    const files = ["--certificates", folder, "--state", state];
+    food = await Program.start("services/food-service/main.ts", ["--address", "localhost:0", ...files, ...args]);
+    return (await food.said(/ready on (localhost:\d+)/))[1] as string;
+  };
+
+  const startRun = (server: string, ...args: string[]): Promise<Program> => {
+    const ports = ["--ports-from", "auto", "--interval", "1"];
+    const env = { CREATE_LEASE_SECONDS: "20", FIRESTORE_EMULATOR_HOST: "" };
+    return Program.start(
+      "cli/start.ts",
+      ["--server", server, "--certificate", certificate, "--data", data, ...ports, ...args],
+      env,
+    );
+  };
+
+  const place = async (server: string, count: number): Promise<string[]> => {
+    const names: string[] = [];
+    const connection = connectionTo(server, readFileSync(certificate, "utf8"));
+    const placing = { connection, customer: "krithik", count };
+    for await (const name of placeOrders(placing)) names.push(name);
+    return names;
+  };
+
+  /** What is on the disk; no other process may use it. */
+  const readDocuments = () => {
+    const store = new SqliteStore(join(data, "documents.db"));
+    const relations = store.all(RELATIONS).map(({ path, fields }) => parseRelation(path, fields));
+    const attempts = store.all(ATTEMPTS).flatMap((found) => attemptIn(found) ?? []);
+    store.close();
+    return { relations: new Map(relations.map((relation) => [relation.order, relation])), attempts };
+  };
+
+  /** Kills the run once so many kitchen orders or shipments exist; the orders whose create was in flight. */
+  const killWhen = async (what: "kitchenOrders" | "shipments", count: number): Promise<string[]> => {
+    for (const started = Date.now(); truthIn(state)[what].length < count; await sleep(5)) {
+      if (Date.now() - started > 2 * MINUTE_MS) throw new Error(`there never were ${count} ${what}`);
+    }
+    await run?.kill();
+    return readDocuments().attempts.flatMap(({ order, state }) => (state === "SENDING" ? [order] : []));
+  };
+
+  const RUNS = {
+    "--embedded": {
+      orders: 100,
+      kills: [
+        ["kitchenOrders", 20],
+        ["kitchenOrders", 50],
+        ["shipments", 30],
+      ],
+    },
+    "--emulators": {
+      orders: 30,
+      kills: [
+        ["kitchenOrders", 10],
+        ["shipments", 8],
+      ],
+    },
+  } as const;
+  for (const [mode, { orders, kills }] of Object.entries(RUNS))
+    it(`completes every order after kills (${mode}), cooks no meal twice, and parks only creates that were in flight`, async () => {
+      const server = await startFood("--speed", "200");
+      const placed: string[] = [];
+      const inFlight = new Set<string>();
+      run = await startRun(server, mode);
+      await run.said(/^Ready/);
+      const placing = (async () => {
+        for (let count = 0; count < orders / 5; count++) {
+          placed.push(...(await place(server, 5)));
+          await sleep(300);
+        }
+      })();
+      for (const [what, count] of kills) {
+        for (const order of await killWhen(what, count)) inFlight.add(order);
+        run = await startRun(server, mode);
+        await run.said(/^Ready/);
+      }
+      await placing;
+
+      const unfinished = () => {
+        const { relations, attempts } = readDocuments();
+        const waiting = new Set(attempts.flatMap(({ order, state }) => (state === "UNCERTAIN" ? [order] : [])));
+        const orders = new Map(truthIn(state).orders.map((order) => [order.name, order]));
+        return placed.filter(
+          (name) => !waiting.has(name) && whyNotEnded(orders.get(name), relations.get(name)) !== undefined,
+        );
+      };
+      for (const started = Date.now(); unfinished().length > 0; await sleep(1_000)) {
+        if (Date.now() - started > 3 * MINUTE_MS) assert.fail(`unfinished: ${unfinished().join(", ")}`);
+      }
+      await run.stop();
+
+      const { relations, attempts } = readDocuments();
+      const { summary, problems } = judge({ placed, truth: truthIn(state), relations });
+      const waiting = new Set(attempts.map(({ order }) => order));
+      assert.equal(summary.duplicates, 0, "no meal is cooked and no drone flown twice");
+      assert.deepEqual(
+        [...waiting].filter((order) => !inFlight.has(order)),
+        [],
+        "parked although nothing was in flight",
+      );
+      assert.deepEqual(
+        problems.filter((problem) => ![...waiting].some((order) => problem.includes(order))),
+        [],
+      );
+      for (const relation of relations.values()) {
+        assert.ok(relation.customer, `${relation.order} has no customer: a reaction was lost`);
+      }
+      console.log(`      ${placed.length} orders, ${inFlight.size} in flight at a kill, ${waiting.size} uncertain`);
+    });
+
+  it("waits for a food service that isn't up yet", async () => {
+    const address = await startFood();
+    await food?.kill();
+    run = await startRun(address, "--embedded");
+    await run.said(/Waiting for the food service/);
+    food = await Program.start("services/food-service/main.ts", [
+      ...["--address", address, "--certificates", folder, "--state", state],
+    ]);
+    await run.said(/^Ready/);
+  });
+
+  it("refuses to start without state while orders are past NEW, and starts with --fresh", async () => {
+    const server = await startFood("--speed", "1");
+    await place(server, 1);
+    run = await startRun(server, "--embedded");
+    await run.said(/1 in preparation/);
+    await run.stop();
+    rmSync(data, { recursive: true });
+    run = await startRun(server, "--embedded");
+    await run.said(/--fresh starts without it/);
+    assert.match(await run.child.exited, /status 1/);
+    run = await startRun(server, "--embedded", "--fresh");
+    await run.said(/^Ready/);
+  });
+
+  it("refuses a folder that another run uses", async () => {
+    const server = await startFood();
+    run = await startRun(server, "--embedded");
+    await run.said(/^Ready/);
+    const second = await startRun(server, "--embedded");
+    await second.said(/Another run uses/);
+    assert.match(await second.child.exited, /status 1/);
+  });
+});
