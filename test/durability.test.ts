@@ -7,47 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { judge, whyNotEnded } from "../cli/verify-run.js";
 import { ATTEMPTS, attemptIn } from "../functions/src/attempts/attempt.js";
 import { parseRelation, RELATIONS } from "../functions/src/relations/relation.js";
-import { type Child, startChild } from "../harness/process/child-process.js";
+import { Program } from "../harness/process/program.js";
 import { SqliteStore } from "../local/sqlite-store.js";
 import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 import { truthIn } from "../services/food-service/server.js";
 
 const MINUTE_MS = 60_000;
-const ROOT = join(import.meta.dirname, "..");
-
-/** A program whose output can be waited for. */
-class Program {
-  readonly lines: string[] = [];
-  private constructor(readonly child: Child) {}
-
-  static async start(file: string, args: string[], env: Record<string, string> = {}): Promise<Program> {
-    const lines: string[] = [];
-    const child = await startChild({
-      command: process.execPath,
-      args: ["--import", "tsx", join(ROOT, file), ...args],
-      cwd: ROOT,
-      env: { ...process.env, ...env },
-      onLine: (line) => lines.push(line),
-    });
-    const program = new Program(child);
-    Object.assign(program, { lines });
-    return program;
-  }
-
-  /** The first match in its output. */
-  async said(pattern: RegExp, timeoutMs = 2 * MINUTE_MS): Promise<RegExpExecArray> {
-    for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(20)) {
-      const found = this.lines.map((line) => pattern.exec(line)).find((match) => match !== null);
-      if (found) return found;
-      if (this.child.ended !== undefined) break;
-    }
-    throw new Error(`no line ${pattern}, and it ${this.child.ended ?? "is running"}:\n${this.lines.join("\n")}`);
-  }
-
-  kill = () => this.child.stop("SIGKILL", 0);
-  stop = () => this.child.stop("SIGTERM", 20_000);
-}
 
 describe("a run against a separate food service", function () {
   this.timeout(6 * MINUTE_MS);
