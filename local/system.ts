@@ -17,7 +17,7 @@ import { FoodServer, type SimulationOptions } from "../harness/food-service-proc
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
-import { buildBoard } from "../operator-console/build.js";
+import { buildConsole } from "../operator-console/build.js";
 import { connectionTo, environmentOf } from "../services/food-service/connection-options.js";
 import { StartError } from "../services/server.js";
 import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
@@ -233,7 +233,7 @@ async function startInSuite({
     journal?.stop();
     store?.close();
   };
-  await buildBoard(join(directory, "board", "dist"));
+  await buildConsole(join(directory, "board", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const suite = await startSuite({
     root: ROOT,

@@ -13,12 +13,19 @@ import {
   nextAction,
 } from "../attempts/attempt.js";
 import { ConflictError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
-import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import {
+  ACTIVE_STATUSES,
+  closingState,
+  type OrderStatus,
+  RELATION_STATES,
+  type RelationState,
+} from "../domain/order-lifecycle.js";
 import { acquireLease, releaseLease } from "../lease.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
 import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
+import { ReportLag } from "./report-lag.js";
 
 const LEASE_PATH = "leases/sweep";
 
@@ -59,17 +66,23 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     return { ...result, outcome: "skipped" };
   }
   let oldestSeconds = 0;
+  let isDone = false;
+  const lag = new ReportLag(ports.clock.now());
   try {
-    const endOf = finalStatusLookup(await listActive(ports), ports);
+    const active = await listActive(ports);
+    const endOf = finalStatusLookup(active, ports);
     await forEachDocument(RELATIONS, OPEN_RELATION_STATES, result, ports, async (found) => {
       const open = await sweepRelation(found, endOf, result, ports);
-      if (open) oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
+      if (!open) return;
+      oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
+      lag.see(open, active.get(open.order));
     });
     await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, result, ports, (found) =>
       sweepAttempt(found, endOf, result, ports),
     );
+    isDone = true;
   } finally {
-    await releaseLease(lease, ports);
+    await releaseLease(lease, ports, isDone ? lag.fieldsAt(ports.clock.now()) : {});
   }
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
@@ -79,7 +92,7 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
 type FinalStatusLookup = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
 
 /** Asks the food service only about orders that are not in its active lists. */
-function finalStatusLookup(active: ReadonlySet<string>, { food }: Ports): FinalStatusLookup {
+function finalStatusLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports): FinalStatusLookup {
   return async (order) => {
     if (active.has(order)) return undefined;
     try {
@@ -91,19 +104,19 @@ function finalStatusLookup(active: ReadonlySet<string>, { food }: Ports): FinalS
   };
 }
 
-async function listActive({ food, settings }: Ports): Promise<Set<string>> {
-  const names = new Set<string>();
+async function listActive({ food, settings }: Ports): Promise<Map<string, OrderStatus>> {
+  const statuses = new Map<string, OrderStatus>();
   for (const status of ACTIVE_STATUSES) {
     const seen = new Set<string>();
     let pageToken = "";
     do {
       seen.add(pageToken);
       const page = await food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
-      for (const { name } of page.orders) names.add(name);
+      for (const order of page.orders) statuses.set(order.name, order.status);
       pageToken = page.nextPageToken;
     } while (pageToken !== "" && !seen.has(pageToken));
   }
-  return names;
+  return statuses;
 }
 
 /** Goes through matching documents page by page; one that can't be judged is logged and does not stop the others. */
