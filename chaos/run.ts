@@ -31,6 +31,8 @@ export interface ChaosOptions {
   policy: "park" | "idempotency-key";
   seed: number;
   onProgress(message: string): void;
+  /** Is told now and then how often a process was killed so far. */
+  onKills(kills: number): void;
   signal: AbortSignal;
 }
 
@@ -145,6 +147,8 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   const lease = CREATE_LEASE * 1000;
   injector = new Injector({ fleet, food, gate, random: forFaults, counts, kills, span, lease, nextBuild, signal });
   troubled = true;
+  const counting = setInterval(() => options.onKills(injector?.kills ?? 0), 1_000);
+  onEnd(() => clearInterval(counting));
   const placing = place(food, orders, 0.7 * span, signal);
   await Promise.all([placing, injector.run()]);
   troubled = false;

@@ -10,9 +10,10 @@ import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { quoteForShell } from "../harness/process/shell.js";
+import { Screen } from "../harness/progress.js";
 import { ROOT } from "../harness/root.js";
 import { hasState } from "../local/data-directory.js";
-import { findOrderPastNew } from "../local/earlier-state.js";
+import { FoodServiceView } from "../local/food-service-view.js";
 import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
 import {
@@ -26,7 +27,6 @@ import { StartError } from "../services/server.js";
 import { checkFoodService, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
-import { Screen } from "./terminal-status.js";
 
 /** Where `npm run order` looks for the certificate. */
 const CERTIFICATES = join(ROOT, ".local", "food-service");
@@ -170,7 +170,8 @@ async function waitForFirestore(host: string, signal: AbortSignal): Promise<void
  * @throws StartError unless somebody agrees
  */
 async function confirmFreshStart(connection: FoodServiceConnection, data: string | undefined): Promise<void> {
-  const found = await findOrderPastNew(connection);
+  const view = new FoodServiceView(connection);
+  const found = await view.findOrderPastNew().finally(() => view.close());
   if (found === undefined || options.fresh) return;
   const place = data ?? `the project ${options.project} in the Firestore on ${firestore}`;
   const problem = [
@@ -200,10 +201,11 @@ async function show({ system, signal }: Running): Promise<number> {
   });
   let status: number | undefined;
   void failed.then((failure) => (status = failure));
+  const view = system.foodService && new FoodServiceView(system.foodService);
   let pause = 1_000;
   while (!signal.aborted && status === undefined) {
     const began = Date.now();
-    await countOrders(system.documents).then(
+    await countOrders(system.documents, async () => (await view?.newOrders()) ?? []).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
       // It is just ending, or busy: the next look tells.
       () => undefined,
@@ -212,6 +214,7 @@ async function show({ system, signal }: Running): Promise<number> {
     pause = Math.max(1_000, 10 * (Date.now() - began));
     await Promise.race([sleep(pause, undefined, { signal }).catch(() => undefined), failed]);
   }
+  view?.close();
   screen.end();
   if (signal.aborted) console.log("Stopping");
   return status ?? 0;

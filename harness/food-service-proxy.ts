@@ -103,6 +103,7 @@ class Door {
   private readonly inside: Http2SecureServer;
   /** The callers' connections, by the port that each comes in by. */
   private readonly callers = new Map<number, Socket>();
+  private closed = false;
   private readonly sessions = new Map<ServerHttp2Session, ClientHttp2Session>();
 
   constructor(
@@ -143,6 +144,7 @@ class Door {
   }
 
   close(): void {
+    this.closed = true;
     this.front.close();
     this.inside.close();
     this.reset();
@@ -156,6 +158,8 @@ class Door {
     probe.once("error", () => caller.resetAndDestroy());
     probe.once("connect", () => {
       probe.destroy();
+      // Both may have ended while the food service took the connection.
+      if (this.closed || caller.destroyed) return void caller.destroy();
       const inward = connectTcp({ host: "127.0.0.1", port: portOf(this.inside) });
       inward.once("error", () => caller.destroy());
       inward.once("connect", () => {

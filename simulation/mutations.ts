@@ -120,7 +120,7 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "never report again",
     "relations/load-relation.ts",
-    "outcome: await reportStatus(relation, ports) };",
+    "outcome: await reportAgain(relation, ports) };",
     'outcome: { outcome: "skipped", reason: "done" } };',
   ),
   one(
@@ -146,8 +146,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: "pipeline/dispatch-shipment.ts",
-        from: "if (order.status === STAGES.kitchen.takes) return reportStatus(relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
-        to: "if (order.status === STAGES.kitchen.takes) return reportStatus(relation, ports);\n  if (!order)",
+        from: "if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
+        to: "if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);\n  if (!order)",
       },
       {
         file: "pipeline/dispatch-shipment.ts",

@@ -18,7 +18,7 @@ import {
 import { StartError } from "../server.js";
 import { call } from "./call.js";
 import { connectionTo } from "./connection-options.js";
-import { NotPlacedError, placeOrders } from "./place-orders.js";
+import { placeOrders } from "./place-orders.js";
 import { type FoodServiceOptions, type RunningFoodService, startFoodService } from "./server.js";
 
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -349,7 +349,7 @@ describe("the food service over TLS", function () {
     );
 
     const fails = (placing: object, message: RegExp) => {
-      return assert.rejects(place(placing), (error) => error instanceof NotPlacedError && message.test(error.message));
+      return assert.rejects(place(placing), { name: "NotPlacedError", message });
     };
     const other = await start({ certificates: mkdtempSync(join(directory, "other-")) });
     const wrong = connectionTo(service.address, other.service.certificate);

@@ -41,6 +41,9 @@ const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filt
   (state) => ATTEMPT_STATES[state].open,
 );
 
+/** The log names so many waiting orders. */
+const MAX_EXAMPLES = 5;
+
 /** What a sweep did. */
 export interface SweepResult {
   outcome: "completed" | "skipped";
@@ -66,6 +69,7 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     return { ...result, outcome: "skipped" };
   }
   let oldestSeconds = 0;
+  const examples: WaitingOrder[] = [];
   let isDone = false;
   const lag = new ReportLag(ports.clock.now());
   try {
@@ -78,15 +82,19 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
       lag.see(open, active.get(open.order));
     });
     await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, result, ports, (found) =>
-      sweepAttempt(found, endOf, result, ports),
+      sweepAttempt(found, endOf, examples, result, ports),
     );
     isDone = true;
   } finally {
     await releaseLease(lease, ports, isDone ? lag.fieldsAt(ports.clock.now()) : {});
   }
+  logWaiting(result.waiting, examples, ports);
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
 }
+
+/** What the log says of an order that waits for an operator. */
+type WaitingOrder = Pick<Attempt, "order" | "stage" | "state" | "reason">;
 
 /** How an order ended, undefined for one that goes on; GONE where the food service does not know it. */
 type FinalStatusLookup = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
@@ -187,6 +195,7 @@ function ageSeconds({ times }: Relation, { clock }: Ports): number {
 async function sweepAttempt(
   found: Snapshot,
   endOf: FinalStatusLookup,
+  examples: WaitingOrder[],
   result: SweepResult,
   ports: Ports,
 ): Promise<void> {
@@ -207,14 +216,14 @@ async function sweepAttempt(
   const { order, stage, state, reason } = { ...attempt, ...fields };
   if (!ATTEMPT_STATES[state].needsOperator) return;
   result.waiting++;
-  ports.log.error(`Operator action required: ${stage} attempt is ${state}`, {
-    component: "sweep",
-    order,
-    stage,
-    state,
-    outcome: "needs_operator",
-    reason,
-  });
+  if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason });
+}
+
+/** One line, however many orders wait: each is a document that the console lists. */
+function logWaiting(waiting: number, examples: WaitingOrder[], { log }: Ports): void {
+  if (waiting === 0) return;
+  const message = `Operator action required: ${waiting} ${waiting === 1 ? "attempt is" : "attempts are"} waiting`;
+  log.error(message, { component: "sweep", outcome: "needs_operator", waiting, examples });
 }
 
 /** What is to change in an attempt, or that it is to go; undefined where nothing is. */
