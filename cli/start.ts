@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
@@ -16,13 +16,13 @@ import { hasState } from "../local/data-directory.js";
 import { FoodServiceView } from "../local/food-service-view.js";
 import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
+import { numberFrom, readAddress } from "../services/cli-options.js";
 import {
   addConnectionOptions,
   type ConnectionFlags,
   givenConnectionFlags,
   readConnection,
 } from "../services/food-service/connection-options.js";
-import { readAddress } from "../services/food-service/options.js";
 import { StartError } from "../services/server.js";
 import { checkFoodService, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
@@ -239,7 +239,7 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
         `  Operators' page   ${suite.hosting}`,
         ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
-        `  Firestore         ${suite.firestore}`,
+        `  Firestore         ${suite.journal ?? suite.firestore}`,
       ]
     : ["  Embedded          in this process"];
   return [

@@ -1,14 +1,11 @@
 /** The program that places orders: `npm run order -- --customer krithik`. */
 import { Command } from "commander";
+import { numberFrom, readAddress } from "../cli-options.js";
 import { StartError } from "../server.js";
 import { addConnectionOptions, type ConnectionFlags, readConnection } from "./connection-options.js";
-import { readAddress, readNumber } from "./options.js";
 import { NotPlacedError, placeOrders } from "./place-orders.js";
 
-const MOST = 100_000;
-const readCount = readNumber(`a whole number from 1 to ${MOST}`, (count) => {
-  return Number.isInteger(count) && count >= 1 && count <= MOST;
-});
+const readCount = numberFrom(1, 100_000, { whole: true });
 
 interface Options extends ConnectionFlags {
   customer: string;
