@@ -55,7 +55,7 @@ class Program {
 }
 
 describe("a run against a separate food service", function () {
-  this.timeout(6 * MINUTE_MS);
+  this.timeout(12 * MINUTE_MS);
   let folder: string;
   let state: string;
   let data: string;
@@ -130,11 +130,8 @@ describe("a run against a separate food service", function () {
       ],
     },
     "--emulators": {
-      orders: 30,
-      kills: [
-        ["kitchenOrders", 10],
-        ["shipments", 8],
-      ],
+      orders: 20,
+      kills: [["kitchenOrders", 10]],
     },
   } as const;
   for (const [mode, { orders, kills }] of Object.entries(RUNS) as [
