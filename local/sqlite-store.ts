@@ -4,7 +4,8 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite";
-import { ConflictError, StoreError } from "../functions/src/domain/errors.js";
+import { ConflictError, StoreError, ValidationError } from "../functions/src/domain/errors.js";
+import { assertDocumentFits, assertWritable } from "../functions/src/firestore-limits.js";
 import type { Fields, Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { fieldsFromJson, fieldsToJson } from "./field-json.js";
@@ -186,7 +187,7 @@ export class SqliteStore implements Store {
             changes.push(...applied.changes);
             settled.push(() => resolve(applied.versions));
           } catch (error) {
-            if (!(error instanceof ConflictError)) throw error;
+            if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
             this.database.exec("ROLLBACK TO one");
             settled.push(() => reject(error));
           }
@@ -204,6 +205,7 @@ export class SqliteStore implements Store {
   }
 
   private apply(writes: Write[]): { versions: string[]; changes: { number: number; change: Change }[] } {
+    assertWritable(writes);
     for (const write of writes) this.checkPrecondition(write);
     const version = this.nextVersion();
     const changes: { number: number; change: Change }[] = [];
@@ -212,7 +214,9 @@ export class SqliteStore implements Store {
       const before = this.find(path);
       if (write.kind === "delete") this.prepared("DELETE FROM documents WHERE path = ?").run(path);
       else {
-        const json = fieldsToJson({ ...before?.fields, ...write.fields });
+        const fields = { ...before?.fields, ...write.fields };
+        assertDocumentFits(path, fields);
+        const json = fieldsToJson(fields);
         // As in Firestore, a write that changes nothing gives no new version.
         if (before && isDeepStrictEqual(before.fields, fieldsFromJson(json))) return before.version;
         this.put(path, json, version);

@@ -69,6 +69,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "return v5(`",
     "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
   ),
+  one("link at any time", "attempts/link.ts", "storableTime(order.placedAt)", "order.placedAt"),
+  one("store any reason", "domain/errors.ts", "message: storableText(message)", "message"),
   one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "never") {'),
   one("link without history", createOnce, "...(plan.isRecorded ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one(

@@ -5,7 +5,7 @@ import { systemClock } from "../../functions/src/adapters/firebase/system-clock.
 import { CredentialError, parseCertificates } from "../../functions/src/credentials.js";
 import { toErrorInfo } from "../../functions/src/domain/errors.js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
-import { DEADLINE } from "./call.js";
+import { CALL_TIMEOUT_MS } from "../call.js";
 import { CONNECTION_OPTIONS } from "./connection-options.js";
 
 /** An order could not be placed; the message says why. */
@@ -36,7 +36,7 @@ export async function* placeOrders({ server, certificate, customer, count }: Pla
       trust,
       options: CONNECTION_OPTIONS,
       idempotentMethods: [],
-      timeoutMs: DEADLINE,
+      timeoutMs: CALL_TIMEOUT_MS,
     },
     systemClock,
   );
@@ -70,6 +70,7 @@ function reasonOf(error: unknown, server: string): string {
     .replace(/^No connection established\. Last error: (Error: )?/, "")
     .replace(/\.? Resolution note:.*/s, "");
   if (code === "UNAVAILABLE") return `The food service at ${server} can't be reached: ${plain}`;
-  if (code === "DEADLINE_EXCEEDED") return `The food service at ${server} did not answer within ${DEADLINE / 1000} s`;
+  if (code === "DEADLINE_EXCEEDED")
+    return `The food service at ${server} did not answer within ${CALL_TIMEOUT_MS / 1000} s`;
   return `The food service at ${server} did not take the order: ${code} ${plain}`;
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client, credentials, Metadata, type MethodDefinition, status } from "@grpc/grpc-js";
+import { Client, credentials, type MethodDefinition, status } from "@grpc/grpc-js";
 import { service as health } from "grpc-health-check";
 import {
   DroneServiceService,
@@ -15,8 +15,8 @@ import {
   OrderServiceService,
   Shipment_Status,
 } from "../../functions/src/generated/food/v1/food.js";
+import { call } from "../call.js";
 import { StartError } from "../server.js";
-import { call } from "./call.js";
 import { placeOrders } from "./place-orders.js";
 import { type FoodServiceOptions, type RunningFoodService, startFoodService } from "./server.js";
 
@@ -31,11 +31,7 @@ function order(fields: Partial<Order>): Order {
 const KITCHEN_ORDER = { kitchenorder: { name: "", status: KitchenOrder_Status.UNKNOWN, ...NO_TIMES } };
 const SHIPMENT = { shipment: { name: "", status: Shipment_Status.UNKNOWN, ...NO_TIMES } };
 
-function keyed(key: string): Metadata {
-  const metadata = new Metadata();
-  metadata.set("idempotency-key", key);
-  return metadata;
-}
+const keyed = (key: string) => ({ metadata: { "idempotency-key": key } });
 
 describe("the food service over TLS", function () {
   this.timeout(20_000);
