@@ -112,6 +112,7 @@ async function systemOptions(signal: AbortSignal): Promise<SystemOptions> {
     // One pass a run: the interval is as fine as it should be.
     params: { POLL_PASSES: "1" },
     withOwnParams: true,
+    withConsole: true,
     onProgress: (message) => console.log(message),
     onTrouble: (message) => screen.news(message),
   };
@@ -224,7 +225,16 @@ function describeState(data: string | undefined): string {
   return data ?? "forgotten when this run ends; --data keeps it";
 }
 
-function readyBlock({ suite, users, foodService, foodServer, scheduler, log, data }: System): string {
+function readyBlock({
+  suite,
+  console: operatorConsole,
+  users,
+  foodService,
+  foodServer,
+  scheduler,
+  log,
+  data,
+}: System): string {
   const intervals = { pollOrders: options.interval };
   const schedules = scheduler.functions.map(
     ({ name, schedule }) => `${name} ${describeSchedule(name, schedule, intervals)}`,
@@ -235,12 +245,12 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
     : ` --server ${foodServer?.address} --certificate ${quoteForShell(foodServer?.certificatePath ?? "")}`;
   const places = suite
     ? [
-        `  Operators' page   ${suite.hosting}`,
+        `  Console           ${suite.hosting}`,
         ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
         `  Firestore         ${suite.journal ?? suite.firestore}`,
       ]
-    : ["  Embedded          in this process"];
+    : [`  Console           ${operatorConsole}`, "  Embedded          in this process"];
   return [
     "",
     "Ready",

@@ -58,6 +58,8 @@ export interface SystemOptions {
   /** Is told what goes wrong while it runs on. */
   onTrouble?(message: string): void;
   /** Gives the start up when aborted. */
+  /** Whether a system that runs embedded serves the console; the Emulator Suite's hosting always does. */
+  withConsole?: boolean;
   signal?: AbortSignal;
 }
 
@@ -81,6 +83,8 @@ export interface System {
   data: string | undefined;
   /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
   suite: Addresses | undefined;
+  /** The console of a system that runs embedded, http://host:port. */
+  console: string | undefined;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
   /** Orchestrator 1 of the user chain, as host:port. */
@@ -162,6 +166,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
           directory,
           { ...configuration.params, ...configuration.secrets },
           storageFor(options, data),
+          ports.hosting,
           options,
         );
     started.push(runner);
@@ -173,7 +178,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop">;
+type Runner = Pick<System, "suite" | "console" | "documents" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -294,6 +299,7 @@ async function startInSuite({
       functions,
       hosting: `http://127.0.0.1:${ports.hosting}`,
     },
+    console: undefined,
     documents: (collection) => readCollection(firestore, PROJECT, collection),
     scheduler,
     log: suite.log,
@@ -316,12 +322,17 @@ async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
   openStorage: OpenStorage,
-  { intervals, onTrouble = () => {} }: SystemOptions,
+  port: number,
+  { intervals, withConsole = false, onTrouble = () => {} }: SystemOptions,
 ): Promise<Runner> {
-  const embedded = await startEmbedded(directory, params, openStorage);
+  const dist = join(directory, "console");
+  if (withConsole) await buildConsole(dist);
+  const consoleAt = withConsole ? { port, dist } : undefined;
+  const embedded = await startEmbedded(directory, params, openStorage, consoleAt);
   const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { intervals, onTrouble });
   return {
     suite: undefined,
+    console: embedded.console,
     documents: embedded.documents,
     scheduler,
     log: embedded.log,
@@ -347,11 +358,14 @@ function foodServiceOf(
 }
 
 async function portsFor(
-  { portsFrom = "usual", ports = {} }: SystemOptions,
+  { portsFrom = "usual", ports = {}, withConsole }: SystemOptions,
   { withFoodService, withSuite }: { withFoodService: boolean; withSuite: boolean },
 ): Promise<Ports> {
   const from = portsFrom === "usual" ? usualPorts() : portsFrom;
-  const only: NamedListener[] = withFoodService ? ["foodService"] : [];
+  const only: NamedListener[] = [
+    ...(withFoodService ? ["foodService" as const] : []),
+    ...(withConsole ? ["hosting" as const] : []),
+  ];
   if (!withSuite) return choosePorts({ from, chosen: ports, only });
   return choosePorts({ from, chosen: ports, without: withFoodService ? [] : ["foodService"] });
 }

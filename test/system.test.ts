@@ -6,7 +6,7 @@ import { parseRelation, RELATIONS, type Relation } from "../functions/src/relati
 import { addPerson, signIn } from "../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../local/system.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import { cook, strand, suiteOf } from "./browser/console-fixture.js";
+import { cook, seedAttempt, suiteOf } from "./browser/console-fixture.js";
 import { run, until } from "./program.js";
 
 const MINUTE = 60_000;
@@ -90,7 +90,7 @@ describe("the whole system in the Emulator Suite", function () {
   it("an uncertain order is linked to what an operator found, once, through Hosting", async () => {
     await place("amelie", 1);
     const id = placed.at(-1)?.slice("orders/".length) ?? "";
-    await strand(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
+    await seedAttempt(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
     const name = await cook(system, id);
     const [waiting] = (await get<Shown>(`/api/relations/${id}`)).attempts;
     const body = { name, reason: "found on the kitchen's screen", version: waiting?.version };
