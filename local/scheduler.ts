@@ -15,6 +15,8 @@ export interface ScheduledFunction {
 export interface SchedulerOptions {
   /** Seconds between ticks by function, instead of that function's own schedule. */
   intervals?: Readonly<Record<string, number>> | undefined;
+  /** While this is true, a function with an interval waits for its next tick: more work would only queue up. */
+  isBusy?: (() => boolean) | undefined;
   /** Gets a message for each tick that failed, and for each schedule that can't be read. */
   onTrouble(message: string): void;
 }
@@ -100,13 +102,18 @@ export class Scheduler {
     return this.options.intervals?.[name];
   }
 
+  private isHeldBack(scheduled: ScheduledFunction): boolean {
+    return this.intervalOf(scheduled) !== undefined && this.options.isBusy?.() === true;
+  }
+
   private wait(scheduled: ScheduledFunction, schedule: Schedule, due = schedule(new Date())): void {
     // Timers take 24 days at most; a longer way is walked in steps.
     const left = due.getTime() - Date.now();
     const step = Math.min(Math.max(left, 0), 24 * 3_600_000);
     const timer = setTimeout(() => {
       if (step < left) return this.wait(scheduled, schedule, due);
-      void this.fire(scheduled, due);
+      if (this.isHeldBack(scheduled)) this.counts.skipped++;
+      else void this.fire(scheduled, due);
       const next = schedule(due);
       // After the machine slept, ticks that were missed are not made up for.
       this.wait(scheduled, schedule, next.getTime() > Date.now() ? next : schedule(new Date()));

@@ -296,6 +296,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     }
   }
   for (const { path } of writes.slice(overAtWrite)) {
+    // Leases and statistics go on as long as anything is scheduled.
     if (!/^(leases|statistics)\//.test(path)) violate("writes stop", `${path} was written when all was over`);
   }
 }

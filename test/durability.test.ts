@@ -6,50 +6,23 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { judge, whyNotEnded } from "../cli/verify-run.js";
 import { ATTEMPTS, attemptIn } from "../functions/src/attempts/attempt.js";
-import { parseRelation, RELATIONS } from "../functions/src/relations/relation.js";
-import { type Child, startChild } from "../harness/process/child-process.js";
+import { HISTORY } from "../functions/src/relations/history.js";
+import { parseRelation, RELATIONS, relationPath } from "../functions/src/relations/relation.js";
+import { readCollection, writeDocuments } from "../harness/emulators/firestore-rest.js";
+import { PROJECT } from "../harness/emulators/suite.js";
+import { addPerson, PEOPLE, signIn } from "../harness/emulators/test-accounts.js";
+import { Program } from "../harness/process/program.js";
 import { SqliteStore } from "../local/sqlite-store.js";
+import { startSystem } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import { truthIn } from "../services/food-service/server.js";
+import { startFoodService, truthIn } from "../services/food-service/server.js";
+import { emulators } from "./emulators.js";
 
 const MINUTE_MS = 60_000;
-const ROOT = join(import.meta.dirname, "..");
-
-/** A program whose output can be waited for. */
-class Program {
-  readonly lines: string[] = [];
-  private constructor(readonly child: Child) {}
-
-  static async start(file: string, args: string[], env: Record<string, string> = {}): Promise<Program> {
-    const lines: string[] = [];
-    const child = await startChild({
-      command: process.execPath,
-      args: ["--import", "tsx", join(ROOT, file), ...args],
-      cwd: ROOT,
-      env: { ...process.env, ...env },
-      onLine: (line) => lines.push(line),
-    });
-    const program = new Program(child);
-    Object.assign(program, { lines });
-    return program;
-  }
-
-  /** The first match in its output. */
-  async said(pattern: RegExp, timeoutMs = 2 * MINUTE_MS): Promise<RegExpExecArray> {
-    for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(20)) {
-      const found = this.lines.map((line) => pattern.exec(line)).find((match) => match !== null);
-      if (found) return found;
-      if (this.child.ended !== undefined) break;
-    }
-    throw new Error(`no line ${pattern}, and it ${this.child.ended ?? "is running"}:\n${this.lines.join("\n")}`);
-  }
-
-  kill = () => this.child.stop("SIGKILL", 0);
-  stop = () => this.child.stop("SIGTERM", 20_000);
-}
 
 describe("a run against a separate food service", function () {
-  this.timeout(6 * MINUTE_MS);
+  this.timeout(12 * MINUTE_MS);
   let folder: string;
   let state: string;
   let data: string;
@@ -77,19 +50,22 @@ describe("a run against a separate food service", function () {
     return (await food.said(/ready on (localhost:\d+)/))[1] as string;
   };
 
-  const startRun = (server: string, ...args: string[]): Promise<Program> => {
-    const ports = ["--ports-from", "auto", "--interval", "1"];
-    const env = { CREATE_LEASE_SECONDS: "20", FIRESTORE_EMULATOR_HOST: "" };
-    return Program.start(
-      "cli/start.ts",
-      ["--server", server, "--certificate", certificate, "--data", data, ...ports, ...args],
-      env,
-    );
+  const startRun = (
+    server: string,
+    state: "--embedded" | "--emulators" | { firestore: string },
+    ...args: string[]
+  ): Promise<Program> => {
+    const place = typeof state === "string" ? [state, "--data", data] : [];
+    const options = ["--server", server, "--certificate", certificate, "--ports-from", "auto", "--interval", "1"];
+    const FIRESTORE_EMULATOR_HOST = typeof state === "string" ? "" : state.firestore;
+    const env = { CREATE_LEASE_SECONDS: "20", FIRESTORE_EMULATOR_HOST };
+    return Program.start("cli/start.ts", [...options, ...place, ...args], env);
   };
 
   const place = async (server: string, count: number): Promise<string[]> => {
     const names: string[] = [];
-    const placing = { server, certificate: readFileSync(certificate), customer: "krithik", count };
+    const connection = connectionTo(server, readFileSync(certificate, "utf8"));
+    const placing = { connection, customer: "krithik", count };
     for await (const name of placeOrders(placing)) names.push(name);
     return names;
   };
@@ -122,14 +98,14 @@ describe("a run against a separate food service", function () {
       ],
     },
     "--emulators": {
-      orders: 30,
-      kills: [
-        ["kitchenOrders", 10],
-        ["shipments", 8],
-      ],
+      orders: 20,
+      kills: [["kitchenOrders", 10]],
     },
   } as const;
-  for (const [mode, { orders, kills }] of Object.entries(RUNS))
+  for (const [mode, { orders, kills }] of Object.entries(RUNS) as [
+    keyof typeof RUNS,
+    (typeof RUNS)[keyof typeof RUNS],
+  ][])
     it(`completes every order after kills (${mode}), cooks no meal twice, and parks only creates that were in flight`, async () => {
       const server = await startFood("--speed", "200");
       const placed: string[] = [];
@@ -204,6 +180,66 @@ describe("a run against a separate food service", function () {
     assert.match(await run.child.exited, /status 1/);
     run = await startRun(server, "--embedded", "--fresh");
     await run.said(/^Ready/);
+  });
+
+  it("attaches to a Firestore that is running, and takes over the relations of another program", async () => {
+    const { firestore } = await emulators();
+    const project = `demo-attached-${process.pid}`;
+    const service = await startFoodService({ address: "localhost:0", certificates: folder, speed: 1_000 });
+    try {
+      const { name } = service.model.placeOrder("krithik");
+      const kitchen = service.model.makeKitchenOrder(null).name;
+      service.model.changeOrder(name, "PREPARATION", ["status"]);
+      const path = relationPath(name.slice("orders/".length));
+      await writeDocuments(firestore, project, [{ path, fields: { kitchen } }]);
+      run = await startRun(service.address, { firestore }, "--project", project);
+      await run.said(/1 delivered/);
+      const { orders, kitchenOrders, shipments } = service.model.truth();
+      assert.equal(orders[0]?.status, "DELIVERED");
+      assert.deepEqual([kitchenOrders.length, shipments.length], [1, 1]);
+      const [relation] = await readCollection(firestore, project, RELATIONS);
+      assert.equal(relation?.fields.kitchen, kitchen);
+      assert.equal(relation?.fields.state, "DELIVERED");
+      await run.stop();
+    } finally {
+      await service.stop();
+    }
+  });
+
+  it("keeps documents, accounts and the simulated food service with --data", async () => {
+    const simulated = { speed: 1_000, rejected: 0, cancelled: 0 };
+    const options = {
+      portsFrom: "auto",
+      embedded: false,
+      data,
+      foodService: { simulated },
+      intervals: { pollOrders: 1 },
+    } as const;
+    const first = await startSystem(options);
+    try {
+      const { address: server, certificate: pem } = first.foodServer ?? assert.fail();
+      for await (const _ of placeOrders({ connection: connectionTo(server, pem), customer: "krithik", count: 2 }));
+      await addPerson(first.suite?.auth ?? "", PROJECT, "ana@example.com", JSON.stringify({ role: "operator" }));
+      first.scheduler.start();
+      const delivered = async () =>
+        (await first.documents(RELATIONS)).filter(({ fields }) => fields.state === "DELIVERED");
+      for (const started = Date.now(); (await delivered()).length < 2; await sleep(500)) {
+        if (Date.now() - started > 2 * MINUTE_MS) assert.fail("the orders were not delivered");
+      }
+    } finally {
+      await first.stop();
+    }
+    const second = await startSystem({ ...options, intervals: undefined });
+    try {
+      const states = (await second.documents(RELATIONS)).map(({ fields }) => fields.state);
+      assert.deepEqual(states, ["DELIVERED", "DELIVERED"]);
+      assert.equal((await second.documents(HISTORY)).length, 6, "three states of each order");
+      await signIn(second.suite?.auth ?? "", "ana@example.com");
+      await signIn(second.suite?.auth ?? "", PEOPLE[0]?.email ?? "");
+      assert.equal(second.foodServer?.truth().orders.length, 2);
+    } finally {
+      await second.stop();
+    }
   });
 
   it("refuses a folder that another run uses", async () => {

@@ -1,8 +1,12 @@
 /** Places orders in a food service, as a customer would. */
-import { X509Certificate } from "node:crypto";
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  type FoodServiceConnection,
+  foodServiceChannel,
+} from "../../functions/src/adapters/firebase/grpc-food-service.js";
+import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
+import { type CallError, isCallError } from "../../functions/src/domain/errors.js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
-import { call, DEADLINE } from "./call.js";
+import { CONNECTION_OPTIONS, callerProblem } from "./connection-options.js";
 
 /** An order could not be placed; the message says why. */
 export class NotPlacedError extends Error {
@@ -10,52 +14,40 @@ export class NotPlacedError extends Error {
 }
 
 interface Placing {
-  /** `host:port` of the food service. */
-  server: string;
-  /** The service's certificate, or the root of it, in PEM form. */
-  certificate: Buffer;
+  connection: FoodServiceConnection;
   customer: string;
   count: number;
 }
 
 /**
  * Places so many orders, one after the other, and yields the name of each.
- * @throws NotPlacedError where the service can't be reached, is another one, or refuses
+ * @throws NotPlacedError if the service can't be reached, is another one, or refuses
  */
-export async function* placeOrders({ server, certificate, customer, count }: Placing): AsyncGenerator<string> {
-  expectCertificate(certificate);
-  const client = new Client(server, credentials.createSsl(certificate), { "grpc.enable_channelz": 0 });
+export async function* placeOrders({ connection, customer, count }: Placing): AsyncGenerator<string> {
+  const channel = foodServiceChannel(connection, systemClock, CONNECTION_OPTIONS);
   const order = { name: "", createTime: "", updateTime: "", customerId: customer, status: Order_Status.UNKNOWN };
   try {
     for (let placed = 0; placed < count; placed++) {
-      yield (await call(client, OrderServiceService.createOrder, { order })).name;
+      yield (await channel.call(OrderServiceService.createOrder, { order })).name;
     }
   } catch (error) {
-    throw new NotPlacedError(reasonOf(error as ServiceError, server), { cause: error });
+    if (!isCallError(error)) throw error;
+    throw new NotPlacedError(reasonOf(error, connection), { cause: error });
   } finally {
-    client.close();
+    channel.close();
   }
 }
 
-/** OpenSSL takes any text for a list of no certificates, and would then blame the server's. */
-function expectCertificate(pem: Buffer): void {
-  try {
-    new X509Certificate(pem);
-  } catch (cause) {
-    throw new NotPlacedError("The certificate must be one in PEM form, such as the food service makes", { cause });
-  }
-}
-
-function reasonOf({ code, details }: ServiceError, server: string): string {
+function reasonOf(error: CallError, connection: FoodServiceConnection): string {
+  const { FOOD_SERVICE_ADDRESS: server, CALL_DEADLINE_SECONDS: seconds } = connection;
   // gRPC wraps what the connection said into words of its own.
-  const plain = details
+  const plain = error.message
+    .replace(/^\/\S+: /, "")
     .replace(/^No connection established\. Last error: (Error: )?/, "")
     .replace(/\.? Resolution note:.*/s, "");
-  if (code === status.UNAVAILABLE && /certificate|altnames|ssl|tls/i.test(plain)) {
-    return `The food service at ${server} has another certificate than the one given: ${plain}`;
-  }
-  if (code === status.UNAVAILABLE) return `The food service at ${server} can't be reached: ${plain}`;
-  if (code === status.DEADLINE_EXCEEDED)
-    return `The food service at ${server} did not answer within ${DEADLINE / 1000} s`;
-  return `The food service at ${server} did not take the order: ${status[code]} ${plain}`;
+  const problem = callerProblem(error, connection);
+  if (problem !== undefined) return problem;
+  if (error.code === "UNAVAILABLE") return `The food service at ${server} can't be reached: ${plain}`;
+  if (error.code === "DEADLINE_EXCEEDED") return `The food service at ${server} did not answer within ${seconds} s`;
+  return `The food service at ${server} did not take the order: ${error.code} ${plain}`;
 }

@@ -1,5 +1,6 @@
 /** The simulated food service: three gRPC services on one TLS address, with a certificate and a state file of its own. */
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -12,6 +13,7 @@ import {
 } from "../../functions/src/generated/food/v1/food.js";
 import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
+import { type CallerChecks, callerInterceptors } from "./callers.js";
 import { identityIn } from "./certificate.js";
 import { withFaults } from "./faults.js";
 import { handlersOf } from "./handlers.js";
@@ -19,7 +21,8 @@ import { Journal } from "./journal.js";
 import { FoodServiceModel, type GroundTruth } from "./model/food-service-model.js";
 import { seeded } from "./seeded.js";
 
-const PROTO = fileURLToPath(new URL("../../proto/food/v1/food.proto", import.meta.url));
+const PROTO_FOLDER = fileURLToPath(new URL("../../proto", import.meta.url));
+const PROTO = join(PROTO_FOLDER, "food/v1/food.proto");
 
 export interface FoodServiceOptions {
   /** `host:port`; port 0 leaves the choice to the system. */
@@ -35,11 +38,19 @@ export interface FoodServiceOptions {
   cancelled?: number;
   failures?: number;
   lostAnswers?: number;
+  /** Methods, such as GetKitchenOrder, that are always UNAVAILABLE. */
+  unavailable?: string[];
+  /** Gets the method of each call but the placing of orders. */
+  onCall?: (method: string) => void;
   /** The most that is added to a call, in milliseconds. */
   delay?: number;
   /** Decides every draw; without one, each start draws anew. */
   seed?: string;
   honoursKeys?: boolean;
+  /** What every call must carry, if anything. */
+  callers?: CallerChecks;
+  /** Certificates in PEM form: every caller must connect with a certificate that one of them signed. */
+  clientCa?: string;
   clock?: Pick<Clock, "now">;
   /** Takes what goes wrong inside. */
   log?: (line: string) => void;
@@ -64,7 +75,8 @@ export interface RunningFoodService {
 export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
-  const { failures = 0, lostAnswers = 0, delay = 0 } = options;
+  const { failures = 0, lostAnswers = 0, delay = 0, unavailable = [], onCall = () => {} } = options;
+  const { callers = {}, clientCa } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -82,15 +94,24 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
     journal?.replay((event) => model.replay(event));
 
     const chance = seeded(`${life}:faults`);
-    const handlers = handlersOf(model, (apply) => withFaults({ failures, lostAnswers, delay }, chance, apply), log);
-    const server = new Server({ "grpc.enable_channelz": 0 });
+    const faults = { failures, lostAnswers, delay, unavailable };
+    const carry = <T>(apply: () => Promise<T>, method: string) => {
+      onCall(method);
+      return withFaults(faults, chance, method, apply);
+    };
+    const handlers = handlersOf(model, carry, log);
+    const server = new Server({
+      "grpc.enable_channelz": 0,
+      interceptors: callerInterceptors(callers, () => clock.now()),
+    });
     server.addService(OrderServiceService, handlers.orders);
     server.addService(KitchenServiceService, handlers.kitchen);
     server.addService(DroneServiceService, handlers.drones);
     new HealthImplementation({ "": "SERVING" }).addToServer(server);
-    new ReflectionService(loadSync(PROTO)).addToServer(server);
+    new ReflectionService(loadSync(PROTO, { includeDirs: [PROTO_FOLDER] })).addToServer(server);
     const pair = { private_key: identity.key, cert_chain: identity.certificate };
-    const bound = await listen(server, address, ServerCredentials.createSsl(null, [pair]));
+    const roots = clientCa === undefined ? null : Buffer.from(clientCa);
+    const bound = await listen(server, address, ServerCredentials.createSsl(roots, [pair], roots !== null));
     return {
       address: bound,
       certificate: identity.certificate.toString(),

@@ -3,6 +3,7 @@ import { ConflictError } from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
+import { storableText } from "../domain/storable.js";
 import type { Ports, Write } from "../ports.js";
 import { type Attempt, attemptIn, attemptPath, claimFields } from "./attempt.js";
 import type { ReasonCode } from "./reason-codes.js";
@@ -37,7 +38,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
     }),
     state: "PARKED",
     leaseUntil: null,
-    reason: { ...reason },
+    reason: { code: reason.code, message: storableText(reason.message) },
   };
   const write: Write = existing
     ? { kind: "update", path, version: existing.version, fields: { ...fields, ...NOT_CLOSED } }

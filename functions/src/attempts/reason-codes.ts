@@ -12,6 +12,8 @@ export type Action = (typeof ACTIONS)[number];
 export const REASONS = {
   /** Another program advanced the order, and nothing is linked. Stored by all builds. */
   STRANDED: { actions: ["link", "dismiss"] },
+  /** Another program wrote so much into the relation that a link has no room. */
+  RELATION_TOO_LARGE: { actions: ["link", "retry", "dismiss"] },
   /** The food service no longer finds the linked kitchen order or shipment. */
   LINK_NOT_FOUND: { actions: ["link", "retry", "dismiss"] },
   /** The food service rejects the update of the order's status. */

@@ -2,6 +2,7 @@
 import { AlreadyLinkedError, ConflictError, ValidationError } from "../domain/errors.js";
 import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
 import { isPlausibleResourceName, type OrderRef, orderRef } from "../domain/resource-names.js";
+import { storableText, storableTime } from "../domain/storable.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closingEntry, linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
@@ -217,7 +218,7 @@ async function decideDismissal({ ref, attempt, relation: snapshot }: Stored, por
     writes.push(closingEntry(ref.name, "GONE", now, now));
   }
   if (code === "ORDER_REPLACED") {
-    const { placedAt } = await ports.food.getOrder(ref.name);
+    const placedAt = storableTime((await ports.food.getOrder(ref.name)).placedAt);
     if (placedAt) writes.push(...inRelation({ placedAt }));
   }
   return { to: "CLOSED", writes };
@@ -253,7 +254,8 @@ function auditWrite(path: string, resolution: Resolution, to: ResolvedState, { c
   const { order, stage, link, by, reason } = resolution;
   const request = requestFingerprint(resolution);
   const action = AUDIT_ACTIONS[actionOf(resolution)];
-  return auditEntry(path, { order, stage, action, to, name: link ?? null, by, reason, request }, clock.now());
+  const words = { by: storableText(by), reason: storableText(reason) };
+  return auditEntry(path, { order, stage, action, to, name: link ?? null, ...words, request }, clock.now());
 }
 
 function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult {

@@ -10,7 +10,7 @@ import { closeRelation } from "../relations/close-relation.js";
 import { loadOrReconcile } from "../relations/load-relation.js";
 import { isSameOrder, type Relation } from "../relations/relation.js";
 import { handleReplacedOrder } from "../relations/replaced-order.js";
-import { reportStatus } from "../relations/report-status.js";
+import { reportAgain } from "../relations/report-status.js";
 import { readLinked } from "./linked-resource.js";
 
 /**
@@ -33,7 +33,7 @@ export async function dispatchShipment(ref: OrderRef, ports: Ports): Promise<Out
   const finalState = closingState(order.status);
   if (finalState) return closeRelation(snapshot, finalState, ports);
   if (!isSameOrder(relation, order)) return handleReplacedOrder(ref, snapshot, relation, order, ports);
-  if (order.status === STAGES.kitchen.takes) return reportStatus(snapshot, relation, ports);
+  if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);
   if (order.status !== STAGES.shipment.takes) return skipped(`the order is ${order.status}`);
   return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
 }

@@ -6,7 +6,7 @@ import type { Ports, Snapshot } from "../ports.js";
 import { adoptLinks } from "./adopt-links.js";
 import { comeBack } from "./come-back.js";
 import { type Relation, relationIn, relationPath } from "./relation.js";
-import { reportStatus } from "./report-status.js";
+import { reportAgain } from "./report-status.js";
 
 export type LoadedRelation =
   | { kind: "loaded"; snapshot: Snapshot | undefined; relation: Relation | undefined }
@@ -33,7 +33,7 @@ export async function loadOrReconcile(
       return { kind: "reconciled", outcome: await comeBack(ref, snapshot, relation, ports) };
     }
     if (isClosed || (link && relation[link] !== undefined)) {
-      return { kind: "reconciled", outcome: await reportStatus(snapshot, relation, ports) };
+      return { kind: "reconciled", outcome: await reportAgain(snapshot, relation, ports) };
     }
   }
   if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) {

@@ -2,7 +2,7 @@
 import { park } from "../attempts/park.js";
 import { type CallError, ConflictError, isCallError } from "../domain/errors.js";
 import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
-import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
+import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
 import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { isSameOrder, type Relation, type Trouble, troubleField } from "./relation.js";
@@ -41,7 +41,17 @@ export async function reportStatus(snapshot: Snapshot, relation: Relation, ports
     return recordRejection(ref, snapshot, relation, error, ports);
   }
   if (report) await writeTrouble(snapshot, { ...relation.trouble, report: undefined }, ports);
-  return isDue ? advanced(target) : skipped(`the order is ${order.status} already`);
+  return isDue ? reported(target) : skipped(`the order is ${order.status} already`);
+}
+
+/**
+ * The same for a stage that meets an order behind its relation. The relation's trigger has reported it already, so this is not worth a
+ * line in the log, above all if the food service ignores it and each poll brings the order again.
+ * @throws CallError, StoreError
+ */
+export async function reportAgain(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
+  const outcome = await reportStatus(snapshot, relation, ports);
+  return outcome.outcome === "reported" ? skipped(`${outcome.to} is reported again`) : outcome;
 }
 
 async function recordRejection(

@@ -55,6 +55,9 @@ const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filt
   (state) => ATTEMPT_STATES[state].open,
 );
 
+/** The log names so many waiting orders. */
+const MAX_EXAMPLES = 5;
+
 /** What a sweep did. */
 export interface SweepResult {
   outcome: "completed" | "skipped";
@@ -84,6 +87,7 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
   }
   const until = ports.clock.now() + BUDGET_MS;
   let oldestSeconds = 0;
+  const examples: WaitingOrder[] = [];
   let isDone = false;
   const lag = new ReportLag(ports.clock.now());
   try {
@@ -103,15 +107,19 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     result.missing = missing.length;
     await handleMissing(missing, open, result, ports);
     await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, until, result, ports, (found) =>
-      sweepAttempt(found, look, result, ports),
+      sweepAttempt(found, look, examples, result, ports),
     );
     isDone = true;
   } finally {
     await releaseLease(lease, ports, isDone ? lag.fieldsAt(ports.clock.now()) : {});
   }
+  logWaiting(result.waiting, examples, ports);
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
 }
+
+/** What the log says of an order that waits for an operator. */
+type WaitingOrder = { order: string; stage: string; state: string; reason: unknown };
 
 /** What the food service shows of an order now. */
 type OrderLook =
@@ -304,7 +312,13 @@ function ageSeconds({ times }: Relation, { clock }: Ports): number {
   return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
 }
 
-async function sweepAttempt(found: Snapshot, look: OrderLookup, result: SweepResult, ports: Ports): Promise<void> {
+async function sweepAttempt(
+  found: Snapshot,
+  look: OrderLookup,
+  examples: WaitingOrder[],
+  result: SweepResult,
+  ports: Ports,
+): Promise<void> {
   const attempt = attemptIn(found);
   if (!attempt) return;
   const fields = await planAttemptUpdate(attempt, look, ports);
@@ -323,14 +337,14 @@ async function sweepAttempt(found: Snapshot, look: OrderLookup, result: SweepRes
   const state = (fields?.state as AttemptState | undefined) ?? attempt.state;
   if (!ATTEMPT_STATES[state].needsOperator) return;
   result.waiting++;
-  ports.log.error(`Operator action required: ${stage} attempt is ${state}`, {
-    component: "sweep",
-    order,
-    stage,
-    state,
-    outcome: "needs_operator",
-    reason: fields?.reason ?? reason,
-  });
+  if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason: fields?.reason ?? reason });
+}
+
+/** One line, however many orders wait: each is a document that the console lists. */
+function logWaiting(waiting: number, examples: WaitingOrder[], { log }: Ports): void {
+  if (waiting === 0) return;
+  const message = `Operator action required: ${waiting} ${waiting === 1 ? "attempt is" : "attempts are"} waiting`;
+  log.error(message, { component: "sweep", outcome: "needs_operator", waiting, examples });
 }
 
 /** What is to change in an attempt, or that it is to go; undefined if nothing is. */

@@ -46,7 +46,7 @@ export class GrpcFoodService implements FoodService {
 
   /** @param options what the person at hand sets trust and client certificate with, for messages; params unless given */
   constructor(settings: FoodServiceConnection, clock: Clock, options?: Target["options"]) {
-    this.channel = new GrpcChannel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
+    this.channel = foodServiceChannel(settings, clock, options);
   }
 
   ready(): Promise<void> {
@@ -92,6 +92,15 @@ export class GrpcFoodService implements FoodService {
   }
 }
 
+/** A channel to the food service, for calls that are not the functions' own. */
+export function foodServiceChannel(
+  settings: FoodServiceConnection,
+  clock: Clock,
+  options?: Target["options"],
+): GrpcChannel {
+  return new GrpcChannel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
+}
+
 function targetOf(settings: FoodServiceConnection, clock: Clock): Target {
   const { FOOD_SERVICE_CLIENT_AUTH, FOOD_SERVICE_CLIENT_CERTIFICATE, FOOD_SERVICE_CLIENT_KEY } = settings;
   const hasClient =
@@ -119,9 +128,13 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
 }
 
 function orderOf({ name, customerId, status, createTime }: WireOrder): Order {
-  const placed = Date.parse(createTime);
-  const placedAt = Number.isNaN(placed) ? undefined : new Date(placed);
-  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status), placedAt };
+  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status), placedAt: timeIn(createTime) };
+}
+
+/** The time in RFC 3339 text, undefined for other text: `Date` alone takes "5" for a day in May. */
+function timeIn(text: string): Date | undefined {
+  const time = /^\d{4}-\d{2}-\d{2}[Tt ]/.test(text) ? new Date(text) : undefined;
+  return time && Number.isFinite(time.getTime()) ? time : undefined;
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {
