@@ -19,11 +19,14 @@ export type Operation =
   | "start"
   | "deliver"
   | "react"
-  | "tick";
+  | "tick"
+  | "link"
+  | "retry"
+  | "deploy";
 
 const CRASHES = ["crash before", "crash after", "hang", "pause"] as const;
-const READS = [...CRASHES, "error", "slow"] as const;
-const WRITES = [...CRASHES, "error", "error after", "late"] as const;
+const READS = [...CRASHES, "error", "slow", "outage"] as const;
+const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
 const CREATES = [...WRITES, "refused", "unsent", "empty name", "foreign name", "doubled name", "cancel"] as const;
 
 /** By operation, the faults that can strike there. */
@@ -45,6 +48,9 @@ export const FAULTS = {
   deliver: ["loss", "duplicate", "reorder", "poison"],
   react: ["loss", "duplicate", "reorder"],
   tick: ["missed", "doubled", "overlapping"],
+  link: [],
+  retry: [],
+  deploy: [],
 } as const satisfies Record<Operation, readonly string[]>;
 
 export type Fault = (typeof FAULTS)[Operation][number];
@@ -53,7 +59,7 @@ export type Fault = (typeof FAULTS)[Operation][number];
 export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[];
 
 /** After these the process can say for certain that a create was not carried out. */
-export const DECIDABLE: readonly Fault[] = ["refused", "unsent"];
+export const DECIDABLE: readonly Fault[] = ["refused", "unsent", "outage"];
 
 /** Which fault strikes at which effect; effects are numbered as they come. */
 export type Schedule = ReadonlyMap<number, Fault>;
@@ -75,7 +81,7 @@ export function choosing(random: Randomness, share: number, most: number): Choos
   return (_effect, operation) => {
     if (struck >= most || random.fraction() >= share) return undefined;
     struck++;
-    const kinds = FAULTS[operation];
+    const kinds: readonly Fault[] = FAULTS[operation];
     return kinds[Math.floor(random.fraction() * kinds.length)];
   };
 }

@@ -7,7 +7,7 @@ import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from ".
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Fault, Operation } from "./faults.js";
-import type { Process, World } from "./world.js";
+import type { Process, Service, World } from "./world.js";
 
 /** What all processes share. */
 export interface Outside {
@@ -22,6 +22,30 @@ export interface Outside {
 
 /** Clients give up after so many milliseconds. */
 const PATIENCE = 10_000;
+
+/** Which service an operation needs: an outage makes all of its calls fail. */
+const SERVICE_OF: Record<Operation, Service> = {
+  read: "store",
+  commit: "store",
+  query: "store",
+  ready: "food",
+  listOrders: "food",
+  getOrder: "food",
+  getKitchenOrder: "food",
+  getShipment: "food",
+  updateOrder: "food",
+  createKitchenOrder: "food",
+  createShipment: "food",
+  userByName: "users",
+  publish: "bus",
+  start: "platform",
+  deliver: "platform",
+  react: "platform",
+  tick: "platform",
+  link: "platform",
+  retry: "platform",
+  deploy: "platform",
+};
 
 /** After so long the platform has given up any run that hangs. */
 const HANG = 180_000;
@@ -207,6 +231,9 @@ function performIn<T>(
 ): Promise<T> {
   const { operation, about, subject = "" } = effect;
   const entry = world.effect({ process: process.id, run, operation, about, subject });
+  const service = SERVICE_OF[operation];
+  // A connection may stand while every call on it fails: then `ready` gives no warning.
+  if (!entry.fault && operation !== "ready" && world.now < world.outageUntil[service]) entry.fault = "outage";
   return new Promise<T>((resolve, reject) => {
     const apply = async (): Promise<T> => {
       const done = effect.apply();
@@ -243,7 +270,7 @@ function performIn<T>(
         world.faultLasts(HANG);
         return undefined;
       case "pause": {
-        const pause = world.between(20_000, 150_000);
+        const pause = world.between(20_000, world.random.fraction() < 0.2 ? 600_000 : 150_000);
         world.faultLasts(pause);
         return world.after(latency, () => {
           process.pausedUntil = Math.max(process.pausedUntil, world.now + pause);
@@ -268,6 +295,16 @@ function performIn<T>(
         world.faultLasts(lateness);
         world.after(lateness, () => void apply().catch(() => {}));
         return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
+      }
+      case "outage": {
+        if (world.now >= world.outageUntil[service]) {
+          const length = world.between(60_000, 900_000);
+          world.outageUntil[service] = world.now + length;
+          world.faultLasts(length);
+        }
+        const error =
+          service === "food" ? callError("UNAVAILABLE", "no connection", false) : effect.failure("unavailable");
+        return world.after(latency, () => fail(error));
       }
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));

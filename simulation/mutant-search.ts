@@ -1,6 +1,6 @@
 /** Looks for what breaks first, and prints which invariants it broke: run by `mutants.ts`, once for each mistake. */
-import { pointsOf } from "./explore.js";
-import { replay, type Scenario, search } from "./schedule.js";
+import { pointsOf, scenarioOf, singleOrder } from "./explore.js";
+import { replay, search } from "./schedule.js";
 
 /** So many seeds are tried at most; most mistakes show within the first few. */
 const SEEDS = 1500;
@@ -18,12 +18,11 @@ async function main(): Promise<void> {
     if (invariants.size > 0 && first === 0) first = schedules;
   };
   for (let seed = 1; seed <= SEEDS && (first === 0 || schedules < first + SEEDS_AFTER); seed++) {
-    const policy = seed % 2 === 0 ? "park" : "idempotency-key";
-    note((await search({ seed, orders: 20, policy, inherited: true })).violations);
+    note((await search(scenarioOf(seed, 20))).violations);
   }
   for (const policy of ["park", "idempotency-key"] as const) {
     if (first !== 0) break;
-    const base: Scenario = { seed: 1, orders: 1, policy, inherited: false };
+    const base = singleOrder(policy);
     for (const point of pointsOf((await replay(base, new Map())).history)) {
       note((await replay(base, new Map([point]))).violations);
     }

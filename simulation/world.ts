@@ -37,12 +37,16 @@ export interface Process {
   onDeath: Set<() => void>;
 }
 
+export type Service = "store" | "food" | "users" | "bus" | "platform";
+
 const START = Date.UTC(2026, 0, 1);
 
 export class World {
   now = START;
   readonly history: Entry[] = [];
   readonly random: Randomness;
+  /** Until when each service is out, in milliseconds since the epoch. */
+  readonly outageUntil: Record<Service, number> = { store: 0, food: 0, users: 0, bus: 0, platform: 0 };
   /** When the last fault was over. */
   faultsOver = START;
   private readonly happenings = new DueQueue<Happening>();
