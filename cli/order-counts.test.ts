@@ -19,7 +19,14 @@ describe("counting orders", () => {
       ],
       [],
     );
-    assert.equal(lineOf(counts), "1 in preparation, 0 in flight, 1 delivered, 0 rejected, 1 cancelled");
+    assert.equal(lineOf(counts), "0 new, 1 in preparation, 0 in flight, 1 delivered, 0 rejected, 1 cancelled");
+  });
+
+  it("counts an order as new until it has a relation or needs an operator", () => {
+    const relations = [relation({ kitchen: "kitchenorders/1", state: "PREPARATION" }, "1")];
+    const counts = countsIn(relations, [attempt("PARKED")], ["orders/1", "orders/2", "orders/x"]);
+    assert.equal(counts.NEW, 1);
+    assert.match(lineOf(counts), /^1 new, 1 in preparation, /);
   });
 
   it("counts documents of an older scheduler, which have links and no state", () => {

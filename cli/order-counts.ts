@@ -1,12 +1,14 @@
-/** How many orders are where, as the relations and attempts in Firestore have it. */
+/** How many orders are where, as the relations, the attempts and the food service have it. */
 
 import { ATTEMPTS, attemptIn } from "../functions/src/attempts/attempt.js";
 import type { RelationState } from "../functions/src/domain/order-lifecycle.js";
+import { orderRefFromId } from "../functions/src/domain/resource-names.js";
 import { parseRelation, RELATIONS } from "../functions/src/relations/relation.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
 
 /** What each count is called on the line. */
 const TITLES = {
+  NEW: "new",
   PREPARATION: "in preparation",
   IN_FLIGHT: "in flight",
   DELIVERED: "delivered",
@@ -15,7 +17,7 @@ const TITLES = {
   GONE: "gone",
   waiting: "waiting for an operator",
   unreadable: "unreadable",
-} as const satisfies Record<RelationState | "waiting" | "unreadable", string>;
+} as const satisfies Record<RelationState | "NEW" | "waiting" | "unreadable", string>;
 
 export type OrderCounts = Record<keyof typeof TITLES, number>;
 
@@ -26,16 +28,23 @@ const RARE: (keyof OrderCounts)[] = ["GONE", "waiting", "unreadable"];
  * Counts by stage, from the whole of both collections.
  * @throws Error where they can't be read
  */
-export async function countOrders(documents: (collection: string) => Promise<Document[]>): Promise<OrderCounts> {
+export async function countOrders(
+  documents: (collection: string) => Promise<Document[]>,
+  newOrders: () => Promise<string[]>,
+): Promise<OrderCounts> {
+  // A food service that is unavailable for a moment must not hide the other counts.
+  const listed = newOrders().catch(() => []);
   const [relations, attempts] = await Promise.all([documents(RELATIONS), documents(ATTEMPTS)]);
-  return countsIn(relations, attempts);
+  return countsIn(relations, attempts, await listed);
 }
 
-/** Counts these documents by stage. */
-export function countsIn(relations: Document[], attempts: Document[]): OrderCounts {
+/** Counts these documents by stage. Of the orders that are NEW, those count that have no relation and need no operator. */
+export function countsIn(relations: Document[], attempts: Document[], newOrders: string[] = []): OrderCounts {
   const states = Object.keys(TITLES).map((name) => [name, 0] as const);
   const counts = Object.fromEntries(states) as OrderCounts;
+  const known = new Set<string>();
   for (const { path, fields } of relations) {
+    known.add(orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name);
     const state = readable(() => parseRelation(path, fields));
     if (state === "unreadable") counts.unreadable++;
     else if (state.state) counts[state.state]++;
@@ -43,8 +52,12 @@ export function countsIn(relations: Document[], attempts: Document[]): OrderCoun
   for (const { path, fields } of attempts) {
     const attempt = readable(() => attemptIn({ path, fields, version: "" }));
     if (attempt === "unreadable") counts.unreadable++;
-    else if (attempt && (attempt.state === "PARKED" || attempt.state === "UNCERTAIN")) counts.waiting++;
+    else if (attempt && (attempt.state === "PARKED" || attempt.state === "UNCERTAIN")) {
+      counts.waiting++;
+      known.add(attempt.order);
+    }
   }
+  counts.NEW = newOrders.filter((name) => !known.has(name)).length;
   return counts;
 }
 

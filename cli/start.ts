@@ -11,7 +11,7 @@ import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { quoteForShell } from "../harness/process/shell.js";
 import { ROOT } from "../harness/root.js";
 import { hasState } from "../local/data-directory.js";
-import { findOrderPastNew } from "../local/earlier-state.js";
+import { FoodServiceView } from "../local/food-service-view.js";
 import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
 import { readAddress } from "../services/food-service/options.js";
@@ -168,7 +168,8 @@ async function confirmFreshStart(
   { address, certificate }: { address: string; certificate: string | undefined },
   data: string | undefined,
 ): Promise<void> {
-  const found = await findOrderPastNew(address, certificate);
+  const view = new FoodServiceView(address, certificate);
+  const found = await view.findOrderPastNew().finally(() => view.close());
   if (found === undefined || options.fresh) return;
   const place = data ?? `the project ${options.project} in the Firestore on ${firestore}`;
   const problem = [
@@ -198,10 +199,12 @@ async function show({ system, signal }: Running): Promise<number> {
   });
   let status: number | undefined;
   void failed.then((failure) => (status = failure));
+  const { address = "", certificate } = system.foodService ?? {};
+  const view = new FoodServiceView(address, certificate);
   let pause = 1_000;
   while (!signal.aborted && status === undefined) {
     const began = Date.now();
-    await countOrders(system.documents).then(
+    await countOrders(system.documents, () => view.newOrders()).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
       // It is just ending, or busy: the next look tells.
       () => undefined,
@@ -210,6 +213,7 @@ async function show({ system, signal }: Running): Promise<number> {
     pause = Math.max(1_000, 10 * (Date.now() - began));
     await Promise.race([sleep(pause, undefined, { signal }).catch(() => undefined), failed]);
   }
+  view.close();
   screen.end();
   if (signal.aborted) console.log("Stopping");
   return status ?? 0;

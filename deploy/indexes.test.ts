@@ -21,6 +21,9 @@ async function operators(): Promise<Happening> {
   const [{ version = "" } = {}] = attempts as { version?: string }[];
   const decision = { reason: "the kitchen has nothing", version };
   await happening.ask("/api/relations/1/kitchen/retry", decision);
+  await happening.ask("/api/orders?q=krithik");
+  await happening.ask("/api/orders?day=2026-01-01");
+  await happening.ask("/api/statistics");
   return happening;
 }
 
@@ -51,7 +54,14 @@ describe("the indexes", () => {
   });
 
   it("are there for every field that is asked for, the page's own questions included", () => {
-    assert.deepEqual(queried, ["attempts.state", "audit.order", "history.order", "relations.state"]);
+    assert.deepEqual(queried, [
+      "attempts.state",
+      "audit.order",
+      "history.hour",
+      "history.order",
+      "relations.customerId",
+      "relations.state",
+    ]);
     assert.deepEqual(
       [...queried, ...queriesOfThePage()].filter((field) => exempt.has(field)),
       [],
@@ -108,6 +118,7 @@ describe("every document that stays", () => {
       "audit",
       "history",
       "relations",
+      "statistics",
     ]);
   });
 });

@@ -13,9 +13,10 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { RELATIONS } from "../functions/src/relations/relation.js";
-import { readDocuments, writeDocuments } from "../harness/emulators/firestore-rest.js";
+import { type Document, readDocuments, writeDocuments } from "../harness/emulators/firestore-rest.js";
 import type { SqliteStore } from "./sqlite-store.js";
 
 /** The methods of `google.firestore.v1.Firestore` by which the functions write. */
@@ -29,6 +30,9 @@ const FRAME_HEADER_BYTES = 5;
 
 const UNIMPLEMENTED = "12";
 const UNAVAILABLE = "14";
+
+/** The time between looks whether the emulator is up, in milliseconds. */
+const POLL_MS = 50;
 
 /** Their holders are gone when a run starts. */
 const LEASES = "leases/";
@@ -68,25 +72,25 @@ export class FirestoreJournal {
   }
 
   /**
-   * Writes into the emulator what earlier runs recorded. `withoutTriggers` runs its work while no function reacts: documents that
-   * are only restored are no news. Relations whose customer is still unknown are: their functions may not have run.
+   * Writes into the emulator what earlier runs recorded, but for relations whose customer is still unknown. Starts when the emulator
+   * is up, which is before it knows any function: documents that are only restored are no news.
    */
-  async restore(withoutTriggers: (work: () => Promise<void>) => Promise<void>): Promise<void> {
-    const { firestore, project, store } = this.target;
-    const documents = store.everything().filter(({ path }) => !path.startsWith(LEASES));
-    const unfinished = documents.filter(
-      ({ path, fields }) =>
-        path.startsWith(`${RELATIONS}/`) && fields.state !== undefined && fields.customer === undefined,
-    );
-    const known = new Set(unfinished);
-    await withoutTriggers(() =>
-      writeDocuments(
-        firestore,
-        project,
-        documents.filter((document) => !known.has(document)),
-      ),
-    );
-    await writeDocuments(firestore, project, unfinished);
+  async restore(signal: AbortSignal): Promise<void> {
+    const settled = this.recorded().filter((document) => !isUnfinished(document));
+    if (settled.length === 0) return;
+    const { firestore, project } = this.target;
+    while (!(await isUp(firestore))) await sleep(POLL_MS, undefined, { signal });
+    await writeDocuments(firestore, project, settled);
+  }
+
+  /** Writes the relations that `restore` left out, once the functions are loaded: those that react may not have done so. */
+  async restoreUnfinished(): Promise<void> {
+    const { firestore, project } = this.target;
+    await writeDocuments(firestore, project, this.recorded().filter(isUnfinished));
+  }
+
+  private recorded(): Document[] {
+    return this.target.store.everything().filter(({ path }) => !path.startsWith(LEASES));
   }
 
   stop(): void {
@@ -160,6 +164,17 @@ export class FirestoreJournal {
     }
     return this.session;
   }
+}
+
+function isUnfinished({ path, fields }: Document): boolean {
+  return path.startsWith(`${RELATIONS}/`) && fields.state !== undefined && fields.customer === undefined;
+}
+
+async function isUp(firestore: string): Promise<boolean> {
+  return fetch(`http://${firestore}/`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 }
 
 /** The paths of the documents that a CommitRequest or BatchWriteRequest writes: in both, field 2 has the writes. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Scheduler } from "./scheduler.js";
 
 const SCHEDULED = { name: "poll", region: "europe-west1", schedule: { schedule: "* * * * *", timeZone: "UTC" } };
@@ -62,6 +63,26 @@ describe("the local scheduler", () => {
     assert.equal(request?.headers["x-cloudscheduler"], "true");
     assert.equal(request?.headers["x-cloudscheduler-jobname"], "firebase-schedule-poll-europe-west1");
     assert.ok(!Number.isNaN(Date.parse(String(request?.headers["x-cloudscheduler-scheduletime"]))));
+  });
+
+  it("holds a function with an interval back while others are busy", async () => {
+    let busy = true;
+    const intervals = { poll: 0.02 };
+    const onTrouble = (message: string) => void trouble.push(message);
+    scheduler = await Scheduler.open({ functions, project: "demo-x", intervals, isBusy: () => busy, onTrouble });
+    scheduler.start();
+    while (scheduler.counts.skipped < 5) await sleep(5);
+    assert.equal(fired.length, 1, "the first tick is never held back");
+    busy = false;
+    await once(server, "fired");
+  });
+
+  it("fires only functions with an interval at it", async () => {
+    triggers.push({ ...SCHEDULED, name: "sweep" });
+    (await open(0.02)).start();
+    await once(server, "fired");
+    await once(server, "fired");
+    assert.deepEqual(new Set(fired.map(({ url }) => url)), new Set(["/demo-x/europe-west1/poll-0"]));
   });
 
   it("fires at once and then at the interval", async () => {

@@ -15,6 +15,8 @@ export interface ScheduledFunction {
 export interface SchedulerOptions {
   /** Seconds between ticks by function, instead of that function's own schedule. */
   intervals?: Readonly<Record<string, number>> | undefined;
+  /** While this is true, a function with an interval waits for its next tick: more work would only queue up. */
+  isBusy?: (() => boolean) | undefined;
   /** Gets a message for each tick that failed, and for each schedule that can't be read. */
   onTrouble(message: string): void;
 }
@@ -40,10 +42,14 @@ const MAX_RUN_MS = 5 * 60_000;
  */
 const MAX_INTERVAL_RUN_MS = 45_000;
 
+/** However busy the functions are, one with an interval is fired after so long, in milliseconds. */
+const MAX_BUSY_MS = 30_000;
+
 export class Scheduler {
   /** Ticks by what became of them. */
   readonly counts = { ran: 0, failed: 0, skipped: 0 };
   private readonly running = new Set<string>();
+  private readonly firedAt = new Map<string, number>();
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private readonly stopping = new AbortController();
 
@@ -100,13 +106,20 @@ export class Scheduler {
     return this.options.intervals?.[name];
   }
 
+  private isHeldBack(scheduled: ScheduledFunction): boolean {
+    if (this.intervalOf(scheduled) === undefined || !this.options.isBusy?.()) return false;
+    const firedAt = this.firedAt.get(scheduled.name);
+    return firedAt !== undefined && Date.now() - firedAt < MAX_BUSY_MS;
+  }
+
   private wait(scheduled: ScheduledFunction, schedule: Schedule, due = schedule(new Date())): void {
     // Timers take 24 days at most; a longer way is walked in steps.
     const left = due.getTime() - Date.now();
     const step = Math.min(Math.max(left, 0), 24 * 3_600_000);
     const timer = setTimeout(() => {
       if (step < left) return this.wait(scheduled, schedule, due);
-      void this.fire(scheduled, due);
+      if (this.isHeldBack(scheduled)) this.counts.skipped++;
+      else void this.fire(scheduled, due);
       const next = schedule(due);
       // After the machine slept, ticks that were missed are not made up for.
       this.wait(scheduled, schedule, next.getTime() > Date.now() ? next : schedule(new Date()));
@@ -121,6 +134,7 @@ export class Scheduler {
       return { function: name, outcome: "skipped", reason: "the run before is still under way" };
     }
     this.running.add(name);
+    this.firedAt.set(name, Date.now());
     const limit = AbortSignal.timeout(this.intervalOf(scheduled) === undefined ? MAX_RUN_MS : MAX_INTERVAL_RUN_MS);
     const tick = await this.run(scheduled, due, AbortSignal.any([this.stopping.signal, limit]));
     this.running.delete(name);

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite";
 import { ConflictError, StoreError } from "../functions/src/domain/errors.js";
-import type { Fields, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
+import type { Fields, Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
 import { fieldsFromJson, fieldsToJson } from "./field-json.js";
 
 /** A file of a newer layout than this was written by a newer build. */
@@ -15,11 +15,17 @@ const LAYOUT = 1;
 const BUSY_TIMEOUT_MS = 5_000;
 
 /** `path` ends in `collection/id`; the index serves queries by `state`, which are the only frequent ones. */
+/** The fields that documents are asked for by, as in firestore.indexes.json. */
+const INDEXED = ["state", "order", "hour", "customerId"];
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
     path TEXT PRIMARY KEY, collection TEXT NOT NULL, fields TEXT NOT NULL, version INTEGER NOT NULL
   ) WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS documents_by_state ON documents (collection, json_extract(fields, '$."state"'), path);
+  ${INDEXED.map(
+    (field) =>
+      `CREATE INDEX IF NOT EXISTS documents_by_${field} ON documents (collection, json_extract(fields, '$."${field}"'), path);`,
+  ).join("\n  ")}
   CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, before TEXT, after TEXT);
   CREATE TABLE IF NOT EXISTS commits (latest INTEGER NOT NULL);
   INSERT INTO commits SELECT 0 WHERE NOT EXISTS (SELECT * FROM commits);
@@ -86,16 +92,21 @@ export class SqliteStore implements Store {
     });
   }
 
-  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
-    const places = oneOf.map(() => "?").join(", ");
-    // The path of a field is written out, since the index is of an expression with these very words.
-    const value = `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
-    const sql = `SELECT path, fields, version FROM documents
-      WHERE collection = ? AND ${value} IN (${places}) AND path > ? ORDER BY path LIMIT ?`;
+  async query({ limit, after, ...matching }: Query): Promise<Snapshot[]> {
+    const { collection, field, oneOf } = matching;
+    const sql = `SELECT path, fields, version FROM documents ${where(matching)} AND path > ? ORDER BY path LIMIT ?`;
     return translateErrors(() => {
       const rows = this.prepared(sql).all(collection, ...oneOf, after ?? "", limit) as unknown as Row[];
       // In SQLite the number 7 and the text "7" may be equal, and a list is its text.
       return rows.map(snapshotOf).filter(({ fields }) => oneOf.includes(fields[field] as string));
+    });
+  }
+
+  async count(matching: Matching): Promise<number> {
+    const sql = `SELECT count(*) AS count FROM documents ${where(matching)}`;
+    return translateErrors(() => {
+      const { count } = this.prepared(sql).get(matching.collection, ...matching.oneOf) as { count: number };
+      return count;
     });
   }
 
@@ -288,4 +299,10 @@ function translateErrors<T>(work: () => T): T {
   } catch (error) {
     throw new StoreError(`SQLite: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** The condition of a query. The path of a field is written out, since its index is of an expression with these very words. */
+function where({ field, oneOf }: Matching): string {
+  const value = `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
+  return `WHERE collection = ? AND ${value} IN (${oneOf.map(() => "?").join(", ")})`;
 }

@@ -16,8 +16,9 @@ import { FoodServer, type SimulationOptions } from "../harness/food-service-proc
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
-import { buildBoard } from "../operator-console/build.js";
+import { buildConsole } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
+import { AccountsFile } from "./accounts-file.js";
 import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import { FirestoreJournal } from "./firestore-journal.js";
@@ -241,8 +242,12 @@ async function startInSuite({
     journal?.stop();
     store?.close();
   };
-  await buildBoard(join(directory, "board", "dist"));
+  await buildConsole(join(directory, "board", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
+  const starting = new AbortController();
+  const restoring = journal?.restore(AbortSignal.any([signal, starting.signal]));
+  // Its failure is awaited below, if the suite starts at all.
+  restoring?.catch(() => undefined);
   const suite = await startSuite({
     root: ROOT,
     directory,
@@ -255,20 +260,20 @@ async function startInSuite({
     withOwnParams,
     signal,
   }).catch((error: unknown) => {
+    starting.abort();
     closeJournal();
     throw error;
   });
   const functions = `http://127.0.0.1:${ports.functions}`;
   const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
+  const accounts = data && new AccountsFile(data.accounts, auth, PROJECT);
   let scheduler: Scheduler;
   try {
-    scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, onTrouble });
-    await addPeople(auth, PROJECT);
-    if (journal) {
-      onProgress("Restoring the documents of earlier runs");
-      await journal.restore((work) => withoutTriggers(ports.hub, work));
-    }
+    scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, isBusy: suite.isBusy, onTrouble });
+    if (!(await accounts?.start())) await addPeople(auth, PROJECT);
+    await restoring;
+    await journal?.restoreUnfinished();
   } catch (error) {
     await suite.stop();
     closeJournal();
@@ -289,6 +294,7 @@ async function startInSuite({
     failed: failureOf(suite),
     stop: async () => {
       scheduler.stop();
+      await accounts?.stop();
       await suite.stop();
       closeJournal();
     },
@@ -298,20 +304,6 @@ async function startInSuite({
 function storageFor({ firestore }: SystemOptions, data: DataDirectory | undefined): OpenStorage {
   if (firestore) return inFirestore(firestore.project);
   return data ? inFile(data.documents) : inMemory;
-}
-
-/** Does the work while the suite's functions react to nothing, which its hub can bring about. */
-async function withoutTriggers(hub: number, work: () => Promise<void>): Promise<void> {
-  const set = async (action: "disable" | "enable") => {
-    const response = await fetch(`http://127.0.0.1:${hub}/functions/${action}BackgroundTriggers`, { method: "PUT" });
-    if (!response.ok) throw new Error(`The emulators' hub answered ${response.status} to ${action}BackgroundTriggers`);
-  };
-  await set("disable");
-  try {
-    await work();
-  } finally {
-    await set("enable");
-  }
 }
 
 async function startEmbeddedIn(

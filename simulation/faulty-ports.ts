@@ -95,6 +95,8 @@ function faultyStore(store: MemoryStore, perform: Perform): Store {
         apply: () => store.commit(writes),
         failure,
       }),
+    count: (matching) =>
+      perform({ operation: "query", about: matching.collection, apply: () => store.count(matching), failure }),
     query: (query) =>
       perform({ operation: "query", about: query.collection, apply: () => store.query(query), failure }),
   };

@@ -8,7 +8,7 @@ import { callError, StoreError } from "../functions/src/domain/errors.js";
 import type { KitchenStatus, OrderStatus, ShipmentStatus } from "../functions/src/domain/order-lifecycle.js";
 import { Api } from "../functions/src/operator-api/api.js";
 import { handleOrderMessage, reactionsTo, runReaction, SCHEDULED } from "../functions/src/pipeline/handlers.js";
-import type { Fields, Query } from "../functions/src/ports.js";
+import type { Fields, Matching, Query } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
 
@@ -26,6 +26,10 @@ export class Happening {
     store: {
       read: this.bed.store.read.bind(this.bed.store),
       commit: this.bed.store.commit.bind(this.bed.store),
+      count: (matching: Matching) => {
+        this.queries.push({ ...matching, limit: 0 });
+        return this.bed.store.count(matching);
+      },
       query: (query: Query) => {
         this.queries.push(query);
         return this.bed.store.query(query);
@@ -97,7 +101,9 @@ export class Happening {
   /** Every document that is there, with all its fields. */
   get documents() {
     const { memory } = this.bed.store;
-    return ["relations", "attempts", "history", "leases", "audit"].flatMap((collection) => memory.all(collection));
+    return ["relations", "attempts", "history", "leases", "audit", "statistics"].flatMap((collection) =>
+      memory.all(collection),
+    );
   }
 }
 

@@ -250,7 +250,7 @@ const valuesIn = (env: Environment) => Object.fromEntries(params.map((param) => 
 export function readSettings(): Settings {
   const secrets = ["FOOD_SERVICE_CA", ...chosenSecrets().map(({ name }) => name)];
   const given = Object.fromEntries(secrets.map((name) => [name, process.env[name]]));
-  const settings = parseSettings({ ...valuesIn(process.env), ...given });
+  const settings = parseSettings({ ...valuesIn(process.env), ...given, K_REVISION: process.env.K_REVISION });
   if (process.env.FUNCTIONS_EMULATOR === "true") return settings;
   const [problem] = plaintextProblems(settings);
   if (problem !== undefined) throw new ValidationError(`Wrong configuration. ${problem}.`);

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { ConflictError } from "./domain/errors.js";
 import { parse } from "./parse.js";
-import type { Ports, Snapshot, Write } from "./ports.js";
+import type { Fields, Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
 
@@ -12,6 +12,8 @@ export interface Lease {
   holder: string;
   step: number;
   version: string;
+  /** All fields of the document as they were when the lease was taken: what the run before left there. */
+  fields: Fields;
 }
 
 /** Takes the lease for so many milliseconds, or returns undefined if another run holds it. */
@@ -35,9 +37,12 @@ export async function resumeLease(
   return take(path, snapshot, { holder, step: step + 1 }, milliseconds, ports);
 }
 
-/** Releases the lease, unless another run holds it by now. */
-export async function releaseLease(lease: Lease, ports: Ports): Promise<void> {
-  const fields = { holder: "", step: 0, until: new Date(0) };
+/**
+ * Gives the lease back. One that has passed to another run is left alone.
+ * @param more fields to leave in the document for the next run and for the console, in the same write
+ */
+export async function releaseLease(lease: Lease, ports: Ports, more: Fields = {}): Promise<void> {
+  const fields = { ...more, holder: "", step: 0, until: new Date(0) };
   await write({ kind: "update", path: lease.path, version: lease.version, fields }, ports);
 }
 
@@ -53,12 +58,12 @@ async function take(
     snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields },
     ports,
   );
-  if (version !== undefined) return { path, holder, step, version };
-  // The client may retry a commit that already succeeded, so a conflict can be our own write.
+  if (version !== undefined) return { path, holder, step, version, fields: { ...snapshot?.fields, ...fields } };
+  // A commit that was retried below us may meet its own earlier write.
   const [now] = await ports.store.read(path);
   const found = now && read(now);
   const isOurs = found?.holder === holder && found.step === step && found.until.getTime() === fields.until.getTime();
-  return now && isOurs ? { path, holder, step, version: now.version } : undefined;
+  return now && isOurs ? { path, holder, step, version: now.version, fields: now.fields } : undefined;
 }
 
 async function write(write: Write, ports: Ports): Promise<string | undefined> {

@@ -41,12 +41,27 @@ export interface OrderMessage {
   status: ActiveStatus;
 }
 
+/** What a pass of the poll has seen so far; times in milliseconds since the epoch. */
+export interface PollProgress {
+  startedAt: number;
+  active: Record<ActiveStatus, number>;
+  failedPages: number;
+  error?: { code: string; message: string } | undefined;
+  /** Orders placed after the newest one that an earlier run saw. */
+  arrived: number;
+  newest: number;
+  /** Those that have been NEW for the longest, longest first. */
+  waiting: { order: string; since: number }[];
+}
+
 /** Where a poll stopped: the page that comes next of this status, and the statuses after it. */
 export interface PollContinuation {
   holder: string;
   step: number;
   statuses: ActiveStatus[];
   pageToken: string;
+  /** What the pass has seen so far; a message of an older build has none. */
+  progress?: PollProgress | undefined;
 }
 
 /** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */
@@ -73,11 +88,14 @@ export type Write =
   | { kind: "update"; path: string; version: string; fields: Fields }
   | { kind: "delete"; path: string; version: string };
 
-export interface Query {
+/** The documents of a collection in which a field is one of these values. */
+export interface Matching {
   collection: string;
-  /** A document matches where the field is one of these values. */
   field: string;
   oneOf: string[];
+}
+
+export interface Query extends Matching {
   limit: number;
   /** The path of the last document of the page before. */
   after?: string;
@@ -94,12 +112,14 @@ export interface Store {
   commit(writes: Write[]): Promise<string[]>;
   /** Matching documents by path, oldest path first. */
   query(query: Query): Promise<Snapshot[]>;
+  /** How many documents match. Billed as one read for each thousand. */
+  count(matching: Matching): Promise<number>;
 }
 
 export interface Order {
   name: string;
   customerId: string;
-  /** When it was placed, where the service says so; lists leave it out. */
+  /** When it was placed, if the service says so. */
   placedAt?: Date | undefined;
   status: OrderStatus;
 }

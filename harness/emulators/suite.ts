@@ -24,6 +24,12 @@ const LOAD_TIME = 90;
 /** How long functions that are under way get to finish when the suite stops, in milliseconds. */
 const GRACE = 15_000;
 
+/** When no function has begun or ended for so long, none is waiting, in milliseconds. */
+const IDLE_MS = 300;
+
+/** When none has begun or ended for so long, the one that runs hangs, or its worker died and was never reported, in milliseconds. */
+const STUCK_MS = 15_000;
+
 /**
  * At most so many requests at a time. Each has a process of its own, made for one function alone: with more than the
  * processor can serve, starting them takes all of its time.
@@ -51,6 +57,8 @@ export interface SuiteOptions {
 export interface Suite {
   /** Where the suite's own output goes. */
   log: string;
+  /** Whether functions are running, or events are waiting for one. */
+  isBusy(): boolean;
   /** Resolves with how it ended when it ends by itself. */
   exited: Promise<string>;
   stop(): Promise<void>;
@@ -101,7 +109,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     await stop("SIGKILL");
     throw error;
   }
-  return { log, exited: child.exited, stop };
+  return { log, isBusy: () => output.isBusy, exited: child.exited, stop };
 }
 
 /** Makes the run's folder look like the project's, with its own ports and its own functions. */
@@ -185,13 +193,26 @@ function configuration(root: string, ports: Ports): string {
 /** What the suite's output tells of its start. */
 class OutputWatch {
   ready = false;
+  private running = 0;
+  private lastExecution = 0;
   failure: string | undefined;
   private lines: string[] = [];
 
   see(line: string): void {
     this.lines = [...this.lines.slice(-14), line];
     if (line.includes("All emulators ready")) this.ready = true;
+    if (/^i +functions: (Beginning execution of|Finished) "/.test(line)) this.seeExecution(line.includes("Beginning"));
     this.failure ??= /Failed to load function definition from source: (?:FirebaseError: )?(.*)/.exec(line)?.[1];
+  }
+
+  /** Between two executions there is a moment when none runs although events are waiting. */
+  get isBusy(): boolean {
+    return Date.now() - this.lastExecution < (this.running > 0 ? STUCK_MS : IDLE_MS);
+  }
+
+  private seeExecution(begins: boolean): void {
+    this.running = Math.max(0, this.running + (begins ? 1 : -1));
+    this.lastExecution = Date.now();
   }
 
   get end(): string {

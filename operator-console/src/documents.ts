@@ -1,77 +1,156 @@
-/** Documents as the page shows them. What this page does not understand is shown as such, and never guessed at. */
-import type { DocumentData } from "firebase/firestore";
+/** Documents as the console shows them. A document that it doesn't understand is counted as unreadable, never guessed at. */
 import type { AttemptState } from "../../functions/src/attempts/attempt.js";
 import { type CreatingStage, RELATION_STATES, type RelationState } from "../../functions/src/domain/order-lifecycle.js";
-import { ATTEMPT_WORDS } from "./labels.js";
+import { ATTEMPT_LABELS } from "./labels.js";
+
+type Data = { readonly [name: string]: unknown };
 
 export interface Relation {
   id: string;
   state: RelationState;
   kitchen: string | undefined;
   shipment: string | undefined;
+  /** The customer's name if it was resolved, else the id. */
+  customer: string | undefined;
   customerId: string | undefined;
-  customer: { name: string; class: string; roll: number } | { reason: string } | undefined;
-  placedAt: Date | undefined;
-  /** When it came to its state, where that is known. */
+  /** When it came to its state, if that is known. */
   since: Date | undefined;
-  times: Partial<Record<RelationState, Date>>;
 }
 
-/** An attempt that waits for an operator. */
-export interface Waiting {
-  id: string;
+/** An attempt that an operator has to decide about. */
+export interface Attention {
+  /** The attempt's path. */
+  path: string;
+  /** The order's id. */
   order: string;
   stage: CreatingStage;
   state: AttemptState;
-  reason: string | undefined;
+  /** The id of the claim, which is new with each try: a decision names what the operator saw. */
+  claim: string;
+  code: string;
+  message: string;
+  since: Date | undefined;
 }
 
-/** The relation in a document, undefined for one of a form that this page does not know. */
-export function relationIn(id: string, data: DocumentData): Relation | undefined {
+/** An order that the poll has seen as NEW for the longest. */
+interface WaitingOrder {
+  order: string;
+  since: Date;
+}
+
+/** The active orders at one time of the last 24 hours. */
+export interface FlowPoint {
+  at: Date;
+  NEW: number;
+  PREPARATION: number;
+  IN_FLIGHT: number;
+}
+
+/** What the last poll and the last sweep found. */
+export interface Health {
+  /** When the last poll ended. */
+  polledAt: Date | undefined;
+  /** When a poll last listed every page. */
+  completeAt: Date | undefined;
+  tookMs: number;
+  active: { NEW: number; PREPARATION: number; IN_FLIGHT: number } | undefined;
+  failedPages: number;
+  error: string | undefined;
+  waiting: WaitingOrder[];
+  points: FlowPoint[];
+  revision: string | undefined;
+  sweptAt: Date | undefined;
+  /** Orders whose state the food service does not show yet, and for how long the oldest. */
+  unreported: number | undefined;
+  reportLagMs: number;
+}
+
+/** The relation in a document, undefined for one of a form that this console doesn't know. */
+export function relationIn(path: string, data: Data): Relation | undefined {
   const { state, times, customer } = data;
   if (typeof state !== "string" || !Object.hasOwn(RELATION_STATES, state)) return undefined;
-  const known: Relation["times"] = {};
-  for (const name of Object.keys(RELATION_STATES) as RelationState[]) {
-    const at = dateIn(times?.[name]);
-    if (at) known[name] = at;
-  }
+  const customerId = textIn(data.customerId);
   return {
-    id,
+    id: idOf(path),
     state: state as RelationState,
     kitchen: textIn(data.kitchen),
     shipment: textIn(data.shipment),
-    customerId: textIn(data.customerId),
-    customer: customerIn(customer),
-    placedAt: dateIn(data.placedAt),
-    since: known[state as RelationState],
-    times: known,
+    customer: textIn(mapIn(customer).name) ?? customerId,
+    customerId,
+    since: dateIn(mapIn(times)[state]),
   };
 }
 
-export function waitingIn(id: string, { order, stage, state, reason }: DocumentData): Waiting | undefined {
+/** The attempt in a document, undefined for one of a form that this console doesn't know. */
+export function attentionIn(path: string, data: Data): Attention | undefined {
+  const { order, stage, state } = data;
   if (typeof order !== "string" || (stage !== "kitchen" && stage !== "shipment")) return undefined;
-  if (typeof state !== "string" || !Object.hasOwn(ATTEMPT_WORDS, state)) return undefined;
+  if (typeof state !== "string" || !Object.hasOwn(ATTEMPT_LABELS, state)) return undefined;
+  const { code, message } = mapIn(data.reason);
   return {
-    id,
-    order: order.replace(/^orders\//, ""),
+    path,
+    order: idOf(order),
     stage,
     state: state as AttemptState,
-    reason: textIn(reason?.message),
+    claim: textIn(data.id) ?? "",
+    code: textIn(code) ?? state,
+    message: textIn(message) ?? "",
+    since: dateIn(data.claimedAt),
   };
 }
 
-function customerIn(customer: DocumentData | undefined): Relation["customer"] {
-  if (typeof customer?.name === "string") {
-    return { name: customer.name, class: String(customer.class), roll: Number(customer.roll) };
-  }
-  const reason = textIn(customer?.reason?.message);
-  return reason === undefined ? undefined : { reason };
+export function healthIn(poll: Data | undefined, sweep: Data | undefined): Health {
+  const found = mapIn(poll?.health);
+  const swept = mapIn(sweep?.health);
+  const active = mapIn(found.active);
+  return {
+    polledAt: dateIn(found.at),
+    completeAt: dateIn(found.completeAt),
+    tookMs: numberIn(found.tookMs),
+    active: found.active === undefined ? undefined : countsIn(active),
+    failedPages: numberIn(found.failedPages),
+    error: textIn(mapIn(found.error).message),
+    waiting: listIn(found.waiting).flatMap((one) => {
+      const [order, since] = [textIn(one.order), dateIn(one.since)];
+      return order && since ? [{ order: idOf(order), since }] : [];
+    }),
+    points: listIn(found.points).flatMap((one) => {
+      const at = dateIn(one.at);
+      return at ? [{ at, ...countsIn(one) }] : [];
+    }),
+    revision: textIn(found.revision),
+    sweptAt: dateIn(swept.at),
+    unreported: typeof swept.unreported === "number" ? swept.unreported : undefined,
+    reportLagMs: numberIn(swept.reportLagMs),
+  };
+}
+
+function countsIn(data: Data) {
+  return { NEW: numberIn(data.NEW), PREPARATION: numberIn(data.PREPARATION), IN_FLIGHT: numberIn(data.IN_FLIGHT) };
+}
+
+function idOf(name: string): string {
+  return name.slice(name.indexOf("/") + 1);
+}
+
+function mapIn(value: unknown): Data {
+  return typeof value === "object" && value !== null ? (value as Data) : {};
+}
+
+function listIn(value: unknown): Data[] {
+  return Array.isArray(value) ? value.map(mapIn) : [];
+}
+
+function numberIn(value: unknown): number {
+  return typeof value === "number" ? value : 0;
 }
 
 function textIn(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-function dateIn(value: { toDate?(): Date } | undefined): Date | undefined {
-  return typeof value?.toDate === "function" ? value.toDate() : undefined;
+function dateIn(value: unknown): Date | undefined {
+  if (typeof value !== "string" && !(value instanceof Date)) return undefined;
+  const date = new Date(value);
+  return Number.isNaN(date.getTime()) ? undefined : date;
 }

@@ -1,42 +1,64 @@
-/** What states are called on the page, and which colour each has. A state without words does not compile. */
-
+/** What states and reasons are called in the console, and which color each has. A state without a label does not compile. */
 import type { AttemptState } from "../../functions/src/attempts/attempt.js";
-import type { CreatingStage, RelationState } from "../../functions/src/domain/order-lifecycle.js";
+import type { CreatingStage, OrderStatus, RelationState } from "../../functions/src/domain/order-lifecycle.js";
 
-/** Where an order is; the tone is a class of the style sheet. */
-export const RELATION_WORDS = {
-  PREPARATION: { title: "In the kitchen", tone: "kitchen" },
-  IN_FLIGHT: { title: "In flight", tone: "flight" },
-  DELIVERED: { title: "Delivered", tone: "good" },
-  REJECTED: { title: "Rejected", tone: "bad" },
-  CANCELLED: { title: "Cancelled", tone: "quiet" },
-  GONE: { title: "Gone", tone: "quiet" },
-} as const satisfies Record<RelationState, { title: string; tone: string }>;
+/** A class of the style sheet. */
+export type Color = "new" | "kitchen" | "flight" | "good" | "warn" | "bad" | "quiet";
 
-/** What became of a create, in a sentence about `thing`. */
-export const ATTEMPT_WORDS = {
-  SENDING: { title: "Sending", tone: "kitchen", explain: (thing) => `The ${thing} is being asked for at this moment.` },
+export const RELATION_LABELS = {
+  PREPARATION: { title: "In the kitchen", color: "kitchen" },
+  IN_FLIGHT: { title: "In flight", color: "flight" },
+  DELIVERED: { title: "Delivered", color: "good" },
+  REJECTED: { title: "Rejected", color: "bad" },
+  CANCELLED: { title: "Cancelled", color: "quiet" },
+  GONE: { title: "Not found upstream", color: "quiet" },
+} as const satisfies Record<RelationState, { title: string; color: Color }>;
+
+/** What the food service calls the status of an order. */
+export const ORDER_LABELS = {
+  UNKNOWN: "Unknown",
+  NEW: "New",
+  PREPARATION: "In the kitchen",
+  IN_FLIGHT: "In flight",
+  DELIVERED: "Delivered",
+  REJECTED: "Rejected",
+  CANCELLED: "Cancelled",
+} as const satisfies Record<OrderStatus, string>;
+
+/** The stages that an active order passes, in order. */
+export const STAGE_LABELS = {
+  NEW: { title: "New", color: "new" },
+  PREPARATION: { title: "In the kitchen", color: "kitchen" },
+  IN_FLIGHT: { title: "In flight", color: "flight" },
+} as const satisfies Partial<Record<OrderStatus, { title: string; color: Color }>>;
+
+export type ActiveStage = keyof typeof STAGE_LABELS;
+export const ACTIVE_STAGES = Object.keys(STAGE_LABELS) as ActiveStage[];
+
+/** What an attempt's state means, in a sentence about `thing`. */
+export const ATTEMPT_LABELS = {
+  SENDING: { title: "Sending", color: "kitchen", explain: (thing) => `Creating the ${thing} now.` },
   FAILED: {
-    title: "Trying again",
-    tone: "kitchen",
-    explain: (thing) => `The ${thing} was refused, and nothing was created. It is tried again by itself.`,
+    title: "Retrying",
+    color: "warn",
+    explain: () => "The food service rejected the request; nothing was created. It will be retried automatically.",
   },
   PARKED: {
     title: "Parked",
-    tone: "bad",
-    explain: (thing) => `No ${thing} was created by us, and none is tried any more until somebody decides.`,
+    color: "bad",
+    explain: (thing) => `No ${thing} was created. Retries are paused until an operator decides.`,
   },
   UNCERTAIN: {
     title: "Uncertain",
-    tone: "bad",
-    explain: (thing) => `A ${thing} was asked for and the answer was lost: there may be one. Ask before you try again.`,
+    color: "bad",
+    explain: (thing) => `The request was sent but no reply arrived, so a ${thing} may exist. Check before retrying.`,
   },
   CLOSED: {
     title: "Closed",
-    tone: "quiet",
-    explain: () => "Nothing was created: the order ended before, or somebody else made its link.",
+    color: "quiet",
+    explain: () => "Nothing was created: the order ended first, or another system linked it.",
   },
-} as const satisfies Record<AttemptState, { title: string; tone: string; explain: (thing: string) => string }>;
+} as const satisfies Record<AttemptState, { title: string; color: Color; explain: (thing: string) => string }>;
 
 /** What each stage creates. */
 export const THINGS = { kitchen: "kitchen order", shipment: "shipment" } as const satisfies Record<
@@ -44,17 +66,65 @@ export const THINGS = { kitchen: "kitchen order", shipment: "shipment" } as cons
   string
 >;
 
-/** Such as "3 min", "1 h 20 min". */
+export type Action = "link" | "retry";
+
+interface ReasonLabel {
+  title: string;
+  /** What an operator may do; both unless said otherwise. */
+  actions?: readonly Action[];
+}
+
+/** Why an order needs attention. A code without a label is shown as it is, with both actions. */
+const REASON_LABELS: { [code: string]: ReasonLabel } = {
+  STRANDED: { title: "Another system advanced this order", actions: ["link"] },
+  LEASE_EXPIRED: { title: "The process stopped before a reply arrived" },
+  BAD_REPLY: { title: "The food service sent an unusable reply" },
+  INVALID_ARGUMENT: { title: "The food service rejected the request" },
+  NOT_FOUND: { title: "The food service doesn't know this order" },
+  PERMISSION_DENIED: { title: "The food service denied access" },
+  UNAUTHENTICATED: { title: "The food service denied access" },
+  FAILED_PRECONDITION: { title: "The food service rejected the request" },
+  RESOURCE_EXHAUSTED: { title: "The food service is at capacity" },
+  UNAVAILABLE: { title: "The connection was lost" },
+  DEADLINE_EXCEEDED: { title: "The food service didn't reply in time" },
+};
+
+export function reasonTitle(code: string): string {
+  return REASON_LABELS[code]?.title ?? sentenceCase(code);
+}
+
+export function actionsFor(code: string): readonly Action[] {
+  return REASON_LABELS[code]?.actions ?? ["link", "retry"];
+}
+
+function sentenceCase(code: string): string {
+  const words = code.replaceAll("_", " ").toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Such as "40 s", "3 min", "1 h 20 min", "3 d". */
 export function duration(milliseconds: number): string {
-  const minutes = Math.max(0, Math.floor(milliseconds / 60_000));
-  if (minutes < 1) return `${Math.max(0, Math.floor(milliseconds / 1000))} s`;
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d`;
+  if (hours >= 48) return `${Math.floor(hours / 24)} d`;
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const timeOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const hourOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dayOnly = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
 
-export function moment(at: Date): string {
-  return clock.format(at);
+/** The time, with the date unless it is today. */
+export function moment(at: Date, now = new Date()): string {
+  return (at.toDateString() === now.toDateString() ? timeOnly : dateAndTime).format(at);
 }
+
+export const hourOfDay = (at: Date): string => hourOnly.format(at);
+export const dayOfWeek = (at: Date): string => dayOnly.format(at);
+export const count = (number: number): string => number.toLocaleString();
+export const plural = (number: number, one: string, many = `${one}s`): string =>
+  `${count(number)} ${number === 1 ? one : many}`;

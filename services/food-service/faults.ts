@@ -4,6 +4,8 @@ import { callError } from "../../functions/src/domain/errors.js";
 import type { Randomness } from "../../functions/src/ports.js";
 
 interface Faults {
+  /** Methods, such as GetKitchenOrder, that are always UNAVAILABLE. */
+  unavailable: string[];
   /** The share of calls that fail before they are applied, from 0 to 1. */
   failures: number;
   /** The share of calls that are applied and then fail, from 0 to 1. */
@@ -12,13 +14,18 @@ interface Faults {
   delay: number;
 }
 
-/** Carries a call out with these faults. A caller can't tell from the failure whether the call was applied. */
-export async function withFaults<T>(faults: Faults, random: Randomness, apply: () => Promise<T>): Promise<T> {
+/** Carries a call of a method out with these faults. A caller can't tell from the failure whether the call was applied. */
+export async function withFaults<T>(
+  faults: Faults,
+  random: Randomness,
+  method: string,
+  apply: () => Promise<T>,
+): Promise<T> {
   const [fails, loses] = [random.fraction() < faults.failures, random.fraction() < faults.lostAnswers];
   const [before, after] = [random.fraction(), random.fraction()].map((share) => (share * faults.delay) / 2);
   const failure = () => callError("UNAVAILABLE", "the food service broke the call off", true);
   if (faults.delay > 0) await sleep(before);
-  if (fails) throw failure();
+  if (fails || faults.unavailable.includes(method)) throw failure();
   const answer = await apply();
   if (faults.delay > 0) await sleep(after);
   if (loses) throw failure();

@@ -27,8 +27,8 @@ import type {
 } from "../../functions/src/generated/food/v1/food.js";
 import type { FoodServiceModel, KitchenOrderRecord, OrderRecord, ShipmentRecord } from "./model/food-service-model.js";
 
-/** Carries a call out, or lets it fail in some way. */
-type Carrier = <T>(apply: () => Promise<T>) => Promise<T>;
+/** Carries out a call of a method, such as GetOrder, or lets it fail in some way. */
+type Carrier = <T>(apply: () => Promise<T>, method: string) => Promise<T>;
 
 /** The handlers of each service. `carry` has every call but the placing of orders, which no test is about. */
 export function handlersOf(model: FoodServiceModel, carry: Carrier, log: (line: string) => void) {
@@ -37,7 +37,8 @@ export function handlersOf(model: FoodServiceModel, carry: Carrier, log: (line: 
     by: Carrier = carry,
   ): handleUnaryCall<Request, Response> {
     return (call, callback) => {
-      by(() => answer(call.request, call.metadata)).then(
+      const method = call.getPath().split("/").at(-1) ?? "";
+      by(() => answer(call.request, call.metadata), method).then(
         (response) => callback(null, response),
         (error: unknown) => callback(failureOf(error, log)),
       );

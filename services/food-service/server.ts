@@ -35,6 +35,10 @@ export interface FoodServiceOptions {
   cancelled?: number;
   failures?: number;
   lostAnswers?: number;
+  /** Methods, such as GetKitchenOrder, that are always UNAVAILABLE. */
+  unavailable?: string[];
+  /** Gets the method of each call but the placing of orders. */
+  onCall?: (method: string) => void;
   /** The most that is added to a call, in milliseconds. */
   delay?: number;
   /** Decides every draw; without one, each start draws anew. */
@@ -64,7 +68,7 @@ export interface RunningFoodService {
 export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
-  const { failures = 0, lostAnswers = 0, delay = 0 } = options;
+  const { failures = 0, lostAnswers = 0, delay = 0, unavailable = [], onCall = () => {} } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -82,7 +86,12 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
     journal?.replay((event) => model.replay(event));
 
     const chance = seeded(`${life}:faults`);
-    const handlers = handlersOf(model, (apply) => withFaults({ failures, lostAnswers, delay }, chance, apply), log);
+    const faults = { failures, lostAnswers, delay, unavailable };
+    const carry = <T>(apply: () => Promise<T>, method: string) => {
+      onCall(method);
+      return withFaults(faults, chance, method, apply);
+    };
+    const handlers = handlersOf(model, carry, log);
     const server = new Server({ "grpc.enable_channelz": 0 });
     server.addService(OrderServiceService, handlers.orders);
     server.addService(KitchenServiceService, handlers.kitchen);

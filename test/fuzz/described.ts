@@ -2,11 +2,11 @@
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { default as formats } from "ajv-formats";
 import type { ApiResponse } from "../../functions/src/operator-api/api.js";
-import { OPENAPI } from "../../functions/src/operator-api/openapi.js";
+import { openApiDocument } from "../../functions/src/operator-api/openapi.js";
 
 const ajv = new Ajv2020({ strict: false });
 (formats as unknown as (ajv: Ajv2020) => void)(ajv);
-ajv.addSchema(OPENAPI, "api");
+ajv.addSchema(openApiDocument(), "api");
 const validators = new Map<string, ValidateFunction>();
 
 /** How an answer of a route, with method and path as the document has them, is not what it promises; undefined where it is. */

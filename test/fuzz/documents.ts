@@ -5,6 +5,7 @@ import { ValidationError } from "../../functions/src/domain/errors.js";
 import type { KitchenStatus, OrderStatus, ShipmentStatus, Stage } from "../../functions/src/domain/order-lifecycle.js";
 import { Api } from "../../functions/src/operator-api/api.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
+import { STATISTICS_PATH } from "../../functions/src/relations/statistics.js";
 import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
 import { complaintAbout } from "./described.js";
 import { damaged, extraFields, hostileText } from "./hostile.js";
@@ -185,7 +186,7 @@ export const documents = kind(30, found, async (given, handlers, reached) => {
   } else if (action === "report" || action === "customer") await handlers.runReaction(action, "7f3c", change, ports);
   else await handlers.handleOrderMessage(action, { order: ORDER, status: "NEW" }, ports);
 
-  expectOnly(store.writes, [RELATION, KITCHEN_ATTEMPT, SHIPMENT_ATTEMPT, ...LEASES], ORDER);
+  expectOnly(store.writes, [RELATION, KITCHEN_ATTEMPT, SHIPMENT_ATTEMPT, ...LEASES, STATISTICS_PATH], ORDER);
   for (const path of paths) {
     if (!there[path]?.unreadable) continue;
     const now = await bed.store.fields(path);

@@ -1,5 +1,5 @@
 /** A store in memory that is as strict as Firestore about paths and values, and remembers who did not keep to it. */
-import type { Field, Fields, Query, Snapshot, Store, Write } from "../../functions/src/ports.js";
+import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../functions/src/ports.js";
 
 const LONGEST_ID = 1_500;
 const LARGEST_DOCUMENT = 1024 * 1024;
@@ -28,11 +28,19 @@ export class StrictStore implements Store {
   }
 
   query(query: Query): Promise<Snapshot[]> {
-    if (query.oneOf.length === 0 || query.oneOf.length > MOST_VALUES)
-      this.complain(`a query for ${query.oneOf.length} values`);
-    for (const value of query.oneOf) this.expectText(value);
+    this.expectMatching(query);
     if (query.after !== undefined) this.expectPath(query.after);
     return this.store.query(query);
+  }
+
+  count(matching: Matching): Promise<number> {
+    this.expectMatching(matching);
+    return this.store.count(matching);
+  }
+
+  private expectMatching({ oneOf }: Matching): void {
+    if (oneOf.length === 0 || oneOf.length > MOST_VALUES) this.complain(`a query for ${oneOf.length} values`);
+    for (const value of oneOf) this.expectText(value);
   }
 
   private expectPath(path: string): void {

@@ -71,6 +71,11 @@ class CountedSystem {
             this.add(`${kind === "delete" ? "delete" : "write"} ${path.split("/")[0]}`);
           return versions;
         },
+        count: async (matching) => {
+          const count = await store.count(matching);
+          this.add("read", Math.max(1, Math.ceil(count / 1_000)));
+          return count;
+        },
         query: async (query) => {
           const found = await store.query(query);
           this.add("read", Math.max(1, found.length));

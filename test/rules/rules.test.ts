@@ -46,11 +46,21 @@ const DOCUMENTS = {
   "attempts/kitchen:4": { order: "orders/4", state: "CLOSED" },
   "audit/1": { order: "orders/1", by: "ana" },
   "leases/poll": { holder: "x" },
+  "leases/sweep": { holder: "x" },
+  "leases/other": { holder: "x" },
+  "statistics/hours": { hours: {} },
   "relations/1/below/1": { a: 1 },
   "elsewhere/1": { a: 1 },
 } as const;
 
-const READABLE = ["relations/1", "history/1", "attempts/kitchen:1", "attempts/kitchen:2"];
+const READABLE = [
+  "relations/1",
+  "history/1",
+  "attempts/kitchen:1",
+  "attempts/kitchen:2",
+  "leases/poll",
+  "leases/sweep",
+];
 
 describe("firestore.rules", function () {
   this.timeout(30_000);

@@ -11,24 +11,16 @@ import * as v from "valibot";
 import { CREATING_STAGES, type CreatingStage } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot } from "../ports.js";
+import { ATTEMPT_STATES, type AttemptState } from "./attempt-states.js";
 
 export const ATTEMPTS = "attempts";
 
 const ATTEMPT_SCHEMA = 1;
 
-/** Each state, whether it is still open, and whether an operator must act on it. */
-export const ATTEMPT_STATES = {
-  SENDING: { open: true, needsOperator: false },
-  FAILED: { open: true, needsOperator: false },
-  PARKED: { open: true, needsOperator: true },
-  UNCERTAIN: { open: true, needsOperator: true },
-  CLOSED: { open: false, needsOperator: false },
-} as const satisfies Record<string, { open: boolean; needsOperator: boolean }>;
+export { ATTEMPT_STATES, type AttemptState };
 
 /** The reason of an attempt whose order another program advanced without a link. The stored code is older than its name. */
 export const MISSING_LINK = "STRANDED";
-
-export type AttemptState = keyof typeof ATTEMPT_STATES;
 
 const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(ATTEMPT_SCHEMA)),

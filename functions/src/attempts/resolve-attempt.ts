@@ -20,6 +20,8 @@ export interface Resolution {
   reason: string;
   /** The attempt's version that the operator saw. Without it, any version is accepted. */
   version?: string;
+  /** The id of the attempt's claim that the operator saw. Without it, any claim is accepted. */
+  claim?: string;
   /** The idempotency key: the same decision with the same key is applied once. Without it, every call is a new decision. */
   key?: string;
 }
@@ -127,10 +129,11 @@ const rejectionOfRetry: Rejection = (resolution, snapshot, relation) => {
 };
 
 function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefined): ResolveResult | undefined {
-  const { order, stage, version } = resolution;
+  const { order, stage, version, claim } = resolution;
   const attempt = attemptIn(snapshot);
   if (!snapshot || !attempt) return noAttempt(resolution);
-  if (version !== undefined && version !== snapshot.version) {
+  const isOther = (version ?? snapshot.version) !== snapshot.version || (claim ?? attempt.id) !== attempt.id;
+  if (isOther) {
     const reason = `The ${stage} attempt of ${order} has changed since you loaded it; it is ${attempt.state} now`;
     return rejected("changed", reason);
   }
@@ -186,6 +189,7 @@ function resolvedStateOf({ link }: Resolution): ResolvedState {
   return link === undefined ? "FAILED" : "LINKED";
 }
 
-function requestFingerprint({ order, stage, link, reason, version }: Resolution): string {
-  return fingerprintOf({ order, stage, link: link ?? null, reason, version: version ?? null });
+function requestFingerprint({ order, stage, link, reason, version, claim }: Resolution): string {
+  const seen = { version: version ?? null, ...(claim !== undefined && { claim }) };
+  return fingerprintOf({ order, stage, link: link ?? null, reason, ...seen });
 }

@@ -5,12 +5,14 @@ import { claimFields } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
 import { ConflictError, callError, StoreError, TokenError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
-import { linkEntry } from "../relations/history.js";
+import { closingEntry, linkEntry } from "../relations/history.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 import { Api, type ApiResponse } from "./api.js";
 import type { Person } from "./auth.js";
-import { OPENAPI } from "./openapi.js";
+import { openApiDocument } from "./openapi.js";
 import { ROUTES } from "./routes.js";
+
+const OPENAPI = openApiDocument() as { paths: Record<string, object> };
 
 const ORDER = "orders/7f3c";
 const RELATION = "relations/7f3c";
@@ -346,6 +348,217 @@ describe("the operators' API", () => {
     });
   });
 
+  describe("finds orders", () => {
+    const CLOSED = { schema: 1, kitchen: "kitchenorders/k7", shipment: "shipments/s7", customerId: "krithik" };
+    const found = ({ body }: ApiResponse) => (body as { orders: { id: string; state: string | null }[] }).orders;
+    const search = (query: string) => bed.ask("GET", `/api/orders?${query}`, { as: "viewer" });
+
+    beforeEach(async () => {
+      const { store, clock } = bed.bed;
+      const times = { DELIVERED: new Date(clock.now()) };
+      await store.set(RELATION, { ...CLOSED, state: "DELIVERED", times });
+      await store.memory.commit([
+        linkEntry(ORDER, "kitchen", "kitchenorders/k7", 0),
+        linkEntry(ORDER, "shipment", "shipments/s7", 0),
+        closingEntry(ORDER, "DELIVERED", clock.now()),
+      ]);
+    });
+
+    for (const q of ["7f3c", ORDER, "kitchenorders/k7", "k7", "shipments/s7", "s7", "krithik", " krithik "]) {
+      it(`by ${JSON.stringify(q)}`, async () => {
+        const [order, ...others] = found(await search(`q=${encodeURIComponent(q)}`));
+        assert.deepEqual([order?.id, order?.state, others.length], ["7f3c", "DELIVERED", 0]);
+      });
+    }
+
+    it("that have only an attempt so far", async () => {
+      await bed.bed.store.set("attempts/kitchen:new", {
+        ...claimFields({
+          order: "orders/new",
+          stage: "kitchen",
+          id: "a",
+          policy: "park",
+          tries: 1,
+          claimedAt: 0,
+          leaseUntil: 0,
+        }),
+        state: "PARKED",
+      });
+      assert.deepEqual(found(await search("q=new")), [
+        { id: "new", state: null, attention: "kitchen", since: null, customer: null, kitchen: null, shipment: null },
+      ]);
+    });
+
+    it("that completed on a day, by outcome", async () => {
+      const day = new Date(bed.bed.clock.now()).toISOString().slice(0, 10);
+      assert.equal(found(await search(`day=${day}`)).length, 1);
+      assert.equal(found(await search(`day=${day}&outcome=DELIVERED`)).length, 1);
+      assert.equal(found(await search(`day=${day}&outcome=REJECTED`)).length, 0);
+      assert.equal(found(await search("day=2020-02-02")).length, 0);
+      assert.equal(found(await search(`q=krithik&day=${day}`)).length, 1);
+      assert.equal(found(await search("q=krithik&day=2020-02-02")).length, 0);
+    });
+
+    it("page by page, each once, in hours and beyond them", async () => {
+      const { store, clock } = bed.bed;
+      for (let index = 0; index < 120; index++) {
+        const at = clock.now() - (index % 3) * 3_600_000;
+        await store.set(`relations/p${index}`, { ...CLOSED, state: "REJECTED", times: { REJECTED: new Date(at) } });
+        await store.memory.commit([closingEntry(`orders/p${index}`, "REJECTED", at)]);
+      }
+      for (const query of ["outcome=REJECTED", "q=krithik&outcome=REJECTED"]) {
+        const seen: string[] = [];
+        let token = "";
+        do {
+          const page = await search(`${query}${token && `&pageToken=${token}`}`);
+          seen.push(...found(page).map(({ id }) => id));
+          token = (page.body as { nextPageToken: string }).nextPageToken;
+        } while (token !== "");
+        assert.deepEqual([seen.length, new Set(seen).size], [120, 120], query);
+      }
+    });
+
+    it("and answers an empty page when nothing matches, documents that can't be read included", async () => {
+      await bed.bed.store.set("relations/odd", { customerId: "odd", kitchen: 7 });
+      for (const q of ["none", "odd", "__x__", "../x"]) assert.deepEqual(found(await search(`q=${q}`)), []);
+    });
+
+    for (const query of [
+      "q=",
+      "q=%00",
+      "outcome=IN_FLIGHT",
+      "day=yesterday",
+      "day=2026-13-01",
+      "pageToken=!!",
+      "colour=red",
+      "q=a&q=b",
+    ]) {
+      it(`only for a query that it understands: not for ${query}`, async () => {
+        assert.equal((await search(query)).status, 400);
+      });
+    }
+  });
+
+  it("counts the hours that the sweep has not counted yet", async () => {
+    const { store, clock } = bed.bed;
+    await store.memory.commit([closingEntry(ORDER, "DELIVERED", clock.now())]);
+    const { body } = await bed.ask("GET", "/api/statistics", { as: "viewer" });
+    const { hours } = body as { hours: { at: string; DELIVERED: number }[] };
+    assert.equal(hours.at(-1)?.DELIVERED, 1);
+    assert.equal(hours.at(-1)?.at, new Date(Math.floor(clock.now() / 3_600_000) * 3_600_000).toISOString());
+  });
+
+  it("shows the documents of an order as they are stored, unreadable ones included", async () => {
+    await bed.bed.store.set(RELATION, { kitchen: 7, placedAt: AT });
+    const { body } = await bed.ask("GET", "/api/relations/7f3c/documents", { as: "viewer" });
+    const [document] = (body as { documents: { path: string; fields: object }[] }).documents;
+    assert.deepEqual([document?.path, document?.fields], [RELATION, { kitchen: 7, placedAt: AT.toISOString() }]);
+    assert.equal((await bed.ask("GET", "/api/relations/%00/documents", { as: "viewer" })).status, 400);
+  });
+
+  describe("asks the food service", () => {
+    const now = () => bed.ask("GET", "/api/relations/7f3c/food-service", { as: "viewer" });
+
+    it("about an order and what is linked to it, and says what could not be found out", async () => {
+      const { food, store } = bed.bed;
+      food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "IN_FLIGHT" });
+      food.kitchenOrders.set("k/7", { name: "k/7", status: "PACKAGED" });
+      await store.set(RELATION, { kitchen: "k/7", shipment: "s/gone" });
+      const { order, kitchenOrder, shipment } = (await now()).body as Record<
+        string,
+        { status?: string; problem?: object }
+      >;
+      assert.deepEqual([order?.status, kitchenOrder?.status], ["IN_FLIGHT", "PACKAGED"]);
+      assert.deepEqual(shipment, { problem: { code: "NOT_FOUND", message: "there is no s/gone" } });
+    });
+
+    it("about an order that has no relation yet, or an unreadable one", async () => {
+      bed.bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW", placedAt: AT });
+      assert.deepEqual(((await now()).body as { order: object }).order, { status: "NEW", placedAt: AT.toISOString() });
+      await bed.bed.store.set(RELATION, { kitchen: 7 });
+      assert.equal((await now()).status, 200);
+    });
+
+    it("and answers 404 for an order that it doesn't know", async () => {
+      assert.equal((await now()).status, 404);
+      assert.equal((await bed.ask("GET", "/api/relations/%00/food-service", { as: "viewer" })).status, 400);
+    });
+  });
+
+  describe("retries many at once", () => {
+    const send = (attempts: object[], more: Sent = {}) => {
+      const body = { action: "retry", reason: "the kitchen is back", attempts };
+      return bed.ask("POST", "/api/decisions", { as: "operator", key: "1", body, ...more });
+    };
+    const attemptOf = (id: string, claim = "a") => ({ id, stage: "kitchen", claim });
+    const park = async (id: string, state = "PARKED") => {
+      const order = `orders/${id}`;
+      const claim = {
+        order,
+        stage: "kitchen",
+        id: "a",
+        policy: "park",
+        tries: 1,
+        claimedAt: 0,
+        leaseUntil: 0,
+      } as const;
+      await bed.bed.store.set(`attempts/kitchen:${id}`, { ...claimFields(claim), leaseUntil: null, state });
+    };
+    const results = ({ body }: ApiResponse) =>
+      (body as { results: { id: string; problem?: { status: number } }[] }).results;
+
+    it("with one audit entry for each", async () => {
+      for (let id = 0; id < 12; id++) await park(String(id));
+      const response = await send(Array.from({ length: 12 }, (_, id) => attemptOf(String(id))));
+      assert.ok(results(response).every(({ problem }) => problem === undefined));
+      const audits = await bed.audits();
+      assert.equal(new Set(audits.map(({ order }) => order)).size, 12);
+      assert.deepEqual(
+        [...new Set(audits.map(({ reason, by }) => `${by} ${reason}`))],
+        ["ana@example.com the kitchen is back"],
+      );
+    });
+
+    it("and says of each that can't be retried why not, without losing the others", async () => {
+      await park("good");
+      await park("sending", "SENDING");
+      await park("other");
+      const response = await send([
+        attemptOf("good"),
+        attemptOf("sending"),
+        attemptOf("none"),
+        attemptOf("other", "b"),
+        attemptOf(".."),
+      ]);
+      assert.deepEqual(
+        results(response).map(({ problem }) => problem?.status),
+        [undefined, 409, 404, 409, 400],
+      );
+      assert.equal((await bed.audits()).length, 1);
+    });
+
+    it("once when the same request comes again", async () => {
+      for (const id of ["1", "2"]) await park(id);
+      const attempts = [attemptOf("1"), attemptOf("2")];
+      const first = await send(attempts);
+      assert.deepEqual(await send(attempts), first);
+      assert.equal((await bed.audits()).length, 2);
+    });
+
+    it("only for operators, with a key, a reason and at most 50 attempts", async () => {
+      assert.equal((await send([attemptOf("1")], { as: "viewer" })).status, 403);
+      assert.equal((await send([attemptOf("1")], { key: "a b" })).status, 400);
+      assert.equal((await send([])).status, 400);
+      assert.equal((await send(Array.from({ length: 51 }, (_, id) => attemptOf(String(id))))).status, 400);
+      assert.equal((await send([attemptOf("1")], { body: { action: "link", reason: "x", attempts: [] } })).status, 400);
+      assert.equal(
+        (await send([], { raw: Buffer.alloc(20_000), headers: { "content-type": "application/json" } })).status,
+        413,
+      );
+      assert.equal((await send([], { raw: Buffer.from("{}"), headers: { "content-type": "text/plain" } })).status, 415);
+    });
+  });
+
   describe("resolves customers", () => {
     it("through the user orchestrators", async () => {
       const { body } = await bed.ask("GET", "/api/customers/krithik", { as: "viewer" });
@@ -565,7 +778,10 @@ describe("the operators' API", () => {
       const described = Object.entries(OPENAPI.paths).flatMap(([path, methods]) =>
         Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
       );
-      assert.deepEqual(ROUTES.map(({ method, path }) => `${method} ${path}`).sort(), described.sort());
+      assert.deepEqual(
+        [...ROUTES, { method: "GET", path: "/api/openapi.json" }].map(({ method, path }) => `${method} ${path}`).sort(),
+        described.sort(),
+      );
     });
   });
 

@@ -1,20 +1,11 @@
 /** The operators' API: takes a request apart, asks who it is, and answers in JSON. Knows nothing of HTTP servers. */
-import {
-  AlreadyLinkedError,
-  ConflictError,
-  isCallError,
-  StoreError,
-  TokenError,
-  toErrorInfo,
-  ValidationError,
-} from "../domain/errors.js";
+import { toErrorInfo } from "../domain/errors.js";
 import type { Ports } from "../ports.js";
 import type { Person, Tokens } from "./auth.js";
-import { PROBLEMS, Problem, type ProblemKind } from "./problem.js";
+import { Problem, problemOf, unauthenticated } from "./problem.js";
 import { RateLimit } from "./rate-limit.js";
 import { ROLES, type Role } from "./roles.js";
-import { ROUTES, type Route } from "./routes.js";
-import type { Json } from "./views.js";
+import { type Endpoint, ROUTES } from "./routes.js";
 
 export interface ApiRequest {
   method: string;
@@ -30,12 +21,24 @@ export interface ApiRequest {
 export interface ApiResponse {
   status: number;
   headers: Record<string, string>;
-  body: Json;
+  /** What goes over the wire as JSON. */
+  body: unknown;
 }
 
-const LARGEST_BODY = 16 * 1024;
+const MAX_BODY_BYTES = 16 * 1024;
 
 const ALWAYS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
+
+/** The document is made, and what makes it is loaded, when it is first asked for. */
+const ENDPOINTS: readonly Endpoint[] = [
+  ...ROUTES,
+  {
+    method: "GET",
+    path: "/api/openapi.json",
+    role: undefined,
+    answer: async () => (await import("./openapi.js")).openApiDocument(),
+  },
+];
 
 /** Answers the requests of one instance. */
 export class Api {
@@ -76,12 +79,14 @@ export class Api {
       throw new Problem("role", `${has}; this needs the role ${role}. Ask whoever runs this to grant it.`);
     }
     const wait = this.limit.consume(person.id);
-    if (wait > 0) throw new Problem("too-many", `Wait ${wait} s.`, { "Retry-After": String(wait) });
+    if (wait > 0)
+      throw new Problem("too-many", `Rate limit exceeded. Retry after ${wait} s.`, { "Retry-After": String(wait) });
     return person;
   }
 
   private refuse(problem: Problem, error: unknown, { method, path }: ApiRequest): ApiResponse {
-    const { status, title } = PROBLEMS[problem.kind];
+    const body = problem.view;
+    const { status } = body;
     if (status >= 500) {
       const fields = {
         component: "api",
@@ -94,7 +99,6 @@ export class Api {
       this.ports.log.error(`api: ${problem.kind}`, fields);
     }
     const headers = { ...ALWAYS, "Content-Type": "application/problem+json", ...problem.headers };
-    const body = { type: `urn:diet-orchestrator:${problem.kind}`, title, status, detail: problem.message };
     return { status, headers, body };
   }
 }
@@ -104,22 +108,17 @@ function header({ headers }: ApiRequest, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-function unauthenticated(detail: string, cause?: unknown): Problem {
-  return new Problem("sign-in", detail, { "WWW-Authenticate": "Bearer" }, { cause });
-}
-
 /** The route of a request, and what its path holds. */
-function matchRoute({ method: given, path }: ApiRequest): { route: Route; params: Record<string, string> } {
+function matchRoute({ method: given, path }: ApiRequest): { route: Endpoint; params: Record<string, string> } {
   // What may be read may be asked about without its body.
   const method = given === "HEAD" ? "GET" : given;
   const segments = path.split("/");
-  const here = ROUTES.filter(({ path: pattern }) => pathMatches(pattern.split("/"), segments));
-  if (here.length === 0)
-    throw new Problem("not-found", "There is nothing at this address; GET /api/openapi.json tells what there is.");
+  const here = ENDPOINTS.filter(({ path: pattern }) => pathMatches(pattern.split("/"), segments));
+  if (here.length === 0) throw new Problem("not-found", "No such endpoint. See GET /api/openapi.json.");
   const route = here.find((one) => one.method === method);
   if (!route) {
     const allowed = here.flatMap((one) => (one.method === "GET" ? ["GET", "HEAD"] : [one.method])).join(", ");
-    throw new Problem("method", `This address knows ${allowed}.`, { Allow: allowed });
+    throw new Problem("method", `Allowed methods: ${allowed}.`, { Allow: allowed });
   }
   const params: Record<string, string> = {};
   for (const [index, part] of route.path.split("/").entries()) {
@@ -153,32 +152,12 @@ function bodyOf(request: ApiRequest): unknown {
   if (type.trim().toLowerCase() !== "application/json") {
     throw new Problem("media-type", "Send the body as Content-Type: application/json.");
   }
-  if (request.body.byteLength > LARGEST_BODY) {
-    throw new Problem("too-large", `The body may have ${LARGEST_BODY} bytes.`);
+  if (request.body.byteLength > MAX_BODY_BYTES) {
+    throw new Problem("too-large", `The body may have ${MAX_BODY_BYTES} bytes.`);
   }
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(request.body));
   } catch (cause) {
     throw new Problem("malformed", "The body is not JSON in UTF-8.", {}, { cause });
   }
-}
-
-/** The problem that an error is answered with. What nobody expected tells nothing of itself. */
-function problemOf(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  const problem = (kind: ProblemKind, detail: string, headers = {}) =>
-    new Problem(kind, detail, headers, { cause: error });
-  if (error instanceof TokenError) return unauthenticated(error.message, error);
-  if (error instanceof ValidationError) return problem("malformed", error.message);
-  if (error instanceof ConflictError)
-    return problem("changed", "Somebody or something changed it meanwhile. Look again.");
-  if (error instanceof AlreadyLinkedError) return problem("linked-already", `${error.message}.`);
-  if (error instanceof StoreError || isCallError(error)) {
-    return problem(
-      "unavailable",
-      "Nothing was decided, or it can't be told whether it was. Try again with the same key.",
-      { "Retry-After": "5" },
-    );
-  }
-  return problem("internal", "Nobody expected this. The log has it.");
 }

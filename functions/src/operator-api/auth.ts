@@ -1,15 +1,15 @@
-/** Who calls the API, as a sign-in token says. */
+/** Who sends a request. */
 
 export interface Person {
-  /** Who it is for good, and by what name people know them. */
+  /** Never changes, unlike the name that people know them by. */
   id: string;
   name: string;
-  /** As the token has it; anything else than a role allows nothing. */
+  /** As the token has it; anything but a known role allows nothing. */
   role: unknown;
 }
 
-/** Who sent a token. */
+/** Finds out who sent a token. */
 export interface Tokens {
-  /** @throws TokenError for a token that is none, or whose time is over; anything else says that it could not be checked */
+  /** @throws TokenError for a token that is invalid or expired; any other error says that it could not be checked */
   verify(token: string): Promise<Person>;
 }

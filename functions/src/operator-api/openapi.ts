@@ -1,261 +1,142 @@
-/** The API for other programs, as OpenAPI 3.1 has it. A test holds it against the routes and what they answer. */
-
-import { ATTEMPT_STATES } from "../attempts/attempt.js";
-import { CREATING_STAGES, ORDER_STATUSES, RELATION_STATES } from "../domain/order-lifecycle.js";
+/** The API for other programs: OpenAPI 3.1, derived from the routes and their schemas. */
+import { toJsonSchema } from "@valibot/to-json-schema";
+import type * as v from "valibot";
 import { PROBLEMS, type ProblemKind } from "./problem.js";
+import { ROUTES, type Route } from "./routes.js";
+import { ANSWERS, type AnswerName } from "./schemas.js";
 import type { Json } from "./views.js";
 
-const time = { type: "string", format: "date-time" };
-const string = { type: "string" };
-const states = Object.keys(RELATION_STATES);
-const reason = { type: "object", required: ["code", "message"], properties: { code: string, message: string } };
-const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
-const listOf = (items: Json) => ({ type: "array", items });
+type JsonObject = { [name: string]: Json };
 
-const schemas = {
-  Relation: {
-    type: "object",
-    required: ["id", "order", "times", "version"],
-    properties: {
-      id: { type: "string", description: "The order's name without orders/." },
-      order: string,
-      state: { enum: states },
-      kitchen: { type: "string", description: "The kitchen order's name." },
-      shipment: { type: "string", description: "The shipment's name." },
-      customerId: string,
-      placedAt: time,
-      customer: {
-        oneOf: [
-          ref("User"),
-          { type: "object", required: ["reason"], properties: { reason }, description: "Why there is no such user." },
-        ],
-      },
-      times: { type: "object", propertyNames: { enum: states }, additionalProperties: time },
-      version: string,
-    },
-    additionalProperties: false,
-  },
-  Attempt: {
-    type: "object",
-    required: ["order", "stage", "state", "tries", "policy", "version"],
-    properties: {
-      order: string,
-      stage: { enum: CREATING_STAGES },
-      state: { enum: Object.keys(ATTEMPT_STATES) },
-      tries: { type: "integer", minimum: 0 },
-      policy: { enum: ["park", "idempotency-key"] },
-      reason,
-      claimedAt: { ...time, description: "When it was asked for last." },
-      nextTryAt: time,
-      leaseUntil: time,
-      version: { type: "string", description: "Send it back with a decision." },
-    },
-    additionalProperties: false,
-  },
-  HistoryEntry: {
-    type: "object",
-    required: ["state", "at"],
-    properties: { state: { enum: states }, at: time, kitchen: string, shipment: string },
-    additionalProperties: false,
-  },
-  AuditEntry: {
-    type: "object",
-    required: ["order", "stage", "action", "by", "reason", "at"],
-    properties: {
-      order: string,
-      stage: { enum: CREATING_STAGES },
-      action: { enum: ["link", "try again"] },
-      name: { type: "string", description: "What was linked." },
-      by: string,
-      reason: string,
-      at: time,
-    },
-    additionalProperties: false,
-  },
-  Unreadable: { type: "object", required: ["id", "reason"], properties: { id: string, reason: string } },
-  User: {
-    type: "object",
-    required: ["name", "class", "roll"],
-    properties: { name: string, class: string, roll: { type: "integer" } },
-    additionalProperties: false,
-  },
-  Decision: {
-    type: "object",
-    required: ["decision", "state"],
-    properties: { decision: ref("AuditEntry"), state: { enum: ["LINKED", "FAILED"] } },
-    additionalProperties: false,
-  },
-  Problem: {
-    type: "object",
-    description: "Problem details, RFC 9457.",
-    required: ["type", "title", "status", "detail"],
-    properties: { type: string, title: string, status: { type: "integer" }, detail: string },
-    additionalProperties: false,
-  },
+/** What every endpoint that needs a role may answer. */
+const SIGNED_IN: readonly ProblemKind[] = ["sign-in", "role", "too-many", "unavailable"];
+
+const PARAMETERS: { [name: string]: string } = {
+  id: "The order's name without orders/, percent-encoded.",
+  stage: "Which attempt: kitchen or shipment.",
+  name: "The customer's name, percent-encoded.",
 };
 
-const json = (schema: Json) => ({ "application/json": { schema } });
+const IDEMPOTENCY_KEY = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: true,
+  schema: { type: "string", pattern: "^[\\x21-\\x7e]{1,200}$" },
+  description: "New for each decision. The same request with the same key is applied once and answered alike.",
+};
 
-function problems(...kinds: ProblemKind[]): { [status: string]: Json } {
-  const byStatus = new Map<number, string[]>();
+let document: JsonObject | undefined;
+
+/** The document, made when it is first asked for: an instance that starts has better things to do. */
+export function openApiDocument(): JsonObject {
+  document ??= {
+    openapi: "3.1.0",
+    info: {
+      title: "Operator API of diet-orchestrator",
+      version: "2",
+      description: "Watch and find orders, and decide about those that need attention.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    paths: pathsOf([...ROUTES, OPENAPI_OPERATION]),
+    components: {
+      schemas: Object.fromEntries(Object.entries(ANSWERS).map(([name, schema]) => [name, schemaOf(schema, name)])),
+      securitySchemes: {
+        token: {
+          type: "http",
+          scheme: "bearer",
+          description: "A Firebase ID token whose claim role is viewer or operator.",
+        },
+      },
+    },
+  };
+  return document;
+}
+
+/** The endpoint of the document itself. */
+const OPENAPI_OPERATION: Operation = {
+  method: "GET",
+  path: "/api/openapi.json",
+  role: undefined,
+  summary: "This document. Open to everybody.",
+  answers: undefined,
+  problems: [],
+};
+
+type Operation = Omit<Route, "answers" | "answer"> & { answers: AnswerName | undefined };
+
+function pathsOf(routes: readonly Operation[]): JsonObject {
+  const paths: { [path: string]: JsonObject } = {};
+  for (const route of routes)
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operationOf(route) };
+  return paths;
+}
+
+function operationOf({ path, role, summary, method, query, body, answers, problems }: Operation): JsonObject {
+  const schema: Json = answers === undefined ? { type: "object" } : ref(answers);
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+    description: PARAMETERS[name] ?? "",
+  }));
+  const parameters = [
+    ...inPath,
+    ...(query ? queryParameters(query) : []),
+    ...(method === "POST" ? [IDEMPOTENCY_KEY] : []),
+  ];
+  return {
+    summary: role === "operator" ? `${summary} Operators only.` : summary,
+    ...(role && { security: [{ token: [] }] }),
+    ...(parameters.length > 0 && { parameters }),
+    ...(body && { requestBody: { required: true, content: json(schemaOf(body)) } }),
+    responses: {
+      "200": {
+        description: method === "POST" ? "Decision applied and recorded in the audit log." : "OK",
+        content: json(schema),
+      },
+      ...problemResponses([...(role ? SIGNED_IN : []), ...problems]),
+    },
+  };
+}
+
+function queryParameters(query: NonNullable<Route["query"]>): JsonObject[] {
+  const { properties = {}, required = [] } = schemaOf(query) as { properties?: JsonObject; required?: string[] };
+  return Object.entries(properties).map(([name, property]) => {
+    const { description = "", ...schema } = property as JsonObject;
+    return { name, in: "query", required: required.includes(name), schema, description };
+  });
+}
+
+function problemResponses(kinds: readonly ProblemKind[]): JsonObject {
+  const titles = new Map<number, string[]>();
   for (const kind of kinds) {
     const { status, title } = PROBLEMS[kind];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), title]);
+    titles.set(status, [...(titles.get(status) ?? []), title]);
   }
   const content = { "application/problem+json": { schema: ref("Problem") } };
-  const responses = [...byStatus].map(([status, titles]) => [
-    String(status),
-    { description: `${titles.join(". ")}.`, content },
-  ]);
-  return Object.fromEntries(responses);
+  return Object.fromEntries(
+    [...titles].map(([status, all]) => [String(status), { description: `${all.join(". ")}.`, content }]),
+  );
 }
 
-const SIGNED_IN: ProblemKind[] = ["sign-in", "role", "too-many", "unavailable"];
+const ref = (name: AnswerName): JsonObject => ({ $ref: `#/components/schemas/${name}` });
+const json = (schema: Json): JsonObject => ({ "application/json": { schema } });
 
-const inPath = (name: string, description: string) => ({
-  name,
-  in: "path",
-  required: true,
-  schema: string,
-  description,
-});
-const id = inPath("id", "The order's name without orders/, percent-encoded.");
-
-function reading(summary: string, schema: Json, parameters: Json[], ...kinds: ProblemKind[]): Json {
-  const responses = {
-    "200": { description: "As asked for.", content: json(schema) },
-    ...problems(...SIGNED_IN, ...kinds),
-  };
-  return { summary, security: [{ token: [] }], parameters, responses };
+/** A schema in JSON, with references to the answers that have names of their own. */
+function schemaOf(schema: v.GenericSchema, name?: string): JsonObject {
+  const definitions = Object.fromEntries(Object.entries(ANSWERS).filter(([other]) => other !== name));
+  const {
+    $schema: _$schema,
+    $defs: _$defs,
+    ...converted
+  } = toJsonSchema(schema, {
+    target: "draft-2020-12",
+    typeMode: "input",
+    // Checks in code, such as for control characters, have no form in JSON Schema.
+    errorMode: "ignore",
+    definitions,
+    overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId.split("/").at(-1)}`,
+  });
+  return converted as JsonObject;
 }
-
-function deciding(summary: string, properties: { [name: string]: Json }): Json {
-  const body = { type: "object", required: Object.keys(properties), properties, additionalProperties: false };
-  const key = {
-    name: "Idempotency-Key",
-    in: "header",
-    required: true,
-    schema: { type: "string", pattern: "^[\\x21-\\x7e]{1,200}$" },
-    description: "New for each decision. The same request with the same key is carried out once and answered alike.",
-  };
-  const refusals: ProblemKind[] = ["malformed", "not-found", "changed", "not-waiting", "linked-already"];
-  return {
-    summary,
-    security: [{ token: [] }],
-    parameters: [id, { ...inPath("stage", "Which attempt."), schema: { enum: CREATING_STAGES } }, key],
-    requestBody: { required: true, content: json(body) },
-    responses: {
-      "200": { description: "Carried out, and kept in the audit.", content: json(ref("Decision")) },
-      ...problems(...SIGNED_IN, ...refusals, "too-large", "media-type", "key-reused", "unknown-name"),
-    },
-  };
-}
-
-const limitedText = { type: "string", minLength: 1, maxLength: 500 };
-const seenVersion = { ...string, description: "The attempt's version as you saw it." };
-
-export const OPENAPI = {
-  openapi: "3.1.0",
-  info: {
-    title: "Operators' API of diet-orchestrator",
-    version: "1",
-    description: `Watch orders and decide about those that wait. Statuses of orders: ${Object.keys(ORDER_STATUSES).join(", ")}.`,
-    license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-  },
-  paths: {
-    "/api/health": {
-      get: {
-        summary: "Whether the API answers. For everybody.",
-        responses: {
-          "200": {
-            description: "It does.",
-            content: json({ type: "object", required: ["status"], properties: { status: { const: "ok" } } }),
-          },
-        },
-      },
-    },
-    "/api/openapi.json": {
-      get: {
-        summary: "This document. For everybody.",
-        responses: { "200": { description: "As asked for.", content: json({ type: "object" }) } },
-      },
-    },
-    "/api/relations": {
-      get: reading(
-        "Relations, a page at a time, by id.",
-        {
-          type: "object",
-          required: ["relations", "unreadable", "nextPageToken"],
-          properties: {
-            relations: listOf(ref("Relation")),
-            unreadable: listOf(ref("Unreadable")),
-            nextPageToken: { type: "string", description: "Empty on the last page." },
-          },
-        },
-        [
-          {
-            name: "state",
-            in: "query",
-            schema: { type: "array", items: { enum: states } },
-            description: "May come more than once; all without it.",
-          },
-          { name: "pageSize", in: "query", schema: { type: "integer", minimum: 1, maximum: 300, default: 50 } },
-          { name: "pageToken", in: "query", schema: string },
-        ],
-        "malformed",
-      ),
-    },
-    "/api/relations/{id}": {
-      get: reading(
-        "All that is known of one order: its relation, its attempts, its history and what people decided.",
-        {
-          type: "object",
-          required: ["order", "relation", "attempts", "history", "audit", "unreadable"],
-          properties: {
-            order: string,
-            relation: { oneOf: [ref("Relation"), { type: "null" }] },
-            attempts: listOf(ref("Attempt")),
-            history: listOf(ref("HistoryEntry")),
-            audit: listOf(ref("AuditEntry")),
-            unreadable: listOf(ref("Unreadable")),
-          },
-        },
-        [id],
-        "malformed",
-        "not-found",
-      ),
-    },
-    "/api/relations/{id}/{stage}/link": {
-      post: deciding("Link the kitchen order or shipment that was found. Operators only.", {
-        name: { type: "string", description: "Such as kitchenorders/5678." },
-        reason: limitedText,
-        version: seenVersion,
-      }),
-    },
-    "/api/relations/{id}/{stage}/retry": {
-      post: deciding("Try the create again at the next poll: nothing was created. Operators only.", {
-        reason: limitedText,
-        version: seenVersion,
-      }),
-    },
-    "/api/customers/{name}": {
-      get: reading(
-        "Resolve a customer through the user orchestrators.",
-        ref("User"),
-        [inPath("name", "Percent-encoded.")],
-        "malformed",
-        "not-found",
-      ),
-    },
-  },
-  components: {
-    schemas,
-    securitySchemes: {
-      token: {
-        type: "http",
-        scheme: "bearer",
-        description: "A Firebase ID token whose claim role is viewer or operator.",
-      },
-    },
-  },
-};

@@ -1,22 +1,31 @@
-/** What an API request can't be answered with: problem details as RFC 9457 has them. */
+/** Why the API refuses a request: problem details as RFC 9457 has them. */
+import {
+  AlreadyLinkedError,
+  ConflictError,
+  isCallError,
+  StoreError,
+  TokenError,
+  ValidationError,
+} from "../domain/errors.js";
+import type { ProblemView } from "./schemas.js";
 
 /** Every kind of problem, with its status and title. Source of the statuses: RFC 9110, RFC 6585. */
 export const PROBLEMS = {
-  malformed: { status: 400, title: "The request is malformed" },
+  malformed: { status: 400, title: "Invalid request" },
   "sign-in": { status: 401, title: "Sign in first" },
   role: { status: 403, title: "Your role does not allow this" },
-  "not-found": { status: 404, title: "There is no such thing" },
-  method: { status: 405, title: "This address does not know that method" },
-  changed: { status: 409, title: "It has changed since you looked" },
-  "not-waiting": { status: 409, title: "There is nothing to decide" },
-  "linked-already": { status: 409, title: "It is linked already" },
-  "too-large": { status: 413, title: "The request is too large" },
+  "not-found": { status: 404, title: "Not found" },
+  method: { status: 405, title: "Method not allowed" },
+  changed: { status: 409, title: "Modified since last read" },
+  "not-waiting": { status: 409, title: "No decision pending" },
+  "linked-already": { status: 409, title: "Already linked" },
+  "too-large": { status: 413, title: "Request too large" },
   "media-type": { status: 415, title: "The body must be JSON" },
   "key-reused": { status: 422, title: "The key belongs to another request" },
   "unknown-name": { status: 422, title: "The food service does not know this name" },
   "too-many": { status: 429, title: "Too many requests" },
-  internal: { status: 500, title: "Something is wrong here" },
-  unavailable: { status: 503, title: "A service behind this can't be reached" },
+  internal: { status: 500, title: "Internal server error" },
+  unavailable: { status: 503, title: "Upstream service unavailable" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemKind = keyof typeof PROBLEMS;
@@ -34,4 +43,30 @@ export class Problem extends Error {
   ) {
     super(detail, options);
   }
+
+  /** As it goes over the wire. */
+  get view(): ProblemView {
+    const { status, title } = PROBLEMS[this.kind];
+    return { type: `urn:diet-orchestrator:${this.kind}`, title, status, detail: this.message };
+  }
+}
+
+export function unauthenticated(detail: string, cause?: unknown): Problem {
+  return new Problem("sign-in", detail, { "WWW-Authenticate": "Bearer" }, { cause });
+}
+
+/** The problem that an error is answered with. An unexpected one reveals nothing of itself. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const problem = (kind: ProblemKind, detail: string, headers = {}) =>
+    new Problem(kind, detail, headers, { cause: error });
+  if (error instanceof TokenError) return unauthenticated(error.message, error);
+  if (error instanceof ValidationError) return problem("malformed", error.message);
+  if (error instanceof ConflictError) return problem("changed", "Modified concurrently. Reload and try again.");
+  if (error instanceof AlreadyLinkedError) return problem("linked-already", `${error.message}.`);
+  if (error instanceof StoreError || isCallError(error)) {
+    const detail = "Nothing was decided, or the outcome is unknown. Try again with the same key.";
+    return problem("unavailable", detail, { "Retry-After": "5" });
+  }
+  return problem("internal", "Unexpected error. See the server logs.");
 }

@@ -1,20 +1,36 @@
-/** Every address of the API: who may ask, and what is answered. `openapi.ts` describes the same for other programs. */
-import * as v from "valibot";
-import { attemptPath } from "../attempts/attempt.js";
+/** Every endpoint of the API: who may ask, what it takes and what it answers. `openapi.ts` derives the document from the same. */
+import type * as v from "valibot";
+import { ATTEMPTS, attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
-import { type RejectionCode, resolveAttempt } from "../attempts/resolve-attempt.js";
-import { CallRejectedError, ValidationError } from "../domain/errors.js";
-import { CREATING_STAGES, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
-import { isSafeText, isStorableName, type OrderRef, orderRef, orderRefFromId } from "../domain/resource-names.js";
+import { type RejectionCode, type Resolution, resolveAttempt } from "../attempts/resolve-attempt.js";
+import { CallRejectedError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { CREATING_STAGES } from "../domain/order-lifecycle.js";
+import { isStorableName, type OrderRef, orderRef, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { HISTORY } from "../relations/history.js";
-import { RELATIONS, relationPath } from "../relations/relation.js";
+import { RELATIONS, relationIn, relationPath } from "../relations/relation.js";
 import type { Person } from "./auth.js";
-import { OPENAPI } from "./openapi.js";
-import { Problem, type ProblemKind } from "./problem.js";
+import { Problem, type ProblemKind, problemOf } from "./problem.js";
 import type { Role } from "./roles.js";
-import { attemptView, auditView, historyView, type Json, partitionReadable, relationView } from "./views.js";
+import {
+  type AnswerName,
+  type Decided,
+  type DecisionResults,
+  type Documents,
+  decisionsBody,
+  type FoodServiceView,
+  linkBody,
+  listQuery,
+  type OrderDetail,
+  type RelationPage,
+  retryBody,
+  STATES,
+  searchQuery,
+} from "./schemas.js";
+import { searchOrders } from "./search.js";
+import { statisticsView } from "./statistics-view.js";
+import { attemptView, auditView, documentView, historyView, partitionReadable, relationView } from "./views.js";
 
 /** A request as a route sees it: its parts taken apart, nothing checked but that it is JSON. */
 interface RouteContext {
@@ -22,73 +38,181 @@ interface RouteContext {
   params: Record<string, string>;
   query: URLSearchParams;
   body: unknown;
-  /** Who asks, where the route needs a role. */
+  /** Who asks, if the route needs a role. */
   person: Person | undefined;
   header(name: string): string | undefined;
 }
 
-export interface Route {
+type ObjectSchema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
+
+export interface Endpoint {
   method: "GET" | "POST";
   /** As OpenAPI writes it: /api/relations/{id}. */
   path: string;
-  /** The least that one must be; undefined for everybody. */
+  /** The least that a person must be; undefined for everybody. */
   role: Role | undefined;
-  answer(asked: RouteContext, ports: Ports): Promise<Json>;
+  answer(asked: RouteContext, ports: Ports): Promise<object>;
 }
 
-const STATES = Object.keys(RELATION_STATES) as RelationState[];
-const LARGEST_PAGE = 300;
+/** An endpoint with all that the document says about it. */
+export interface Route extends Endpoint {
+  summary: string;
+  query?: ObjectSchema;
+  body?: ObjectSchema;
+  /** The schema of the answer. */
+  answers: AnswerName;
+  /** What else it may answer, besides what every endpoint with a role may. */
+  problems: readonly ProblemKind[];
+}
 
 /** As many history and audit entries of one order are shown. */
-const MOST_ENTRIES = 100;
+const MAX_ENTRIES = 100;
+
+const DEFAULT_PAGE_SIZE = 50;
+
+/** So many decisions of one request are applied at a time. */
+const MAX_CONCURRENT_DECISIONS = 5;
+
+const DECISION_PROBLEMS = [
+  "malformed",
+  "not-found",
+  "changed",
+  "not-waiting",
+  "linked-already",
+  "too-large",
+  "media-type",
+  "key-reused",
+  "unknown-name",
+] as const satisfies ProblemKind[];
 
 export const ROUTES: readonly Route[] = [
-  { method: "GET", path: "/api/health", role: undefined, answer: async () => ({ status: "ok" }) },
-  { method: "GET", path: "/api/openapi.json", role: undefined, answer: async () => OPENAPI },
-  { method: "GET", path: "/api/relations", role: "viewer", answer: listRelations },
-  { method: "GET", path: "/api/relations/{id}", role: "viewer", answer: readRelation },
+  {
+    method: "GET",
+    path: "/api/health",
+    role: undefined,
+    summary: "Whether the API answers. Open to everybody.",
+    answers: "Health",
+    problems: [],
+    answer: async () => ({ status: "ok" }),
+  },
+  {
+    method: "GET",
+    path: "/api/orders",
+    role: "viewer",
+    summary: "Find orders, active or completed, a page at a time.",
+    query: searchQuery,
+    answers: "SearchPage",
+    problems: ["malformed"],
+    answer: ({ query }, ports) => searchOrders(queryIn(query, searchQuery), ports),
+  },
+  {
+    method: "GET",
+    path: "/api/statistics",
+    role: "viewer",
+    summary: "Orders by hour for seven days, and the time in each stage.",
+    answers: "Statistics",
+    problems: [],
+    answer: (_, ports) => statisticsView(ports),
+  },
+  {
+    method: "GET",
+    path: "/api/relations",
+    role: "viewer",
+    summary: "List relations by id, a page at a time.",
+    query: listQuery,
+    answers: "RelationPage",
+    problems: ["malformed"],
+    answer: listRelations,
+  },
+  {
+    method: "GET",
+    path: "/api/relations/{id}",
+    role: "viewer",
+    summary: "Everything about one order: relation, attempts, history and decisions.",
+    answers: "OrderDetail",
+    problems: ["malformed", "not-found"],
+    answer: readOrder,
+  },
+  {
+    method: "GET",
+    path: "/api/relations/{id}/documents",
+    role: "viewer",
+    summary: "The documents of one order as they are stored.",
+    answers: "Documents",
+    problems: ["malformed"],
+    answer: readDocuments,
+  },
+  {
+    method: "GET",
+    path: "/api/relations/{id}/food-service",
+    role: "viewer",
+    summary: "What the food service says about one order right now.",
+    answers: "FoodServiceView",
+    problems: ["malformed", "not-found"],
+    answer: askFoodService,
+  },
   {
     method: "POST",
     path: "/api/relations/{id}/{stage}/link",
     role: "operator",
-    answer: (asked, ports) => decide("link", asked, ports),
+    summary: "Link an existing kitchen order or shipment.",
+    body: linkBody,
+    answers: "Decided",
+    problems: DECISION_PROBLEMS,
+    answer: (asked, ports) => decideOne(asked, linkBody, ports),
   },
   {
     method: "POST",
     path: "/api/relations/{id}/{stage}/retry",
     role: "operator",
-    answer: (asked, ports) => decide("retry", asked, ports),
+    summary: "Retry the create at the next poll: nothing was created.",
+    body: retryBody,
+    answers: "Decided",
+    problems: DECISION_PROBLEMS.filter((kind) => kind !== "unknown-name"),
+    answer: (asked, ports) => decideOne(asked, retryBody, ports),
   },
-  { method: "GET", path: "/api/customers/{name}", role: "viewer", answer: resolveCustomer },
+  {
+    method: "POST",
+    path: "/api/decisions",
+    role: "operator",
+    summary: "Retry several creates for one reason. Each is decided on its own, with an audit entry of its own.",
+    body: decisionsBody,
+    answers: "DecisionResults",
+    problems: ["malformed", "too-large", "media-type"],
+    answer: decideMany,
+  },
+  {
+    method: "GET",
+    path: "/api/customers/{name}",
+    role: "viewer",
+    summary: "Resolve a customer through the user orchestrators.",
+    answers: "User",
+    problems: ["malformed", "not-found"],
+    answer: resolveCustomer,
+  },
 ];
 
-const listQuery = v.strictObject({
-  state: v.optional(v.pipe(v.array(v.picklist(STATES)), v.minLength(1)), STATES),
-  pageSize: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^[1-9]\d{0,2}$/, `must be a whole number from 1 to ${LARGEST_PAGE}`),
-      v.transform(Number),
-      v.maxValue(LARGEST_PAGE, `must be a whole number from 1 to ${LARGEST_PAGE}`),
-    ),
-    "50",
-  ),
-  pageToken: v.optional(v.string(), ""),
-});
-
-async function listRelations({ query }: RouteContext, { store }: Ports): Promise<Json> {
+/**
+ * The query as its schema has it: a field that is a list may be given several times, every other once.
+ * @throws ValidationError
+ */
+function queryIn<S extends ObjectSchema>(query: URLSearchParams, schema: S): v.InferOutput<S> {
   const names = [...new Set(query.keys())];
-  const twice = names.find((name) => name !== "state" && query.getAll(name).length > 1);
-  if (twice !== undefined) throw new ValidationError(`${twice.slice(0, 100)} may be given once`);
-  const given = Object.fromEntries(
-    names.map((name) => [name, name === "state" ? query.getAll(name) : query.get(name)]),
-  );
-  const { state, pageSize, pageToken } = parse(listQuery, given, "The query is not as it must be");
+  const isList = (name: string) => name === "state";
+  const repeated = names.find((name) => !isList(name) && query.getAll(name).length > 1);
+  if (repeated !== undefined) throw new ValidationError(`${repeated.slice(0, 100)} may be given once`);
+  const given = Object.fromEntries(names.map((name) => [name, isList(name) ? query.getAll(name) : query.get(name)]));
+  return parse(schema, given, "Invalid query");
+}
+
+async function listRelations({ query }: RouteContext, { store }: Ports): Promise<RelationPage> {
+  const { state = STATES, pageSize, pageToken = "" } = queryIn(query, listQuery);
+  const limit = Number(pageSize ?? DEFAULT_PAGE_SIZE);
   const after = pageToken === "" ? undefined : pathIn(pageToken);
-  const asked = { collection: RELATIONS, field: "state", oneOf: [...new Set(state)], limit: pageSize };
+  const asked = { collection: RELATIONS, field: "state", oneOf: [...new Set(state)], limit };
   const page = await store.query(after === undefined ? asked : { ...asked, after });
   const { readable, unreadable } = partitionReadable(page, relationView);
-  const last = page.length === pageSize ? page.at(-1) : undefined;
+  const last = page.length === limit ? page.at(-1) : undefined;
   return { relations: readable, unreadable, nextPageToken: last ? Buffer.from(last.path).toString("base64url") : "" };
 }
 
@@ -102,81 +226,165 @@ function pathIn(token: string): string {
   return path;
 }
 
-async function readRelation({ params }: RouteContext, { store }: Ports): Promise<Json> {
-  const { name: order, id } = orderIn(params);
+/** What is stored about an order. */
+async function storedOf({ name, id }: OrderRef, { store }: Ports) {
   const paths = [relationPath(id), attemptPath("kitchen", id), attemptPath("shipment", id)] as const;
-  const about = (collection: string) =>
-    store.query({ collection, field: "order", oneOf: [order], limit: MOST_ENTRIES });
-  const [[found, ...attempts], history, audit] = await Promise.all([
+  const about = (collection: string) => store.query({ collection, field: "order", oneOf: [name], limit: MAX_ENTRIES });
+  const [[relation, ...attempts], history, audit] = await Promise.all([
     store.read(...paths),
     about(HISTORY),
     about(AUDIT),
   ]);
-  const there = attempts.filter((attempt) => attempt !== undefined);
-  if (!found && there.length === 0)
-    throw new Problem("not-found", `There is neither a relation nor an attempt of ${order}.`);
-  const relation = partitionReadable(found ? [found] : [], relationView);
-  const tried = partitionReadable(there, attemptView);
-  const told = partitionReadable(byTime(history), historyView);
-  const decided = partitionReadable(byTime(audit), auditView);
   return {
-    order,
-    relation: relation.readable[0] ?? null,
-    attempts: tried.readable,
-    history: told.readable,
-    audit: decided.readable,
-    unreadable: [relation, tried, told, decided].flatMap(({ unreadable }) => unreadable),
+    relation: relation ? [relation] : [],
+    attempts: attempts.filter((attempt) => attempt !== undefined),
+    history: byTime(history),
+    audit: byTime(audit),
   };
 }
 
 function byTime(entries: Snapshot[]): Snapshot[] {
-  // One that can't be read has no time, and stands anywhere.
+  // An entry that can't be read has no time, and stands anywhere.
   return entries.toSorted((one, other) => Number(one.fields.at) - Number(other.fields.at) || 0);
 }
 
-const text = (most: number) => {
-  const allowed = `must be text of 1 to ${most} characters, without control characters`;
-  return v.pipe(
-    v.string(allowed),
-    v.trim(),
-    v.minLength(1, allowed),
-    v.maxLength(most, allowed),
-    v.check(isSafeText, allowed),
-  );
-};
+async function readOrder({ params }: RouteContext, ports: Ports): Promise<OrderDetail> {
+  const ref = orderIn(params);
+  const stored = await storedOf(ref, ports);
+  if (stored.relation.length === 0 && stored.attempts.length === 0)
+    throw new Problem("not-found", `There is neither a relation nor an attempt of ${ref.name}.`);
+  const relation = partitionReadable(stored.relation, relationView);
+  const attempts = partitionReadable(stored.attempts, attemptView);
+  const history = partitionReadable(stored.history, historyView);
+  const audit = partitionReadable(stored.audit, auditView);
+  return {
+    order: ref.name,
+    relation: relation.readable[0] ?? null,
+    attempts: attempts.readable,
+    history: history.readable,
+    audit: audit.readable,
+    unreadable: [relation, attempts, history, audit].flatMap(({ unreadable }) => unreadable),
+  };
+}
 
-const seen = { reason: text(500), version: text(100) };
-const BODIES = { link: v.strictObject({ name: text(1_400), ...seen }), retry: v.strictObject(seen) };
+async function readDocuments({ params }: RouteContext, ports: Ports): Promise<Documents> {
+  const { relation, attempts, history, audit } = await storedOf(orderIn(params), ports);
+  return { documents: [...relation, ...attempts, ...history, ...audit].map(documentView) };
+}
 
-async function decide(action: "link" | "retry", asked: RouteContext, ports: Ports): Promise<Json> {
-  const { params, body, person, header } = asked;
-  const { name: order } = orderIn(params);
-  const stage = CREATING_STAGES.find((one) => one === params.stage);
-  if (!stage) throw new Problem("not-found", `There is no such stage; there are ${CREATING_STAGES.join(" and ")}.`);
+async function askFoodService({ params }: RouteContext, ports: Ports): Promise<FoodServiceView> {
+  const { name, id } = orderIn(params);
+  const { store, food, clock } = ports;
+  const [[found], order] = await Promise.all([store.read(relationPath(id)), orderNow(name, ports)]);
+  const { kitchen, shipment } = links(found);
+  const [kitchenOrder, shipped] = await Promise.all([
+    kitchen === undefined ? null : linkedNow(food.getKitchenOrder(kitchen)),
+    shipment === undefined ? null : linkedNow(food.getShipment(shipment)),
+  ]);
+  const { status, placedAt } = order;
+  return {
+    at: new Date(clock.now()).toISOString(),
+    order: { status, ...(placedAt && { placedAt: placedAt.toISOString() }) },
+    kitchenOrder,
+    shipment: shipped,
+  };
+}
+
+async function orderNow(name: string, { food }: Ports) {
+  try {
+    return await food.getOrder(name);
+  } catch (error) {
+    if (!(error instanceof CallRejectedError && error.code === "NOT_FOUND")) throw error;
+    throw new Problem("not-found", `The food service does not know ${name}.`, {}, { cause: error });
+  }
+}
+
+/** The links of a relation; none if there is no relation that can be read. */
+function links(found: Snapshot | undefined): { kitchen?: string | undefined; shipment?: string | undefined } {
+  try {
+    return relationIn(found) ?? {};
+  } catch (error) {
+    if (error instanceof ValidationError) return {};
+    throw error;
+  }
+}
+
+/** The status of what is linked, or why the food service did not say. */
+async function linkedNow<S extends string>(asked: Promise<{ status: S }>) {
+  try {
+    return { status: (await asked).status };
+  } catch (error) {
+    if (!isCallError(error)) throw error;
+    return { problem: toErrorInfo(error) };
+  }
+}
+
+/** A new key comes with each decision; a request that comes again has the same. */
+function idempotencyKeyIn({ header, person }: RouteContext): string {
   const key = header("idempotency-key") ?? "";
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
-    throw new ValidationError(
-      "Send a header Idempotency-Key of 1 to 200 visible characters, a new one for each decision",
-    );
+    const message = "Send a header Idempotency-Key of 1 to 200 visible characters, a new one for each decision";
+    throw new ValidationError(message);
   }
-  const given: { reason: string; version: string; name?: string } = parse(
-    BODIES[action],
-    body,
-    "The body is not as it must be",
-  );
-  const { reason, version, name } = given;
-  const decision = { order, stage, reason, version, ...(name !== undefined && { link: name }) };
-  const by = person?.name ?? "";
-  const result = await resolveAttempt({ ...decision, by, key: `${person?.id} ${key}` }, ports).catch(
-    (error: unknown) => {
-      if (!(error instanceof CallRejectedError)) throw error;
-      throw new Problem("unknown-name", `The food service answered: ${error.message}`, {}, { cause: error });
-    },
-  );
+  return `${person?.id} ${key}`;
+}
+
+async function decideOne(
+  asked: RouteContext,
+  schema: typeof linkBody | typeof retryBody,
+  ports: Ports,
+): Promise<Decided> {
+  const { name: order } = orderIn(asked.params);
+  const stage = CREATING_STAGES.find((one) => one === asked.params.stage);
+  if (!stage) throw new Problem("not-found", `There is no such stage; there are ${CREATING_STAGES.join(" and ")}.`);
+  const key = idempotencyKeyIn(asked);
+  const body: { reason: string; version: string; name?: string } = parse(schema, asked.body, "Invalid body");
+  const { reason, version, name } = body;
+  const by = asked.person?.name ?? "";
+  return decide({ order, stage, reason, version, ...(name !== undefined && { link: name }), by, key }, ports);
+}
+
+async function decide(resolution: Resolution, ports: Ports): Promise<Decided> {
+  const { order, stage, by, link } = resolution;
+  const result = await resolveAttempt(resolution, ports).catch((error: unknown) => {
+    if (!(error instanceof CallRejectedError)) throw error;
+    throw new Problem("unknown-name", `The food service answered: ${error.message}`, {}, { cause: error });
+  });
   if (result.outcome === "blocked") throw new Problem(PROBLEM_OF[result.code], `${result.reason}.`);
   const outcome = result.isRepeat ? "repeated" : "applied";
+  const action = link === undefined ? "retry" : "link";
   ports.log.info(`api: ${action}`, { component: "api", order, stage, outcome, to: result.to, by });
   return { decision: auditView(result.entry), state: result.to };
+}
+
+async function decideMany(asked: RouteContext, ports: Ports): Promise<DecisionResults> {
+  const key = idempotencyKeyIn(asked);
+  const { reason, attempts } = parse(decisionsBody, asked.body, "Invalid body");
+  const by = asked.person?.name ?? "";
+  const results: DecisionResults["results"] = [];
+  for (let from = 0; from < attempts.length; from += MAX_CONCURRENT_DECISIONS) {
+    const chunk = attempts.slice(from, from + MAX_CONCURRENT_DECISIONS).map(async ({ id, stage, claim }) => {
+      const problem = await refusalOf(() => {
+        const { name: order } = orderIn({ id });
+        return decide({ order, stage, claim, reason, by, key: `${key} ${ATTEMPTS} ${stage} ${id}` }, ports);
+      });
+      return { id, stage, ...(problem && { problem: problem.view }) };
+    });
+    results.push(...(await Promise.all(chunk)));
+  }
+  return { results };
+}
+
+/** Why a decision was refused; undefined if it was applied. */
+async function refusalOf(work: () => Promise<unknown>): Promise<Problem | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    const problem = problemOf(error);
+    if (problem.kind === "internal") throw error;
+    return problem;
+  }
 }
 
 const PROBLEM_OF = {
@@ -188,7 +396,7 @@ const PROBLEM_OF = {
   changed: "changed",
 } as const satisfies Record<RejectionCode, ProblemKind>;
 
-async function resolveCustomer({ params }: RouteContext, { customers }: Ports): Promise<Json> {
+async function resolveCustomer({ params }: RouteContext, { customers }: Ports) {
   const { name = "" } = params;
   if (!isStorableName(name))
     throw new ValidationError("The name must have 1 to 1400 bytes, none of them a control character");
@@ -201,6 +409,7 @@ async function resolveCustomer({ params }: RouteContext, { customers }: Ports): 
   }
 }
 
+/** @throws ValidationError */
 function orderIn({ id = "" }: Record<string, string>): OrderRef {
   const order = orderRef(orderRefFromId(id).name);
   if (!order) throw new ValidationError("The id must be an order's name without orders/");

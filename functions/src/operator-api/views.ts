@@ -1,11 +1,11 @@
-/** Documents as the API shows them: times as RFC 3339 text, and what can't be read by its reason. */
-
+/** Documents as the API shows them: times as RFC 3339 text, and unreadable ones by the reason. */
 import { attemptIn } from "../attempts/attempt.js";
 import { auditEntryIn } from "../attempts/audit.js";
 import { ValidationError } from "../domain/errors.js";
 import type { Field, Fields, Snapshot } from "../ports.js";
 import { historyEntryIn } from "../relations/history.js";
 import { parseRelation } from "../relations/relation.js";
+import type { AttemptView, AuditView, Documents, HistoryView, RelationView } from "./schemas.js";
 
 /** JSON as it goes over the wire. */
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
@@ -13,32 +13,37 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 const idOf = ({ path }: Snapshot) => path.slice(path.indexOf("/") + 1);
 
 /** @throws ValidationError for a document that this build can't read */
-export function relationView(snapshot: Snapshot): Json {
+export function relationView(snapshot: Snapshot): RelationView {
   const { order, ...relation } = parseRelation(snapshot.path, snapshot.fields);
-  return { id: idOf(snapshot), order, ...shown(relation), version: snapshot.version };
+  return { id: idOf(snapshot), order, ...shown(relation), version: snapshot.version } as RelationView;
 }
 
 /** @throws ValidationError for a document that this build can't read */
-export function attemptView(snapshot: Snapshot): Json {
+export function attemptView(snapshot: Snapshot): AttemptView {
   const { schema: _schema, id: _id, expireAt: _expireAt, ...attempt } = attemptIn(snapshot) ?? {};
-  return { ...shown(attempt), version: snapshot.version };
+  return { ...shown(attempt), version: snapshot.version } as AttemptView;
 }
 
 /** @throws ValidationError for a document that this build can't read */
-export function historyView(snapshot: Snapshot): Json {
-  const { schema: _schema, order: _order, claim: _claim, ...entry } = historyEntryIn(snapshot);
-  return shown(entry);
+export function historyView(snapshot: Snapshot): HistoryView {
+  const { schema: _schema, order: _order, claim: _claim, hour: _hour, ...entry } = historyEntryIn(snapshot);
+  return shown(entry) as HistoryView;
 }
 
 /** @throws ValidationError for a document that this build can't read */
-export function auditView(snapshot: Snapshot): Json {
+export function auditView(snapshot: Snapshot): AuditView {
   const { schema: _schema, ...entry } = auditEntryIn(snapshot);
-  return shown(entry);
+  return shown(entry) as AuditView;
+}
+
+/** A document as it is stored, whether this build can read it or not. */
+export function documentView({ path, version, fields }: Snapshot): Documents["documents"][number] {
+  return { path, version, fields: jsonOf(fields) as { [name: string]: Json } };
 }
 
 /** Splits documents into those that can be shown and the reasons why others can't. */
-export function partitionReadable(snapshots: readonly Snapshot[], view: (snapshot: Snapshot) => Json) {
-  const readable: Json[] = [];
+export function partitionReadable<T>(snapshots: readonly Snapshot[], view: (snapshot: Snapshot) => T) {
+  const readable: T[] = [];
   const unreadable: { id: string; reason: string }[] = [];
   for (const snapshot of snapshots) {
     try {

@@ -1,10 +1,12 @@
 /** All handlers, by what brings them their work: the same for the cloud, the embedded run and the simulation. */
 
+import { toErrorInfo } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
 import type { Outcome } from "../domain/outcome.js";
 import { orderRefFromId } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { onRelationWritten, type RelationChange } from "../relations/on-relation-written.js";
+import { rollUpStatistics } from "../relations/statistics.js";
 import { sweep } from "../relations/sweep.js";
 import { completeOrder } from "./complete-order.js";
 import { dispatchShipment } from "./dispatch-shipment.js";
@@ -51,5 +53,18 @@ export function runReaction(name: ReactionName, id: string, change: RelationChan
   });
 }
 
+/** Sweeps, then adds the hours that are over to the statistics. Hours that can't be counted now are counted by a later sweep. */
+async function sweepAndCount(ports: Ports): Promise<object> {
+  const result = await sweep(ports);
+  await rollUpStatistics(ports).catch((error: unknown) => {
+    const fields = { component: "statistics", outcome: "failed", reason: toErrorInfo(error) };
+    ports.log.error("Failed to count the hours that are over", fields);
+  });
+  return result;
+}
+
 /** What runs on a schedule. */
-export const SCHEDULED = { pollOrders, sweep } as const satisfies Record<string, (ports: Ports) => Promise<object>>;
+export const SCHEDULED = { pollOrders, sweep: sweepAndCount } as const satisfies Record<
+  string,
+  (ports: Ports) => Promise<object>
+>;

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
 import { type OrderRef, orderRef } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
+import { progressSchema } from "../poll-health.js";
 import type { PollContinuation } from "../ports.js";
 
 /** Where a poll that ran out of time goes on. */
@@ -30,6 +31,7 @@ const continuation = v.object({
   step: v.pipe(v.number(), v.integer()),
   statuses: v.pipe(v.array(status), v.minLength(1)),
   pageToken: v.string(),
+  progress: v.fallback(v.optional(progressSchema), undefined),
 });
 
 /**

@@ -3,10 +3,9 @@ import { toErrorInfo } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
 import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
-import type { Order, OrderMessage, Ports } from "../ports.js";
+import { POLL_LEASE, PollTally } from "../poll-health.js";
+import type { Order, OrderMessage, PollProgress, Ports } from "../ports.js";
 import { parseContinuation } from "./messages.js";
-
-const LEASE_PATH = "leases/poll";
 
 /** How long one pass lists before it hands over, in milliseconds. */
 const LISTING_BUDGET_MS = 30_000;
@@ -34,7 +33,7 @@ interface Position {
 
 /** One scheduled run: so many evenly spaced passes over everything, unless another run is under way. */
 export async function pollOrders(ports: Ports): Promise<PollResult> {
-  const lease = await acquireLease(LEASE_PATH, maxRunMs(ports), ports);
+  const lease = await acquireLease(POLL_LEASE, maxRunMs(ports), ports);
   if (!lease) return logResult({ outcome: "skipped", published: 0, unusable: 0, failedPages: 0 }, ports);
   const run = new PollRun(lease, ports);
   const started = ports.clock.now();
@@ -46,7 +45,7 @@ export async function pollOrders(ports: Ports): Promise<PollResult> {
     if (wait > 0) await ports.clock.sleep(wait);
     if (await run.runPass({ statuses: ACTIVE_STATUSES, pageToken: "" })) return logResult(run.result, ports);
   }
-  await releaseLease(lease, ports);
+  await run.release();
   return logResult(run.result, ports);
 }
 
@@ -61,11 +60,11 @@ function maxRunMs({ settings }: Ports): number {
  * @throws ValidationError for a payload that is no continuation
  */
 export async function continuePoll(payload: unknown, ports: Ports): Promise<PollResult> {
-  const { holder, step, ...position } = parseContinuation(payload);
-  const lease = await resumeLease(LEASE_PATH, { holder, step }, maxRunMs(ports), ports);
+  const { holder, step, progress, ...position } = parseContinuation(payload);
+  const lease = await resumeLease(POLL_LEASE, { holder, step }, maxRunMs(ports), ports);
   if (!lease) return logResult({ outcome: "skipped", published: 0, unusable: 0, failedPages: 0 }, ports);
   const run = new PollRun(lease, ports);
-  if (!(await run.runPass(position))) await releaseLease(lease, ports);
+  if (!(await run.runPass(position, progress))) await run.release();
   return logResult(run.result, ports);
 }
 
@@ -73,19 +72,31 @@ export async function continuePoll(payload: unknown, ports: Ports): Promise<Poll
 class PollRun {
   readonly result: PollResult = { outcome: "completed", published: 0, unusable: 0, failedPages: 0 };
 
+  private tally: PollTally;
+
   constructor(
     private readonly lease: Lease,
     private readonly ports: Ports,
-  ) {}
+  ) {
+    this.tally = new PollTally(lease.fields, ports.clock.now());
+  }
+
+  /** Gives the lease back, and leaves there what the last pass saw. */
+  async release(): Promise<void> {
+    const { clock, settings } = this.ports;
+    await releaseLease(this.lease, this.ports, this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local"));
+  }
 
   /** Lists from there to the end, or until time is up: then another run takes over, and this is true. */
-  async runPass({ statuses, pageToken }: Position): Promise<boolean> {
+  async runPass({ statuses, pageToken }: Position, progress?: PollProgress): Promise<boolean> {
     const passStarted = this.ports.clock.now();
+    this.tally = new PollTally(this.lease.fields, passStarted, progress);
     for (const [index, status] of statuses.entries()) {
       const stoppedAt = await this.list(status, index === 0 ? pageToken : "", passStarted + LISTING_BUDGET_MS);
       if (stoppedAt === undefined) continue;
       const { holder, step } = this.lease;
-      await this.ports.bus.publishContinuation({ holder, step, statuses: statuses.slice(index), pageToken: stoppedAt });
+      const rest = { statuses: statuses.slice(index), pageToken: stoppedAt };
+      await this.ports.bus.publishContinuation({ holder, step, ...rest, progress: this.tally.progress });
       this.result.outcome = "continued";
       return true;
     }
@@ -106,6 +117,7 @@ class PollRun {
         // The bus gets ready while the first page is on its way.
         bus.prepare?.();
         const page = await listing;
+        this.tally.see(status, page.orders);
         if (publishing.length === MAX_PAGES_IN_FLIGHT) await publishing.shift();
         publishing.push(this.publish(page.orders));
         pageToken = page.nextPageToken;
@@ -114,7 +126,7 @@ class PollRun {
         }
       } while (pageToken !== "");
     } catch (error) {
-      this.result.failedPages++;
+      this.fail(error);
       log.error("Failed to list a page of orders", {
         component: "poll",
         status,
@@ -126,6 +138,11 @@ class PollRun {
       await Promise.all(publishing);
     }
     return undefined;
+  }
+
+  private fail(error: unknown): void {
+    this.result.failedPages++;
+    this.tally.fail(toErrorInfo(error));
   }
 
   private async publish(orders: Order[]): Promise<void> {
@@ -152,7 +169,7 @@ class PollRun {
         await bus.publishOrders(stage, batch);
         this.result.published += batch.length;
       } catch (error) {
-        this.result.failedPages++;
+        this.fail(error);
         log.error("Failed to publish a page of orders", {
           component: "poll",
           topic: STAGES[stage].topic,

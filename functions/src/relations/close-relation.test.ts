@@ -40,7 +40,14 @@ describe("closing a relation", () => {
     );
     const [entry] = bed.store.memory.all("history");
     const at = new Date(bed.clock.now());
-    assert.deepEqual(entry?.fields, { schema: 1, order: ORDER, state: "DELIVERED", at });
+    assert.deepEqual(entry?.fields, {
+      schema: 1,
+      order: ORDER,
+      state: "DELIVERED",
+      at,
+      hour: entry?.fields.hour,
+    });
+    assert.match(String(entry?.fields.hour), /^2026-01-01T00 DELIVERED [0-3]$/);
   });
 
   it("knows its own write where the commit was applied and answered with a conflict", async () => {

@@ -4,6 +4,7 @@
  */
 import { v5 } from "uuid";
 import * as v from "valibot";
+import { hourOf } from "../domain/hours.js";
 import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot, Write } from "../ports.js";
@@ -21,6 +22,8 @@ const schema = v.object({
   shipment: v.optional(v.string()),
   /** The id of the claim by which we made the link; a link that another program made has none. */
   claim: v.optional(v.string()),
+  /** The hour and state that the entry is counted under; entries of older builds have none. */
+  hour: v.optional(v.string()),
 });
 
 /** That an order's relation came to a state, and by which link. */
@@ -69,6 +72,19 @@ export function wasLinkedByUs(found: Snapshot | undefined): boolean {
   return found !== undefined && historyEntryIn(found).claim !== undefined;
 }
 
-function entry(path: string, fields: Fields): Write {
-  return { kind: "create", path, fields: { schema: HISTORY_SCHEMA, ...fields } };
+function entry(path: string, fields: Fields & { state: RelationState; at: Date }): Write {
+  const hour = hourBucket(fields.state, fields.at.getTime(), path.slice(HISTORY.length + 1));
+  return { kind: "create", path, fields: { schema: HISTORY_SCHEMA, ...fields, hour } };
+}
+
+/** The entries of one hour and state are in so many parts, so that a new hour does not begin in a single place of the index. */
+const HOUR_PARTS = 4;
+
+function hourBucket(state: RelationState, at: number, id: string): string {
+  return `${hourOf(at)} ${state} ${Number.parseInt(id.slice(0, 1), 16) % HOUR_PARTS}`;
+}
+
+/** What the field `hour` of an entry may be for these states in this hour, which is a name such as 2026-11-26T15. */
+export function hourBuckets(hour: string, states: readonly RelationState[]): string[] {
+  return states.flatMap((state) => Array.from({ length: HOUR_PARTS }, (_, part) => `${hour} ${state} ${part}`));
 }

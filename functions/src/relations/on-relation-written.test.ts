@@ -95,9 +95,15 @@ describe("a relation that came to a new state", () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     await settle(bed);
     assert.equal(statusOf(bed), "PREPARATION");
-    assert.deepEqual(historyIn(bed), [
-      { schema: 1, order: ORDER, state: "PREPARATION", kitchen: "kitchens/9", at: new Date(bed.clock.now()) },
-    ]);
+    const [{ hour: _hour, ...entry } = {}, ...others] = historyIn(bed);
+    assert.deepEqual(entry, {
+      schema: 1,
+      order: ORDER,
+      state: "PREPARATION",
+      kitchen: "kitchens/9",
+      at: new Date(bed.clock.now()),
+    });
+    assert.deepEqual(others, []);
     assert.equal(await bed.store.field(RELATION, "state"), "PREPARATION");
   });
 

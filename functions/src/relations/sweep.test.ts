@@ -182,8 +182,24 @@ describe("the sweep of attempts", () => {
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
     const alerts = bed.lines.filter(({ level }) => level === "error");
     assert.equal(alerts.length, 2);
-    assert.equal(alerts[0]?.fields.order, "orders/1");
-    assert.equal(alerts[0]?.fields.stage, "kitchen");
+    assert.match(
+      JSON.stringify(alerts[0]?.fields.examples),
+      /^\[\{"order":"orders\/1","stage":"kitchen","state":"UNCERTAIN",/,
+    );
+  });
+
+  it("logs one line with a count and five examples when many orders wait for an operator", async () => {
+    const bed = testBed();
+    for (let order = 0; order < 40; order++) {
+      place(bed, String(order), "NEW");
+      await attempt(bed, String(order), { state: "PARKED", leaseUntil: null });
+    }
+    await sweep(bed.ports);
+    const alerts = bed.lines.filter(({ level }) => level === "error");
+    assert.equal(alerts.length, 1);
+    assert.equal(alerts[0]?.fields.waiting, 40);
+    assert.ok(Array.isArray(alerts[0]?.fields.examples));
+    assert.equal(alerts[0].fields.examples.length, 5);
   });
 
   it("leaves an expired create with a key to the next message, which sends it again", async () => {

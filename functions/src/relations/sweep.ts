@@ -13,12 +13,19 @@ import {
   nextAction,
 } from "../attempts/attempt.js";
 import { ConflictError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
-import { ACTIVE_STATUSES, closingState, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import {
+  ACTIVE_STATUSES,
+  closingState,
+  type OrderStatus,
+  RELATION_STATES,
+  type RelationState,
+} from "../domain/order-lifecycle.js";
 import { acquireLease, releaseLease } from "../lease.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
 import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
+import { ReportLag } from "./report-lag.js";
 
 const LEASE_PATH = "leases/sweep";
 
@@ -33,6 +40,9 @@ const OPEN_RELATION_STATES = (Object.keys(RELATION_STATES) as RelationState[]).f
 const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter(
   (state) => ATTEMPT_STATES[state].open,
 );
+
+/** The log names so many waiting orders. */
+const MAX_EXAMPLES = 5;
 
 /** What a sweep did. */
 export interface SweepResult {
@@ -59,27 +69,38 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     return { ...result, outcome: "skipped" };
   }
   let oldestSeconds = 0;
+  const examples: WaitingOrder[] = [];
+  let isDone = false;
+  const lag = new ReportLag(ports.clock.now());
   try {
-    const endOf = finalStatusLookup(await listActive(ports), ports);
+    const active = await listActive(ports);
+    const endOf = finalStatusLookup(active, ports);
     await forEachDocument(RELATIONS, OPEN_RELATION_STATES, result, ports, async (found) => {
       const open = await sweepRelation(found, endOf, result, ports);
-      if (open) oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
+      if (!open) return;
+      oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
+      lag.see(open, active.get(open.order));
     });
     await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, result, ports, (found) =>
-      sweepAttempt(found, endOf, result, ports),
+      sweepAttempt(found, endOf, examples, result, ports),
     );
+    isDone = true;
   } finally {
-    await releaseLease(lease, ports);
+    await releaseLease(lease, ports, isDone ? lag.fieldsAt(ports.clock.now()) : {});
   }
+  logWaiting(result.waiting, examples, ports);
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
   return result;
 }
+
+/** What the log says of an order that waits for an operator. */
+type WaitingOrder = Pick<Attempt, "order" | "stage" | "state" | "reason">;
 
 /** How an order ended, undefined for one that goes on; GONE where the food service does not know it. */
 type FinalStatusLookup = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
 
 /** Asks the food service only about orders that are not in its active lists. */
-function finalStatusLookup(active: ReadonlySet<string>, { food }: Ports): FinalStatusLookup {
+function finalStatusLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports): FinalStatusLookup {
   return async (order) => {
     if (active.has(order)) return undefined;
     try {
@@ -91,19 +112,19 @@ function finalStatusLookup(active: ReadonlySet<string>, { food }: Ports): FinalS
   };
 }
 
-async function listActive({ food, settings }: Ports): Promise<Set<string>> {
-  const names = new Set<string>();
+async function listActive({ food, settings }: Ports): Promise<Map<string, OrderStatus>> {
+  const statuses = new Map<string, OrderStatus>();
   for (const status of ACTIVE_STATUSES) {
     const seen = new Set<string>();
     let pageToken = "";
     do {
       seen.add(pageToken);
       const page = await food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
-      for (const { name } of page.orders) names.add(name);
+      for (const order of page.orders) statuses.set(order.name, order.status);
       pageToken = page.nextPageToken;
     } while (pageToken !== "" && !seen.has(pageToken));
   }
-  return names;
+  return statuses;
 }
 
 /** Goes through matching documents page by page; one that can't be judged is logged and does not stop the others. */
@@ -174,6 +195,7 @@ function ageSeconds({ times }: Relation, { clock }: Ports): number {
 async function sweepAttempt(
   found: Snapshot,
   endOf: FinalStatusLookup,
+  examples: WaitingOrder[],
   result: SweepResult,
   ports: Ports,
 ): Promise<void> {
@@ -194,14 +216,14 @@ async function sweepAttempt(
   const { order, stage, state, reason } = { ...attempt, ...fields };
   if (!ATTEMPT_STATES[state].needsOperator) return;
   result.waiting++;
-  ports.log.error(`Operator action required: ${stage} attempt is ${state}`, {
-    component: "sweep",
-    order,
-    stage,
-    state,
-    outcome: "needs_operator",
-    reason,
-  });
+  if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason });
+}
+
+/** One line, however many orders wait: each is a document that the console lists. */
+function logWaiting(waiting: number, examples: WaitingOrder[], { log }: Ports): void {
+  if (waiting === 0) return;
+  const message = `Operator action required: ${waiting} ${waiting === 1 ? "attempt is" : "attempts are"} waiting`;
+  log.error(message, { component: "sweep", outcome: "needs_operator", waiting, examples });
 }
 
 /** What is to change in an attempt, or that it is to go; undefined where nothing is. */

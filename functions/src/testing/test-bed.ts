@@ -12,6 +12,7 @@ import type {
   FoodService,
   KitchenOrder,
   Log,
+  Matching,
   Order,
   OrderMessage,
   OrderPage,
@@ -104,7 +105,11 @@ class WatchedStore implements Store {
     return this.hooks.around("query", () => this.memory.query(query));
   }
 
-  /** The fields of a document as they are now, undefined if it does not exist. */
+  count(matching: Matching): Promise<number> {
+    return this.hooks.around("query", () => this.memory.count(matching));
+  }
+
+  /** The fields of a document as they are now, undefined where there is none. */
   async fields(path: string): Promise<Fields | undefined> {
     return (await this.memory.read(path))[0]?.fields;
   }

@@ -9,7 +9,7 @@ import {
   type WriteBatch,
 } from "firebase-admin/firestore";
 import { ConflictError, StoreError, ValidationError } from "../../domain/errors.js";
-import type { Field, Fields, Query, Snapshot, Store, Write } from "../../ports.js";
+import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 
 /** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
 const CONFLICTS = [5, 6, 9];
@@ -52,6 +52,13 @@ export class FirestoreStore implements Store {
       const matching = documents.where(field, "in", oneOf).orderBy(FieldPath.documentId()).limit(limit);
       const page = after === undefined ? matching : matching.startAfter(this.firestore.doc(after));
       return (await page.get()).docs.flatMap((found) => snapshotOf(found) ?? []);
+    });
+  }
+
+  async count({ collection, field, oneOf }: Matching): Promise<number> {
+    return translateErrors(async () => {
+      const matching = this.firestore.collection(collection).where(field, "in", oneOf);
+      return (await matching.count().get()).data().count;
     });
   }
 

@@ -61,9 +61,7 @@ export class GrpcFoodService implements FoodService {
   }
 
   async getOrder(name: string): Promise<Order> {
-    const order = await this.channel.call(orders.getOrder, { name });
-    const placed = Date.parse(order.createTime);
-    return { ...orderOf(order), placedAt: Number.isNaN(placed) ? undefined : new Date(placed) };
+    return orderOf(await this.channel.call(orders.getOrder, { name }));
   }
 
   async updateOrder(...[name, status]: Parameters<FoodService["updateOrder"]>): Promise<void> {
@@ -120,9 +118,10 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
   return { deadline, metadata: { "idempotency-key": idempotencyKey } };
 }
 
-/** Without the time at which it was placed: a poll lists many, and has no use for it. */
-function orderOf({ name, customerId, status }: WireOrder): Order {
-  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status) };
+function orderOf({ name, customerId, status, createTime }: WireOrder): Order {
+  const placed = Date.parse(createTime);
+  const placedAt = Number.isNaN(placed) ? undefined : new Date(placed);
+  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status), placedAt };
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {

@@ -1,7 +1,7 @@
 /** The store in one process: what Firestore promises, in a map. */
 import { isDeepStrictEqual } from "node:util";
 import { ConflictError } from "../../domain/errors.js";
-import type { Field, Fields, Query, Snapshot, Store, Write } from "../../ports.js";
+import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 
 interface Document {
   fields: Fields;
@@ -38,23 +38,25 @@ export class MemoryStore implements Store {
     return writes.map(({ path }) => this.documents.get(path)?.version ?? version);
   }
 
-  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
-    const found: string[] = [];
-    for (const [path, { fields }] of this.documents) {
-      const value = fields[field];
-      if (
-        isIn(path, collection) &&
-        typeof value === "string" &&
-        oneOf.includes(value) &&
-        (after === undefined || byBytes(path, after) > 0)
-      ) {
-        found.push(path);
-      }
-    }
-    return found
+  async query({ limit, after, ...matching }: Query): Promise<Snapshot[]> {
+    return this.matching(matching)
+      .filter((path) => after === undefined || byBytes(path, after) > 0)
       .sort(byBytes)
       .slice(0, limit)
       .flatMap((path) => this.peek(path) ?? []);
+  }
+
+  async count(matching: Matching): Promise<number> {
+    return this.matching(matching).length;
+  }
+
+  private matching({ collection, field, oneOf }: Matching): string[] {
+    const found: string[] = [];
+    for (const [path, { fields }] of this.documents) {
+      const value = fields[field];
+      if (isIn(path, collection) && typeof value === "string" && oneOf.includes(value)) found.push(path);
+    }
+    return found;
   }
 
   /** Every document of a collection. */

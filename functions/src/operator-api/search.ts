@@ -1,0 +1,181 @@
+/**
+ * Finds orders, active or completed. An order, kitchen order or shipment is looked up by its document's id, a customer by an
+ * index, completed orders by the hour in their history entries: what a search reads grows with what it answers, not with how
+ * many orders there are.
+ */
+import type * as v from "valibot";
+import { ATTEMPT_STATES, attemptIn, attemptPath } from "../attempts/attempt.js";
+import { ValidationError } from "../domain/errors.js";
+import { hourOf } from "../domain/hours.js";
+import { CREATING_STAGES, type CreatingStage, type RelationState } from "../domain/order-lifecycle.js";
+import { orderId } from "../domain/resource-names.js";
+import type { Ports, Snapshot, Store } from "../ports.js";
+import { HISTORY, hourBuckets, linkEntryPath, linkedOrder } from "../relations/history.js";
+import { parseRelation, RELATIONS, relationPath } from "../relations/relation.js";
+import { HOUR_MS } from "../relations/statistics.js";
+import { ENDED_STATES, type OrderSummary, type SearchPage, type searchQuery } from "./schemas.js";
+
+/** Orders on a page. */
+const PAGE_SIZE = 50;
+
+/** Without a day, completed orders are looked for in so many hours. */
+const RECENT_HOURS = 24;
+
+/** What the names of kitchen orders and shipments begin with, for a search by the id alone. */
+const PREFIXES = { kitchen: ["kitchenorders/", "kitchens/"], shipment: ["shipments/"] } as const satisfies Record<
+  CreatingStage,
+  readonly string[]
+>;
+
+export type Search = v.InferOutput<typeof searchQuery>;
+
+/** @throws ValidationError for a page token that is not one of ours, StoreError */
+export function searchOrders(search: Search, ports: Pick<Ports, "store" | "clock">): Promise<SearchPage> {
+  const { q } = search;
+  return q === undefined ? completedOrders(search, ports) : ordersBy(q, search, ports.store);
+}
+
+/** Orders with this id or link, then those of this customer. */
+async function ordersBy(q: string, { outcome, day, pageToken }: Search, store: Store): Promise<SearchPage> {
+  const after = pageToken === undefined ? undefined : relationPath(tokenIn(pageToken));
+  const [exact, ofCustomer] = await Promise.all([
+    after === undefined ? ordersNamed(q, store) : [],
+    store.query({ collection: RELATIONS, field: "customerId", oneOf: [q], limit: PAGE_SIZE, ...(after && { after }) }),
+  ]);
+  const known = new Set(exact.map(({ id }) => id));
+  const more = ofCustomer.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
+  const isWanted = ({ state, since }: OrderSummary) =>
+    (outcome === undefined || state === outcome) && (day === undefined || isEndOf(day, state, since));
+  const last = ofCustomer.length === PAGE_SIZE ? ofCustomer.at(-1) : undefined;
+  return {
+    orders: [...exact, ...more].filter(isWanted),
+    nextPageToken: last ? token(last.path.slice(RELATIONS.length + 1)) : "",
+  };
+}
+
+function isEndOf(day: string, state: RelationState | null, since: string | null): boolean {
+  return state !== null && ENDED_STATES.includes(state) && since?.startsWith(day) === true;
+}
+
+/** The orders with this id, or linked to what has this name or id. */
+async function ordersNamed(q: string, store: Store): Promise<OrderSummary[]> {
+  const links = CREATING_STAGES.flatMap((stage) => namesFor(stage, q).map((name) => linkEntryPath(stage, name)));
+  const own = orderId(q.startsWith("orders/") ? q : `orders/${q}`);
+  const entries = links.length > 0 ? await store.read(...links) : [];
+  const linked = entries.flatMap((entry) => orderId(linkedOrder(entry) ?? "") ?? []);
+  const ids = [...new Set([...(own === undefined ? [] : [own]), ...linked])];
+  const found = await Promise.all(ids.map((id) => orderWith(id, store)));
+  return found.filter((summary) => summary !== undefined);
+}
+
+function namesFor(stage: CreatingStage, q: string): string[] {
+  if (q.startsWith("orders/")) return [];
+  return q.includes("/") ? [q] : PREFIXES[stage].map((prefix) => prefix + q);
+}
+
+/** An order that has a relation, or only an attempt so far. */
+async function orderWith(id: string, store: Store): Promise<OrderSummary | undefined> {
+  const [relation, ...attempts] = await store.read(
+    relationPath(id),
+    ...CREATING_STAGES.map((stage) => attemptPath(stage, id)),
+  );
+  const attention = attempts.flatMap((attempt) => needsOperator(attempt) ?? [])[0] ?? null;
+  const summary = relation && summaryOf(relation);
+  if (summary) return { ...summary, attention };
+  if (!attempts.some((attempt) => attempt !== undefined)) return undefined;
+  return { id, state: null, attention, since: null, customer: null, kitchen: null, shipment: null };
+}
+
+function needsOperator(snapshot: Snapshot | undefined): CreatingStage | undefined {
+  const attempt = unlessUnreadable(() => attemptIn(snapshot));
+  return attempt && ATTEMPT_STATES[attempt.state].needsOperator ? attempt.stage : undefined;
+}
+
+/** Completed orders, the latest hour first, and within an hour the latest first. */
+async function completedOrders(
+  { outcome, day, pageToken }: Search,
+  { store, clock }: Pick<Ports, "store" | "clock">,
+): Promise<SearchPage> {
+  const states = outcome === undefined ? ENDED_STATES : [outcome];
+  const hours = day === undefined ? recentHours(clock.now()) : hoursOf(day, clock.now());
+  const { hour: from, id: after } =
+    pageToken === undefined ? { hour: undefined, id: undefined } : positionIn(pageToken);
+  const start = from === undefined ? 0 : hours.indexOf(from);
+  if (start < 0) throw new ValidationError("pageToken must be the nextPageToken of an earlier page of the same search");
+  const orders: OrderSummary[] = [];
+  let left = PAGE_SIZE;
+  for (const hour of hours.slice(start)) {
+    const position = hour === from && after ? { after: `${HISTORY}/${after}` } : {};
+    const oneOf = hourBuckets(hour, states);
+    const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: left, ...position });
+    orders.push(...(await summariesOf(entries, store)));
+    const last = entries.at(-1);
+    if (last && entries.length === left)
+      return { orders, nextPageToken: token(`${hour} ${last.path.slice(HISTORY.length + 1)}`) };
+    left -= entries.length;
+  }
+  return { orders, nextPageToken: "" };
+}
+
+function recentHours(now: number): string[] {
+  return Array.from({ length: RECENT_HOURS }, (_, index) => hourOf(now - index * HOUR_MS));
+}
+
+/** The hours of a day that have begun, the latest first. */
+function hoursOf(day: string, now: number): string[] {
+  const hours = Array.from({ length: 24 }, (_, index) => `${day}T${String(23 - index).padStart(2, "0")}`);
+  return hours.filter((hour) => hour <= hourOf(now));
+}
+
+async function summariesOf(entries: Snapshot[], store: Store): Promise<OrderSummary[]> {
+  const sorted = entries.toSorted((one, other) => Number(other.fields.at) - Number(one.fields.at) || 0);
+  const ids = sorted.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
+  const relations = ids.length > 0 ? await store.read(...ids.map(relationPath)) : [];
+  return relations.flatMap((relation) => (relation && summaryOf(relation)) ?? []);
+}
+
+/** What a list shows of an order; undefined for a document that this build can't read. */
+function summaryOf({ path, fields }: Snapshot): OrderSummary | undefined {
+  const relation = unlessUnreadable(() => parseRelation(path, fields));
+  if (!relation) return undefined;
+  const { state, times, customer, customerId, kitchen, shipment } = relation;
+  return {
+    id: path.slice(RELATIONS.length + 1),
+    state: state ?? null,
+    attention: null,
+    since: (state && times[state]?.toISOString()) ?? null,
+    customer: customer && "name" in customer ? customer.name : (customerId ?? null),
+    kitchen: kitchen ?? null,
+    shipment: shipment ?? null,
+  };
+}
+
+function unlessUnreadable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ValidationError) return undefined;
+    throw error;
+  }
+}
+
+const NOT_A_TOKEN = "pageToken must be the nextPageToken of an earlier page";
+
+function token(text: string): string {
+  return Buffer.from(text).toString("base64url");
+}
+
+/** An order's id in a page token. */
+function tokenIn(pageToken: string): string {
+  const id = Buffer.from(pageToken, "base64url").toString();
+  if (orderId(`orders/${id}`) === undefined || token(id) !== pageToken) throw new ValidationError(NOT_A_TOKEN);
+  return id;
+}
+
+/** An hour, and the entry after which a page begins. */
+function positionIn(pageToken: string): { hour: string; id: string } {
+  const text = Buffer.from(pageToken, "base64url").toString();
+  const [, hour, id] = /^(\d{4}-\d\d-\d\dT\d\d) ([0-9a-f-]{36})$/.exec(text) ?? [];
+  if (hour === undefined || id === undefined || token(text) !== pageToken) throw new ValidationError(NOT_A_TOKEN);
+  return { hour, id };
+}

@@ -1,0 +1,88 @@
+/** Hourly statistics as the API shows them: the hours that the sweep has counted, and those since, counted now. */
+
+import { hourOf } from "../domain/hours.js";
+import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
+import type { Ports, Store } from "../ports.js";
+import {
+  countStates,
+  HOUR_MS,
+  type HourStatistics,
+  hoursIn,
+  MAX_HOURS,
+  mergeHistograms,
+  quantileOf,
+  STATISTICS_PATH,
+  samplesIn,
+  type TimedStage,
+} from "../relations/statistics.js";
+import type { HourView, StageSummary, StatisticsView } from "./schemas.js";
+
+/** So many hours at most are counted now: when sweeps have not run for longer, the ones before are missing. */
+const MAX_COUNTED_NOW = 3;
+
+/** An answer is used again for so long, which bounds what many open consoles cost. */
+const FRESH_MS = 20_000;
+
+const answers = new WeakMap<Store, { at: number; view: Promise<StatisticsView> }>();
+
+/** @throws StoreError, ValidationError */
+export function statisticsView({ store, clock }: Pick<Ports, "store" | "clock">): Promise<StatisticsView> {
+  const now = clock.now();
+  const last = answers.get(store);
+  if (last && now - last.at < FRESH_MS && now >= last.at) return last.view;
+  const view = readStatistics(store, now);
+  answers.set(store, { at: now, view });
+  view.catch(() => answers.delete(store));
+  return view;
+}
+
+async function readStatistics(store: Store, now: number): Promise<StatisticsView> {
+  const [found, poll] = await store.read(STATISTICS_PATH, POLL_LEASE);
+  const known = hoursIn(found);
+  const names = Array.from({ length: MAX_HOURS }, (_, index) => hourOf(now - (MAX_HOURS - 1 - index) * HOUR_MS));
+  const missing = names.slice(-MAX_COUNTED_NOW).filter((hour) => !known[hour]);
+  const counted = await Promise.all(missing.map(async (hour) => [hour, await countStates(hour, store)] as const));
+  const arrived = arrivalsIn(poll);
+  const all: { [hour: string]: HourStatistics } = { ...known };
+  for (const [hour, counts] of counted) {
+    all[hour] = { arrived: arrived(hour), counts, stages: { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} } };
+  }
+  const first = names.findIndex((hour) => all[hour]);
+  const shown = names.slice(Math.max(0, first));
+  return {
+    hours: shown.map((hour) => hourView(hour, all[hour])),
+    day: summaryOf(names.slice(-24), all),
+    week: summaryOf(names, all),
+  };
+}
+
+function hourView(hour: string, statistics: HourStatistics | undefined): HourView {
+  const counts = {
+    PREPARATION: 0,
+    IN_FLIGHT: 0,
+    DELIVERED: 0,
+    REJECTED: 0,
+    CANCELLED: 0,
+    GONE: 0,
+    ...statistics?.counts,
+  };
+  return {
+    at: `${hour}:00:00.000Z`,
+    arrived: statistics?.arrived ?? 0,
+    ...counts,
+    stages: stagesOf(statistics ? [statistics] : []),
+  };
+}
+
+function summaryOf(names: string[], hours: { [hour: string]: HourStatistics }): StageSummary {
+  return { stages: stagesOf(names.flatMap((name) => hours[name] ?? [])) };
+}
+
+function stagesOf(hours: HourStatistics[]): HourView["stages"] {
+  const quantiles = (stage: TimedStage) => {
+    const bins = mergeHistograms(hours.map(({ stages }) => stages[stage]));
+    const samples = samplesIn(bins);
+    return samples === 0 ? null : { samples, medianMs: quantileOf(bins, 0.5), p95Ms: quantileOf(bins, 0.95) };
+  };
+  return { NEW: quantiles("NEW"), PREPARATION: quantiles("PREPARATION"), IN_FLIGHT: quantiles("IN_FLIGHT") };
+}

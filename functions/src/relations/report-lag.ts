@@ -1,0 +1,27 @@
+/** How far the food service is behind: orders whose relation has a state that it does not show yet. The sweep sees both. */
+import { mayReport, type OrderStatus, RELATION_STATES } from "../domain/order-lifecycle.js";
+import type { Fields } from "../ports.js";
+import type { Relation } from "./relation.js";
+
+export class ReportLag {
+  private unreported = 0;
+  private maxMs = 0;
+
+  /** @param listedAt when the orders were listed, in milliseconds since the epoch: what came after is not late */
+  constructor(private readonly listedAt: number) {}
+
+  /** @param status the order's in the list, undefined if it was not there */
+  see({ state, times }: Relation, status: OrderStatus | undefined): void {
+    const reports = state && RELATION_STATES[state].reports;
+    const since = state && times[state]?.getTime();
+    if (!reports || status === undefined || since === undefined || since > this.listedAt) return;
+    if (!mayReport(status, reports)) return;
+    this.unreported++;
+    this.maxMs = Math.max(this.maxMs, this.listedAt - since);
+  }
+
+  /** The fields to store when the sweep ends at this time. */
+  fieldsAt(now: number): Fields {
+    return { health: { at: new Date(now), unreported: this.unreported, reportLagMs: this.maxMs } };
+  }
+}

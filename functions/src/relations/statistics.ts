@@ -1,0 +1,195 @@
+/**
+ * Hourly statistics: how many orders came to each state, and how long a sample of the completed ones was in each stage.
+ * One document holds the last seven days. The sweep adds each hour once it is over, which is one write an hour.
+ *
+ * They are counted from the history, whose entries carry the hour that they belong to. That field is indexed, the time itself
+ * is not: an index over rising times takes 500 writes a second, and an hour's entries are spread over the ids within it.
+ */
+import * as v from "valibot";
+import { ConflictError } from "../domain/errors.js";
+import { hourOf } from "../domain/hours.js";
+import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { orderId } from "../domain/resource-names.js";
+import { parse } from "../parse.js";
+import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
+import type { Fields, Ports, Snapshot, Store, Write } from "../ports.js";
+import { HISTORY, hourBuckets } from "./history.js";
+import { type Relation, relationIn, relationPath } from "./relation.js";
+
+export const STATISTICS_PATH = "statistics/hours";
+
+const STATISTICS_SCHEMA = 1;
+export const HOUR_MS = 3_600_000;
+
+/** So many hours are kept: seven days. */
+export const MAX_HOURS = 168;
+
+/** An hour is counted so long after its end, when the last commits of it have arrived. */
+const SETTLE_MS = 300_000;
+
+/** So many completed orders of an hour are looked at for the time in each stage. */
+const SAMPLE_SIZE = 100;
+
+const STATES = Object.keys(RELATION_STATES) as RelationState[];
+const TIMED_STAGES = ["NEW", "PREPARATION", "IN_FLIGHT"] as const;
+export type TimedStage = (typeof TIMED_STAGES)[number];
+
+/** How many durations fall into each bin. Bin n holds those up to BASE_MS × GROWTH^n. */
+export type Histogram = { [bin: string]: number };
+
+const BASE_MS = 1_000;
+const GROWTH = 1.25;
+
+const histogram = v.record(v.string(), v.pipe(v.number(), v.integer(), v.minValue(0)));
+const hourSchema = v.object({
+  arrived: v.number(),
+  counts: v.record(v.picklist(STATES), v.number()),
+  stages: v.object({ NEW: histogram, PREPARATION: histogram, IN_FLIGHT: histogram }),
+});
+
+const schema = v.object({
+  schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(STATISTICS_SCHEMA)),
+  hours: v.record(v.string(), hourSchema),
+});
+
+export type HourStatistics = v.InferOutput<typeof hourSchema>;
+
+/**
+ * The hours in a document, by their names, such as 2026-11-26T15.
+ * @throws ValidationError for wrong types and newer schemas
+ */
+export function hoursIn(snapshot: Snapshot | undefined): { [hour: string]: HourStatistics } {
+  if (!snapshot) return {};
+  return parse(schema, snapshot.fields, `${snapshot.path} is not a statistics document that this build can read`).hours;
+}
+
+/**
+ * Adds the hours that are over and not counted yet. Does nothing, for two reads, when there are none.
+ * @throws StoreError, ValidationError
+ */
+export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "clock">): Promise<void> {
+  const [found, poll] = await store.read(STATISTICS_PATH, POLL_LEASE);
+  const known = hoursIn(found);
+  const due = dueHours(Object.keys(known), clock.now());
+  if (due.length === 0) return;
+  const hours = { ...known };
+  const arrivedIn = arrivalsIn(poll);
+  for (const hour of due) hours[hour] = await countHour(hour, arrivedIn(hour), store);
+  const oldest = hourOf(clock.now() - MAX_HOURS * HOUR_MS);
+  const kept = Object.fromEntries(Object.entries(hours).filter(([hour]) => hour >= oldest));
+  const fields: Fields = { schema: STATISTICS_SCHEMA, hours: kept };
+  const write: Write = found
+    ? { kind: "update", path: STATISTICS_PATH, version: found.version, fields }
+    : { kind: "create", path: STATISTICS_PATH, fields };
+  try {
+    await store.commit([write]);
+  } catch (error) {
+    // Another sweep, or our own retried commit, has counted the same hours.
+    if (!(error instanceof ConflictError)) throw error;
+  }
+}
+
+/** The hours after the newest known one that are over; only the last one if none is known. */
+function dueHours(known: string[], now: number): string[] {
+  const last = now - SETTLE_MS - HOUR_MS;
+  const newest = known.sort().at(-1);
+  const due: string[] = [];
+  for (let at = last; due.length < MAX_HOURS; at -= HOUR_MS) {
+    const hour = hourOf(at);
+    if (newest !== undefined && hour <= newest) break;
+    due.unshift(hour);
+    if (newest === undefined) break;
+  }
+  return due;
+}
+
+/** Counts an hour and samples its completed orders. */
+async function countHour(hour: string, arrived: number, store: Store): Promise<HourStatistics> {
+  const counts = await countStates(hour, store);
+  return { arrived, counts, stages: await sampleStages(hour, store) };
+}
+
+/** How many orders came to each state in an hour. */
+export async function countStates(hour: string, store: Store): Promise<Record<RelationState, number>> {
+  const counts = await Promise.all(
+    STATES.map((state) => store.count({ collection: HISTORY, field: "hour", oneOf: hourBuckets(hour, [state]) })),
+  );
+  return Object.fromEntries(STATES.map((state, index) => [state, counts[index] ?? 0])) as Record<RelationState, number>;
+}
+
+/** Entries' ids are hashes, so the first of them by id are a fair sample. */
+async function sampleStages(hour: string, store: Store): Promise<HourStatistics["stages"]> {
+  const oneOf = hourBuckets(hour, ["DELIVERED", "REJECTED"]);
+  const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: SAMPLE_SIZE });
+  const ids = entries.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
+  const stages: HourStatistics["stages"] = { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} };
+  if (ids.length === 0) return stages;
+  for (const snapshot of await store.read(...ids.map(relationPath))) {
+    const relation = readable(snapshot);
+    if (!relation) continue;
+    for (const [stage, ms] of stageTimesOf(relation)) add(stages[stage], ms);
+  }
+  return stages;
+}
+
+function readable(snapshot: Snapshot | undefined): Relation | undefined {
+  try {
+    return relationIn(snapshot);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How long an order was in each stage that it has left, in milliseconds. */
+function stageTimesOf({ placedAt, times, state }: Relation): [TimedStage, number][] {
+  const ended = state && !RELATION_STATES[state].open ? times[state] : undefined;
+  const spans: [TimedStage, Date | undefined, Date | undefined][] = [
+    ["NEW", placedAt, times.PREPARATION],
+    ["PREPARATION", times.PREPARATION, times.IN_FLIGHT],
+    ["IN_FLIGHT", times.IN_FLIGHT, ended],
+  ];
+  return spans.flatMap(([stage, from, to]) => {
+    const ms = from && to ? to.getTime() - from.getTime() : -1;
+    // Clocks differ: what looks negative says nothing.
+    return ms >= 0 ? [[stage, ms]] : [];
+  });
+}
+
+function add(bins: Histogram, ms: number): void {
+  const bin = String(Math.max(0, Math.ceil(Math.log(Math.max(ms, 1) / BASE_MS) / Math.log(GROWTH))));
+  bins[bin] = (bins[bin] ?? 0) + 1;
+}
+
+/** The sum of several histograms. */
+export function mergeHistograms(histograms: readonly Histogram[]): Histogram {
+  const sum: Histogram = {};
+  for (const one of histograms) {
+    for (const [bin, count] of Object.entries(one)) sum[bin] = (sum[bin] ?? 0) + count;
+  }
+  return sum;
+}
+
+export function samplesIn(bins: Histogram): number {
+  return Object.values(bins).reduce((sum, count) => sum + count, 0);
+}
+
+/**
+ * A quantile in milliseconds, interpolated within its bin: off by at most a bin's width, a quarter of the value.
+ * @param share from 0 to 1
+ */
+export function quantileOf(bins: Histogram, share: number): number {
+  const wanted = share * samplesIn(bins);
+  let below = 0;
+  for (const bin of Object.keys(bins)
+    .map(Number)
+    .sort((one, other) => one - other)) {
+    const count = bins[String(bin)] ?? 0;
+    if (below + count >= wanted) {
+      const from = bin === 0 ? 0 : BASE_MS * GROWTH ** (bin - 1);
+      const to = BASE_MS * GROWTH ** bin;
+      return Math.round(from + ((to - from) * (wanted - below)) / count);
+    }
+    below += count;
+  }
+  return 0;
+}

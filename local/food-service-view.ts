@@ -1,0 +1,62 @@
+/** What a run shows and asks about the orders of its food service, beside what the functions do. */
+import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
+import { parseTrust } from "../functions/src/credentials.js";
+import type { ActiveStatus } from "../functions/src/domain/order-lifecycle.js";
+import { StartError } from "../services/server.js";
+
+/** Orders of these statuses have a kitchen order or a shipment that only a relation can name. */
+const PAST_NEW: ActiveStatus[] = ["PREPARATION", "IN_FLIGHT"];
+
+const CALL_DEADLINE_SECONDS = 10;
+
+/** One page, since this is for a line on the terminal. */
+const MAX_NEW_ORDERS = 1_000;
+
+export class FoodServiceView {
+  private readonly food: GrpcFoodService;
+
+  /** @param certificate in PEM form; undefined for the roots that come with Node.js */
+  constructor(
+    private readonly address: string,
+    certificate: string | undefined,
+  ) {
+    const settings = {
+      FOOD_SERVICE_ADDRESS: address,
+      FOOD_SERVICE_SECURITY: "tls" as const,
+      FOOD_SERVICE_CA: parseTrust(certificate ?? "system"),
+      CALL_DEADLINE_SECONDS,
+    };
+    this.food = new GrpcFoodService(settings, systemClock);
+  }
+
+  /**
+   * An order that the food service shows past NEW, such as "orders/1 is PREPARATION"; undefined when there is none.
+   * @throws StartError when the orders can't be listed
+   */
+  async findOrderPastNew(): Promise<string | undefined> {
+    try {
+      for (const status of PAST_NEW) {
+        const { orders } = await this.food.listOrders({ status, pageSize: 1, pageToken: "" });
+        const found = orders.find((order) => order.status === status);
+        if (found) return `${found.name} is ${status}`;
+      }
+      return undefined;
+    } catch (error) {
+      throw new StartError(`The food service on ${this.address} can't list its orders: ${(error as Error).message}.`);
+    }
+  }
+
+  /**
+   * The names of the orders that are NEW, at most the first thousand.
+   * @throws CallError
+   */
+  async newOrders(): Promise<string[]> {
+    const { orders } = await this.food.listOrders({ status: "NEW", pageSize: MAX_NEW_ORDERS, pageToken: "" });
+    return orders.filter(({ status }) => status === "NEW").map(({ name }) => name);
+  }
+
+  close(): void {
+    this.food.close();
+  }
+}

@@ -1,0 +1,145 @@
+/** Charts as SVG. Each has the same figures in a table for people who can't see it. */
+import { html, nothing, svg, type TemplateResult } from "lit-html";
+import { count } from "./labels.js";
+
+interface Series {
+  title: string;
+  /** A color class of the style sheet. */
+  color: string;
+  values: readonly number[];
+}
+
+interface ChartOptions {
+  title: string;
+  /** One label for each value. */
+  labels: readonly string[];
+  series: readonly Series[];
+  /** How a value is written, such as a duration. */
+  write?: (value: number) => string;
+}
+
+const WIDTH = 640;
+const HEIGHT = 180;
+const LEFT = 52;
+const BOTTOM = 22;
+const TOP = 10;
+const TICKS = 3;
+/** At most so many labels stand below a chart. */
+const MAX_LABELS = 6;
+
+/** Bars side by side, one group for each label. */
+export function barChart(options: ChartOptions): TemplateResult {
+  const { series, labels } = options;
+  const scale = scaleFor(series);
+  const step = (WIDTH - LEFT) / Math.max(1, labels.length);
+  const width = Math.max(1, Math.min(18, (step * 0.72) / series.length));
+  const bars = series.map(({ color, values, title }, index) =>
+    values.map((value, at) => {
+      const height = Math.max(value > 0 ? 1.5 : 0, scale.height(value));
+      const x = LEFT + at * step + (step - width * series.length) / 2 + index * width;
+      return svg`<rect class="fill ${color}" x=${round(x)} y=${round(HEIGHT - BOTTOM - height)} width=${round(width - 0.5)} height=${round(height)} rx="1.5"><title>${labels[at]}, ${title}: ${written(options, value)}</title></rect>`;
+    }),
+  );
+  return figure(options, scale, step, svg`${bars}`);
+}
+
+/** One line for each series. */
+export function lineChart(options: ChartOptions): TemplateResult {
+  const { series, labels } = options;
+  const scale = scaleFor(series);
+  const step = (WIDTH - LEFT) / Math.max(1, labels.length);
+  const lines = series.map(({ color, values }) => {
+    const points = values.map(
+      (value, at) => [LEFT + (at + 0.5) * step, HEIGHT - BOTTOM - scale.height(value)] as const,
+    );
+    return svg`<path class="line ${color}" d=${path(points)} />`;
+  });
+  return figure(options, scale, step, svg`${lines}`);
+}
+
+/** A small line without axes; the figures stand beside it. */
+export function sparkline(values: readonly number[], color: string): TemplateResult {
+  if (values.length < 2) return html`<span class="sparkline"></span>`;
+  const most = Math.max(1, ...values);
+  const points = values.map((value, index) => [(index / (values.length - 1)) * 120, 30 - (value / most) * 26] as const);
+  return html`<svg class="sparkline ${color}" viewBox="0 0 120 32" preserveAspectRatio="none" aria-hidden="true">
+    <path class="area" d="${path(points)}L120 32L0 32Z" />
+    <path class="line ${color}" d=${path(points)} />
+  </svg>`;
+}
+
+interface Scale {
+  most: number;
+  height(value: number): number;
+}
+
+function scaleFor(series: readonly Series[]): Scale {
+  const most = niceCeiling(Math.max(1, ...series.flatMap(({ values }) => values)));
+  return { most, height: (value) => (value / most) * (HEIGHT - BOTTOM - TOP) };
+}
+
+/** The next of 1, 1.5, 2, 3, 5, 8 times a power of ten. */
+function niceCeiling(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 1.5, 2, 3, 5, 8, 10].find((one) => one * power >= value) ?? 10;
+  return step * power;
+}
+
+function figure(options: ChartOptions, scale: Scale, step: number, marks: TemplateResult): TemplateResult {
+  const { title, series, labels } = options;
+  return html`<figure class="chart">
+    <figcaption>
+      <strong>${title}</strong>
+      ${series.length > 1 ? series.map(({ title: name, color }) => html`<span class="key ${color}">${name}</span>`) : nothing}
+    </figcaption>
+    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" aria-hidden="true">
+      ${grid(options, scale)} ${marks} ${axis(labels, step)}
+    </svg>
+    ${table(options)}
+  </figure>`;
+}
+
+function grid(options: ChartOptions, { most, height }: Scale): TemplateResult[] {
+  return Array.from({ length: TICKS }, (_, index) => {
+    const value = (most * index) / (TICKS - 1);
+    const y = round(HEIGHT - BOTTOM - height(value));
+    return svg`<line class="grid" x1=${LEFT} x2=${WIDTH} y1=${y} y2=${y} /><text x=${LEFT - 8} y=${y + 4} text-anchor="end">${written(options, value)}</text>`;
+  });
+}
+
+function axis(labels: readonly string[], step: number): TemplateResult[] {
+  const every = Math.max(1, Math.ceil(labels.length / MAX_LABELS));
+  return labels.flatMap((label, index) =>
+    index % every === 0
+      ? [svg`<text x=${round(LEFT + (index + 0.5) * step)} y=${HEIGHT - 5} text-anchor="middle">${label}</text>`]
+      : [],
+  );
+}
+
+function table(options: ChartOptions): TemplateResult {
+  const { title, labels, series } = options;
+  return html`<table class="unseen">
+    <caption>${title}</caption>
+    <thead><tr><th scope="col">Time</th>${series.map(({ title: name }) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <tbody>
+      ${labels.map(
+        (label, index) => html`<tr>
+          <th scope="row">${label}</th>
+          ${series.map(({ values }) => html`<td>${written(options, values[index] ?? 0)}</td>`)}
+        </tr>`,
+      )}
+    </tbody>
+  </table>`;
+}
+
+function written({ write = count }: ChartOptions, value: number): string {
+  return write(value);
+}
+
+function path(points: readonly (readonly [number, number])[]): string {
+  return points.map(([x, y], index) => `${index === 0 ? "M" : "L"}${round(x)} ${round(y)}`).join("");
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}

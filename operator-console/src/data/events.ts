@@ -1,0 +1,113 @@
+/** Data from an embedded run, over server-sent events. The page carries the token of the run that served it. */
+import { ATTENTION_STATES, OPEN_STATES } from "./queries.js";
+import type { DataSource, DocumentChange, Topic, Watcher } from "./source.js";
+
+const RECONNECT_MS = 1_000;
+
+/** What the server sends: changes, the first time all that the console watches. */
+interface ChangesEvent {
+  isFirst: boolean;
+  changes: DocumentChange[];
+}
+
+export function connectEmbedded(): DataSource {
+  const token = document.querySelector<HTMLMetaElement>('meta[name="console-token"]')?.content ?? "";
+  const stream = new ChangeStream(token);
+  return {
+    onSession: (listener) => listener({ name: "this computer", role: "operator" }),
+    signIn: undefined,
+    signOut: undefined,
+    token: async () => token,
+    watch: (topic, watcher) => stream.watch(topic, watcher),
+    logsAddress: (order) => `/logs?order=${encodeURIComponent(order)}&token=${encodeURIComponent(token)}`,
+  };
+}
+
+/** One connection for all watchers, opened again whenever it ends. */
+class ChangeStream {
+  private readonly watchers = new Map<Watcher, Topic>();
+  /** The latest fields of every document that came, for watchers that start later. */
+  private readonly documents = new Map<string, DocumentChange["fields"]>();
+  private isConnected = false;
+  private isStarted = false;
+
+  constructor(private readonly token: string) {}
+
+  watch(topic: Topic, watcher: Watcher): () => void {
+    this.watchers.set(watcher, topic);
+    if (this.isStarted) this.notify(watcher, topic, this.current());
+    else void this.connect();
+    return () => this.watchers.delete(watcher);
+  }
+
+  private async connect(): Promise<void> {
+    this.isStarted = true;
+    try {
+      const response = await fetch("/events", { headers: { Authorization: `Bearer ${this.token}` } });
+      if (response.status === 401 || response.status === 403) return this.deny();
+      if (!response.ok || !response.body) throw new Error(`/events answered ${response.status}`);
+      for await (const event of eventsIn(response.body)) this.take(JSON.parse(event) as ChangesEvent);
+    } catch {
+      // The server is gone or restarts: what is shown is stale until it answers again.
+    }
+    this.isConnected = false;
+    for (const [{ onChanges }] of this.watchers) onChanges([], true);
+    setTimeout(() => void this.connect(), RECONNECT_MS);
+  }
+
+  private deny(): void {
+    for (const [{ onDenied }] of this.watchers) onDenied();
+  }
+
+  private take({ isFirst, changes }: ChangesEvent): void {
+    this.isConnected = true;
+    const there = new Set(changes.map(({ path }) => path));
+    // After a reconnect, what the server no longer has is gone.
+    const gone = isFirst ? [...this.documents.keys()].filter((path) => !there.has(path)) : [];
+    const all = [...gone.map((path) => ({ path, fields: undefined })), ...changes];
+    for (const { path, fields } of all) {
+      if (fields && isWatched(path, fields)) this.documents.set(path, fields);
+      else this.documents.delete(path);
+    }
+    for (const [watcher, topic] of this.watchers) this.notify(watcher, topic, all);
+  }
+
+  private notify(watcher: Watcher, topic: Topic, changes: DocumentChange[]): void {
+    const wanted = changes.flatMap(({ path, fields }) => {
+      if (!belongs(path, topic)) return [];
+      return [{ path, fields: fields && (typeof topic === "object" || isWatched(path, fields)) ? fields : undefined }];
+    });
+    watcher.onChanges(wanted, !this.isConnected);
+  }
+
+  private current(): DocumentChange[] {
+    return [...this.documents].map(([path, fields]) => ({ path, fields }));
+  }
+}
+
+function belongs(path: string, topic: Topic): boolean {
+  if (topic === "active") return path.startsWith("relations/");
+  if (topic === "attention") return path.startsWith("attempts/");
+  if (topic === "health") return path.startsWith("leases/");
+  return path === `relations/${topic.order}`;
+}
+
+function isWatched(path: string, { state }: { readonly [name: string]: unknown }): boolean {
+  if (path.startsWith("leases/")) return true;
+  const states: readonly string[] = path.startsWith("relations/") ? OPEN_STATES : ATTENTION_STATES;
+  return typeof state === "string" && states.includes(state);
+}
+
+/** The data of each event in a stream: what stands after `data: `, up to an empty line. */
+async function* eventsIn(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const reader = body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    text += value;
+    const events = text.split("\n\n");
+    text = events.pop() ?? "";
+    for (const event of events) if (event.startsWith("data: ")) yield event.slice("data: ".length);
+  }
+}

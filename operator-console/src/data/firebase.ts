@@ -1,0 +1,152 @@
+/** Data from the Firebase project that served this page; in a local run, from its emulators. */
+import { type FirebaseOptions, initializeApp } from "firebase/app";
+import {
+  type Auth,
+  browserLocalPersistence,
+  connectAuthEmulator,
+  initializeAuth,
+  onAuthStateChanged,
+  signInWithEmailAndPassword,
+  signOut,
+  type User,
+} from "firebase/auth";
+import {
+  collection,
+  connectFirestoreEmulator,
+  type DocumentData,
+  doc,
+  type Firestore,
+  initializeFirestore,
+  limit,
+  onSnapshot,
+  type Query,
+  query,
+  where,
+} from "firebase/firestore";
+import { ROLES } from "../../../functions/src/operator-api/roles.js";
+import { ATTENTION_STATES, MAX_ACTIVE, MAX_ATTENTION, OPEN_STATES } from "./queries.js";
+import type { DataSource, Session, Topic, Watcher } from "./source.js";
+
+/** Where a local run has its emulators. The cloud has no such file. */
+interface Emulators {
+  auth: string;
+  firestore: { host: string; port: number };
+}
+
+const SIGN_IN_ERRORS: Record<string, string> = {
+  "auth/invalid-credential": "Incorrect email or password.",
+  "auth/user-not-found": "Incorrect email or password.",
+  "auth/wrong-password": "Incorrect email or password.",
+  "auth/invalid-email": "Enter a valid email address.",
+  "auth/user-disabled": "This account is disabled.",
+  "auth/too-many-requests": "Too many attempts. Try again in a few minutes.",
+  "auth/network-request-failed": "Couldn't reach the sign-in service. Check your connection.",
+};
+
+/** @throws Error when the page was not served by Firebase Hosting */
+export async function connectFirebase(): Promise<DataSource> {
+  const isLocal = ["localhost", "127.0.0.1"].includes(location.hostname);
+  const [options, emulators] = await Promise.all([
+    fetchJson<FirebaseOptions>("/__/firebase/init.json"),
+    isLocal ? fetchJson<Emulators>("/emulators.json") : undefined,
+  ]);
+  const app = initializeApp(options);
+  const auth = initializeAuth(app, { persistence: browserLocalPersistence });
+  const firestore = initializeFirestore(app, {});
+  if (emulators) {
+    connectAuthEmulator(auth, emulators.auth, { disableWarnings: true });
+    connectFirestoreEmulator(firestore, emulators.firestore.host, emulators.firestore.port);
+  }
+  return {
+    onSession: (listener) => followSession(auth, listener),
+    signIn: async (email, password) => {
+      try {
+        await signInWithEmailAndPassword(auth, email, password);
+      } catch (error) {
+        const { code = "", message } = error as { code?: string; message: string };
+        throw new Error(SIGN_IN_ERRORS[code] ?? message, { cause: error });
+      }
+    },
+    signOut: () => signOut(auth),
+    token: async () => (await auth.currentUser?.getIdToken()) ?? "",
+    watch: (topic, watcher) => watch(firestore, topic, watcher),
+    logsAddress: (order) => (emulators ? undefined : cloudLogs(options.projectId ?? "", order)),
+  };
+}
+
+function followSession(auth: Auth, listener: (session: Session | undefined) => void): void {
+  onAuthStateChanged(auth, (user) => {
+    if (!user) return listener(undefined);
+    void sessionOf(user).then(listener);
+  });
+}
+
+/** The role is in the token, which is refreshed so that a role granted a moment ago counts. */
+async function sessionOf(user: User): Promise<Session> {
+  const { claims } = await user.getIdTokenResult(true).catch(() => user.getIdTokenResult());
+  return { name: user.email ?? user.uid, role: ROLES.find((role) => role === claims.role) };
+}
+
+function watch(firestore: Firestore, topic: Topic, watcher: Watcher): () => void {
+  if (topic === "health") {
+    const stops = ["leases/poll", "leases/sweep"].map((path) => watchDocument(firestore, path, watcher));
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+  if (typeof topic === "object") return watchDocument(firestore, `relations/${topic.order}`, watcher);
+  // deploy/indexes.test.ts reads these queries.
+  const wanted =
+    topic === "active"
+      ? query(collection(firestore, "relations"), where("state", "in", OPEN_STATES), limit(MAX_ACTIVE))
+      : query(collection(firestore, "attempts"), where("state", "in", ATTENTION_STATES), limit(MAX_ATTENTION));
+  return watchQuery(wanted, watcher);
+}
+
+function watchQuery(wanted: Query, { onChanges, onDenied }: Watcher): () => void {
+  return onSnapshot(
+    wanted,
+    { includeMetadataChanges: true },
+    (found) => {
+      const changes = found.docChanges().map(({ type, doc: changed }) => ({
+        path: changed.ref.path,
+        fields: type === "removed" ? undefined : withDates(changed.data()),
+      }));
+      onChanges(changes, found.metadata.fromCache);
+    },
+    onDenied,
+  );
+}
+
+function watchDocument(firestore: Firestore, path: string, { onChanges, onDenied }: Watcher): () => void {
+  return onSnapshot(
+    doc(firestore, path),
+    { includeMetadataChanges: true },
+    (found) => {
+      const fields = found.exists() ? withDates(found.data()) : undefined;
+      onChanges([{ path, fields }], found.metadata.fromCache);
+    },
+    onDenied,
+  );
+}
+
+function withDates(data: DocumentData): { [name: string]: unknown } {
+  return Object.fromEntries(Object.entries(data).map(([name, value]) => [name, dated(value)]));
+}
+
+function dated(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if ("toDate" in value && typeof value.toDate === "function") return value.toDate();
+  return Array.isArray(value) ? value.map(dated) : withDates(value);
+}
+
+function cloudLogs(project: string, order: string): string {
+  const filter = encodeURIComponent(`jsonPayload.order="${order.replaceAll('"', '\\"')}"`);
+  return `https://console.cloud.google.com/logs/query;query=${filter};duration=P7D?project=${encodeURIComponent(project)}`;
+}
+
+async function fetchJson<T>(address: string): Promise<T> {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`${address} answered ${response.status}`);
+  return (await response.json()) as T;
+}

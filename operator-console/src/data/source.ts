@@ -1,0 +1,41 @@
+/** The console's single data interface: who is signed in, and documents that change. Firebase and the embedded run each implement it. */
+import type { Role } from "../../../functions/src/operator-api/roles.js";
+
+/** A signed-in person. `role` is undefined for an account without access. */
+export interface Session {
+  name: string;
+  role: Role | undefined;
+}
+
+/** A document as it is now; `fields` is undefined once it no longer matches the topic. Times are `Date`s or RFC 3339 text. */
+export interface DocumentChange {
+  path: string;
+  fields: { readonly [name: string]: unknown } | undefined;
+}
+
+/**
+ * What can be watched: active relations, attempts that need an operator, how the poll and the sweep are doing, or all that
+ * belongs to one order.
+ */
+export type Topic = "active" | "attention" | "health" | { order: string };
+
+export interface Watcher {
+  /** First everything that is there, then what changes. `isStale` while the connection is down. */
+  onChanges(changes: DocumentChange[], isStale: boolean): void;
+  /** The session may no longer read this. */
+  onDenied(): void;
+}
+
+export interface DataSource {
+  /** Calls back when the session is known and each time it changes; undefined when nobody is signed in. */
+  onSession(listener: (session: Session | undefined) => void): void;
+  /** Undefined when sessions come without a password. Rejects with a sentence for the person. */
+  signIn: ((email: string, password: string) => Promise<void>) | undefined;
+  signOut: (() => Promise<void>) | undefined;
+  /** The bearer token for the API. */
+  token(): Promise<string>;
+  /** Returns a function that ends the watch. */
+  watch(topic: Topic, watcher: Watcher): () => void;
+  /** Where the log lines of an order can be read, if anywhere. */
+  logsAddress(order: string): string | undefined;
+}

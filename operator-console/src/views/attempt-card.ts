@@ -1,0 +1,40 @@
+/** An attempt with its error in words, and what an operator may do about it. */
+import { html, nothing, type TemplateResult } from "lit-html";
+import { ATTEMPT_STATES } from "../../../functions/src/attempts/attempt.js";
+import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
+import { type Action, ATTEMPT_LABELS, actionsFor, moment, plural, reasonTitle, THINGS } from "../labels.js";
+import { pill } from "./view.js";
+
+type Attempt = OrderDetail["attempts"][number];
+
+const ACTION_LABELS = { link: "Link existing…", retry: "Retry…" } as const satisfies Record<Action, string>;
+
+/** @param act is called with the operator's choice; undefined for people who may only look */
+export function attemptCard(
+  attempt: Attempt,
+  act: ((attempt: Attempt, action: Action) => void) | undefined,
+): TemplateResult {
+  const { stage, state, tries, reason, claimedAt, nextTryAt } = attempt;
+  const { title, color, explain } = ATTEMPT_LABELS[state];
+  const actions = act && ATTEMPT_STATES[state].needsOperator ? actionsFor(reason?.code ?? "") : [];
+  const sent = tries === 0 ? "No request sent." : `${plural(tries, "attempt")}.`;
+  const last = claimedAt && tries > 0 ? ` Last attempt ${moment(new Date(claimedAt))}.` : "";
+  const next = nextTryAt ? ` Next retry ${moment(new Date(nextTryAt))}.` : "";
+  return html`<article class="card attempt ${color}">
+    <h3>${capitalized(THINGS[stage])} ${pill(title, color)}</h3>
+    <p>${explain(THINGS[stage])}</p>
+    ${reason ? html`<p class="reason"><strong>${reasonTitle(reason.code)}</strong> <code>${reason.code}: ${reason.message}</code></p>` : nothing}
+    <p class="quiet">${sent}${last}${next}</p>
+    ${
+      actions.length > 0
+        ? html`<div class="buttons">
+            ${actions.map((action) => html`<button type="button" @click=${() => act?.(attempt, action)}>${ACTION_LABELS[action]}</button>`)}
+          </div>`
+        : nothing
+    }
+  </article>`;
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

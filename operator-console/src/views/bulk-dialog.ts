@@ -1,0 +1,102 @@
+/** One decision for many orders: a preview, a reason, progress, and what became of each. */
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { Api } from "../api.js";
+import type { Attention } from "../documents.js";
+import { plural, THINGS } from "../labels.js";
+import { type Dialog, openDialog } from "./dialog.js";
+import { messageOf, problem } from "./view.js";
+
+/** So many decisions go in one request, which bounds how long it takes. */
+const CHUNK_SIZE = 20;
+
+/** So many orders the preview names. */
+const PREVIEWED = 6;
+
+interface Refusal {
+  order: string;
+  reason: string;
+}
+
+/** Where the dialog is. */
+interface Progress {
+  step: "preview" | "sending" | "done";
+  decided: number;
+  refused: Refusal[];
+  error: string | undefined;
+}
+
+/** @returns what to tell the operator, undefined if nothing was decided */
+export async function bulkDialog(api: Api, selected: Attention[]): Promise<string | undefined> {
+  const key = crypto.randomUUID();
+  const progress: Progress = { step: "preview", decided: 0, refused: [], error: undefined };
+
+  async function send(reason: string): Promise<void> {
+    progress.step = "sending";
+    progress.error = undefined;
+    progress.decided = 0;
+    progress.refused = [];
+    try {
+      for (let from = 0; from < selected.length; from += CHUNK_SIZE) {
+        dialog.redraw();
+        await sendChunk(selected.slice(from, from + CHUNK_SIZE), reason, `${key}-${from}`);
+      }
+      progress.step = "done";
+    } catch (failed) {
+      // Sending again with the same keys repeats nothing.
+      progress.step = "preview";
+      progress.error = messageOf(failed);
+    }
+    dialog.redraw();
+  }
+
+  async function sendChunk(chunk: Attention[], reason: string, chunkKey: string): Promise<void> {
+    const attempts = chunk.map(({ order: id, stage, claim }) => ({ id, stage, claim }));
+    const { results } = await api.retryAll(attempts, reason, chunkKey);
+    for (const { id, problem: refusal } of results) {
+      if (refusal) progress.refused.push({ order: id, reason: refusal.detail });
+      else progress.decided++;
+    }
+  }
+
+  const dialog = openDialog("bulk-title", (self) => content(selected, progress, self, send));
+  await dialog.closed;
+  return progress.decided > 0 ? `${plural(progress.decided, "order")} queued for retry at the next poll.` : undefined;
+}
+
+function content(
+  selected: Attention[],
+  progress: Progress,
+  dialog: Dialog,
+  send: (reason: string) => Promise<void>,
+): TemplateResult {
+  if (progress.step === "done") return outcome(progress, dialog);
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    void send(String(new FormData(event.currentTarget as HTMLFormElement).get("reason")));
+  };
+  const isSending = progress.step === "sending";
+  const done = progress.decided + progress.refused.length;
+  return html`<form @submit=${submit}>
+    <h2 id="bulk-title">Retry ${plural(selected.length, "order")}</h2>
+    <p>Only continue if you are sure nothing was created for them. Otherwise this creates duplicates.</p>
+    <ul class="preview">
+      ${selected.slice(0, PREVIEWED).map(({ order, stage }) => html`<li><code>${order}</code> <span class="quiet">${THINGS[stage]}</span></li>`)}
+      ${selected.length > PREVIEWED ? html`<li class="quiet">and ${selected.length - PREVIEWED} more</li>` : nothing}
+    </ul>
+    <label for="bulk-reason">Reason</label>
+    <textarea id="bulk-reason" name="reason" required maxlength="500" rows="3" ?readonly=${isSending}></textarea>
+    ${problem(progress.error)}
+    ${isSending ? html`<label for="bulk-progress">${done} of ${selected.length} done</label><progress id="bulk-progress" max=${selected.length} value=${done}></progress>` : nothing}
+    <div class="buttons">
+      <button class="primary" type="submit" ?disabled=${isSending}>Retry ${selected.length}</button>
+      <button type="button" ?disabled=${isSending} @click=${dialog.close}>Cancel</button>
+    </div>
+  </form>`;
+}
+
+function outcome({ decided, refused }: Progress, { close }: Dialog): TemplateResult {
+  return html`<h2 id="bulk-title">${plural(decided, "order")} queued for retry</h2>
+    <p role="status">${refused.length === 0 ? "The next poll retries them." : `${plural(refused.length, "order")} unchanged:`}</p>
+    <ul class="preview">${refused.map(({ order, reason }) => html`<li><code>${order}</code> ${reason}</li>`)}</ul>
+    <div class="buttons"><button class="primary" type="button" @click=${close}>Close</button></div>`;
+}

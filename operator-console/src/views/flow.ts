@@ -1,0 +1,119 @@
+/** The flow over time: arrivals and completions, active orders, and the time in each stage, for a day or a week. */
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { HourView, StatisticsView } from "../../../functions/src/operator-api/schemas.js";
+import { barChart, lineChart } from "../charts.js";
+import type { FlowPoint } from "../documents.js";
+import { ACTIVE_STAGES, count, dayOfWeek, duration, hourOfDay, STAGE_LABELS } from "../labels.js";
+import { addressWith } from "../router.js";
+import { completedIn } from "./figures.js";
+import { type Context, loading, problem, type View } from "./view.js";
+
+const PERIODS = { day: { title: "24 hours", hours: 24 }, week: { title: "7 days", hours: 168 } } as const;
+type Period = keyof typeof PERIODS;
+
+export function flowView(context: Context, query: URLSearchParams): View {
+  let period = periodIn(query);
+  return {
+    title: "Flow",
+    onQuery: (changed) => {
+      period = periodIn(changed);
+    },
+    render: () => {
+      const { statistics, live } = context;
+      statistics.refresh();
+      return html`<header class="section-head">
+          <h1>Flow</h1>
+          <nav class="choice" aria-label="Period">
+            ${(Object.keys(PERIODS) as Period[]).map(
+              (one) =>
+                html`<a href=${addressWith({ period: one === "day" ? "" : one })} aria-current=${one === period ? "true" : nothing}>${PERIODS[one].title}</a>`,
+            )}
+          </nav>
+        </header>
+        ${problem(statistics.error)}
+        ${statistics.current ? figures(statistics.current, period, live.health.points) : statistics.error ? nothing : loading}`;
+    },
+  };
+}
+
+function periodIn(query: URLSearchParams): Period {
+  return query.get("period") === "week" ? "week" : "day";
+}
+
+function figures(statistics: StatisticsView, period: Period, points: FlowPoint[]): TemplateResult {
+  const hours = statistics.hours.slice(-PERIODS[period].hours);
+  return html`${summary(statistics, period, hours)}
+    <div class="charts">
+      ${throughput(hours, period)} ${period === "day" ? activeOverTime(points) : nothing}
+      ${(["medianMs", "p95Ms"] as const).map((quantile) => timeInStage(hours, period, quantile))}
+    </div>`;
+}
+
+function summary(statistics: StatisticsView, period: Period, hours: HourView[]): TemplateResult {
+  const { stages } = statistics[period];
+  const arrived = hours.reduce((sum, hour) => sum + hour.arrived, 0);
+  return html`<dl class="figures">
+    <div><dt>Arrived</dt><dd>${count(arrived)}</dd></div>
+    <div><dt>Completed</dt><dd>${count(completedIn(hours))}</dd></div>
+    ${ACTIVE_STAGES.map((stage) => {
+      const times = stages[stage];
+      return html`<div class=${STAGE_LABELS[stage].color}>
+        <dt>${STAGE_LABELS[stage].title}</dt>
+        <dd>${times ? duration(times.medianMs) : "–"}</dd>
+        <dd class="quiet">${times ? `median, p95 ${duration(times.p95Ms)}` : "no times yet"}</dd>
+      </div>`;
+    })}
+  </dl>`;
+}
+
+function throughput(hours: HourView[], period: Period): TemplateResult {
+  const byDay = period === "week" ? groupByDay(hours) : hours.map((hour) => [hour]);
+  return barChart({
+    title: period === "week" ? "Arrivals and completions per day" : "Arrivals and completions per hour",
+    labels: byDay.map(([first]) => labelOf(first, period)),
+    series: [
+      {
+        title: "Arrived",
+        color: "new",
+        values: byDay.map((some) => some.reduce((sum, { arrived }) => sum + arrived, 0)),
+      },
+      { title: "Completed", color: "good", values: byDay.map(completedIn) },
+    ],
+  });
+}
+
+function groupByDay(hours: HourView[]): HourView[][] {
+  const days = new Map<string, HourView[]>();
+  for (const hour of hours) {
+    const day = new Date(hour.at).toDateString();
+    days.set(day, [...(days.get(day) ?? []), hour]);
+  }
+  return [...days.values()];
+}
+
+function activeOverTime(points: FlowPoint[]): TemplateResult {
+  return lineChart({
+    title: "Active orders",
+    labels: points.map(({ at }) => hourOfDay(at)),
+    series: ACTIVE_STAGES.map((stage) => ({ ...STAGE_LABELS[stage], values: points.map((point) => point[stage]) })),
+  });
+}
+
+function timeInStage(hours: HourView[], period: Period, quantile: "medianMs" | "p95Ms"): TemplateResult {
+  const known = hours.filter(({ stages }) => ACTIVE_STAGES.some((stage) => stages[stage]));
+  return lineChart({
+    title: quantile === "medianMs" ? "Time in stage, median" : "Time in stage, 95th percentile",
+    labels: known.map((hour) => labelOf(hour, period)),
+    series: ACTIVE_STAGES.map((stage) => ({
+      ...STAGE_LABELS[stage],
+      values: known.map((hour) => hour.stages[stage]?.[quantile] ?? 0),
+    })),
+    write: duration,
+  });
+}
+
+function labelOf(hour: HourView | undefined, period: Period): string {
+  if (!hour) return "";
+  const at = new Date(hour.at);
+  return period === "week" ? dayOfWeek(at) : hourOfDay(at);
+}

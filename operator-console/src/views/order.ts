@@ -1,0 +1,264 @@
+/** One order: where its time went, what was tried, what people decided, what the food service says now, and the actions. */
+import { html, nothing, type TemplateResult } from "lit-html";
+import { RELATION_STATES } from "../../../functions/src/domain/order-lifecycle.js";
+import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
+import { type Action, duration, moment, ORDER_LABELS, RELATION_LABELS, THINGS } from "../labels.js";
+import { attemptCard } from "./attempt-card.js";
+import { decisionDialog } from "./decision-dialog.js";
+import { timeline } from "./timeline.js";
+import { age, type Context, loading, messageOf, pill, problem, type View } from "./view.js";
+
+type Attempt = OrderDetail["attempts"][number];
+
+/** What is known of an order so far. `undefined` is not loaded yet, `"missing"` is known not to be there. */
+interface Known {
+  detail: OrderDetail | "missing" | undefined;
+  foodService: FoodServiceView | "missing" | undefined;
+  documents: Documents | undefined;
+  error: string | undefined;
+  result: string | undefined;
+}
+
+export function order(context: Context, id: string): View {
+  const known: Known = {
+    detail: undefined,
+    foodService: undefined,
+    documents: undefined,
+    error: undefined,
+    result: undefined,
+  };
+  let number = 0;
+
+  /** Loads something into `known` and draws it, or the reason why it can't be loaded. */
+  async function load<K extends "detail" | "foodService" | "documents">(
+    name: K,
+    found: Promise<Known[K]>,
+  ): Promise<void> {
+    try {
+      known[name] = await found;
+      known.error = undefined;
+    } catch (error) {
+      known.error = messageOf(error);
+    }
+    context.redraw();
+  }
+  const loadFoodService = () =>
+    load(
+      "foodService",
+      context.api.foodService(id).then((found) => found ?? "missing"),
+    );
+  const loadDocuments = () => load("documents", context.api.documents(id));
+
+  async function loadDetail(): Promise<void> {
+    const mine = ++number;
+    const found = context.api.order(id).then((detail) => detail ?? ("missing" as const));
+    await load(
+      "detail",
+      found.then((detail) => (mine === number ? detail : known.detail)),
+    );
+    // Only the food service knows an order that has nothing stored yet.
+    if (known.detail === "missing" && known.foodService === undefined) await loadFoodService();
+    if (known.documents) await loadDocuments();
+  }
+
+  function act(attempt: Attempt, action: Action): void {
+    void decisionDialog(context.api, id, attempt, action).then(async (result) => {
+      known.result = result;
+      await loadDetail();
+    });
+  }
+
+  const onChanges = () => void loadDetail();
+  const unwatch = context.source.watch({ order: id }, { onChanges, onDenied: () => {} });
+  let seen = attentionKey(context, id);
+  return {
+    title: `Order ${id}`,
+    stop: unwatch,
+    render: () => {
+      context.statistics.refresh();
+      const key = attentionKey(context, id);
+      if (key !== seen) {
+        seen = key;
+        void loadDetail();
+      }
+      return html`<p><a href="/">← Active orders</a></p>
+        ${head(id, known)} ${problem(known.error)}
+        ${known.result ? html`<p class="result" role="status">${known.result}</p>` : nothing}
+        ${body(context, id, known, { act, loadFoodService, loadDocuments })}`;
+    },
+  };
+}
+
+interface Actions {
+  act(attempt: Attempt, action: Action): void;
+  loadFoodService(): Promise<void>;
+  loadDocuments(): Promise<void>;
+}
+
+/** Changes when an attempt of this order comes to need attention, or no longer does. */
+function attentionKey({ live }: Context, id: string): string {
+  const mine = [...live.attention.values()].filter(({ order: its }) => its === id);
+  return mine.map(({ path, state, claim, message }) => `${path} ${state} ${claim} ${message}`).join("\n");
+}
+
+function head(id: string, { detail, foodService }: Known): TemplateResult {
+  const relation = typeof detail === "object" ? detail.relation : undefined;
+  return html`<header class="order-head">
+    <h1>${id}</h1>
+    ${
+      relation?.state
+        ? pill(RELATION_LABELS[relation.state].title, RELATION_LABELS[relation.state].color)
+        : isUnknown(detail, foodService)
+          ? pill("Not found", "quiet")
+          : detail
+            ? pill("Not started", "new")
+            : nothing
+    }
+    <span class="quiet">${relation?.state ? inStage(relation) : nothing}</span>
+  </header>`;
+}
+
+type RelationView = NonNullable<OrderDetail["relation"]>;
+
+function inStage({ state, times }: RelationView): string {
+  const since = state && times[state];
+  if (!state || !since) return "";
+  const at = new Date(since);
+  if (RELATION_STATES[state].open) return `In this stage for ${duration(Date.now() - at.getTime())}`;
+  return `${RELATION_LABELS[state].title} at ${moment(at)}`;
+}
+
+function isUnknown(detail: Known["detail"], foodService: Known["foodService"]): boolean {
+  return detail === "missing" && foodService === "missing";
+}
+
+function body(context: Context, id: string, known: Known, actions: Actions): TemplateResult | typeof nothing {
+  const { detail, foodService } = known;
+  if (detail === undefined) return known.error ? nothing : loading;
+  if (isUnknown(detail, foodService)) {
+    return html`<div class="card"><p><strong>No such order.</strong> Neither this system nor the food service knows <code>orders/${id}</code>.</p>
+      <p><a href="/orders">Search all orders</a></p></div>`;
+  }
+  const stored = detail === "missing" ? undefined : detail;
+  return html`${attempts(context, id, stored, actions)}
+    <div class="columns">
+      <section aria-labelledby="timeline-title">
+        <h2 id="timeline-title">Timeline</h2>
+        ${timeline(stored?.relation ?? undefined, context.statistics.current?.day)}
+      </section>
+      <div>
+        ${details(stored?.relation ?? undefined)} ${upstream(known, actions)}
+      </div>
+    </div>
+    ${decisions(stored)} ${rawDocuments(known, actions)}`;
+}
+
+function attempts(context: Context, id: string, detail: OrderDetail | undefined, { act }: Actions): TemplateResult {
+  const logs = context.source.logsAddress(`orders/${id}`);
+  const mayDecide = context.session.role === "operator";
+  const unreadable = detail?.unreadable ?? [];
+  const all = detail?.attempts ?? [];
+  return html`<section aria-labelledby="attempts-title">
+    <header class="section-head">
+      <h2 id="attempts-title">Open attempts</h2>
+      ${logs ? html`<a href=${logs} target="_blank" rel="noopener">Logs</a>` : nothing}
+    </header>
+    ${unreadable.map(({ reason }) => problem(`Couldn't read a document: ${reason}`))}
+    ${all.length === 0 ? html`<p class="quiet">No open attempts.</p>` : nothing}
+    <div class="cards">${all.map((attempt) => attemptCard(attempt, mayDecide ? act : undefined))}</div>
+  </section>`;
+}
+
+function details(relation: RelationView | undefined): TemplateResult {
+  const customer = relation?.customer;
+  const profile =
+    customer === undefined
+      ? "Not resolved yet"
+      : "reason" in customer
+        ? `Lookup failed: ${customer.reason.message}`
+        : `${customer.name}, class ${customer.class}, roll ${customer.roll}`;
+  const customerId = relation?.customerId;
+  return html`<section aria-labelledby="details-title">
+    <h2 id="details-title">Details</h2>
+    <dl class="facts">
+      <dt>Customer</dt>
+      <dd>${customerId ? html`<a href=${`/orders?q=${encodeURIComponent(customerId)}`}>${customerId}</a>` : "—"}</dd>
+      <dt>Customer profile</dt>
+      <dd>${profile}</dd>
+      <dt>Kitchen order</dt>
+      <dd>${relation?.kitchen ?? "—"}</dd>
+      <dt>Shipment</dt>
+      <dd>${relation?.shipment ?? "—"}</dd>
+    </dl>
+  </section>`;
+}
+
+/** What the food service says, asked for when somebody wants to know. */
+function upstream({ foodService }: Known, { loadFoodService }: Actions): TemplateResult {
+  return html`<section aria-labelledby="upstream-title">
+    <header class="section-head">
+      <h2 id="upstream-title">Food service</h2>
+      <button type="button" @click=${loadFoodService}>${foodService ? "Check again" : "Check now"}</button>
+    </header>
+    ${
+      foodService === undefined
+        ? html`<p class="quiet">Asks the food service for the status right now.</p>`
+        : foodService === "missing"
+          ? html`<p>The food service doesn't know this order.</p>`
+          : html`<dl class="facts">
+              <dt>Order</dt>
+              <dd>${ORDER_LABELS[foodService.order.status]}</dd>
+              ${foodService.order.placedAt ? html`<dt>Placed</dt><dd>${moment(new Date(foodService.order.placedAt))}</dd>` : nothing}
+              <dt>Kitchen order</dt>
+              <dd>${linked(foodService.kitchenOrder)}</dd>
+              <dt>Shipment</dt>
+              <dd>${linked(foodService.shipment)}</dd>
+              <dt>Checked</dt>
+              <dd>${age(new Date(foodService.at))} ago</dd>
+            </dl>`
+    }
+  </section>`;
+}
+
+function linked(found: FoodServiceView["kitchenOrder"]): string {
+  if (found === null) return "—";
+  return "status" in found ? found.status : `${found.problem.code}: ${found.problem.message}`;
+}
+
+function decisions(detail: OrderDetail | undefined): TemplateResult {
+  const entries = detail?.audit ?? [];
+  return html`<section aria-labelledby="decisions-title">
+    <h2 id="decisions-title">Operator decisions</h2>
+    ${entries.length === 0 ? html`<p class="quiet">No decisions yet.</p>` : nothing}
+    <ul class="rows">
+      ${entries.map(({ by, action, name, stage, reason, at }) => {
+        const did = action === "link" ? `linked ${name}` : `retried the ${THINGS[stage]}`;
+        return html`<li>
+          <span class="grow"><strong>${by}</strong> ${did}: “${reason}”</span>
+          <time class="quiet" datetime=${at}>${moment(new Date(at))}</time>
+        </li>`;
+      })}
+    </ul>
+  </section>`;
+}
+
+function rawDocuments({ documents }: Known, { loadDocuments }: Actions): TemplateResult {
+  const onToggle = (event: Event) => {
+    if ((event.target as HTMLDetailsElement).open && !documents) void loadDocuments();
+  };
+  return html`<details class="raw" @toggle=${onToggle}>
+    <summary>Raw documents</summary>
+    ${
+      documents
+        ? documents.documents.map(
+            ({
+              path,
+              version,
+              fields,
+            }) => html`<h3><code>${path}</code> <span class="quiet">version ${version}</span></h3>
+              <pre tabindex="0" role="region" aria-label=${path}>${JSON.stringify(fields, undefined, 2)}</pre>`,
+          )
+        : loading
+    }
+  </details>`;
+}

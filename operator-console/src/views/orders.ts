@@ -1,0 +1,135 @@
+/** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
+import { ENDED_STATES } from "../data/queries.js";
+import { RELATION_LABELS, THINGS } from "../labels.js";
+import { addressOf, addressWith, navigate } from "../router.js";
+import { age, type Context, loading, messageOf, pill, problem, type View } from "./view.js";
+
+type Found = SearchPage["orders"][number];
+
+export function orders(context: Context, query: URLSearchParams): View {
+  let asked = query;
+  let page: SearchPage | undefined;
+  let error: string | undefined;
+  let number = 0;
+
+  async function search(): Promise<void> {
+    const mine = ++number;
+    error = undefined;
+    try {
+      const found = await context.api.search(apiQuery(asked));
+      if (mine !== number) return;
+      page = found;
+    } catch (failed) {
+      if (mine !== number) return;
+      page = undefined;
+      error = messageOf(failed);
+    }
+    context.redraw();
+  }
+
+  void search();
+  return {
+    title: asked.get("q") ? `Search: ${asked.get("q")}` : "Orders",
+    onQuery: (changed) => {
+      if (changed.toString() === asked.toString()) return;
+      asked = changed;
+      page = undefined;
+      void search();
+    },
+    render: () => html`<h1>Orders</h1>
+      ${searchForm(asked)} ${problem(error)} ${page ? results(page, asked) : error ? nothing : loading}`,
+  };
+}
+
+/** The parts of the address that the API knows. */
+function apiQuery(query: URLSearchParams): URLSearchParams {
+  const wanted = new URLSearchParams();
+  for (const name of ["q", "outcome", "day", "pageToken"]) {
+    const value = query.get(name)?.trim();
+    if (value) wanted.set(name, value);
+  }
+  return wanted;
+}
+
+function searchForm(query: URLSearchParams): TemplateResult {
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const data = new FormData(event.currentTarget as HTMLFormElement);
+    const text = (name: string) => String(data.get(name) ?? "").trim();
+    navigate(addressWith({ q: text("q"), outcome: text("outcome"), day: text("day"), pageToken: "" }));
+  };
+  const outcome = query.get("outcome") ?? "";
+  return html`<form class="search-form" role="search" aria-label="All orders" @submit=${submit}>
+    <label class="grow">
+      <span>Order, kitchen order, shipment or customer</span>
+      <input name="q" type="search" autocomplete="off" spellcheck="false" maxlength="1400" .value=${query.get("q") ?? ""} />
+    </label>
+    <label>
+      <span>Outcome</span>
+      <select name="outcome" .value=${outcome}>
+        <option value="">Any</option>
+        ${ENDED_STATES.map((state) => html`<option value=${state} ?selected=${state === outcome}>${RELATION_LABELS[state].title}</option>`)}
+      </select>
+    </label>
+    <label>
+      <span>Day completed (UTC)</span>
+      <input name="day" type="date" .value=${query.get("day") ?? ""} />
+    </label>
+    <button class="primary" type="submit">Search</button>
+  </form>`;
+}
+
+function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchParams): TemplateResult {
+  const what = query.get("q") ? "found" : "completed, newest first";
+  if (found.length === 0 && nextPageToken === "")
+    return html`<p class="quiet empty" role="status">${nothingFound(query)}</p>`;
+  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}</p>
+    <div class="scroll" tabindex="0" role="region" aria-label="Orders found">
+      <table class="orders">
+        <caption class="unseen">Orders found</caption>
+        <thead>
+          <tr>
+            <th scope="col">Order</th>
+            <th scope="col">State</th>
+            <th scope="col" class="number">Since</th>
+            <th scope="col">Customer</th>
+            <th scope="col">Kitchen order</th>
+            <th scope="col">Shipment</th>
+          </tr>
+        </thead>
+        <tbody>${found.map(foundRow)}</tbody>
+      </table>
+    </div>
+    ${more(nextPageToken, query)}`;
+}
+
+function foundRow({ id, state, attention, since, customer, kitchen, shipment }: Found): TemplateResult {
+  const label = state ? RELATION_LABELS[state] : undefined;
+  return html`<tr>
+    <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
+    <td data-title="State">
+      ${label ? pill(label.title, label.color) : pill("Not started", "new")}
+      ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}
+    </td>
+    <td class="number" data-title="Since">${since ? age(new Date(since)) : ""}</td>
+    <td data-title="Customer">${customer ?? ""}</td>
+    <td class="secondary">${kitchen ?? ""}</td>
+    <td class="secondary">${shipment ?? ""}</td>
+  </tr>`;
+}
+
+function more(nextPageToken: string, query: URLSearchParams): TemplateResult | typeof nothing {
+  if (nextPageToken === "" && !query.has("pageToken")) return nothing;
+  return html`<nav class="pages" aria-label="Pages of orders">
+    ${query.has("pageToken") ? html`<a class="button" href=${addressWith({ pageToken: "" })}>First page</a>` : nothing}
+    ${nextPageToken ? html`<a class="button" rel="next" href=${addressWith({ pageToken: nextPageToken })}>Next page</a>` : nothing}
+  </nav>`;
+}
+
+function nothingFound(query: URLSearchParams): string {
+  const text = query.get("q");
+  if (text) return `No order matches “${text}”. Search by a whole id, name or customer.`;
+  return query.get("day") ? "No orders completed on this day." : "No orders completed today.";
+}

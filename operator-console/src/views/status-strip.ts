@@ -1,0 +1,129 @@
+/** Is it alive? The poll, the food service, the oldest order of each stage, the report lag and the version, each with its level. */
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { Relation } from "../documents.js";
+import { count, duration, plural, STAGE_LABELS } from "../labels.js";
+import { addressOf } from "../router.js";
+import { type Level, levelOf } from "../thresholds.js";
+import type { Context } from "./view.js";
+
+interface Cell {
+  title: string;
+  level: Level;
+  value: string;
+  detail: string;
+  href?: string;
+}
+
+const LEVEL_WORDS = { ok: "OK", amber: "Warning", red: "Critical", unknown: "No data" } as const satisfies Record<
+  Level,
+  string
+>;
+
+export function statusStrip(context: Context, now = Date.now()): TemplateResult {
+  const { health, attention } = context.live;
+  const cells = [
+    pollCell(context, now),
+    foodServiceCell(context, now),
+    oldestCell("NEW", health.waiting[0] && { id: health.waiting[0].order, since: health.waiting[0].since }, now),
+    oldestCell("PREPARATION", oldestIn(context.live.active.values(), "PREPARATION"), now),
+    oldestCell("IN_FLIGHT", oldestIn(context.live.active.values(), "IN_FLIGHT"), now),
+    reportCell(context, now),
+  ];
+  const worst = worstOf(cells.map(({ level }) => level));
+  const needs = attention.size > 0 ? `, ${plural(attention.size, "order needs", "orders need")} attention` : "";
+  return html`<section class="status" aria-labelledby="status-title">
+    <h2 id="status-title" class="unseen">System status: ${LEVEL_WORDS[worst]}${needs}</h2>
+    <dl>${cells.map(cellTemplate)}</dl>
+    ${health.revision ? html`<p class="quiet revision">Revision <code>${health.revision}</code></p>` : nothing}
+  </section>`;
+}
+
+function cellTemplate({ title, level, value, detail, href }: Cell): TemplateResult {
+  return html`<div class="cell ${level}" data-status=${title}>
+    <dt>${title}</dt>
+    <dd class="value"><span class="dot" role="img" aria-label=${LEVEL_WORDS[level]}></span>${value}</dd>
+    <dd class="quiet">${href ? html`<a href=${href}>${detail}</a>` : detail}</dd>
+  </div>`;
+}
+
+function pollCell({ live }: Context, now: number): Cell {
+  const { polledAt, tookMs, active, failedPages } = live.health;
+  const title = "Last poll";
+  if (!polledAt) return { title, level: "unknown", value: "None yet", detail: "Waiting for the first poll" };
+  const late = levelOf("pollAgeMs", now - polledAt.getTime());
+  const level = failedPages > 0 ? worstOf([late, "amber"]) : late;
+  const seen = active ? plural(active.NEW + active.PREPARATION + active.IN_FLIGHT, "order") : "No orders";
+  const failed = failedPages > 0 ? `, ${plural(failedPages, "failed page")}` : "";
+  return {
+    title,
+    level,
+    value: `${duration(now - polledAt.getTime())} ago`,
+    detail: `${seen} in ${inSeconds(tookMs)}${failed}`,
+  };
+}
+
+function foodServiceCell({ live }: Context, now: number): Cell {
+  const { polledAt, completeAt, failedPages, error } = live.health;
+  const title = "Food service";
+  if (!polledAt) return { title, level: "unknown", value: "Unknown", detail: "Not called yet" };
+  if (failedPages === 0) return { title, level: "ok", value: "Reachable", detail: "All pages listed" };
+  const since = completeAt ? `since ${duration(now - completeAt.getTime())}` : "";
+  const level = worstOf([
+    "amber",
+    levelOf("pollAgeMs", completeAt ? now - completeAt.getTime() : Number.POSITIVE_INFINITY),
+  ]);
+  return { title, level, value: `Failing ${since}`.trim(), detail: error ?? "Pages could not be listed" };
+}
+
+function oldestCell(
+  stage: keyof typeof STAGE_LABELS,
+  oldest: { id: string; since: Date } | undefined,
+  now: number,
+): Cell {
+  const title = `Oldest ${STAGE_LABELS[stage].title.toLowerCase()}`;
+  if (!oldest) return { title, level: "ok", value: "None", detail: "No orders in this stage" };
+  const age = now - oldest.since.getTime();
+  return {
+    title,
+    level: levelOf("oldestOrderMs", age),
+    value: duration(age),
+    detail: shortId(oldest.id),
+    href: addressOf(oldest.id),
+  };
+}
+
+function reportCell({ live }: Context, now: number): Cell {
+  const { unreported, reportLagMs, sweptAt } = live.health;
+  const title = "Report lag";
+  if (unreported === undefined || !sweptAt)
+    return { title, level: "unknown", value: "Unknown", detail: "Waiting for a sweep" };
+  const checked = `checked ${duration(now - sweptAt.getTime())} ago`;
+  if (unreported === 0) return { title, level: "ok", value: "None", detail: checked };
+  return {
+    title,
+    level: levelOf("reportLagMs", reportLagMs),
+    value: duration(reportLagMs),
+    detail: `${count(unreported)} unreported, ${checked}`,
+  };
+}
+
+function oldestIn(relations: Iterable<Relation>, state: Relation["state"]): { id: string; since: Date } | undefined {
+  let oldest: { id: string; since: Date } | undefined;
+  for (const { id, state: its, since } of relations) {
+    if (its === state && since && (!oldest || since < oldest.since)) oldest = { id, since };
+  }
+  return oldest;
+}
+
+function worstOf(levels: Level[]): Level {
+  return (["red", "amber", "unknown", "ok"] as const).find((level) => levels.includes(level)) ?? "ok";
+}
+
+function inSeconds(milliseconds: number): string {
+  return milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+/** Enough of an id to tell it from others. */
+function shortId(id: string): string {
+  return id.length > 13 ? `${id.slice(0, 13)}…` : id;
+}

@@ -1,0 +1,71 @@
+/** How often an embedded run calls a food service whose calls fail. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { relationPath } from "../functions/src/relations/relation.js";
+import { type Embedded, startEmbedded } from "../local/embedded.js";
+import { SqliteStore } from "../local/sqlite-store.js";
+import { inFile } from "../local/storage.js";
+import { startUsers, type Users } from "../local/users.js";
+import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
+
+const ORDERS = 300;
+const TICKS = 5;
+
+describe("an embedded run against a food service whose GetKitchenOrder is UNAVAILABLE", function () {
+  this.timeout(180_000);
+  let folder: string;
+  let food: RunningFoodService | undefined;
+  let users: Users | undefined;
+  let run: Embedded | undefined;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "diet-storm-"));
+  });
+  afterEach(async () => {
+    await run?.stop();
+    await users?.stop();
+    await food?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it("asks once per order and tick, plus the few retries that gRPC makes before it throttles them", async () => {
+    let calls = 0;
+    food = await startFoodService({
+      address: "localhost:0",
+      certificates: folder,
+      unavailable: ["GetKitchenOrder"],
+      onCall: (method) => {
+        if (method === "GetKitchenOrder") calls++;
+      },
+    });
+    users = await startUsers(() => {});
+    const store = new SqliteStore(join(folder, "documents.db"));
+    for (let number = 0; number < ORDERS; number++) {
+      const { name } = food.model.placeOrder("krithik");
+      food.model.changeOrder(name, "PREPARATION", ["status"]);
+      const fields = { schema: 1, kitchen: `kitchenorders/${number}`, state: "PREPARATION", times: {} };
+      await store.commit([{ kind: "create", path: relationPath(name.slice("orders/".length)), fields }]);
+    }
+    store.close();
+    const params = {
+      USERS_ADDRESS: users.address,
+      FOOD_SERVICE_ADDRESS: food.address,
+      FOOD_SERVICE_CA: food.certificate,
+      POLL_PASSES: "1",
+    };
+    run = await startEmbedded(folder, params, inFile(join(folder, "documents.db")));
+    const poll = run.scheduled.find(({ name }) => name === "pollOrders") ?? assert.fail("no poll");
+
+    for (let tick = 1; tick <= TICKS; tick++) {
+      const before = calls;
+      await run.fire(poll, new Date(), AbortSignal.timeout(60_000));
+      while (calls - before < ORDERS) await sleep(20);
+      // Long enough for gRPC's own retries, and shorter than the first retry of a delivery.
+      await sleep(1_500);
+      assert.ok(calls - before <= ORDERS * 1.1, `${calls - before} calls for ${ORDERS} orders in tick ${tick}`);
+    }
+  });
+});
