@@ -267,6 +267,9 @@ function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys,
   }
 }
 
+/** Documents that are written on a schedule, whatever the orders do. */
+const NOT_ABOUT_ORDERS = /^(leases|statistics)\//;
+
 /** Attempts that say that nothing was created. */
 const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
@@ -292,7 +295,7 @@ function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violat
 }
 
 /** Faults that leave no doubt about a create: its outcome was reported, if late. */
-const REPORTED: readonly (Fault | undefined)[] = [undefined, "pause", "cancel", ...DECIDABLE];
+const REPORTED: readonly (Fault | undefined)[] = [undefined, "pause", "suspend", "cancel", ...DECIDABLE];
 
 /**
  * Whether a run may not know what became of its create, given its effects from its claim on: it died, the create's answer
@@ -309,7 +312,7 @@ function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
 
 /** Whether a run stood still with a claim until another one took it over, which can't know what had been sent by then. */
 function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean {
-  const index = own.findIndex(({ fault }) => fault === "pause");
+  const index = own.findIndex(({ fault }) => fault === "pause" || fault === "suspend");
   const [paused, next] = own.slice(index);
   if (index === -1 || !paused) return false;
   const during = ({ at }: Entry) => at > paused.at && at < (next?.at ?? Number.POSITIVE_INFINITY);
@@ -359,7 +362,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     }
   }
   for (const { path } of writes.slice(overAtWrite)) {
-    if (!path.startsWith("leases/")) violate("writes stop", `${path} was written when all was over`);
+    if (!NOT_ABOUT_ORDERS.test(path)) violate("writes stop", `${path} was written when all was over`);
   }
 }
 

@@ -24,7 +24,7 @@ export type Operation =
   | "retry"
   | "deploy";
 
-const CRASHES = ["crash before", "crash after", "hang", "pause"] as const;
+const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
 const READS = [...CRASHES, "error", "slow", "outage"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
 const CREATES = [...WRITES, "refused", "unsent", "empty name", "foreign name", "doubled name", "cancel"] as const;
@@ -34,7 +34,7 @@ export const FAULTS = {
   read: READS,
   query: READS,
   commit: WRITES,
-  ready: ["crash after", "hang", "pause", "error"],
+  ready: ["crash after", "hang", "pause", "suspend", "error"],
   listOrders: [...READS, "page repeated", "page with gaps", "unusable orders"],
   getOrder: [...READS, "cancel", "foreign reply", "unknown status"],
   getKitchenOrder: [...READS, "cancel", "foreign reply", "unknown status"],

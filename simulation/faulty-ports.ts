@@ -23,6 +23,9 @@ export interface Outside {
 /** Clients give up after so many milliseconds. */
 const PATIENCE = 10_000;
 
+/** A commit that creates or takes over an attempt, and does nothing else. */
+const CLAIM = /^(create|update) attempts\/\S+$/;
+
 /** Which service an operation needs: an outage makes all of its calls fail. */
 const SERVICE_OF: Record<Operation, Service> = {
   read: "store",
@@ -76,7 +79,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     clock: {
       now: () => world.now + process.skew,
       sleep: (milliseconds) =>
-        new Promise((resolve) => world.after(milliseconds, () => resume(world, process, resolve))),
+        new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
     },
   };
 }
@@ -242,16 +245,17 @@ function performIn<T>(
       // Applied is what did not fail; a refused precondition changed nothing.
       return done.then((reply) => {
         entry.applied = true;
+        if (operation === "commit" && CLAIM.test(about)) world.claimed(process);
         return reply;
       });
     };
     const succeed = (reply: T) =>
-      resume(world, process, () => {
+      world.resume(process, () => {
         entry.result = summary(reply, subject);
         resolve(reply);
       });
     const fail = (error: unknown) =>
-      resume(world, process, () => {
+      world.resume(process, () => {
         entry.result = `${(error as Error).name} ${(error as Error).message}`;
         reject(error);
       });
@@ -271,14 +275,13 @@ function performIn<T>(
       case "hang":
         world.faultLasts(HANG);
         return undefined;
-      case "pause": {
-        const pause = world.between(20_000, world.random.fraction() < 0.2 ? 600_000 : 150_000);
-        world.faultLasts(pause);
+      case "pause":
+      case "suspend":
         return world.after(latency, () => {
-          process.pausedUntil = Math.max(process.pausedUntil, world.now + pause);
+          if (fault === "pause") world.pause(process, world.between(20_000, 150_000));
+          else world.suspend(process);
           apply().then(succeed, fail);
         });
-      }
       case "error":
         return world.after(latency, () => fail(effect.failure("failed before it was carried out")));
       case "error after":
@@ -334,13 +337,6 @@ function cancelSomething(food: FoodServiceModel, world: World): void {
     .orders.filter(({ status }) => status === "NEW" || status === "PREPARATION" || status === "IN_FLIGHT");
   const order = going[Math.floor(world.random.fraction() * going.length)];
   if (order) food.cancelOrder(order.name);
-}
-
-/** Goes on in a process: never in a dead one, and in a paused one when it wakes. */
-function resume(world: World, process: Process, goOn: () => void): void {
-  if (!process.alive) return;
-  if (process.pausedUntil > world.now) world.after(process.pausedUntil - world.now, () => resume(world, process, goOn));
-  else goOn();
 }
 
 function summary(reply: unknown, asked: string): string {
