@@ -1,7 +1,8 @@
 /** `npm run bench`: asks one question, or all, and answers with one JSON line each. */
 import { Command } from "commander";
-import { numberFrom } from "../harness/cli-options.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
+import { Progress } from "../harness/progress.js";
+import { numberFrom } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { type Bench, run } from "./bench.js";
 import { coldStart } from "./cold-start.js";
@@ -52,18 +53,22 @@ if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);
 // The clients that benches use themselves: nothing here runs in Google's cloud.
 process.env.METADATA_SERVER_DETECTION = "none";
 const signal = stopOnSignals(() => process.exit(130));
-// What is waited for at the end, a child process, does not keep this one alive by itself.
-setInterval(() => undefined, 60_000);
 const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 const kept = !tiny && !profile;
 let status = 0;
+const progress = new Progress({ unit: "benches", total: chosen.length });
 try {
   await inWorld({ signal, node, profile }, async (world) => {
     for (const bench of chosen) {
       signal.throwIfAborted();
-      const say = (line: string) => console.error(`${bench.name}: ${line}`);
+      const say = (line: string) => progress.news(`${bench.name}: ${line}`);
       if (world.profiles) say(`profiles in ${world.profiles}`);
-      console.log(JSON.stringify(await Promise.race([run(bench, { world, runs, tiny, say }, kept), aborted])));
+      const result = await Promise.race([run(bench, { world, runs, tiny, say }, kept), aborted]);
+      if (!result.met) progress.found(`${bench.name} misses a target`);
+      progress.advance();
+      // On a terminal the result goes above the line of progress.
+      if (process.stderr.isTTY && process.stdout.isTTY) progress.news(JSON.stringify(result));
+      else console.log(JSON.stringify(result));
     }
   });
 } catch (error) {
@@ -71,4 +76,5 @@ try {
   const expected = error instanceof StartError || error instanceof BenchError;
   if (!signal.aborted) console.error(expected ? error.message : error);
 }
+progress.end();
 process.exit(status);

@@ -50,8 +50,8 @@ export interface Created {
   outcome: Outcome;
 }
 
-/** Reads records. */
-export class Reading {
+/** Reads what a run recorded. */
+export class TraceReader {
   /** What each idempotency key stands for. */
   private readonly keys = new Map<string, { order: string; stage: CreatingStage }>();
   /** The order of each kitchen order and shipment. */
@@ -98,7 +98,7 @@ export class Reading {
     return { history, runs };
   }
 
-  /** Whether a run may have sent something that never came to the gate, or missed its answer. */
+  /** Whether a run may have sent something that never came to the proxy, or missed its answer. */
   private wasCutOff({ process, from, to = Number.POSITIVE_INFINITY }: Delivery): boolean {
     const during = (at: number) => at >= from && at <= to;
     return (
@@ -110,7 +110,7 @@ export class Reading {
   private outcomeOf(call: Call, run: Delivery | undefined): Outcome {
     if (call.status !== undefined && REFUSALS.includes(call.status)) return "refused";
     if (call.status !== 0 || call.answeredAt === undefined) return "in doubt";
-    const late = call.answeredAt - call.at > IN_TIME * call.patience;
+    const late = call.answeredAt - call.at > IN_TIME * call.timeoutMs;
     return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "told";
   }
 
@@ -164,7 +164,7 @@ export class Reading {
   }
 
   /**
-   * The claims: one before each create that came to the gate, in its run; and those that were seen in the attempts but after
+   * The claims: one before each create that came to the proxy, in its run; and those that were seen in the attempts but after
    * which no create came, in the runs that were cut off over them.
    */
   private claims(): Entry[] {
@@ -183,7 +183,7 @@ export class Reading {
       );
       for (const run of runs) {
         claim(path, at, run);
-        // What was cut off on its way to the gate was sent all the same, as far as its sender knows.
+        // What was cut off on its way to the proxy was sent all the same, as far as its sender knows.
         entries.push({ ...EFFECT, at: at + 1, process: run.process, run: run.number, about: path, fault: "late" });
       }
     }

@@ -1,7 +1,8 @@
 /** `npm run chaos`: the built functions as real processes, killed, stopped, cut off and deployed over while orders are carried. */
 import { Command } from "commander";
-import { numberFrom } from "../harness/cli-options.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
+import { Progress } from "../harness/progress.js";
+import { numberFrom } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { runChaos } from "./run.js";
 
@@ -26,19 +27,20 @@ if (policy !== "park" && policy !== "idempotency-key") {
 const began = Date.now();
 const signal = stopOnSignals(() => process.exit(130));
 const elapsed = () => Math.round((Date.now() - began) / 1000);
-// What is waited for at the end, a child process, does not keep this one alive by itself.
-setInterval(() => undefined, 60_000);
 let status = 1;
+const progress = new Progress({ unit: "kills", total: kills });
 try {
-  const onProgress = (message: string) => console.log(`${String(elapsed()).padStart(4)} s  ${message}`);
+  const onProgress = (message: string) => progress.news(`${String(elapsed()).padStart(4)} s  ${message}`);
   const { problems, faults, directory, ...outcome } = await runChaos({
     orders,
     kills,
     policy,
     seed,
     onProgress,
+    onKills: (done) => progress.to(done),
     signal,
   });
+  progress.end();
   const missing = kills >= ENOUGH_KILLS ? faults.missing.map((kind) => `the fault "${kind}" never struck`) : [];
   for (const problem of [...problems, ...missing]) console.log(`VIOLATED ${problem}`);
   if (problems.length > 0) console.log(`The log and the records are in ${directory}`);

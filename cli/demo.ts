@@ -2,14 +2,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
-import type { FoodServer } from "../harness/food-service-process.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
+import { Progress } from "../harness/progress.js";
 import type { System } from "../local/system.js";
+import { numberFrom } from "../services/cli-options.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { StartError } from "../services/server.js";
 import { pathOf } from "./order-timeline.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
-import { Screen } from "./terminal-status.js";
 import { type Evidence, judge, whyNotEnded } from "./verify-run.js";
 
 /** One of them has a name that is too short for the user orchestrators: that order goes its way all the same. */
@@ -49,7 +50,8 @@ const options = program.opts<Options>();
 const { orders, deadline = 120 + orders / 2 } = options;
 
 // Whoever wants the line alone still sees on stderr that something happens.
-const screen = new Screen(options.json ? process.stderr : process.stdout);
+const out = options.json ? process.stderr : process.stdout;
+const progress = new Progress({ unit: "orders ended", total: orders, out });
 
 await runWithSystem(
   async () => {
@@ -60,8 +62,8 @@ await runWithSystem(
       embedded: embeddedIn(options),
       intervals: { pollOrders: interval, sweep: Math.max(interval, 5) },
       params: { POLL_PASSES: "1" },
-      onProgress: (message) => screen.news(message),
-      onTrouble: (message) => screen.news(message),
+      onProgress: (message) => progress.news(message),
+      onTrouble: (message) => progress.news(message),
     };
   },
   demonstrate,
@@ -69,9 +71,9 @@ await runWithSystem(
 );
 
 async function demonstrate({ system, signal }: Running): Promise<number> {
-  const foodServer = system.foodServer as FoodServer;
+  const foodServer = system.foodServer as FoodServiceProcess;
   const began = Date.now();
-  screen.news(`Ready. Placing ${orders} orders`);
+  progress.news(`Ready. Placing ${orders} orders`);
   const placed = await place(foodServer);
   system.scheduler.start();
 
@@ -87,26 +89,26 @@ async function demonstrate({ system, signal }: Running): Promise<number> {
   stopped.catch(() => undefined);
   let now = await evidence();
   while (unended(now).length > 0 && Date.now() - began < deadline * 1000) {
-    screen.status(`${orders - unended(now).length} of ${orders} orders have ended`);
+    progress.to(orders - unended(now).length);
     await Promise.race([sleep(500, undefined, { signal }), stopped]);
     now = await evidence();
   }
   const seconds = Math.round((Date.now() - began) / 100) / 10;
-  screen.status(`${orders - unended(now).length} of ${orders} orders have ended`);
-  screen.end();
+  progress.to(orders - unended(now).length);
+  progress.end();
 
   const { summary, problems, notes } = judge(now);
   if (!options.json) {
-    for (const order of now.truth.orders) screen.news(pathOf(order, now.relations.get(order.name), now.truth));
+    for (const order of now.truth.orders) progress.news(pathOf(order, now.relations.get(order.name), now.truth));
   }
-  for (const note of notes) screen.news(`Note: ${note}`);
-  for (const problem of problems) screen.news(`Wrong: ${problem}`);
-  if (problems.length > 0) screen.news(`The log of the functions is ${system.log}`);
+  for (const note of notes) progress.news(`Note: ${note}`);
+  for (const problem of problems) progress.news(`Wrong: ${problem}`);
+  if (problems.length > 0) progress.news(`The log of the functions is ${system.log}`);
   console.log(JSON.stringify({ ...summary, seconds }));
   return problems.length > 0 ? 1 : 0;
 }
 
-async function place(foodServer: FoodServer): Promise<string[]> {
+async function place(foodServer: FoodServiceProcess): Promise<string[]> {
   const { address: server, certificate } = foodServer;
   const placed: string[] = [];
   try {

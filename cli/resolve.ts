@@ -7,13 +7,15 @@ import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-
 import { resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src/domain/errors.js";
 import { CREATING_STAGES, type CreatingStage } from "../functions/src/domain/order-lifecycle.js";
+import type { Store } from "../functions/src/ports.js";
+import { documentsIn, hasState, openDocuments } from "../local/data-directory.js";
+import { readAddress } from "../services/cli-options.js";
 import {
   addConnectionOptions,
   CONNECTION_OPTIONS,
   type ConnectionFlags,
   readConnection,
 } from "../services/food-service/connection-options.js";
-import { readAddress } from "../services/food-service/options.js";
 import { StartError } from "../services/server.js";
 
 interface Options extends ConnectionFlags {
@@ -25,6 +27,7 @@ interface Options extends ConnectionFlags {
   reason: string;
   project: string;
   firestore?: string;
+  data?: string;
   server: string;
 }
 
@@ -39,6 +42,7 @@ const program = new Command("npm run resolve --")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option("--firestore <host:port>", "the Firestore emulator (default for demo- projects: 127.0.0.1:8080)")
+  .option("--data <folder>", "the state of an embedded run, instead of Firestore; the run may go on")
   .option("--server <host:port>", "the food service, to verify the name with", readAddress, "localhost:50051");
 addConnectionOptions(program, "for demo- projects the simulated food service's, else the roots of Node.js").parse();
 
@@ -53,14 +57,14 @@ async function main(): Promise<number> {
   const emulator = options.firestore ?? (isDemo ? "127.0.0.1:8080" : undefined);
   if (emulator) process.env.FIRESTORE_EMULATOR_HOST = emulator;
   const file = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
-  const firestore = openFirestore();
+  const { store, close } = openStore();
   const connection = readConnection(server, { ...options, ...(file !== undefined && { certificate: file }) });
   const food = new GrpcFoodService(connection, systemClock, CONNECTION_OPTIONS);
   try {
     const result = await resolveAttempt(
       { order, stage, by, reason, ...(link !== undefined && { link }) },
       {
-        store: new FirestoreStore(firestore),
+        store,
         food: withCheckedReplies(food),
         clock: systemClock,
         random: systemRandomness,
@@ -79,9 +83,19 @@ async function main(): Promise<number> {
     else console.error(`Nothing was changed: ${message}`);
   } finally {
     food.close();
-    await firestore.terminate();
+    await close();
   }
   return 1;
+}
+
+function openStore(): { store: Store; close(): Promise<void> } {
+  if (options.data !== undefined) {
+    if (!hasState(options.data)) throw new StartError(`There is no state in ${options.data}.`);
+    const store = openDocuments(documentsIn(options.data));
+    return { store, close: async () => store.close() };
+  }
+  const firestore = openFirestore();
+  return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
 }
 
 process.exitCode = await main().catch((error: unknown) => {

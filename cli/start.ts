@@ -4,22 +4,22 @@ import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { RELATIONS } from "../functions/src/relations/relation.js";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import { hasDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { PASSWORD, PEOPLE } from "../harness/emulators/test-accounts.js";
 import { quoteForShell } from "../harness/process/shell.js";
+import { Screen } from "../harness/progress.js";
 import { ROOT } from "../harness/root.js";
 import { hasState } from "../local/data-directory.js";
 import { FoodServiceView } from "../local/food-service-view.js";
 import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
-import { readAddress } from "../services/food-service/options.js";
+import { numberFrom, readAddress } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { checkServer, readCertificate, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
-import { Screen } from "./terminal-status.js";
 
 /** Where `npm run order` looks for the certificate. */
 const CERTIFICATES = join(ROOT, ".local", "food-service");
@@ -238,7 +238,7 @@ function readyBlock({ suite, users, foodService, foodServer, scheduler, log, dat
         `  Operators' page   ${suite.hosting}`,
         ...PEOPLE.map(({ email }) => `    sign in as      ${email}, password ${PASSWORD}`),
         `  Functions         ${suite.functions}`,
-        `  Firestore         ${suite.firestore}`,
+        `  Firestore         ${suite.journal ?? suite.firestore}`,
       ]
     : ["  Embedded          in this process"];
   return [

@@ -4,7 +4,12 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Manifest } from "./cli-manifest.js";
 
-const TESTS = ["deploy/manifest.test.ts", "deploy/iam.test.ts", "deploy/indexes.test.ts", "test/builds.test.ts"];
+const TESTS = [
+  "deploy/manifest.integration.test.ts",
+  "deploy/iam.integration.test.ts",
+  "deploy/indexes.test.ts",
+  "test/builds.test.ts",
+];
 
 /** What the registry knows against the packages that are uploaded. It is "unreachable" where there is no answer, which is no pass. */
 type Audit = "clean" | "vulnerable" | "unreachable";

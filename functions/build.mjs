@@ -30,6 +30,8 @@ const UNREACHED = [
   ],
   [/google-gax\/.*\/protos\/(locations|iam_service|operations)\.js$/, ""],
   [/firestore\/.*\/(v1beta1\/index|v1\/firestore_admin_client)\.js$/, ""],
+  // node-fetch takes it for Node.js versions without a URL of their own.
+  [/node_modules\/whatwg-url\/.*\.js$/, "exports.URL = URL;"],
 ];
 const SIGN_IN = "export const getAuth = undefined, getAppCheck = undefined;";
 

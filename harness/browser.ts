@@ -1,9 +1,6 @@
-/** Debian's Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
-import { existsSync } from "node:fs";
+/** Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-
-/** Where systems have it; CHROMIUM names another. */
-const PLACES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+import { chromiumHere, MissingError } from "./prepare-machine.js";
 
 const FLAGS = [
   "--no-sandbox",
@@ -17,13 +14,11 @@ const FLAGS = [
 
 /**
  * Starts the browser.
- * @throws Error that says what to install where there is none
+ * @throws MissingError that says what to install if there is none
  */
-export function startBrowser(): Promise<Browser> {
-  const executablePath = PLACES.find((place) => place && existsSync(place));
-  if (!executablePath) {
-    throw new Error("There is no Chromium. Install it (apt-get install chromium), or name it in CHROMIUM.");
-  }
+export async function startBrowser(): Promise<Browser> {
+  const executablePath = chromiumHere();
+  if (!executablePath) throw new MissingError(["chromium"]);
   return chromium.launch({ executablePath, args: FLAGS, headless: true });
 }
 

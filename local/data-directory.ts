@@ -1,5 +1,5 @@
 /** The folder in which the state of a run outlives it: what is in it, and the lock that lets one run at a time use it. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite";
 import { ATTEMPTS } from "../functions/src/attempts/attempt.js";
@@ -49,8 +49,9 @@ export function openDataDirectory(directory: string): DataDirectory {
 
 /** Whether a folder has relations or attempts from an earlier run. */
 export function hasState(directory: string): boolean {
-  mkdirSync(directory, { recursive: true });
-  const store = openDocuments(documentsIn(directory));
+  const file = documentsIn(directory);
+  if (!existsSync(file)) return false;
+  const store = openDocuments(file);
   try {
     return store.has(RELATIONS) || store.has(ATTEMPTS);
   } finally {
@@ -67,6 +68,7 @@ export function openDocuments(...[file, options]: ConstructorParameters<typeof S
   }
 }
 
-function documentsIn(directory: string): string {
+/** The file of the documents in a folder. */
+export function documentsIn(directory: string): string {
   return join(directory, "documents.db");
 }

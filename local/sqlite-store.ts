@@ -4,8 +4,10 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite";
-import { ConflictError, StoreError } from "../functions/src/domain/errors.js";
+import { ConflictError, StoreError, ValidationError } from "../functions/src/domain/errors.js";
+import { assertDocumentFits, assertWritable } from "../functions/src/firestore-limits.js";
 import type { Fields, Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
+import { RELATIONS } from "../functions/src/relations/relation.js";
 import { fieldsFromJson, fieldsToJson } from "./field-json.js";
 
 /** A file of a newer layout than this was written by a newer build. */
@@ -32,18 +34,16 @@ const SCHEMA = `
   PRAGMA user_version = ${LAYOUT};
 `;
 
+/** How often to look for changes of other processes, in milliseconds. */
+const FOREIGN_CHANGES_MS = 1_000;
+
 export interface Change {
   before: Snapshot | undefined;
   after: Snapshot | undefined;
 }
 
 export interface SqliteStoreOptions {
-  /** Whose changes are delivered, such as relations. */
-  watched: string;
-  /**
-   * Is given each change of a watched document at least once, from the next turn of the event loop on. The change counts as
-   * delivered when the promise resolves.
-   */
+  /** Gets each change of a relation at least once, also of other processes. The change is delivered when the promise resolves. */
   deliver(change: Change): Promise<void>;
 }
 
@@ -59,8 +59,10 @@ export class SqliteStore implements Store {
   private readonly database: DatabaseSyncInstance;
   private readonly statements = new Map<string, StatementSyncInstance>();
   private pending: PendingCommit[] = [];
-  /** Numbers of changes that were delivered; the next transaction deletes them. */
+  /** Numbers of changes that are being delivered, and of those that were; the next transaction deletes the latter. */
+  private readonly inDelivery = new Set<number>();
   private delivered: number[] = [];
+  private timer: NodeJS.Timeout | undefined;
   private closed = false;
 
   /**
@@ -132,14 +134,20 @@ export class SqliteStore implements Store {
     this.prepared("DELETE FROM documents WHERE collection = ?").run(collection);
   }
 
-  /** Delivers what earlier runs left undelivered. */
-  deliverLeftOver(): void {
-    const rows = this.prepared("SELECT number, before, after FROM changes ORDER BY number").all() as unknown as {
+  /** Delivers what earlier runs left undelivered, and from now on what other processes change. */
+  startDelivery(): void {
+    this.deliverOutstanding();
+    this.timer = setInterval(() => this.deliverOutstanding(), FOREIGN_CHANGES_MS).unref();
+  }
+
+  private deliverOutstanding(): void {
+    const numbers = this.prepared("SELECT number FROM changes ORDER BY number").all() as unknown as {
       number: number;
-      before: string | null;
-      after: string | null;
     }[];
-    for (const { number, before, after } of rows) {
+    for (const { number } of numbers) {
+      if (this.inDelivery.has(number)) continue;
+      const found = this.prepared("SELECT before, after FROM changes WHERE number = ?").get(number);
+      const { before, after } = found as { before: string | null; after: string | null };
       this.deliver(number, { before: changeFromJson(before), after: changeFromJson(after) });
     }
   }
@@ -157,6 +165,7 @@ export class SqliteStore implements Store {
 
   close(): void {
     if (this.closed) return;
+    clearInterval(this.timer);
     this.flush();
     this.closed = true;
     this.database.close();
@@ -178,7 +187,7 @@ export class SqliteStore implements Store {
             changes.push(...applied.changes);
             settled.push(() => resolve(applied.versions));
           } catch (error) {
-            if (!(error instanceof ConflictError)) throw error;
+            if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
             this.database.exec("ROLLBACK TO one");
             settled.push(() => reject(error));
           }
@@ -189,12 +198,14 @@ export class SqliteStore implements Store {
       for (const { reject } of commits) reject(new StoreError(`SQLite: ${(error as Error).message}`, { cause: error }));
       return;
     }
+    for (const number of this.delivered) this.inDelivery.delete(number);
     this.delivered = [];
     for (const settle of settled) settle();
     for (const { number, change } of changes) this.deliver(number, change);
   }
 
   private apply(writes: Write[]): { versions: string[]; changes: { number: number; change: Change }[] } {
+    assertWritable(writes);
     for (const write of writes) this.checkPrecondition(write);
     const version = this.nextVersion();
     const changes: { number: number; change: Change }[] = [];
@@ -203,12 +214,14 @@ export class SqliteStore implements Store {
       const before = this.find(path);
       if (write.kind === "delete") this.prepared("DELETE FROM documents WHERE path = ?").run(path);
       else {
-        const json = fieldsToJson({ ...before?.fields, ...write.fields });
+        const fields = { ...before?.fields, ...write.fields };
+        assertDocumentFits(path, fields);
+        const json = fieldsToJson(fields);
         // As in Firestore, a write that changes nothing gives no new version.
         if (before && isDeepStrictEqual(before.fields, fieldsFromJson(json))) return before.version;
         this.put(path, json, version);
       }
-      if (this.options?.watched === collectionOf(path)) changes.push(this.record({ before, after: this.find(path) }));
+      if (collectionOf(path) === RELATIONS) changes.push(this.record({ before, after: this.find(path) }));
       return String(version);
     });
     return { versions, changes };
@@ -230,7 +243,9 @@ export class SqliteStore implements Store {
   }
 
   private deliver(number: number, change: Change): void {
-    void this.options?.deliver(change).then(() => this.delivered.push(number));
+    if (!this.options) return;
+    this.inDelivery.add(number);
+    void this.options.deliver(change).then(() => this.delivered.push(number));
   }
 
   private find(path: string): Snapshot | undefined {

@@ -40,14 +40,14 @@ export const inMemory: OpenStorage = (deliver) => {
 export const inFile =
   (file: string): OpenStorage =>
   (deliver) => {
-    const store = openDocuments(file, { watched: RELATIONS, deliver });
+    const store = openDocuments(file, { deliver });
     return {
       store,
       documents: async (collection) => store.all(collection),
       start: async () => {
         // Whoever held them is gone: only one run at a time uses the file.
         store.clear(LEASES);
-        store.deliverLeftOver();
+        store.startDelivery();
       },
       close: async () => store.close(),
     };

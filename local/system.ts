@@ -2,29 +2,29 @@
  * The whole system on this machine: Emulator Suite, functions, local scheduler and food service. What starts it, shows it
  * and tests it shares this.
  */
-import { execFile } from "node:child_process";
 import { createWriteStream, readFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { type EmulatorPlaces, findEmulator } from "../harness/emulators/find-emulator.js";
+import { downloadEmulator } from "../harness/emulators/download-emulator.js";
+import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
 import { type Document, readCollection } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
-import { FoodServer, type SimulationOptions } from "../harness/food-service-process.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildConsole } from "../operator-console/build.js";
 import { StartError } from "../services/server.js";
+import { startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
 import { AccountsFile } from "./accounts-file.js";
 import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
 import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
-import { startUsers } from "./users.js";
 
 /** A food service that somebody else runs. */
 interface GivenFoodService {
@@ -65,6 +65,8 @@ interface Addresses {
   project: string;
   /** host:port */
   firestore: string;
+  /** Where programs write what is to last; undefined when nothing does. It speaks gRPC only. */
+  journal: string | undefined;
   pubsub: string;
   auth: string;
   /** http://host:port */
@@ -86,7 +88,7 @@ export interface System {
   /** Undefined for a system without any. */
   foodService: GivenFoodService | undefined;
   /** The food service where it is the simulated one. */
-  foodServer: FoodServer | undefined;
+  foodServer: FoodServiceProcess | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
   scheduler: Scheduler;
   /** The log of the functions and of what runs them. */
@@ -109,7 +111,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   };
   try {
     const programs =
-      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress);
+      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress, signal);
     const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
     const ports = await portsFor(options, {
       withFoodService: simulated !== undefined,
@@ -120,11 +122,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const data = options.data === undefined ? undefined : openDataDirectory(options.data);
     if (data) started.push({ stop: async () => data.close() });
 
-    let foodServer: FoodServer | undefined;
+    let foodServer: FoodServiceProcess | undefined;
     if (simulated) {
       onProgress("Starting the simulated food service");
-      foodServer = await FoodServer.start({
-        root: ROOT,
+      foodServer = await FoodServiceProcess.start({
         directory: data?.path ?? directory,
         certificates: simulated.certificates ?? join(directory, "certificates"),
         port: ports.foodService,
@@ -183,12 +184,16 @@ interface Programs {
 async function programsFor(
   { embedded }: SystemOptions,
   onProgress: (message: string) => void,
+  signal: AbortSignal,
 ): Promise<Programs | undefined> {
   onProgress("Looking for Java and the emulators");
   const machine = { env: process.env, home: homedir() };
   try {
     const java = await findJava(machine);
-    const download = downloader(java.home, onProgress);
+    const download = async (name: EmulatorName, title: string) => {
+      onProgress(`Downloading the ${title}`);
+      await downloadEmulator(name, java.home, signal);
+    };
     const programs = {
       firestore: await findEmulator("firestore", { ...machine, download }),
       pubsub: await findEmulator("pubsub", { ...machine, download }),
@@ -203,13 +208,13 @@ async function programsFor(
 
 async function startOwnUsers(directory: string, started: { stop(): Promise<void> }[]): Promise<string> {
   const log = createWriteStream(join(directory, "users.log"));
-  const users = await startUsers((lines) => log.write(lines));
+  const users = await startInProcess((server) => lineLog(server, (lines) => log.write(lines)));
   const stop = async () => {
     await users.stop();
     await new Promise((resolve) => log.end(resolve));
   };
   started.push({ stop });
-  return users.address;
+  return users.orchestrator1.address;
 }
 
 async function startInSuite({
@@ -242,7 +247,7 @@ async function startInSuite({
     journal?.stop();
     store?.close();
   };
-  await buildConsole(join(directory, "board", "dist"));
+  await buildConsole(join(directory, "operator-console", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const starting = new AbortController();
   const restoring = journal?.restore(AbortSignal.any([signal, starting.signal]));
@@ -283,6 +288,7 @@ async function startInSuite({
     suite: {
       project: PROJECT,
       firestore,
+      journal: journal?.address,
       pubsub: `127.0.0.1:${ports.pubsub}`,
       auth,
       functions,
@@ -334,7 +340,7 @@ async function failureOf(suite: Suite): Promise<string> {
 
 function foodServiceOf(
   { foodService }: SystemOptions,
-  simulated: FoodServer | undefined,
+  simulated: FoodServiceProcess | undefined,
 ): GivenFoodService | undefined {
   if (simulated) return { address: simulated.address, certificate: simulated.certificate };
   return foodService && "given" in foodService ? foodService.given : undefined;
@@ -363,23 +369,5 @@ function usualPorts(): Record<NamedListener, number> {
     pubsub: pubsub.port,
     auth: auth.port,
     foodService: 50051,
-  };
-}
-
-/** Has firebase-tools download an emulator into its cache. */
-function downloader(javaHome: string, onProgress: (message: string) => void): EmulatorPlaces["download"] {
-  const firebase = join(ROOT, "node_modules/firebase-tools/lib/bin/firebase.js");
-  return async (name, title) => {
-    onProgress(`Downloading the ${title}`);
-    const env = { ...process.env, JAVA_HOME: javaHome, METADATA_SERVER_DETECTION: "none", CI: "true" };
-    const command = [firebase, `setup:emulators:${name}`];
-    // firebase-tools leaves a log in the folder where it fails.
-    const options = { env, cwd: tmpdir(), timeout: 300_000 };
-    await promisify(execFile)(process.execPath, command, options).catch(
-      (error: { stdout?: string; stderr?: string }) => {
-        const said = /^Error: (.*)$/m.exec(`${error.stderr}\n${error.stdout}`)?.[1];
-        throw new Error(said ?? "the download failed", { cause: error });
-      },
-    );
   };
 }

@@ -167,7 +167,7 @@ function checkParked(
       (entry) =>
         isCreate(entry) &&
         entry.subject === key &&
-        entry.fault === "refused" &&
+        (entry.fault === "refused" || entry.fault === "refused at length") &&
         entry.at >= retriedAt &&
         entry.at <= at,
     );

@@ -24,6 +24,9 @@ interface Failure {
 /** A search stops at so many failures: the first ones tell. */
 const MOST_FAILURES = 3;
 
+/** Is told, after each schedule, what a search has found so far. */
+type OnSchedule = (findings: Findings) => void;
+
 export function noFindings(): Findings {
   return { schedules: 0, effects: 0, faults: {}, operations: {}, failures: [] };
 }
@@ -33,6 +36,7 @@ export async function exhaustive(
   base: Scenario,
   share: { part: number; parts: number },
   withPairs: boolean,
+  onSchedule: OnSchedule = () => {},
 ): Promise<Findings & { points: number; singles: number; pairs: number }> {
   const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
   const calm = await replay(base, new Map());
@@ -44,6 +48,7 @@ export async function exhaustive(
     const single = await replay(base, new Map([[effect, fault]]));
     findings.singles++;
     await note(findings, base, single);
+    onSchedule(findings);
     if (!withPairs) continue;
     for (const [later, second] of pointsOf(single.history)) {
       if (later <= effect) continue;
@@ -53,6 +58,7 @@ export async function exhaustive(
         [later, second],
       ]);
       await note(findings, base, await replay(base, both));
+      onSchedule(findings);
       if (findings.failures.length >= MOST_FAILURES) return findings;
     }
   }
@@ -75,11 +81,16 @@ export function pointsOf(history: readonly Entry[]): [number, Fault][] {
 }
 
 /** Many orders, faults at random: one run for each seed. */
-export async function random(seeds: Iterable<number>, orders: number): Promise<Findings> {
+export async function random(
+  seeds: Iterable<number>,
+  orders: number,
+  onSchedule: OnSchedule = () => {},
+): Promise<Findings> {
   const findings = noFindings();
   for (const seed of seeds) {
     const scenario = scenarioOf(seed, orders);
     await note(findings, scenario, await search(scenario));
+    onSchedule(findings);
     if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;

@@ -27,7 +27,16 @@ export type Operation =
 const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
 const READS = [...CRASHES, "error", "slow", "outage"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
-const CREATES = [...WRITES, "refused", "unsent", "empty name", "foreign name", "doubled name", "cancel"] as const;
+const CREATES = [
+  ...WRITES,
+  "refused",
+  "refused at length",
+  "unsent",
+  "empty name",
+  "foreign name",
+  "doubled name",
+  "cancel",
+] as const;
 
 /** By operation, the faults that can strike there. */
 export const FAULTS = {
@@ -36,7 +45,7 @@ export const FAULTS = {
   commit: WRITES,
   ready: ["crash after", "hang", "pause", "suspend", "error"],
   listOrders: [...READS, "page repeated", "page with gaps", "unusable orders"],
-  getOrder: [...READS, "cancel", "foreign reply", "unknown status"],
+  getOrder: [...READS, "cancel", "foreign reply", "unknown status", "unstorable order"],
   getKitchenOrder: [...READS, "cancel", "foreign reply", "unknown status"],
   getShipment: [...READS, "foreign reply", "unknown status"],
   updateOrder: [...WRITES, "cancel"],
@@ -59,7 +68,7 @@ export type Fault = (typeof FAULTS)[Operation][number];
 export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[];
 
 /** After these the process can say for certain that a create was not carried out. */
-export const DECIDABLE: readonly Fault[] = ["refused", "unsent", "outage"];
+export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "unsent", "outage"];
 
 /** Which fault strikes at which effect; effects are numbered as they come. */
 export type Schedule = ReadonlyMap<number, Fault>;

@@ -9,6 +9,12 @@ import type { FoodServiceModel } from "../services/food-service/model/food-servi
 import type { Fault, Operation } from "./faults.js";
 import type { Process, Service, World } from "./world.js";
 
+/** Firestore's times begin with the year 1. */
+const BEFORE_ALL_YEARS = new Date("0000-01-01T00:00:00Z");
+
+/** No store accepts it: longer than a document, and not even valid UTF-8. */
+const UNSTORABLE_TEXT = `refused \ud800 ${"at length ".repeat(110_000)}`;
+
 /** What all processes share. */
 export interface Outside {
   world: World;
@@ -176,6 +182,7 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
 
 function distortGet<R extends { name: string; status: string }>(fault: Fault, reply: R): R {
   if (fault === "unknown status") return { ...reply, status: "UNKNOWN" };
+  if (fault === "unstorable order") return { ...reply, placedAt: BEFORE_ALL_YEARS, customerId: "\ud800" };
   // Somebody else's, and further along than ours may be.
   const status = { orders: "NEW", kitchenorders: "PACKAGED", shipments: "DELIVERED" }[reply.name.split("/")[0] ?? ""];
   return { ...reply, name: `${reply.name}x`, status };
@@ -313,6 +320,8 @@ function performIn<T>(
       }
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
+      case "refused at length":
+        return world.after(latency, () => fail(callError("INVALID_ARGUMENT", UNSTORABLE_TEXT, true)));
       case "unsent":
         return world.after(latency, () => fail(callError("UNAVAILABLE", "no connection", false)));
       case "cancel":

@@ -2,11 +2,12 @@
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
+import { Progress } from "../harness/progress.js";
 import { bundle, FROM_STDIN } from "./bundle.js";
 import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay } from "./schedule.js";
-import type { Search, Share } from "./worker.js";
+import type { Search, SearchProgress, Share } from "./worker.js";
 
 /** A search over fewer seeds than this need not have met every fault. */
 const ENOUGH_SEEDS = 500;
@@ -43,6 +44,9 @@ async function inParallel(options: Options): Promise<Findings> {
   const runs = options.exhaustive ? Number.POSITIVE_INFINITY : (options.seeds ?? 1);
   const parts = Math.min(availableParallelism(), runs);
   const program = await bundle("worker.ts");
+  const total = options.exhaustive ? undefined : runs * (options.twice ? 2 : 1);
+  const progress = new Progress({ unit: "schedules", total });
+  const done = Array.from({ length: parts }, () => 0);
   const shares = Array.from({ length: parts }, (_, part) => {
     const child = spawn(process.execPath, ["--max-semi-space-size=64", ...FROM_STDIN], {
       stdio: ["pipe", "inherit", "inherit", "ipc"],
@@ -50,12 +54,18 @@ async function inParallel(options: Options): Promise<Findings> {
     child.stdin?.end(program);
     child.send({ options, part, parts } satisfies Share);
     return new Promise<Findings>((resolve, reject) => {
-      child.on("message", (findings) => resolve(findings as Findings));
+      child.on("message", ({ findings, progress: told }: { findings?: Findings; progress?: SearchProgress }) => {
+        if (findings) resolve(findings);
+        done[part] = (findings ?? told)?.schedules ?? 0;
+        progress.to(done.reduce((sum, one) => sum + one, 0));
+        if (told?.finding) progress.found(told.finding);
+      });
       child.on("exit", (code) => reject(new Error(`a part of the search ended with status ${code}`)));
     });
   });
   const totals: Findings = noFindings();
   for (const share of shares) add(totals, await share);
+  progress.end();
   return totals;
 }
 

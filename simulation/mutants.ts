@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import type { Plugin } from "esbuild";
+import { Progress } from "../harness/progress.js";
 import { bundle, FROM_STDIN } from "./bundle.js";
 import { INVARIANTS } from "./checker.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
@@ -73,16 +74,22 @@ async function main(): Promise<void> {
   const waiting = [...planted];
   const caughtBy = new Map<string, number>(INVARIANTS.map((invariant) => [invariant, 0]));
   let missed = 0;
+  const progress = new Progress({ unit: "mutants", total: planted.length });
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const { invariants, schedules } = await hunt(next);
       for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
       if (invariants.length === 0) missed++;
       const verdict = invariants.length > 0 ? `after ${schedules} schedules: ${invariants.join(", ")}` : "NOT CAUGHT";
-      console.log(`${next.name.padEnd(38)} ${verdict}`);
+      // On a terminal the verdict goes above the line of progress.
+      if (process.stderr.isTTY && process.stdout.isTTY) progress.news(`${next.name.padEnd(38)} ${verdict}`);
+      else console.log(`${next.name.padEnd(38)} ${verdict}`);
+      if (invariants.length === 0) progress.found(`${next.name} is not caught`);
+      progress.advance();
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
+  progress.end();
   const idle = [...caughtBy].filter(([, caught]) => caught === 0).map(([invariant]) => invariant);
   console.log(`\n${"invariant".padEnd(45)} mutants caught`);
   for (const [invariant, caught] of caughtBy) console.log(`${invariant.padEnd(45)} ${caught}`);

@@ -69,6 +69,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "return v5(`",
     "if (stage) return v5(order, NAMESPACE);\n  return v5(`",
   ),
+  one("link at any time", "attempts/link.ts", "storableTime(order.placedAt)", "order.placedAt"),
+  one("store any reason", "domain/errors.ts", "message: storableText(message)", "message"),
   one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "never") {'),
   one("link without history", createOnce, "...(plan.isRecorded ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one(
@@ -170,7 +172,7 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "never report again",
     "relations/load-relation.ts",
-    "outcome: await reportStatus(relation, ports) };",
+    "outcome: await reportAgain(relation, ports) };",
     'outcome: { outcome: "skipped", reason: "done" } };',
   ),
   one(
@@ -196,8 +198,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: "pipeline/dispatch-shipment.ts",
-        from: "if (order.status === STAGES.kitchen.takes) return reportStatus(relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
-        to: "if (order.status === STAGES.kitchen.takes) return reportStatus(relation, ports);\n  if (!order)",
+        from: "if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
+        to: "if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);\n  if (!order)",
       },
       {
         file: "pipeline/dispatch-shipment.ts",

@@ -29,12 +29,30 @@ export interface Share {
   parts: number;
 }
 
+/** How far this process is. */
+export interface SearchProgress {
+  schedules: number;
+  /** The first thing found; undefined while there is none. */
+  finding: string | undefined;
+}
+
+const TELL_MS = 200;
+let toldAt = 0;
+
+function tell({ schedules, failures: [first] }: Findings): void {
+  if (Date.now() - toldAt < TELL_MS && !first) return;
+  toldAt = Date.now();
+  process.send?.({ progress: { schedules, finding: first?.violations[0] } satisfies SearchProgress });
+}
+
 async function work({ options, part, parts }: Share): Promise<Findings> {
   if (options.exhaustive) {
     const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
     for (const policy of ["park", "idempotency-key"] as const) {
       const base = singleOrder(policy, options.seed);
-      add(totals, await exhaustive(base, { part, parts }, options.pairs));
+      const before = totals.schedules;
+      const onSchedule = (findings: Findings) => tell({ ...findings, schedules: before + findings.schedules });
+      add(totals, await exhaustive(base, { part, parts }, options.pairs, onSchedule));
     }
     return totals;
   }
@@ -42,12 +60,13 @@ async function work({ options, part, parts }: Share): Promise<Findings> {
   const seeds = Array.from({ length: options.seeds ?? 1 }, (_, index) => first + index).filter(
     (seed) => seed % parts === part,
   );
-  if (!options.twice) return random(seeds, options.orders);
+  if (!options.twice) return random(seeds, options.orders, tell);
   const findings = noFindings();
   for (const seed of seeds) {
     const scenario = scenarioOf(seed, options.orders);
     const [one, other] = [await search(scenario), await search(scenario)];
     findings.schedules += 2;
+    tell(findings);
     findings.effects += one.history.length + other.history.length;
     if (hashOf(one.history) === hashOf(other.history)) continue;
     const violations = ["the same seed gave two histories"];
@@ -59,5 +78,5 @@ async function work({ options, part, parts }: Share): Promise<Findings> {
 // The parent process is gone: the answer has no reader.
 process.once("disconnect", () => process.exit());
 process.once("message", (share) => {
-  void work(share as Share).then((findings) => process.send?.(findings, () => process.exit(0)));
+  void work(share as Share).then((findings) => process.send?.({ findings }, () => process.exit(0)));
 });

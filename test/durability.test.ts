@@ -6,11 +6,17 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { judge, whyNotEnded } from "../cli/verify-run.js";
 import { ATTEMPTS, attemptIn } from "../functions/src/attempts/attempt.js";
-import { parseRelation, RELATIONS } from "../functions/src/relations/relation.js";
+import { HISTORY } from "../functions/src/relations/history.js";
+import { parseRelation, RELATIONS, relationPath } from "../functions/src/relations/relation.js";
+import { readCollection, writeDocuments } from "../harness/emulators/firestore-rest.js";
+import { PROJECT } from "../harness/emulators/suite.js";
+import { addPerson, PEOPLE, signIn } from "../harness/emulators/test-accounts.js";
 import { type Child, startChild } from "../harness/process/child-process.js";
 import { SqliteStore } from "../local/sqlite-store.js";
+import { startSystem } from "../local/system.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import { truthIn } from "../services/food-service/server.js";
+import { startFoodService, truthIn } from "../services/food-service/server.js";
+import { emulators } from "./emulators.js";
 
 const MINUTE_MS = 60_000;
 const ROOT = join(import.meta.dirname, "..");
@@ -77,14 +83,16 @@ describe("a run against a separate food service", function () {
     return (await food.said(/ready on (localhost:\d+)/))[1] as string;
   };
 
-  const startRun = (server: string, ...args: string[]): Promise<Program> => {
-    const ports = ["--ports-from", "auto", "--interval", "1"];
-    const env = { CREATE_LEASE_SECONDS: "20", FIRESTORE_EMULATOR_HOST: "" };
-    return Program.start(
-      "cli/start.ts",
-      ["--server", server, "--certificate", certificate, "--data", data, ...ports, ...args],
-      env,
-    );
+  const startRun = (
+    server: string,
+    state: "--embedded" | "--emulators" | { firestore: string },
+    ...args: string[]
+  ): Promise<Program> => {
+    const place = typeof state === "string" ? [state, "--data", data] : [];
+    const options = ["--server", server, "--certificate", certificate, "--ports-from", "auto", "--interval", "1"];
+    const FIRESTORE_EMULATOR_HOST = typeof state === "string" ? "" : state.firestore;
+    const env = { CREATE_LEASE_SECONDS: "20", FIRESTORE_EMULATOR_HOST };
+    return Program.start("cli/start.ts", [...options, ...place, ...args], env);
   };
 
   const place = async (server: string, count: number): Promise<string[]> => {
@@ -129,7 +137,10 @@ describe("a run against a separate food service", function () {
       ],
     },
   } as const;
-  for (const [mode, { orders, kills }] of Object.entries(RUNS))
+  for (const [mode, { orders, kills }] of Object.entries(RUNS) as [
+    keyof typeof RUNS,
+    (typeof RUNS)[keyof typeof RUNS],
+  ][])
     it(`completes every order after kills (${mode}), cooks no meal twice, and parks only creates that were in flight`, async () => {
       const server = await startFood("--speed", "200");
       const placed: string[] = [];
@@ -204,6 +215,66 @@ describe("a run against a separate food service", function () {
     assert.match(await run.child.exited, /status 1/);
     run = await startRun(server, "--embedded", "--fresh");
     await run.said(/^Ready/);
+  });
+
+  it("attaches to a Firestore that is running, and takes over the relations of another program", async () => {
+    const { firestore } = await emulators();
+    const project = `demo-attached-${process.pid}`;
+    const service = await startFoodService({ address: "localhost:0", certificates: folder, speed: 1_000 });
+    try {
+      const { name } = service.model.placeOrder("krithik");
+      const kitchen = service.model.makeKitchenOrder(null).name;
+      service.model.changeOrder(name, "PREPARATION", ["status"]);
+      const path = relationPath(name.slice("orders/".length));
+      await writeDocuments(firestore, project, [{ path, fields: { kitchen } }]);
+      run = await startRun(service.address, { firestore }, "--project", project);
+      await run.said(/1 delivered/);
+      const { orders, kitchenOrders, shipments } = service.model.truth();
+      assert.equal(orders[0]?.status, "DELIVERED");
+      assert.deepEqual([kitchenOrders.length, shipments.length], [1, 1]);
+      const [relation] = await readCollection(firestore, project, RELATIONS);
+      assert.equal(relation?.fields.kitchen, kitchen);
+      assert.equal(relation?.fields.state, "DELIVERED");
+      await run.stop();
+    } finally {
+      await service.stop();
+    }
+  });
+
+  it("keeps documents, accounts and the simulated food service with --data", async () => {
+    const simulated = { speed: 1_000, rejected: 0, cancelled: 0 };
+    const options = {
+      portsFrom: "auto",
+      embedded: false,
+      data,
+      foodService: { simulated },
+      intervals: { pollOrders: 1 },
+    } as const;
+    const first = await startSystem(options);
+    try {
+      const { address: server, certificate: pem } = first.foodServer ?? assert.fail();
+      for await (const _ of placeOrders({ server, certificate: Buffer.from(pem), customer: "krithik", count: 2 }));
+      await addPerson(first.suite?.auth ?? "", PROJECT, "ana@example.com", JSON.stringify({ role: "operator" }));
+      first.scheduler.start();
+      const delivered = async () =>
+        (await first.documents(RELATIONS)).filter(({ fields }) => fields.state === "DELIVERED");
+      for (const started = Date.now(); (await delivered()).length < 2; await sleep(500)) {
+        if (Date.now() - started > 2 * MINUTE_MS) assert.fail("the orders were not delivered");
+      }
+    } finally {
+      await first.stop();
+    }
+    const second = await startSystem({ ...options, intervals: undefined });
+    try {
+      const states = (await second.documents(RELATIONS)).map(({ fields }) => fields.state);
+      assert.deepEqual(states, ["DELIVERED", "DELIVERED"]);
+      assert.equal((await second.documents(HISTORY)).length, 6, "three states of each order");
+      await signIn(second.suite?.auth ?? "", "ana@example.com");
+      await signIn(second.suite?.auth ?? "", PEOPLE[0]?.email ?? "");
+      assert.equal(second.foodServer?.truth().orders.length, 2);
+    } finally {
+      await second.stop();
+    }
   });
 
   it("refuses a folder that another run uses", async () => {

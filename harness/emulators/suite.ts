@@ -127,7 +127,7 @@ function layOut({ root, directory, ports, params, secrets, firestore, withOwnPar
     symlinkSync(join(root, name), join(directory, name));
   // The page was built there before. Where it finds this file, it talks to the emulators.
   const emulators = { auth: `http://127.0.0.1:${ports.auth}`, firestore: { host: "127.0.0.1", port: ports.firestore } };
-  writeFileSync(join(directory, "board", "dist", "emulators.json"), JSON.stringify(emulators));
+  writeFileSync(join(directory, "operator-console", "dist", "emulators.json"), JSON.stringify(emulators));
   writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
 }
 

@@ -1,14 +1,12 @@
 /** The simulated food service as a program. */
 import { Command } from "commander";
+import { numberFrom, readAddress } from "../cli-options.js";
 import { StartError, stopOnSignals } from "../server.js";
-import { readAddress, readNumber } from "./options.js";
 import { type FoodServiceOptions, startFoodService, truthIn } from "./server.js";
 
-const readShare = readNumber("a number from 0 to 1", (share) => share >= 0 && share <= 1);
-const readSpeed = readNumber("a number above 0, at most 1000000", (speed) => speed > 0 && speed <= 1_000_000);
-const readDelay = readNumber("a whole number of milliseconds, at most 600000", (milliseconds) => {
-  return Number.isInteger(milliseconds) && milliseconds <= 600_000;
-});
+const readShare = numberFrom(0, 1);
+const readSpeed = numberFrom(0.001, 1_000_000);
+const readDelay = numberFrom(0, 600_000, { whole: true });
 
 const program = new Command("food-service")
   .description("A simulated food service: orders, a kitchen and drones on one TLS address.")

@@ -1,13 +1,10 @@
 /** The program that places orders: `npm run order -- --customer krithik`. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { readAddress, readNumber } from "./options.js";
+import { numberFrom, readAddress } from "../cli-options.js";
 import { NotPlacedError, placeOrders } from "./place-orders.js";
 
-const MOST = 100_000;
-const readCount = readNumber(`a whole number from 1 to ${MOST}`, (count) => {
-  return Number.isInteger(count) && count >= 1 && count <= MOST;
-});
+const readCount = numberFrom(1, 100_000, { whole: true });
 
 const options = new Command("order")
   .description("Places orders in a food service and prints their names.")

@@ -1,8 +1,12 @@
 /** Places orders in a food service, as a customer would. */
-import { X509Certificate } from "node:crypto";
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import type { X509Certificate } from "node:crypto";
+import { GrpcChannel } from "../../functions/src/adapters/firebase/grpc-channel.js";
+import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
+import { CredentialError, parseCertificates } from "../../functions/src/credentials.js";
+import { toErrorInfo } from "../../functions/src/domain/errors.js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
-import { call, DEADLINE } from "./call.js";
+import { CALL_TIMEOUT_MS } from "../call.js";
+import { CONNECTION_OPTIONS } from "./connection-options.js";
 
 /** An order could not be placed; the message says why. */
 export class NotPlacedError extends Error {
@@ -23,39 +27,50 @@ interface Placing {
  * @throws NotPlacedError where the service can't be reached, is another one, or refuses
  */
 export async function* placeOrders({ server, certificate, customer, count }: Placing): AsyncGenerator<string> {
-  expectCertificate(certificate);
-  const client = new Client(server, credentials.createSsl(certificate), { "grpc.enable_channelz": 0 });
+  const trust = readCertificates(certificate);
+  const channel = new GrpcChannel(
+    {
+      name: "the food service",
+      address: server,
+      security: "tls",
+      trust,
+      options: CONNECTION_OPTIONS,
+      idempotentMethods: [],
+      timeoutMs: CALL_TIMEOUT_MS,
+    },
+    systemClock,
+  );
   const order = { name: "", createTime: "", updateTime: "", customerId: customer, status: Order_Status.UNKNOWN };
   try {
     for (let placed = 0; placed < count; placed++) {
-      yield (await call(client, OrderServiceService.createOrder, { order })).name;
+      yield (await channel.call(OrderServiceService.createOrder, { order })).name;
     }
   } catch (error) {
-    throw new NotPlacedError(reasonOf(error as ServiceError, server), { cause: error });
+    const reason = reasonOf(error, server);
+    throw new NotPlacedError(reason, { cause: error });
   } finally {
-    client.close();
+    channel.close();
   }
 }
 
-/** OpenSSL takes any text for a list of no certificates, and would then blame the server's. */
-function expectCertificate(pem: Buffer): void {
+function readCertificates(pem: Buffer): X509Certificate[] {
   try {
-    new X509Certificate(pem);
+    return parseCertificates(pem.toString());
   } catch (cause) {
+    if (!(cause instanceof CredentialError)) throw cause;
     throw new NotPlacedError("The certificate must be one in PEM form, such as the food service makes", { cause });
   }
 }
 
-function reasonOf({ code, details }: ServiceError, server: string): string {
-  // gRPC wraps what the connection said into words of its own.
-  const plain = details
+function reasonOf(error: unknown, server: string): string {
+  const { code, message } = toErrorInfo(error);
+  // gRPC wraps what the connection said into words of its own, after the path of the method.
+  const plain = message
+    .replace(/^\/\S+: /, "")
     .replace(/^No connection established\. Last error: (Error: )?/, "")
     .replace(/\.? Resolution note:.*/s, "");
-  if (code === status.UNAVAILABLE && /certificate|altnames|ssl|tls/i.test(plain)) {
-    return `The food service at ${server} has another certificate than the one given: ${plain}`;
-  }
-  if (code === status.UNAVAILABLE) return `The food service at ${server} can't be reached: ${plain}`;
-  if (code === status.DEADLINE_EXCEEDED)
-    return `The food service at ${server} did not answer within ${DEADLINE / 1000} s`;
-  return `The food service at ${server} did not take the order: ${status[code]} ${plain}`;
+  if (code === "UNAVAILABLE") return `The food service at ${server} can't be reached: ${plain}`;
+  if (code === "DEADLINE_EXCEEDED")
+    return `The food service at ${server} did not answer within ${CALL_TIMEOUT_MS / 1000} s`;
+  return `The food service at ${server} did not take the order: ${code} ${plain}`;
 }

@@ -1,5 +1,6 @@
 /** The simulated food service: three gRPC services on one TLS address, with a certificate and a state file of its own. */
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -19,7 +20,8 @@ import { Journal } from "./journal.js";
 import { FoodServiceModel, type GroundTruth } from "./model/food-service-model.js";
 import { seeded } from "./seeded.js";
 
-const PROTO = fileURLToPath(new URL("../../proto/food/v1/food.proto", import.meta.url));
+const PROTO_FOLDER = fileURLToPath(new URL("../../proto", import.meta.url));
+const PROTO = join(PROTO_FOLDER, "food/v1/food.proto");
 
 export interface FoodServiceOptions {
   /** `host:port`; port 0 leaves the choice to the system. */
@@ -97,7 +99,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
     server.addService(KitchenServiceService, handlers.kitchen);
     server.addService(DroneServiceService, handlers.drones);
     new HealthImplementation({ "": "SERVING" }).addToServer(server);
-    new ReflectionService(loadSync(PROTO)).addToServer(server);
+    new ReflectionService(loadSync(PROTO, { includeDirs: [PROTO_FOLDER] })).addToServer(server);
     const pair = { private_key: identity.key, cert_chain: identity.certificate };
     const bound = await listen(server, address, ServerCredentials.createSsl(null, [pair]));
     return {

@@ -1,6 +1,6 @@
 /** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
 import { readFileSync } from "node:fs";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { Client, credentials } from "@grpc/grpc-js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
 import { type AttemptState, attemptPath, claimFields } from "../../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../../functions/src/attempts/idempotency-key.js";
@@ -9,7 +9,7 @@ import type { Fields } from "../../functions/src/ports.js";
 import { type Document, writeDocuments } from "../../harness/emulators/firestore-rest.js";
 import { addPerson } from "../../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../../local/system.js";
-import { call } from "../../services/food-service/call.js";
+import { call } from "../../services/call.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
 
 /** Somebody who has an account and no role. */
@@ -53,9 +53,8 @@ export async function cook(system: System, id: string): Promise<string> {
   const client = new Client(address, credentials.createSsl(Buffer.from(certificate)));
   try {
     const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
-    const metadata = new Metadata();
-    metadata.set("idempotency-key", idempotencyKey(`orders/${id}`, "kitchen"));
-    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder }, metadata)).name;
+    const metadata = { "idempotency-key": idempotencyKey(`orders/${id}`, "kitchen") };
+    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder }, { metadata })).name;
   } finally {
     client.close();
   }

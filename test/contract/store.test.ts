@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { FirestoreStore, openFirestore } from "../../functions/src/adapters/firebase/firestore-store.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import { attemptPath } from "../../functions/src/attempts/attempt.js";
-import { ConflictError } from "../../functions/src/domain/errors.js";
+import { ConflictError, ValidationError } from "../../functions/src/domain/errors.js";
 import { orderId } from "../../functions/src/domain/resource-names.js";
 import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
 import { relationPath } from "../../functions/src/relations/relation.js";
@@ -16,15 +16,18 @@ import { readCollection } from "../../harness/emulators/firestore-rest.js";
 import { withEnvironment } from "../../harness/env.js";
 import { FirestoreJournal } from "../../local/firestore-journal.js";
 import { SqliteStore } from "../../local/sqlite-store.js";
-import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
+
+/** Nine levels. */
+const deepMap: Field = { a: { a: { a: { a: { a: { a: { a: { a: { a: 1 } } } } } } } } };
 
 /** A store, and what closes it. Its documents are its own. */
 type Opened = { store: Store; close(): Promise<void> };
 
-async function openFirestoreStore(): Promise<Opened> {
+async function openFirestoreStore(project?: string): Promise<Opened> {
   const { firestore: host } = await emulators();
   const environment = { FIRESTORE_EMULATOR_HOST: host, GCLOUD_PROJECT: "demo-contract" };
-  const firestore = withEnvironment(environment, openFirestore);
+  const firestore = withEnvironment(environment, () => openFirestore(project));
   return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
 }
 
@@ -62,9 +65,48 @@ async function openSqliteStore(): Promise<Opened> {
 const STORES: Record<string, () => Promise<Opened>> = {
   "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
   "in a file": openSqliteStore,
-  "on Firestore": openFirestoreStore,
+  "on Firestore": () => openFirestoreStore(),
   "on Firestore's emulator with a journal": openJournaledStore,
 };
+
+/** Documents about what Firestore still accepts: texts, times, names, depths and sizes on both sides of its limits. */
+const edgeDocument: fc.Arbitrary<Fields> = (() => {
+  const around = (limit: number) => fc.integer({ min: limit - 200, max: limit + 200 });
+  const long = fc.oneof(around(1_500), around(1_048_300), fc.constantFrom(400_000, 524_000)).map((n) => "x".repeat(n));
+  const units = fc.string({ unit: fc.nat(0xffff).map((unit) => String.fromCharCode(unit)), maxLength: 6 });
+  const text = fc.oneof(units, fc.string({ unit: "binary", maxLength: 20 }), fc.string({ unit: "grapheme" }));
+  const time = fc.oneof(
+    fc.date(),
+    fc
+      .constantFrom(-62_135_596_800_000, 253_402_300_799_999)
+      .chain((edge) => fc.integer({ min: -2_000, max: 2_000 }).map((offset) => new Date(edge + offset))),
+  );
+  const number = fc.oneof(fc.double(), fc.maxSafeInteger(), fc.integer());
+  const leaf = fc.oneof(
+    { weight: 3, arbitrary: text },
+    { weight: 1, arbitrary: time },
+    { weight: 2, arbitrary: number },
+    { weight: 1, arbitrary: fc.constantFrom<Field[]>(null, true, [], {}) },
+  );
+  const key = fc.oneof(
+    { weight: 8, arbitrary: fc.stringMatching(/^[a-z]{1,4}$/) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom("", "__x__", "__", "a.b", "a/b", "*", "`", "\\", "k".repeat(700), " ", "ü"),
+    },
+    { weight: 1, arbitrary: text },
+  );
+  const { value } = fc.letrec<{ value: Field }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      leaf,
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(key, tie("value"), { maxKeys: 3, noNullPrototype: true }),
+    ),
+  }));
+  const field = fc.oneof({ weight: 12, arbitrary: value }, { weight: 1, arbitrary: long });
+  return fc.dictionary(key, field, { minKeys: 1, maxKeys: 4, noNullPrototype: true });
+})();
 
 for (const [where, open] of Object.entries(STORES)) {
   describe(`the store ${where}`, () => {
@@ -73,7 +115,7 @@ for (const [where, open] of Object.entries(STORES)) {
     let path: string;
 
     before(async function () {
-      this.timeout(EMULATOR_START_TIME);
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
       opened = await open();
       store = opened.store;
     });
@@ -126,6 +168,14 @@ for (const [where, open] of Object.entries(STORES)) {
         null: null,
         "a date": new Date("2026-01-01T00:00:00.123Z"),
         "the first date": new Date(0),
+        "the first time that Firestore knows": new Date("0001-01-01T00:00:00Z"),
+        "the last time that Firestore knows": new Date("9999-12-31T23:59:59.999Z"),
+        "text of 600,000 bytes": "ü".repeat(150_000),
+        "text with a NUL and a noncharacter": "a\0\uffff",
+        "maps nested 20 levels deep": { a: { a: { a: { a: { a: { a: { a: { a: { a: { a: deepMap } } } } } } } } } },
+        "not a number": Number.NaN,
+        "an infinite number": Number.POSITIVE_INFINITY,
+        "many numbers": Array.from({ length: 20_000 }, (_, index) => index),
         "a map": { a: { b: { c: [1, "x", null, { d: new Date(5) }] } } },
         "an empty map": {},
         "an empty list": [],
@@ -299,6 +349,64 @@ for (const [where, open] of Object.entries(STORES)) {
       }
     });
 
+    describe("rejects", () => {
+      const nested = (levels: number): Field => (levels === 0 ? 1 : { a: nested(levels - 1) });
+      const values: Record<string, Field> = {
+        "a time in the year 0": new Date("0000-01-01T00:00:00Z"),
+        "a time in the year 12345": new Date("12345"),
+        "a time in the year 10000": new Date("+010000-01-01T00:00:00Z"),
+        "a time before Christ": new Date("-000001-12-31T23:59:59Z"),
+        "an invalid time": new Date(Number.NaN),
+        "a lone high surrogate": "a\ud800b",
+        "a lone low surrogate": "\udc00",
+        "a lone surrogate in a map's key": { "\ud800": 1 },
+        "text of more than a mebibyte": "x".repeat(1_048_577),
+        "text of more bytes than a value may have": "ü".repeat(524_244),
+        "a document of more than a mebibyte": ["x".repeat(600_000), "x".repeat(600_000)],
+        "a list within a list": [[1]],
+        "maps nested more than 20 levels deep": nested(21),
+        "an empty key": { "": 1 },
+        "a reserved key": { __a__: 1 },
+        "a key that is too long": { ["k".repeat(1_501)]: 1 },
+        "no value": undefined as unknown as Field,
+      };
+      for (const [what, value] of Object.entries(values)) {
+        it(`${what}, at a create and at an update`, async () => {
+          await assert.rejects(create(path, { value }), ValidationError);
+          assert.equal(await fieldsOf(path), undefined);
+          const version = await create(path, { a: 1 });
+          const update: Write = { kind: "update", path, version, fields: { value } };
+          await assert.rejects(store.commit([update]), ValidationError);
+          assert.deepEqual(await store.read(path), [{ path, fields: { a: 1 }, version }]);
+        });
+      }
+
+      it("an update with which the document is too large", async () => {
+        const version = await create(path, { a: "x".repeat(600_000) });
+        const update: Write = { kind: "update", path, version, fields: { b: "x".repeat(600_000) } };
+        await assert.rejects(store.commit([update]), ValidationError);
+        assert.equal((await store.read(path))[0]?.version, version);
+      });
+
+      it("an update without fields", async () => {
+        const version = await create(path, { a: 1 });
+        await assert.rejects(store.commit([{ kind: "update", path, version, fields: {} }]), ValidationError);
+      });
+
+      for (const id of ["", ".", "..", "__x__", "a\ud800", "x".repeat(1_501), "a/b"]) {
+        it(`the id ${JSON.stringify(id.slice(0, 10))} of ${id.length} characters`, async () => {
+          await assert.rejects(create(`things/${id}`, { a: 1 }), ValidationError);
+        });
+      }
+
+      it("the whole commit for one write of it", async () => {
+        const good: Write = { kind: "create", path, fields: { a: 1 } };
+        const bad: Write = { kind: "create", path: `${path}x`, fields: { at: new Date(Number.NaN) } };
+        await assert.rejects(store.commit([good, bad]), ValidationError);
+        assert.deepEqual(await store.read(path, `${path}x`), [undefined, undefined]);
+      });
+    });
+
     it("commits one of several that create the same document at the same moment, with all that goes with it", async () => {
       const shared: Write = { kind: "create", path, fields: { a: 1 } };
       const own = ["1", "2", "3"].map((id) => `${path}-${id}`);
@@ -415,3 +523,39 @@ for (const [where, open] of Object.entries(STORES)) {
     });
   });
 }
+
+describe("Firestore", () => {
+  let opened: Opened;
+  before(async function () {
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
+    opened = await openFirestoreStore("demo-edges");
+  });
+  after(() => opened?.close());
+
+  it("accepts whatever the store in memory accepts", async function () {
+    this.timeout(120_000);
+    const memory = new MemoryStore();
+    const accepted = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(edgeDocument, fc.boolean(), async (fields, asUpdate) => {
+        const path = `edges/${randomUUID()}`;
+        const writeTo = async (store: Store) => {
+          if (!asUpdate) return store.commit([{ kind: "create", path, fields }]);
+          const [version = ""] = await store.commit([{ kind: "create", path, fields: { first: 1 } }]);
+          return store.commit([{ kind: "update", path, version, fields }]);
+        };
+        const error: unknown = await writeTo(memory).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        const outcome = error === undefined ? "accepted" : "rejected";
+        accepted.set(outcome, (accepted.get(outcome) ?? 0) + 1);
+        if (error !== undefined) return void assert.ok(error instanceof ValidationError, String(error));
+        await writeTo(opened.store);
+        assert.deepEqual((await opened.store.read(path))[0]?.fields, memory.peek(path)?.fields);
+      }),
+      { numRuns: 150 },
+    );
+    for (const outcome of ["accepted", "rejected"]) assert.ok((accepted.get(outcome) ?? 0) > 15, outcome);
+  });
+});

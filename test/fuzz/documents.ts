@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { ValidationError } from "../../functions/src/domain/errors.js";
 import type { KitchenStatus, OrderStatus, ShipmentStatus, Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { assertWritable } from "../../functions/src/firestore-limits.js";
 import { Api } from "../../functions/src/operator-api/api.js";
 import type { Fields, Ports } from "../../functions/src/ports.js";
 import { STATISTICS_PATH } from "../../functions/src/relations/statistics.js";
@@ -79,6 +80,16 @@ const soundAttempt = (stage: "kitchen" | "shipment") =>
     })
     .map((drawn) => ({ schema: 1, order: ORDER, stage, id: "a", tries: 1, ...drawn }) as Fields);
 
+/** Whether any program could have written it. */
+function isStorable(fields: Fields): boolean {
+  try {
+    assertWritable([{ kind: "create", path: RELATION, fields }]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Sound documents, some with one field that spoils them, some with fields that nobody knows, and some that are anything. */
 function planted(
   sound: fc.Arbitrary<Fields>,
@@ -97,9 +108,9 @@ function planted(
   const any = sound.chain((fields) => damaged(fields, bad)).map((fields) => fields as Fields);
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant(undefined) },
-    { weight: 3, arbitrary: extended.map((fields) => ({ fields, unreadable: false })) },
-    { weight: 1, arbitrary: spoiled.map((fields) => ({ fields, unreadable: true })) },
-    { weight: 1, arbitrary: any.map((fields) => ({ fields, unreadable: false })) },
+    { weight: 3, arbitrary: extended.filter(isStorable).map((fields) => ({ fields, unreadable: false })) },
+    { weight: 1, arbitrary: spoiled.filter(isStorable).map((fields) => ({ fields, unreadable: true })) },
+    { weight: 1, arbitrary: any.filter(isStorable).map((fields) => ({ fields, unreadable: false })) },
   );
 }
 
@@ -113,7 +124,8 @@ const entry = fc
     damaged({ schema: 1, order: ORDER, state: "PREPARATION", at: AT, ...link }),
     damaged({ order: ORDER, action: "link", by: "ana", at: AT }),
   )
-  .map((fields) => ({ fields: { ...fields, order: ORDER } as Fields, unreadable: false }));
+  .map((fields) => ({ fields: { ...fields, order: ORDER } as Fields, unreadable: false }))
+  .filter(({ fields }) => isStorable(fields));
 
 const STAGES: Stage[] = ["kitchen", "shipment", "completion"];
 const ACTIONS = [...STAGES, "report", "customer", "pollOrders", "sweep", "read", "list"] as const;

@@ -85,7 +85,7 @@ describe("hostile input", function () {
             await store.commit([{ kind: "create", path: `relations/${order}`, fields: { state: "PREPARATION" } }]);
           },
         },
-        /led to|stray write|does not take/,
+        /led to|stray write|Firestore would reject/,
       ],
       [
         "a poll that goes on for anybody",

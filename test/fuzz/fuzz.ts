@@ -17,6 +17,8 @@ export interface FuzzOptions {
   /** Replays the input at this path of that kind. */
   path?: string | undefined;
   handlers?: Handlers;
+  /** Is called after each input. */
+  onInput?: () => void;
 }
 
 export interface Findings {
@@ -27,7 +29,7 @@ export interface Findings {
 }
 
 /** Tries every kind to its share, or to its first failure. */
-export async function fuzz({ inputs, seed, only, path, handlers = HANDLERS }: FuzzOptions): Promise<Findings> {
+export async function fuzz({ inputs, seed, only, path, handlers = HANDLERS, onInput }: FuzzOptions): Promise<Findings> {
   const findings: Findings = { inputs: 0, byKind: {}, failures: [], reached: new Map() };
   const names = only ? [only] : KIND_NAMES;
   let rest = names.reduce((sum, name) => sum + KINDS[name].share, 0);
@@ -37,7 +39,7 @@ export async function fuzz({ inputs, seed, only, path, handlers = HANDLERS }: Fu
     rest -= share;
     if (count === 0) continue;
     const failure = await search(
-      { inputs: count, seed, ...(path !== undefined && { path }) },
+      { inputs: count, seed, ...(path !== undefined && { path }), ...(onInput && { onInput }) },
       handlers,
       findings.reached,
     );

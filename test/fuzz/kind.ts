@@ -33,6 +33,8 @@ interface Search {
   seed: number;
   /** Replays the input at this path. */
   path?: string;
+  /** Is called after each input. */
+  onInput?: () => void;
 }
 
 export interface Kind {
@@ -50,8 +52,8 @@ export function kind<I>(
 ): Kind {
   return {
     share,
-    async search({ inputs, seed, path }, handlers, reached) {
-      const property = fc.asyncProperty(input, (given) => hold(given, handlers, reached));
+    async search({ inputs, seed, path, onInput = () => {} }, handlers, reached) {
+      const property = fc.asyncProperty(input, (given) => hold(given, handlers, reached).finally(onInput));
       const found = await fc.check(property, { numRuns: inputs, seed, ...(path !== undefined && { path }) });
       if (!found.failed) return undefined;
       const cause = found.errorInstance;

@@ -1,6 +1,7 @@
 /** `npm run fuzz`: hostile requests, messages and documents against every handler, and what did not hold. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { numberFrom } from "../../harness/cli-options.js";
+import { Progress } from "../../harness/progress.js";
+import { numberFrom } from "../../services/cli-options.js";
 import { fuzz, KIND_NAMES, type KindName } from "./fuzz.js";
 
 const wholeNumber = (least: number) => numberFrom(least, 2_147_483_647, { whole: true });
@@ -28,7 +29,10 @@ if (options.path !== undefined && (options.kind === undefined || options.seed ==
 
 const { kind: only, path, seed = Math.floor(Math.random() * 2 ** 31) } = options;
 console.log(`Seed ${seed}`);
-const { inputs, byKind, failures, reached } = await fuzz({ inputs: options.inputs, seed, only, path });
+const progress = new Progress({ unit: "inputs", total: options.inputs });
+const onInput = () => progress.advance();
+const { inputs, byKind, failures, reached } = await fuzz({ inputs: options.inputs, seed, only, path, onInput });
+progress.end();
 for (const [what, times] of [...reached].sort(([one], [other]) => (one < other ? -1 : 1)))
   console.log(`${times} ${what}`);
 for (const failure of failures) {

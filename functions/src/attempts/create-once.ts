@@ -22,7 +22,8 @@ import { relationIn, relationPath } from "../relations/relation.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, nextAction } from "./attempt.js";
 import { backoffAfter } from "./backoff.js";
 import { idempotencyKey } from "./idempotency-key.js";
-import { type LinkTarget, linkWrite } from "./link.js";
+import { hasRoomForLink, type LinkTarget, linkWrite } from "./link.js";
+import { park } from "./park.js";
 
 /** How often a write that must not be lost is tried before the process gives up. */
 const MAX_WRITE_TRIES = 5;
@@ -56,6 +57,9 @@ interface Claim {
  * @throws CallError if the service can't be reached, StoreError if the outcome could not be saved
  */
 export async function createOnce(request: CreateRequest, ports: Ports): Promise<Outcome> {
+  if (!hasRoomForLink(request.snapshot)) {
+    return park(request.stage, request.ref, "the relation is too large for a link", ports, "RELATION_TOO_LARGE");
+  }
   // An unreachable service must not leave a claim behind.
   await ports.food.ready();
   const acquired = await acquireClaim(request, ports);

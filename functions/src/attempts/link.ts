@@ -1,9 +1,19 @@
 /** The write that links a kitchen order or a shipment to its order. */
 import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
 import { isStorableName, type OrderRef } from "../domain/resource-names.js";
+import { storableTime } from "../domain/storable.js";
+import { documentBytes, MAX_DOCUMENT_BYTES } from "../firestore-limits.js";
 import type { Order, Ports, Snapshot, Write } from "../ports.js";
 import { STATE_AFTER_LINK } from "../relations/history.js";
 import { relationIn, relationPath, stateFields } from "../relations/relation.js";
+
+/** More than all links and states can add to a relation, in bytes. */
+const LINK_BYTES = 16_384;
+
+/** Whether a relation as it was read still has room for a link: the commit that saves one must not fail. */
+export function hasRoomForLink(snapshot: Snapshot | undefined): boolean {
+  return !snapshot || documentBytes(snapshot.path, snapshot.fields) <= MAX_DOCUMENT_BYTES - LINK_BYTES;
+}
 
 /** What a link is for: the order as the food service showed it last, and the stage that creates. */
 export interface LinkTarget {
@@ -26,11 +36,12 @@ export function linkWrite(
   const relation = relationIn(snapshot);
   // A relation that was closed in the meantime stays closed; the link still records what was created.
   const isClosed = relation?.state !== undefined && !isOpen(relation.state);
+  const placedAt = storableTime(order.placedAt);
   const fields = {
     [stage]: name,
-    // A customer id that the store would reject must not block the link.
+    // A customer id or a time that the store would reject must not block the link.
     ...(isStorableName(order.customerId) && { customerId: order.customerId }),
-    ...(order.placedAt && { placedAt: order.placedAt }),
+    ...(placedAt && { placedAt }),
     ...(isClosed ? {} : stateFields(relation, STATE_AFTER_LINK[stage], clock.now())),
   };
   const path = relationPath(ref.id);

@@ -8,9 +8,16 @@ import { attemptPath, claimFields, MISSING_LINK } from "./attempt.js";
 
 /**
  * Creates a parked attempt that says why, for an operator to resolve. An attempt that exists already is left unchanged.
+ * @param code why it is parked; MISSING_LINK means that only a link resolves it, and a retry is rejected
  * @throws StoreError
  */
-export async function park(stage: CreatingStage, ref: OrderRef, message: string, ports: Ports): Promise<Outcome> {
+export async function park(
+  stage: CreatingStage,
+  ref: OrderRef,
+  message: string,
+  ports: Ports,
+  code: string = MISSING_LINK,
+): Promise<Outcome> {
   const path = attemptPath(stage, ref.id);
   const [existing] = await ports.store.read(path);
   if (!existing) {
@@ -26,7 +33,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, message: string,
       }),
       state: "PARKED",
       leaseUntil: null,
-      reason: { code: MISSING_LINK, message },
+      reason: { code, message },
     };
     try {
       await ports.store.commit([{ kind: "create", path, fields }]);

@@ -2,6 +2,7 @@
 import { AlreadyLinkedError, ConflictError, ValidationError } from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { isPlausibleResourceName, type OrderRef, orderRef } from "../domain/resource-names.js";
+import { storableText } from "../domain/storable.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
 import { linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { relationIn, relationPath } from "../relations/relation.js";
@@ -172,7 +173,8 @@ function auditWrite(path: string, resolution: Resolution, { clock }: ResolvePort
   const request = requestFingerprint(resolution);
   // The stored word for a retry is "try again".
   const action = link === undefined ? "try again" : "link";
-  return auditEntry(path, { order, stage, action, name: link ?? null, by, reason, request }, clock.now());
+  const words = { by: storableText(by), reason: storableText(reason) };
+  return auditEntry(path, { order, stage, action, name: link ?? null, ...words, request }, clock.now());
 }
 
 function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult {

@@ -1,4 +1,5 @@
 /** Everything that can go wrong at an edge. The class says what to do: a `RetryableError` may pass, a `TerminalError` will not. */
+import { storableText } from "./storable.js";
 
 /** The same work may succeed later. */
 abstract class RetryableError extends Error {}
@@ -103,9 +104,14 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof RetryableError;
 }
 
-/** The error in the form that logs and documents store. */
+/** The error in the form that logs and documents store. Its text may be a service's own, so it is made storable. */
 export function toErrorInfo(error: unknown): { code: string; message: string } {
-  if (isCallError(error)) return { code: error.code, message: error.message };
+  const { code, message } = codeAndMessage(error);
+  return { code: storableText(code), message: storableText(message) };
+}
+
+function codeAndMessage(error: unknown): { code: string; message: string } {
+  if (isCallError(error)) return error;
   if (error instanceof Error) return { code: error.name, message: error.message };
   return { code: "UNKNOWN", message: String(error) };
 }

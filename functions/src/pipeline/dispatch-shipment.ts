@@ -7,7 +7,7 @@ import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { closeRelation } from "../relations/close-relation.js";
 import { loadOrReconcile } from "../relations/load-relation.js";
-import { reportStatus } from "../relations/report-status.js";
+import { reportAgain } from "../relations/report-status.js";
 
 /**
  * Creates the shipment of a packaged meal, unless the food service shows that its order has ended.
@@ -26,7 +26,7 @@ export async function dispatchShipment(ref: OrderRef, ports: Ports): Promise<Out
   const order = await ports.food.getOrder(ref.name);
   const finalState = closingState(order.status);
   if (finalState) return closeRelation(snapshot, finalState, ports);
-  if (order.status === STAGES.kitchen.takes) return reportStatus(relation, ports);
+  if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);
   if (order.status !== STAGES.shipment.takes) return skipped(`the order is ${order.status}`);
   return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
 }

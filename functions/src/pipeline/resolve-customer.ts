@@ -1,7 +1,8 @@
 /** Resolves the customer of a new relation through the user orchestrators. No order ever waits for it. */
-import { CallRejectedError, ConflictError, toErrorInfo } from "../domain/errors.js";
+import { CallRejectedError, ConflictError, isCallError, toErrorInfo } from "../domain/errors.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import { isStorableName } from "../domain/resource-names.js";
+import { storableText } from "../domain/storable.js";
 import type { Fields, Ports, Snapshot } from "../ports.js";
 import type { RelationChange } from "../relations/on-relation-written.js";
 import { relationIn } from "../relations/relation.js";
@@ -27,9 +28,10 @@ async function answerFor(customerId: string, { customers }: Ports): Promise<Fiel
     return { reason: { code: "INVALID_ARGUMENT", message: "the order names no customer" } };
   try {
     const { name, class: form, roll } = await customers.userByName(customerId);
-    return { name, class: form, roll };
+    return { name: storableText(name), class: storableText(form), roll };
   } catch (error) {
-    if (error instanceof CallRejectedError) return { reason: toErrorInfo(error) };
+    const isFinal = error instanceof CallRejectedError || (isCallError(error) && error.code === "BAD_REPLY");
+    if (isFinal) return { reason: toErrorInfo(error) };
     throw error;
   }
 }

@@ -44,6 +44,7 @@ export async function withOutcomeLog(
     const result = await work(context);
     const fields = { ...context, ...result };
     if (result.outcome === "advanced") log.info(`${context.component}: advanced to ${result.to}`, fields);
+    else if (result.outcome === "reported") log.info(`${context.component}: reported ${result.to}`, fields);
     else if (result.outcome === "skipped") log.debug(`${context.component}: skipped, ${result.reason}`, fields);
     else log.warn(`${context.component}: blocked, ${result.reason}`, fields);
   } catch (error) {

@@ -5,7 +5,7 @@ import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { adoptLinks } from "./adopt-links.js";
 import { type Relation, relationIn, relationPath } from "./relation.js";
-import { reportStatus } from "./report-status.js";
+import { reportAgain } from "./report-status.js";
 
 export type LoadedRelation =
   | { kind: "loaded"; snapshot: Snapshot | undefined; relation: Relation | undefined }
@@ -27,7 +27,7 @@ export async function loadOrReconcile(
   const relation = relationIn(snapshot);
   const isClosed = relation?.state !== undefined && !isOpen(relation.state);
   if (relation && (isClosed || (link && relation[link] !== undefined))) {
-    return { kind: "reconciled", outcome: await reportStatus(relation, ports) };
+    return { kind: "reconciled", outcome: await reportAgain(relation, ports) };
   }
   if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) {
     return { kind: "loaded", snapshot, relation };

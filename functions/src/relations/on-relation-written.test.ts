@@ -145,7 +145,7 @@ describe("a relation that came to a new state", () => {
   it("is reported once when the event is delivered twice", async () => {
     const bed = bedWith("NEW");
     const change = { before: undefined, after: written("PREPARATION") };
-    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "advanced");
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "reported");
     bed.clock.advance(60_000);
     assert.equal((await onRelationWritten(change, bed.ports)).outcome, "skipped");
     assert.equal(bed.food.updates.length, 1);
@@ -166,7 +166,7 @@ describe("a relation that came to a new state", () => {
       throw down;
     });
     await assert.rejects(onRelationWritten(change, bed.ports), down);
-    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "advanced");
+    assert.equal((await onRelationWritten(change, bed.ports)).outcome, "reported");
   });
 });
 

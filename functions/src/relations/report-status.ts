@@ -1,6 +1,6 @@
 /** Tells the food service what a relation stands for. */
 import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
-import { advanced, type Outcome, skipped } from "../domain/outcome.js";
+import { type Outcome, reported, skipped } from "../domain/outcome.js";
 import type { Ports } from "../ports.js";
 import type { Relation } from "./relation.js";
 
@@ -15,5 +15,15 @@ export async function reportStatus(relation: Relation, { food }: Pick<Ports, "fo
   const order = await food.getOrder(relation.order);
   if (!mayReport(order.status, target)) return skipped(`the order is ${order.status} already`);
   await food.updateOrder(order.name, target);
-  return advanced(target);
+  return reported(target);
+}
+
+/**
+ * The same for a stage that meets an order behind its relation. The relation's trigger has reported it already, so this is not worth a
+ * line in the log, above all if the food service ignores it and each poll brings the order again.
+ * @throws CallError
+ */
+export async function reportAgain(relation: Relation, ports: Pick<Ports, "food">): Promise<Outcome> {
+  const outcome = await reportStatus(relation, ports);
+  return outcome.outcome === "reported" ? skipped(`${outcome.to} is reported again`) : outcome;
 }

@@ -1,6 +1,7 @@
 /** The store on Firestore. */
 import { type App, getApps, initializeApp } from "firebase-admin/app";
 import {
+  type DocumentReference,
   type DocumentSnapshot,
   FieldPath,
   type Firestore,
@@ -9,6 +10,7 @@ import {
   type WriteBatch,
 } from "firebase-admin/firestore";
 import { ConflictError, StoreError, ValidationError } from "../../domain/errors.js";
+import { assertWritable } from "../../firestore-limits.js";
 import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 
 /** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
@@ -39,6 +41,8 @@ export class FirestoreStore implements Store {
   }
 
   async commit(writes: Write[]): Promise<string[]> {
+    // The SDK and the server report some of these as errors that look temporary.
+    assertWritable(writes);
     return translateErrors(async () => {
       const batch = this.firestore.batch();
       for (const write of writes) this.add(batch, write);
@@ -65,9 +69,18 @@ export class FirestoreStore implements Store {
   private add(batch: WriteBatch, write: Write): void {
     const document = this.firestore.doc(write.path);
     if (write.kind === "create") batch.create(document, write.fields);
-    else if (write.kind === "update") batch.update(document, write.fields, { lastUpdateTime: timeOf(write.version) });
+    else if (write.kind === "update") addUpdate(batch, document, write);
     else batch.delete(document, { lastUpdateTime: timeOf(write.version) });
   }
+}
+
+/** Adds an update field by field: as an object, Firestore would take the dots in a name for a path. */
+function addUpdate(batch: WriteBatch, document: DocumentReference, write: Extract<Write, { kind: "update" }>): void {
+  const [first, ...others] = Object.entries(write.fields);
+  // assertWritable has rejected an update without fields.
+  if (!first) return;
+  const more = others.flatMap(([name, value]) => [new FieldPath(name), value]);
+  batch.update(document, new FieldPath(first[0]), first[1], ...more, { lastUpdateTime: timeOf(write.version) });
 }
 
 /** A document as the ports know it, undefined if it does not exist. */

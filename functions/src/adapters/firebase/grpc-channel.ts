@@ -149,5 +149,9 @@ function serviceConfig(idempotentMethods: { path: string }[]) {
 
 function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {
   if (!error) return callError("INTERNAL", `${path} was answered with nothing`, sent);
+  // gRPC reports an answer that it can't parse as INTERNAL. Such as this one, the next will be no better.
+  if (error.details.startsWith("Response message parsing error")) {
+    return callError("BAD_REPLY", `${path}: ${error.details}`, sent, { cause: error });
+  }
   return callError(status[error.code] ?? String(error.code), `${path}: ${error.details}`, sent, { cause: error });
 }

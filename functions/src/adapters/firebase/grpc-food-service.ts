@@ -119,9 +119,13 @@ function sending({ idempotencyKey, deadline }: CreateOptions) {
 }
 
 function orderOf({ name, customerId, status, createTime }: WireOrder): Order {
-  const placed = Date.parse(createTime);
-  const placedAt = Number.isNaN(placed) ? undefined : new Date(placed);
-  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status), placedAt };
+  return { name, customerId, status: statusFromCode(ORDER_STATUSES, status), placedAt: timeIn(createTime) };
+}
+
+/** The time in RFC 3339 text, undefined for other text: `Date` alone takes "5" for a day in May. */
+function timeIn(text: string): Date | undefined {
+  const time = /^\d{4}-\d{2}-\d{2}[Tt ]/.test(text) ? new Date(text) : undefined;
+  return time && Number.isFinite(time.getTime()) ? time : undefined;
 }
 
 function kitchenOrderOf({ name, status }: WireKitchenOrder): KitchenOrder {

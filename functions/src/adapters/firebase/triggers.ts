@@ -15,6 +15,7 @@ import {
   SCHEDULED,
 } from "../../pipeline/handlers.js";
 import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
+import type { RelationChange } from "../../relations/on-relation-written.js";
 import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
 import { exitNodeDomain } from "./exit-node-domain.js";
@@ -74,7 +75,7 @@ export function relationWritten(name: ReactionName) {
   return onDocumentWritten({ ...optionsOf("onRelationWritten"), ...RELATION_EVENTS }, (event) => {
     const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
     const change = { before, after, at: Date.parse(event.time) };
-    return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()));
+    return dropIfStale(name, event, () => runReaction(name, idIn(change, event), change, ports()));
   });
 }
 
@@ -82,8 +83,22 @@ export function relationWritten(name: ReactionName) {
 export function relationCreated(name: ReactionName) {
   return onDocumentCreated({ ...optionsOf("onRelationCreated"), ...RELATION_EVENTS }, (event) => {
     const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
-    return dropIfStale(name, event, () => runReaction(name, event.params.id, change, ports()), 24 * MAX_EVENT_AGE_MS);
+    return dropIfStale(
+      name,
+      event,
+      () => runReaction(name, idIn(change, event), change, ports()),
+      24 * MAX_EVENT_AGE_MS,
+    );
   });
+}
+
+/**
+ * The id of the document that changed, as the document has it. The event's parameters come from a header, which may hold
+ * nothing but ASCII: other letters arrive encoded or garbled.
+ */
+function idIn({ before, after }: RelationChange, event: { params: { id: string } }): string {
+  const path = (after ?? before)?.path;
+  return path?.startsWith(`${RELATIONS}/`) ? path.slice(RELATIONS.length + 1) : event.params.id;
 }
 
 async function dropIfStale(

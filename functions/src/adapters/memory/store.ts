@@ -1,6 +1,7 @@
 /** The store in one process: what Firestore promises, in a map. */
 import { isDeepStrictEqual } from "node:util";
 import { ConflictError } from "../../domain/errors.js";
+import { assertDocumentFits, assertWritable } from "../../firestore-limits.js";
 import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 
 interface Document {
@@ -22,7 +23,12 @@ export class MemoryStore implements Store {
   }
 
   async commit(writes: Write[]): Promise<string[]> {
+    assertWritable(writes);
     for (const write of writes) this.demand(write);
+    for (const write of writes) {
+      if (write.kind === "update")
+        assertDocumentFits(write.path, { ...this.peek(write.path)?.fields, ...write.fields });
+    }
     const version = String(++this.writes);
     for (const write of writes) {
       const before = this.peek(write.path);

@@ -14,8 +14,8 @@ import {
 } from "../../functions/src/generated/user/user.js";
 import type { Chain, Role, ServerProcess } from "./chain.js";
 import { startChain, startProcess } from "./chain.js";
-import type { Line } from "./in-process.js";
-import { ANY_PORT, KeptLog, until } from "./in-process.js";
+import type { Line } from "./testing.js";
+import { ANY_PORT, RecordedLog, until } from "./testing.js";
 
 type Method = Pick<MethodDefinition<User, User>, "path" | "requestSerialize" | "responseDeserialize">;
 
@@ -76,7 +76,7 @@ describe("a stop under load", function () {
     chain = await startChain({
       addresses: { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT },
       flags: { all: [], data: ["--delay", String(delay)] },
-      log: new KeptLog().of("chain"),
+      log: new RecordedLog().of("chain"),
       output: openSync(logFile(), "a"),
     });
   }

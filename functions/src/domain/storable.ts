@@ -1,0 +1,38 @@
+/**
+ * Makes values from outside fit for every store: what a service, a customer or an error message says must never be the
+ * reason that a commit fails which must not fail, such as the one that saves a link.
+ */
+
+/** The longest text from outside that is stored, in bytes: Firestore indexes no longer one. */
+const MAX_TEXT_BYTES = 1_500;
+
+/** The times that Firestore accepts, in milliseconds since the epoch: the years 1 to 9999. */
+const FIRST_TIME_MS = Date.parse("0001-01-01T00:00:00.000Z");
+const LAST_TIME_MS = Date.parse("9999-12-31T23:59:59.999Z");
+
+/** The text with lone surrogates replaced, and cut between two characters if it is too long. */
+export function storableText(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_TEXT_BYTES) return bytes.toString();
+  const ellipsis = "…";
+  let end = MAX_TEXT_BYTES - Buffer.byteLength(ellipsis);
+  // The bytes after the first of a character are 10xxxxxx.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end) + ellipsis;
+}
+
+/** Whether the text has no lone surrogate, which UTF-8 can't express. */
+export function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** Whether Firestore accepts the time. */
+export function isStorableTime(time: Date): boolean {
+  // An invalid date compares as NaN, which is in no range.
+  return time.getTime() >= FIRST_TIME_MS && time.getTime() <= LAST_TIME_MS;
+}
+
+/** The time, or undefined if Firestore does not accept it. */
+export function storableTime(time: Date | undefined): Date | undefined {
+  return time && isStorableTime(time) ? time : undefined;
+}

@@ -1,0 +1,120 @@
+/**
+ * What Firestore rejects, as one check for every store: a write that passes is accepted by Firestore, so a store in memory or
+ * in a file fails where Firestore would. Sources: Firestore's page on quotas and limits, and its emulator.
+ */
+import { ValidationError } from "./domain/errors.js";
+import { isStorableTime, isWellFormed } from "./domain/storable.js";
+import type { Field, Fields, Write } from "./ports.js";
+
+const MAX_ID_BYTES = 1_500;
+/** Of a field with the names of the maps around it, joined by dots. */
+const MAX_FIELD_PATH_BYTES = 1_500;
+const MAX_VALUE_BYTES = 1_048_487;
+export const MAX_DOCUMENT_BYTES = 1_048_576;
+/** Maps and lists within each other. */
+const MAX_DEPTH = 20;
+
+/**
+ * Rejects writes that Firestore rejects whatever is stored.
+ * @throws ValidationError that names the document and what is wrong
+ */
+export function assertWritable(writes: readonly Write[]): void {
+  for (const write of writes) {
+    const problem = pathProblem(write.path) ?? (write.kind === "delete" ? undefined : fieldsProblem(write));
+    if (problem !== undefined) throw new ValidationError(`Firestore would reject ${brief(write.path)}: ${problem}`);
+  }
+}
+
+/**
+ * Rejects a document that is too large once a write is merged into it.
+ * @throws ValidationError
+ */
+export function assertDocumentFits(path: string, fields: Fields): void {
+  if (documentBytes(path, fields) <= MAX_DOCUMENT_BYTES) return;
+  throw new ValidationError(`Firestore would reject ${brief(path)}: the document is larger than 1 MiB`);
+}
+
+/** The size of a document as Firestore counts it, in bytes. */
+export function documentBytes(path: string, fields: Fields): number {
+  const name = path.split("/").reduce((sum, segment) => sum + textBytes(segment), 16);
+  return name + 32 + valueBytes(fields);
+}
+
+/** Whether Firestore accepts this as an id of a document or collection. */
+function isFirestoreId(id: string): boolean {
+  const isReserved = id === "" || id === "." || id === ".." || id.includes("/") || /^__.*__$/s.test(id);
+  return !isReserved && Buffer.byteLength(id) <= MAX_ID_BYTES && isWellFormed(id);
+}
+
+function pathProblem(path: string): string | undefined {
+  const segments = path.split("/");
+  return segments.length % 2 === 0 && segments.every(isFirestoreId) ? undefined : "its path is not valid";
+}
+
+function fieldsProblem({ kind, path, fields }: Exclude<Write, { kind: "delete" }>): string | undefined {
+  if (kind === "update" && Object.keys(fields).length === 0) return "the update has no fields";
+  const problem = valueProblem(fields, "", 0);
+  if (problem !== undefined) return problem;
+  return documentBytes(path, fields) > MAX_DOCUMENT_BYTES ? "the document is larger than 1 MiB" : undefined;
+}
+
+/** @param path where the value is: the names of the fields around it, joined by dots */
+function valueProblem(value: Field, path: string, depth: number): string | undefined {
+  const field = path === "" ? "the document" : `the field ${brief(path)}`;
+  switch (typeof value) {
+    case "string":
+      if (!isWellFormed(value)) return `${field} has a lone surrogate`;
+      return Buffer.byteLength(value) > MAX_VALUE_BYTES ? `${field} is too long` : undefined;
+    case "number":
+    case "boolean":
+      return undefined;
+    case "object":
+      break;
+    default:
+      return `${field} is ${typeof value}`;
+  }
+  if (value === null) return undefined;
+  if (value instanceof Date) return isStorableTime(value) ? undefined : `${field} is not a time in the years 1 to 9999`;
+  if (depth > MAX_DEPTH) return `${field} is nested more than ${MAX_DEPTH} levels deep`;
+  if (Array.isArray(value)) {
+    if (value.some(Array.isArray)) return `${field} is a list within a list`;
+    return firstProblem(value, (each) => valueProblem(each, path, depth + 1));
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return `${field} is an object of a class`;
+  return firstProblem(Object.entries(value), ([name, each]) => {
+    const below = path === "" ? name : `${path}.${name}`;
+    return nameProblem(name, below) ?? valueProblem(each, below, depth + 1);
+  });
+}
+
+function nameProblem(name: string, path: string): string | undefined {
+  if (name === "") return "a field has no name";
+  if (/^__.*__$/s.test(name)) return `the field name ${brief(name)} is reserved`;
+  if (!isWellFormed(name)) return `the field name ${brief(name)} has a lone surrogate`;
+  return Buffer.byteLength(path) > MAX_FIELD_PATH_BYTES ? `the field name ${brief(path)} is too long` : undefined;
+}
+
+function firstProblem<T>(items: readonly T[], problemOf: (item: T) => string | undefined): string | undefined {
+  for (const item of items) {
+    const problem = problemOf(item);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function valueBytes(value: Field): number {
+  if (typeof value === "string") return textBytes(value);
+  if (typeof value === "boolean" || value === null) return 1;
+  if (typeof value !== "object" || value instanceof Date) return 8;
+  if (value instanceof Uint8Array) return value.length;
+  if (Array.isArray(value)) return value.reduce((sum: number, each) => sum + valueBytes(each), 0);
+  return Object.entries(value).reduce((sum, [name, each]) => sum + textBytes(name) + valueBytes(each), 0);
+}
+
+function textBytes(text: string): number {
+  return Buffer.byteLength(text) + 1;
+}
+
+function brief(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+}

@@ -1,0 +1,128 @@
+/** What a long command shows: lines of news, and below them one line with its progress. */
+import { createLogUpdate } from "log-update";
+
+/** Without a terminal, a line of progress comes this often. */
+const PLAIN_LINE_MS = 10_000;
+
+/** On a terminal, the line is rewritten this often at most. */
+const REDRAW_MS = 100;
+
+type Stream = Pick<NodeJS.WriteStream, "write"> & { isTTY?: boolean };
+
+/** News, and below them a status line: rewritten in place on a terminal, elsewhere a line of its own for each change. */
+export class Screen {
+  private line = "";
+  private readonly rewrite: ReturnType<typeof createLogUpdate> | undefined;
+
+  constructor(private readonly out: Stream) {
+    if (out.isTTY) this.rewrite = createLogUpdate(out as NodeJS.WriteStream, { showCursor: true });
+  }
+
+  /** Prints something that stays. */
+  news(text: string): void {
+    this.rewrite?.clear();
+    this.out.write(`${text}\n`);
+    if (this.line !== "") this.rewrite?.(this.line);
+  }
+
+  /** Shows how things stand now. */
+  status(line: string): void {
+    if (line === this.line) return;
+    this.line = line;
+    if (this.rewrite) this.rewrite(line);
+    else this.out.write(`${line}\n`);
+  }
+
+  /** Leaves the line as it stands. */
+  end(): void {
+    if (this.line !== "") this.rewrite?.done();
+    this.line = "";
+  }
+}
+
+export interface ProgressOptions {
+  /** What is counted, such as "schedules". */
+  unit: string;
+  /** How many there will be; undefined if that is not known. */
+  total?: number | undefined;
+  /** Standard error by default: standard output belongs to the result. */
+  out?: Stream;
+}
+
+/**
+ * How much of a command is done, its rate, the time that is left and the first finding. On a terminal the line is rewritten in place;
+ * elsewhere a plain line comes every ten seconds.
+ */
+export class Progress {
+  private done = 0;
+  private finding = "";
+  private drawnAt = 0;
+  /** When the first count came, which may be 0; what happens before does not count for the rate. */
+  private began: number | undefined;
+  private readonly screen: Screen;
+  private readonly isTerminal: boolean;
+  private readonly plain: NodeJS.Timeout;
+
+  constructor(private readonly options: ProgressOptions) {
+    const { out = process.stderr } = options;
+    this.isTerminal = out.isTTY === true;
+    this.screen = new Screen(out);
+    this.plain = setInterval(() => this.draw(true), this.isTerminal ? 1_000 : PLAIN_LINE_MS);
+    this.plain.unref();
+  }
+
+  /** Counts what was done since the last call. */
+  advance(by = 1): void {
+    this.to(this.done + by);
+  }
+
+  /** Sets how much is done in all. */
+  to(done: number): void {
+    this.done = done;
+    this.began ??= Date.now();
+    this.draw(Date.now() - this.drawnAt >= REDRAW_MS);
+  }
+
+  /** Notes something that the command is looking for; the first one stays on the line. */
+  found(finding: string): void {
+    if (this.finding !== "") return;
+    this.finding = finding;
+    this.draw(true);
+  }
+
+  /** Prints something that stays above the line. */
+  news(text: string): void {
+    this.screen.news(text);
+  }
+
+  end(): void {
+    clearInterval(this.plain);
+    if (this.isTerminal) this.draw(true);
+    this.screen.end();
+  }
+
+  private draw(isDue: boolean): void {
+    const now = Date.now();
+    if (!isDue || this.began === undefined) return;
+    if (!this.isTerminal && now - Math.max(this.began, this.drawnAt) < PLAIN_LINE_MS) return;
+    this.drawnAt = now;
+    this.screen.status(this.line((now - this.began) / 1_000));
+  }
+
+  private line(seconds: number): string {
+    const { unit, total } = this.options;
+    const rate = seconds > 0 ? this.done / seconds : 0;
+    const isOver = total !== undefined && this.done >= total;
+    return [
+      total === undefined ? `${this.done} ${unit}` : `${this.done} of ${total} ${unit}`,
+      `${Math.round(seconds)} s`,
+      ...(rate > 0 ? [rate >= 10 ? `${Math.round(rate)}/s` : `${rate.toFixed(1)}/s`] : []),
+      ...(total !== undefined && rate > 0 && !isOver ? [`${durationOf((total - this.done) / rate)} left`] : []),
+      ...(this.finding ? [`first finding: ${this.finding}`] : []),
+    ].join(", ");
+  }
+}
+
+function durationOf(seconds: number): string {
+  return seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}
