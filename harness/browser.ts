@@ -14,12 +14,14 @@ const FLAGS = [
 
 /**
  * Starts the browser.
+ * @param debuggingPort where another program may drive it too
  * @throws MissingError that says what to install if there is none
  */
-export async function startBrowser(): Promise<Browser> {
+export async function startBrowser(debuggingPort?: number): Promise<Browser> {
   const executablePath = chromiumHere();
   if (!executablePath) throw new MissingError(["chromium"]);
-  return chromium.launch({ executablePath, args: FLAGS, headless: true });
+  const args = debuggingPort === undefined ? FLAGS : [...FLAGS, `--remote-debugging-port=${debuggingPort}`];
+  return chromium.launch({ executablePath, args, headless: true });
 }
 
 /** How long to wait for what a page must show; the machine may be busy. */

@@ -5,6 +5,7 @@
 import { createWriteStream, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { downloadEmulator } from "../harness/emulators/download-emulator.js";
 import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
@@ -16,6 +17,7 @@ import { choosePorts, type NamedListener, type Ports } from "../harness/process/
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildConsole } from "../operator-console/build.js";
+import { connectionTo, environmentOf } from "../services/food-service/connection-options.js";
 import { StartError } from "../services/server.js";
 import { startInProcess } from "../services/users/in-process.js";
 import { lineLog } from "../services/users/log.js";
@@ -26,19 +28,12 @@ import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
 import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
 
-/** A food service that somebody else runs. */
-interface GivenFoodService {
-  address: string;
-  /** In PEM form; undefined for the roots that come with Node.js. */
-  certificate: string | undefined;
-}
-
 export interface SystemOptions {
   /** "auto" takes free ports for everything, a number that many from there on, "usual" those in firebase.json. */
   portsFrom?: "auto" | "usual" | number;
   ports?: Partial<Record<NamedListener, number>>;
   /** Undefined runs without any. */
-  foodService?: { given: GivenFoodService } | { simulated: SimulationOptions; certificates?: string } | undefined;
+  foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
   /** Seconds between runs by scheduled function, instead of the function's own schedule. */
   intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
@@ -58,6 +53,8 @@ export interface SystemOptions {
   /** Is told what goes wrong while it runs on. */
   onTrouble?(message: string): void;
   /** Gives the start up when aborted. */
+  /** Whether a system that runs embedded serves the console; the Emulator Suite's hosting always does. */
+  withConsole?: boolean;
   signal?: AbortSignal;
 }
 
@@ -81,12 +78,14 @@ export interface System {
   data: string | undefined;
   /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
   suite: Addresses | undefined;
+  /** The console of a system that runs embedded, http://host:port. */
+  console: string | undefined;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
   /** Orchestrator 1 of the user chain, as host:port. */
   users: string;
   /** Undefined for a system without any. */
-  foodService: GivenFoodService | undefined;
+  foodService: FoodServiceConnection | undefined;
   /** The food service where it is the simulated one. */
   foodServer: FoodServiceProcess | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
@@ -138,13 +137,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const foodService = foodServiceOf(options, foodServer);
     const users = options.users ?? (await startOwnUsers(directory, started));
 
+    const environment = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
     const configuration = {
-      params: {
-        USERS_ADDRESS: users,
-        ...(foodService && { FOOD_SERVICE_ADDRESS: foodService.address }),
-        ...options.params,
-      },
-      secrets: foodService ? { FOOD_SERVICE_CA: foodService.certificate ?? "system" } : {},
+      params: { USERS_ADDRESS: users, ...environment.params, ...options.params },
+      secrets: environment.secrets,
     };
     const runner = programs
       ? await startInSuite({
@@ -162,6 +158,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
           directory,
           { ...configuration.params, ...configuration.secrets },
           storageFor(options, data),
+          ports.hosting,
           options,
         );
     started.push(runner);
@@ -173,7 +170,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop">;
+type Runner = Pick<System, "suite" | "console" | "documents" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -294,6 +291,7 @@ async function startInSuite({
       functions,
       hosting: `http://127.0.0.1:${ports.hosting}`,
     },
+    console: undefined,
     documents: (collection) => readCollection(firestore, PROJECT, collection),
     scheduler,
     log: suite.log,
@@ -316,12 +314,17 @@ async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
   openStorage: OpenStorage,
-  { intervals, onTrouble = () => {} }: SystemOptions,
+  port: number,
+  { intervals, withConsole = false, onTrouble = () => {} }: SystemOptions,
 ): Promise<Runner> {
-  const embedded = await startEmbedded(directory, params, openStorage);
+  const dist = join(directory, "console");
+  if (withConsole) await buildConsole(dist);
+  const consoleAt = withConsole ? { port, dist } : undefined;
+  const embedded = await startEmbedded(directory, params, openStorage, consoleAt);
   const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { intervals, onTrouble });
   return {
     suite: undefined,
+    console: embedded.console,
     documents: embedded.documents,
     scheduler,
     log: embedded.log,
@@ -341,17 +344,20 @@ async function failureOf(suite: Suite): Promise<string> {
 function foodServiceOf(
   { foodService }: SystemOptions,
   simulated: FoodServiceProcess | undefined,
-): GivenFoodService | undefined {
-  if (simulated) return { address: simulated.address, certificate: simulated.certificate };
+): FoodServiceConnection | undefined {
+  if (simulated) return connectionTo(simulated.address, simulated.certificate);
   return foodService && "given" in foodService ? foodService.given : undefined;
 }
 
 async function portsFor(
-  { portsFrom = "usual", ports = {} }: SystemOptions,
+  { portsFrom = "usual", ports = {}, withConsole }: SystemOptions,
   { withFoodService, withSuite }: { withFoodService: boolean; withSuite: boolean },
 ): Promise<Ports> {
   const from = portsFrom === "usual" ? usualPorts() : portsFrom;
-  const only: NamedListener[] = withFoodService ? ["foodService"] : [];
+  const only: NamedListener[] = [
+    ...(withFoodService ? ["foodService" as const] : []),
+    ...(withConsole ? ["hosting" as const] : []),
+  ];
   if (!withSuite) return choosePorts({ from, chosen: ports, only });
   return choosePorts({ from, chosen: ports, without: withFoodService ? [] : ["foodService"] });
 }

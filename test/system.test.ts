@@ -5,8 +5,9 @@ import { HISTORY } from "../functions/src/relations/history.js";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
 import { addPerson, signIn } from "../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import { cook, strand, suiteOf } from "./browser/console-fixture.js";
+import { cook, seedAttempt, suiteOf } from "./browser/console-fixture.js";
 import { run, until } from "./program.js";
 
 const MINUTE = 60_000;
@@ -39,7 +40,7 @@ describe("the whole system in the Emulator Suite", function () {
 
   const place = async (customer: string, count: number) => {
     const { address: server, certificate } = food();
-    const placing = { server, certificate: Buffer.from(certificate), customer, count };
+    const placing = { connection: connectionTo(server, certificate), customer, count };
     for await (const name of placeOrders(placing)) placed.push(name);
   };
 
@@ -90,7 +91,7 @@ describe("the whole system in the Emulator Suite", function () {
   it("an uncertain order is linked to what an operator found, once, through Hosting", async () => {
     await place("amelie", 1);
     const id = placed.at(-1)?.slice("orders/".length) ?? "";
-    await strand(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
+    await seedAttempt(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
     const name = await cook(system, id);
     const [waiting] = (await get<Shown>(`/api/relations/${id}`)).attempts;
     const body = { name, reason: "found on the kitchen's screen", version: waiting?.version };
