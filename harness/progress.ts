@@ -116,11 +116,16 @@ export class Progress {
     return [
       total === undefined ? `${this.done} ${unit}` : `${this.done} of ${total} ${unit}`,
       `${Math.round(seconds)} s`,
-      ...(rate > 0 ? [rate >= 10 ? `${Math.round(rate)}/s` : `${rate.toFixed(1)}/s`] : []),
+      ...(rate > 0 ? [rateOf(rate)] : []),
       ...(total !== undefined && rate > 0 && !isOver ? [`${durationOf((total - this.done) / rate)} left`] : []),
       ...(this.finding ? [`first finding: ${this.finding}`] : []),
     ].join(", ");
   }
+}
+
+function rateOf(perSecond: number): string {
+  if (perSecond < 0.5) return `${(60 * perSecond).toFixed(1)}/min`;
+  return perSecond < 10 ? `${perSecond.toFixed(1)}/s` : `${Math.round(perSecond)}/s`;
 }
 
 function durationOf(seconds: number): string {
