@@ -17,7 +17,7 @@ export function quoteName(name: string): string {
 }
 
 /** The order under which operators find a name that can't be stored. */
-export function unusableOrderRef(name: string): OrderRef {
+function unusableOrderRef(name: string): OrderRef {
   const ascii = Buffer.from(name, "utf16le").toString("base64");
   return orderRefFromId(`unusable-${v5(ascii, NAMESPACE)}`);
 }

@@ -1,7 +1,7 @@
 /** Why an order waits for an operator though no create of its own failed, and what the operator can do about it. */
 
 /** What an operator can decide. */
-export const ACTIONS = ["link", "retry", "dismiss"] as const;
+const ACTIONS = ["link", "retry", "dismiss"] as const;
 
 export type Action = (typeof ACTIONS)[number];
 
@@ -9,7 +9,7 @@ export type Action = (typeof ACTIONS)[number];
  * Every reason code that we store ourselves; all other codes are gRPC's, of a create that failed. The names are stored: never
  * rename one. docs/runbook-stuck-orders.md says what each action does.
  */
-export const REASONS = {
+const REASONS = {
   /** Another program advanced the order, and nothing is linked. Stored by all builds. */
   STRANDED: { actions: ["link", "dismiss"] },
   /** Another program wrote so much into the relation that a link has no room. */
