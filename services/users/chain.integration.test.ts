@@ -438,7 +438,10 @@ describe("TLS", () => {
 
   before(async () => {
     for (const name of ["ours", "theirs"]) {
-      const altNames = [{ type: 2 as const, value: "localhost" }];
+      const altNames = [
+        { type: 2 as const, value: "localhost" },
+        { type: 7 as const, ip: "127.0.0.1" },
+      ];
       const { cert, private: key } = await generate([{ name: "commonName", value: "localhost" }], {
         extensions: [{ name: "subjectAltName", altNames }],
       });
@@ -479,6 +482,27 @@ describe("TLS", () => {
     const asked = await startUserData({ log: NO_LOG, address: "0.0.0.0:0", security: { plaintext: true } });
     await asked.stop();
   });
+
+  it("an IP address is no server name, and Node.js has nothing to warn of", async () => {
+    const ours = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key"), ca: file("ours.crt") };
+    const chain = await startInProcess({ security: ours, host: "127.0.0.1" });
+    const warnings: string[] = [];
+    const onWarning = (warning: Error & { code?: string }) => warnings.push(`${warning.code} ${warning.message}`);
+    process.on("warning", onWarning);
+    try {
+      const server = chain.orchestrator1.address;
+      const question = { name: "krithik", server, deadlineMilliseconds: 5_000, timeoutMilliseconds: 10_000 };
+      assert.equal((await askForUser({ ...question, security: ours })).roll, 70);
+      const other = await failure(
+        askForUser({ ...question, timeoutMilliseconds: 1_500, security: { ca: file("theirs.crt") } }),
+      );
+      assert.equal(other.code, status.UNAVAILABLE);
+      assert.deepEqual(warnings, []);
+    } finally {
+      process.off("warning", onWarning);
+      await chain.stop();
+    }
+  }).timeout(40_000);
 
   it("a certificate without its key, a file that is none, a key of another: one clear error each", async () => {
     const start = (security: object) => startUserData({ log: NO_LOG, address: ANY_PORT, security });
