@@ -6,10 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
 import { parseTrust } from "../functions/src/credentials.js";
-import { isCallError } from "../functions/src/domain/errors.js";
+import { BusError, isCallError } from "../functions/src/domain/errors.js";
 import {
   type KitchenOrder,
   KitchenServiceService,
@@ -18,12 +20,14 @@ import {
 } from "../functions/src/generated/food/v1/food.js";
 import { MockUserDataServiceService } from "../functions/src/generated/user/user.js";
 import { TEST_SETTINGS } from "../functions/src/testing/test-bed.js";
+import { withEnvironment } from "../harness/env.js";
 import { SilentProxy } from "../harness/silent-proxy.js";
 import { identityIn } from "../services/food-service/certificate.js";
 import { listen } from "../services/server.js";
 import { startUserData } from "../services/users/data.js";
 import { ask, connect } from "../services/users/downstream.js";
 import { NO_LOG } from "../services/users/in-process.js";
+import { EMULATOR_START_TIME, emulators } from "./emulators.js";
 
 const DEADLINE_SECONDS = 2;
 const DEADLINE_MS = DEADLINE_SECONDS * 1_000;
@@ -197,6 +201,47 @@ describe("a connection that goes silent", function () {
     proxy.silence("both");
     const elapsed = await timeUntilAnswered(call);
     assert.ok(elapsed < 2 * DEADLINE_MS + SLACK_MS, `${elapsed} ms`);
+  });
+
+  describe("to Google's services", () => {
+    it("is left by the Firestore client when its ping is not answered, and the read is answered by another", async function () {
+      this.timeout(EMULATOR_START_TIME);
+      const { firestore: host } = await emulators();
+      const proxy = await startProxy(portOf(host));
+      const environment = { FIRESTORE_EMULATOR_HOST: `127.0.0.1:${proxy.port}`, GCLOUD_PROJECT: "demo-silent" };
+      const firestore = withEnvironment(environment, () => openFirestore("demo-silent", 1_000));
+      cleanUp.push(() => firestore.terminate());
+      const store = new FirestoreStore(firestore);
+      await store.read("things/1");
+      proxy.silence("both");
+      const started = performance.now();
+      assert.deepEqual(await store.read("things/1"), [undefined]);
+      const elapsed = performance.now() - started;
+      assert.ok(elapsed < 2_000 + 2 * SLACK_MS, `${elapsed} ms`);
+    });
+
+    it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {
+      this.timeout(EMULATOR_START_TIME);
+      const { pubsub: host } = await emulators();
+      await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });
+      const proxy = await startProxy(portOf(host));
+      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}`, GCLOUD_PROJECT: "demo-silent" };
+      const bus = new PubSubBus();
+      const message = { order: "orders/1", status: "NEW" } as const;
+      const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
+      Object.assign(process.env, environment);
+      cleanUp.push(() => {
+        for (const [name, value] of Object.entries(before)) {
+          if (value === undefined) delete process.env[name];
+          else process.env[name] = value;
+        }
+      });
+      await bus.publishOrders("kitchen", [message]);
+      proxy.silence("both");
+      await assert.rejects(bus.publishOrders("kitchen", [message]), BusError);
+      await bus.publishOrders("kitchen", [message]);
+      assert.equal(proxy.connections, 2);
+    });
   });
 
   describe("because its server moved", () => {
