@@ -3,12 +3,12 @@
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import type * as deployed from "../functions/src/index.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
-import { documentEvent, messageEvent, orderEvent } from "../harness/cloud-events.js";
+import { documentChanged, documentVersion, messageEvent, orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
-import { bringTo, clientOf, place } from "./orders.js";
+import { clientOf, place, seedOrderAt } from "./orders.js";
 import { environment, type InstanceStart } from "./world.js";
 
 const PROJECT = "bench-cold-start";
@@ -51,7 +51,7 @@ interface Start {
 
 async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const emulators = await world.emulators();
-  const food = await world.foodService("cold-start", ["--speed", "1"]);
+  const food = await world.foodService("cold-start", { speed: 1 });
   const users = await world.users();
   const topics = new PubSubTopics(emulators.pubsub, PROJECT);
   for (const { topic } of Object.values(STAGES)) await topics.make(topic);
@@ -59,10 +59,12 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const client = clientOf(food);
   world.onEnd(() => client.close());
   const [first = "", second = "", third = "", ...fresh] = await place(food, 3 + (runs + 1) * 2);
-  const preparing = await bringTo("PREPARATION", first, client, emulators, PROJECT);
-  const flying = await bringTo("IN_FLIGHT", second, client, emulators, PROJECT);
-  const known = await bringTo("PREPARATION", third, client, emulators, PROJECT);
+  const preparing = await seedOrderAt("PREPARATION", first, client, emulators, PROJECT);
+  const flying = await seedOrderAt("IN_FLIGHT", second, client, emulators, PROJECT);
+  const known = await seedOrderAt("PREPARATION", third, client, emulators, PROJECT);
 
+  const { path, fields } = known.relation;
+  const relationCreated = documentChanged(PROJECT, path, { value: documentVersion(PROJECT, path, fields) });
   const events: Record<Name, () => object> = {
     pollOrders: () => ({}),
     // No poll is under way, so that it finds its turn over: a read of the lease.
@@ -71,8 +73,8 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     sendToKitchen: () => orderEvent("kitchen", fresh.pop() ?? first),
     dispatchShipment: () => orderEvent("shipment", preparing.order),
     completeOrder: () => orderEvent("completion", flying.order),
-    onRelationWritten: () => documentEvent(PROJECT, known.relation.path, known.relation.fields),
-    onRelationCreated: () => documentEvent(PROJECT, known.relation.path, known.relation.fields),
+    onRelationWritten: () => relationCreated,
+    onRelationCreated: () => relationCreated,
     sweep: () => ({}),
     api: () => ({}),
   };

@@ -14,14 +14,15 @@ import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
 import { orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
+import type { Emulators } from "../harness/emulators/standalone.js";
 import { withEnvironment } from "../harness/env.js";
-import type { FoodProcess } from "../harness/food-service-child.js";
-import { writeState } from "../harness/food-service-state.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
+import { seedFoodServiceState } from "../harness/food-service-state.js";
 import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
-import { bringTo, clientOf, eachOf } from "./orders.js";
-import { type Emulators, environment, type World } from "./world.js";
+import { clientOf, forEachOrder, seedOrderAt } from "./orders.js";
+import { environment, type World } from "./world.js";
 
 const SIZES = {
   full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },
@@ -50,7 +51,7 @@ export const growth: Bench = {
 
 interface Past {
   project: string;
-  food: FoodProcess;
+  food: FoodServiceProcess;
   /** Orders whose kitchen is at work. */
   preparing: string[];
 }
@@ -93,13 +94,13 @@ async function makePast(
   finished: number,
   active: number,
 ): Promise<Past> {
-  writeState(`${world.directory}/${project}`, { finished, active });
-  const food = await world.foodService(project, ["--speed", "1"]);
+  seedFoodServiceState(`${world.directory}/${project}`, { finished, active });
+  const food = await world.foodService(project, { speed: 1 });
   const topics = new PubSubTopics(emulators.pubsub, project);
   for (const { topic } of Object.values(STAGES)) await topics.make(topic);
   const client = clientOf(food);
   const preparing = Array.from({ length: active }, (_, number) => `orders/active-${number}`);
-  await eachOf(preparing, (order) => bringTo("PREPARATION", order, client, emulators, project));
+  await forEachOrder(preparing, (order) => seedOrderAt("PREPARATION", order, client, emulators, project));
   client.close();
   const store = openStore(project, emulators);
   for (let from = 0; from < finished / ORDERS_A_RELATION; from += RELATIONS_A_COMMIT) {

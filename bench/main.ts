@@ -1,8 +1,8 @@
 /** `npm run bench`: asks one question, or all, and answers with one JSON line each. */
 import { Command } from "commander";
-import { numberFrom } from "../harness/cli-options.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
 import { Progress } from "../harness/progress.js";
+import { numberFrom } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { type Bench, run } from "./bench.js";
 import { coldStart } from "./cold-start.js";

@@ -1,12 +1,14 @@
 /** Orders at some point of their way, made in the food service and in Firestore before a bench begins. */
+import pMap from "p-map";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { parseTrust } from "../functions/src/credentials.js";
-import type { FoodProcess } from "../harness/food-service-child.js";
+import type { Emulators } from "../harness/emulators/standalone.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import type { Emulators } from "./world.js";
 
 /** A client of the food service, of the functions' own kind. */
-export function clientOf(food: FoodProcess): GrpcFoodService {
+export function clientOf(food: FoodServiceProcess): GrpcFoodService {
   const settings = {
     FOOD_SERVICE_ADDRESS: food.address,
     FOOD_SERVICE_SECURITY: "tls",
@@ -17,20 +19,19 @@ export function clientOf(food: FoodProcess): GrpcFoodService {
 }
 
 /** Places so many orders; their names. */
-export async function place(food: FoodProcess, count: number): Promise<string[]> {
-  const placing = { server: food.address, certificate: Buffer.from(food.certificate), customer: "krithik", count };
+export async function place(food: FoodServiceProcess, count: number): Promise<string[]> {
+  const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count };
   const names: string[] = [];
   for await (const name of placeOrders(placing)) names.push(name);
   return names;
 }
 
-/** Does the work for each, some at once. */
-export async function eachOf<T>(things: T[], work: (thing: T) => Promise<unknown>): Promise<void> {
-  const waiting = things.values();
-  const one = async () => {
-    for (const thing of waiting) await work(thing);
-  };
-  await Promise.all(Array.from({ length: 40 }, one));
+/** So many orders are seeded or carried concurrently. */
+const CONCURRENCY = 40;
+
+/** Does the work for each, some concurrently. */
+export async function forEachOrder(orders: string[], work: (order: string) => Promise<unknown>): Promise<void> {
+  await pMap(orders, work, { concurrency: CONCURRENCY });
 }
 
 /** An order that waits for its kitchen or its shipment, and the relation that says so. */
@@ -40,7 +41,7 @@ export interface Waiting {
 }
 
 /** Brings an order to where it waits, and keeps its relation as the functions would have. */
-export async function bringTo(
+export async function seedOrderAt(
   status: "PREPARATION" | "IN_FLIGHT",
   order: string,
   client: GrpcFoodService,

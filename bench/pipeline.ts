@@ -4,6 +4,7 @@
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import type { OutgoingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -11,16 +12,15 @@ import type { FunctionName } from "../functions/src/adapters/firebase/function-o
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { ACTIVE_STATUSES } from "../functions/src/domain/order-lifecycle.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
-import { subscribe } from "../harness/emulators/standalone.js";
-import { Bridge, SHARES, SUBSCRIBERS } from "../harness/event-bridge.js";
-import type { FoodProcess } from "../harness/food-service-child.js";
+import { Bridge, type FunctionRunner } from "../harness/event-bridge.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
 import { type Usage, usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/users/chain.js";
 import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
-import { clientOf, eachOf, place } from "./orders.js";
+import { clientOf, forEachOrder, place } from "./orders.js";
 import { installRestate, type RestateMode, startRestate } from "./peers/restate.js";
 import { environment, type World } from "./world.js";
 
@@ -29,11 +29,14 @@ const SIZES = {
   tiny: { orders: 10, warmUp: 3 },
 };
 
-/** So many orders are on their way at once, at most: a message that waits too long would be pushed again. */
-const AT_ONCE = 150;
+/** At most so many orders are active: a message that waits too long would be pushed again. */
+const MAX_ACTIVE = 150;
 
-/** Until when so many orders must have been delivered, in milliseconds. */
-const PATIENCE = 60_000;
+/** So many orders must be delivered within this time. */
+const CARRY_TIMEOUT_MS = 120_000;
+
+/** The wait before an event that failed comes again. */
+const RETRY_MS = 500;
 
 const BARE = fileURLToPath(new URL("peers/bare.ts", import.meta.url));
 
@@ -77,11 +80,11 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   let number = 0;
   const results = await alternate(sides, runs, async (side): Promise<Carried> => {
     const name = `bench-pipeline-${++number}`;
-    const food = await world.foodService(name, ["--speed", "1000000"]);
+    const food = await world.foodService(name, { speed: 1_000_000 });
     const carrier = await CARRIERS[side](world, name, food);
     const carry = async (count: number) => {
-      for (let left = count; left > 0; left -= AT_ONCE) {
-        await carrier.carry(await place(food, Math.min(left, AT_ONCE)));
+      for (let left = count; left > 0; left -= MAX_ACTIVE) {
+        await carrier.carry(await place(food, Math.min(left, MAX_ACTIVE)));
       }
     };
     await carry(warmUp);
@@ -122,107 +125,124 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   return figures;
 }
 
-function expectDelivered(food: FoodProcess, count: number, side: Side): void {
+function expectDelivered(food: FoodServiceProcess, count: number, side: Side): void {
   const { orders, kitchenOrders, shipments } = food.truth();
   expectEqual(orders.filter(({ status }) => status === "DELIVERED").length, count, `orders that ${side} delivered`);
   expectEqual(kitchenOrders.length, count, `kitchen orders of ${side}`);
   expectEqual(shipments.length, count, `shipments of ${side}`);
 }
 
-const CARRIERS: Record<Side, (world: World, name: string, food: FoodProcess) => Promise<Carrier>> = {
+const CARRIERS: Record<Side, (world: World, name: string, food: FoodServiceProcess) => Promise<Carrier>> = {
   ours: startFunctions,
   requestResponse: (world, name, food) => startPeer(world, name, food, "request-response"),
   bidirectional: (world, name, food) => startPeer(world, name, food, "bidirectional"),
   bare: startBare,
 };
 
-async function startFunctions(world: World, project: string, food: FoodProcess): Promise<Carrier> {
-  const emulators = await world.emulators();
-  const { firestore, pubsub } = emulators;
-  const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
-  const instances = new Map<FunctionName, FunctionInstance>();
-  for (const target of FUNCTIONS) {
-    const takes = target === "pollOrders" ? "requests" : "events";
-    instances.set(target, await world.startInstance({ build: DEPLOYED, target, takes, env }));
-  }
-  let underWay = 0;
-  let stopped = false;
-  const delivered = new Map<FunctionName, number>();
-  /** Whether it was taken; what was not comes again, such as the one that loses where two deliveries of one order meet. */
-  const isTaken = async (
-    name: FunctionName,
-    send: (instance: FunctionInstance) => Promise<number>,
-  ): Promise<boolean> => {
-    const instance = instances.get(name);
-    underWay++;
-    delivered.set(name, (delivered.get(name) ?? 0) + 1);
-    try {
-      return instance !== undefined && (await send(instance)) < 300;
-    } catch {
-      return false;
-    } finally {
-      underWay--;
+/** The built functions, one instance each. */
+class BuiltFunctions implements FunctionRunner {
+  readonly deliveries = [];
+  readonly instances = new Map<FunctionName, FunctionInstance>();
+  /** How many events each function got, repeated ones included. */
+  readonly received = new Map<FunctionName, number>();
+  private inProgress = 0;
+  private stopped = false;
+
+  static async start(world: World, env: Record<string, string>): Promise<BuiltFunctions> {
+    const functions = new BuiltFunctions();
+    for (const target of FUNCTIONS) {
+      const takes = target === "pollOrders" ? "requests" : "events";
+      functions.instances.set(target, await world.startInstance({ build: DEPLOYED, target, takes, env }));
     }
-  };
-  const fleet = {
-    deliveries: [],
-    get isIdle() {
-      return underWay === 0;
-    },
-    deliver: async (name: FunctionName, _order: string | undefined, body: object) =>
-      (await isTaken(name, (instance) => instance.send(body))) ? 200 : 500,
-  };
+    return functions;
+  }
+
+  get isIdle(): boolean {
+    return this.inProgress === 0;
+  }
+
+  deliver(name: FunctionName, _order: string | undefined, body: object): Promise<number | undefined> {
+    return this.send(name, (instance) => instance.send(body));
+  }
+
+  /** Delivers a document event until it succeeds, such as when two deliveries of one order meet. */
+  async forwardUntilTaken(name: FunctionName, headers: OutgoingHttpHeaders, body: Buffer): Promise<void> {
+    this.inProgress++;
+    for (let status = 0; !this.stopped && (status < 200 || status >= 300); ) {
+      if (status > 0) await sleep(RETRY_MS);
+      status = await this.send(name, (instance) => instance.forward(headers, body));
+    }
+    this.inProgress--;
+  }
+
+  usage(): Record<string, Usage> {
+    return Object.fromEntries([...this.instances].map(([name, instance]) => [name, instance.usage()]));
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await Promise.all([...this.instances.values()].map((instance) => instance.stop()));
+  }
+
+  /** The status of the response, 500 if the connection broke. */
+  private async send(name: FunctionName, send: (instance: FunctionInstance) => Promise<number>): Promise<number> {
+    const instance = this.instances.get(name);
+    if (!instance) throw new BenchError(`no instance of ${name} runs`);
+    this.inProgress++;
+    this.received.set(name, (this.received.get(name) ?? 0) + 1);
+    try {
+      return await send(instance).catch(() => 500);
+    } finally {
+      this.inProgress--;
+    }
+  }
+}
+
+async function startFunctions(world: World, project: string, food: FoodServiceProcess): Promise<Carrier> {
+  const emulators = await world.emulators();
+  const functions = await BuiltFunctions.start(world, environment(project, emulators, food, { POLL_PAGE_SIZE: "500" }));
   const bridge = new Bridge({
-    fleet,
+    functions,
     project,
     random: seededRandomness(1),
     counts: { add: () => {} },
     isTroubled: () => false,
   });
-  const port = await bridge.listen();
-  for (const [name, topic] of Object.entries(SUBSCRIBERS)) {
-    const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${port}/${name}/${share}`);
-    await subscribe(pubsub, project, topic, shares);
-  }
-  await emulators.documentEvents.onWritten(firestore, project, `${RELATIONS}/{id}`, async (headers, body) => {
-    underWay++;
-    while (!stopped && !(await isTaken("onRelationWritten", (instance) => instance.forward(headers, body)))) {
-      await sleep(500);
-    }
-    underWay--;
-  });
+  await bridge.subscribe(emulators.pubsub);
+  await emulators.documentEvents.onWritten(emulators.firestore, project, `${RELATIONS}/{id}`, (headers, body) =>
+    functions.forwardUntilTaken("onRelationWritten", headers, body),
+  );
   const client = clientOf(food);
   return {
     own: [...FUNCTIONS],
     usage: () => ({
-      ...Object.fromEntries([...instances].map(([name, instance]) => [name, instance.usage()])),
+      ...functions.usage(),
       firestore: usageOf(emulators.groups.firestore),
       pubsub: usageOf(emulators.groups.pubsub),
       ...(food.group && { food: usageOf(food.group) }),
     }),
     async carry() {
-      const deadline = Date.now() + PATIENCE;
+      const deadline = Date.now() + CARRY_TIMEOUT_MS;
       for (const status of ACTIVE_STATUSES) {
         await bridge.tick("pollOrders");
         for (;;) {
           const { orders } = await client.listOrders({ status, pageSize: 1000, pageToken: "" });
-          if (orders.length === 0 && bridge.isIdle) break;
+          if (orders.length === 0 && functions.isIdle && bridge.isIdle) break;
           if (Date.now() > deadline) throw new BenchError(`${orders.length} orders never left ${status}`);
           await sleep(20);
         }
       }
     },
     async stop() {
-      world.onLine(`events of ${project}: ${JSON.stringify([...delivered])}`);
-      stopped = true;
+      world.onLine(`events of ${project}: ${JSON.stringify([...functions.received])}`);
       client.close();
       bridge.stop();
-      await Promise.all([...instances.values()].map((instance) => instance.stop()));
+      await functions.stop();
     },
   };
 }
 
-async function startPeer(world: World, name: string, food: FoodProcess, mode: RestateMode): Promise<Carrier> {
+async function startPeer(world: World, name: string, food: FoodServiceProcess, mode: RestateMode): Promise<Carrier> {
   const env = { FOOD_SERVICE_ADDRESS: food.address, FOOD_SERVICE_CA: food.certificate };
   const { groups, carry, stop } = await startRestate(world, join(world.directory, name), mode, env);
   return {
@@ -232,12 +252,12 @@ async function startPeer(world: World, name: string, food: FoodProcess, mode: Re
       service: usageOf(groups.service),
       ...(food.group && { food: usageOf(food.group) }),
     }),
-    carry: (orders) => eachOf(orders, carry),
+    carry: (orders) => forEachOrder(orders, carry),
     stop,
   };
 }
 
-async function startBare(world: World, _name: string, food: FoodProcess): Promise<Carrier> {
+async function startBare(world: World, _name: string, food: FoodServiceProcess): Promise<Carrier> {
   const child = fork(BARE, {
     execArgv: TYPESCRIPT,
     env: { ...process.env, FOOD_SERVICE_ADDRESS: food.address, FOOD_SERVICE_CA: food.certificate },
@@ -260,7 +280,7 @@ async function startBare(world: World, _name: string, food: FoodProcess): Promis
     own: ["client"],
     usage: () => ({ client: usageOf(child.pid ?? 0), ...(food.group && { food: usageOf(food.group) }) }),
     carry: (orders) =>
-      eachOf(orders, (order) => {
+      forEachOrder(orders, (order) => {
         const done = said(order);
         child.send(order);
         return done;

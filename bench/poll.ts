@@ -4,7 +4,7 @@ import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { messageEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
-import { writeState } from "../harness/food-service-state.js";
+import { seedFoodServiceState } from "../harness/food-service-state.js";
 import { usageOf } from "../harness/process-usage.js";
 import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
@@ -64,8 +64,8 @@ let projects = 0;
 async function pollOnce(world: World, side: Side, orders: number, floor: string): Promise<Poll> {
   const emulators = await world.emulators();
   const project = `bench-poll-${++projects}`;
-  writeState(`${world.directory}/${project}`, { finished: 0, active: orders });
-  const food = await world.foodService(project, ["--speed", "1"]);
+  seedFoodServiceState(`${world.directory}/${project}`, { finished: 0, active: orders });
+  const food = await world.foodService(project, { speed: 1 });
   const topics = new PubSubTopics(emulators.pubsub, project);
   for (const topic of [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC])
     await topics.make(topic);

@@ -5,7 +5,7 @@ import type { FunctionInstance } from "../harness/function-instance.js";
 import { buildFloor, DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, expectEqual, percentile, ratio, summary } from "./measure.js";
-import { bringTo, clientOf, eachOf, place } from "./orders.js";
+import { clientOf, forEachOrder, place, seedOrderAt } from "./orders.js";
 import { environment, type InstanceStart } from "./world.js";
 
 const SIZES = {
@@ -50,7 +50,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   /** One side in one case: a food service, a project and an instance of its own. */
   const load = async (side: Side, which: Case): Promise<Load> => {
     const project = `bench-stage-${++projects}`;
-    const food = await world.foodService(project, ["--speed", "1"]);
+    const food = await world.foodService(project, { speed: 1 });
     const client = clientOf(food);
     const env = { ...environment(project, emulators, food), BENCH_CASE: which };
     const sides: Record<Side, InstanceStart> = {
@@ -59,7 +59,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     };
     const names = await place(food, warmUp + orders);
     if (which !== "create") {
-      await eachOf(names, (name) => bringTo("PREPARATION", name, client, emulators, project));
+      await forEachOrder(names, (name) => seedOrderAt("PREPARATION", name, client, emulators, project));
     }
     client.close();
     const events = names.map((name) => orderEvent(which === "tick" ? "shipment" : "kitchen", name));

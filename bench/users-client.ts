@@ -1,14 +1,17 @@
 /** The calling side of the users' bench: keeps so many calls going until all are answered, and checks each answer. */
-import { type Client, Metadata } from "@grpc/grpc-js";
-import {
-  MockUserDataServiceService,
-  Orchestrator1ServiceService,
-  type User,
-} from "../functions/src/generated/user/user.js";
+import type { Client } from "@grpc/grpc-js";
+import pMap from "p-map";
+import { MockUserDataServiceService, Orchestrator1ServiceService } from "../functions/src/generated/user/user.js";
+import { call } from "../services/call.js";
 import { connect } from "../services/users/downstream.js";
 import type { Load, Side } from "./users.js";
 
-const DEADLINE_MILLISECONDS = 30_000;
+const TIMEOUT_MS = 30_000;
+
+const METHODS = {
+  chain: Orchestrator1ServiceService.getUserByName,
+  direct: MockUserDataServiceService.getMockUserData,
+};
 
 const { side, address, load } = JSON.parse(process.argv[2] ?? "") as { side: Side; address: string; load: Load };
 const client = connect("The bench's server", address).connection.startCall();
@@ -21,24 +24,12 @@ process.send?.(load.calls / seconds);
 process.disconnect?.();
 
 async function callMany(client: Client, calls: number, concurrency: number): Promise<void> {
-  let next = 0;
-  const one = async () => {
-    while (next < calls) await call(client, `customer-${next++}`);
-  };
-  await Promise.all(Array.from({ length: concurrency }, one));
+  await pMap(Array(calls).keys(), (number) => check(client, `customer-${number}`), { concurrency });
 }
 
-function call(client: Client, name: string): Promise<void> {
-  const method =
-    side === "chain" ? Orchestrator1ServiceService.getUserByName : MockUserDataServiceService.getMockUserData;
-  return new Promise((resolve, reject) => {
-    const answered = (error: Error | null, user?: User) => {
-      if (error !== null) reject(error);
-      else if (user?.name === name && user.roll === 10 * name.length) resolve();
-      else reject(new Error(`wrong answer for ${name}: ${JSON.stringify(user)}`));
-    };
-    const { path, requestSerialize, responseDeserialize } = method;
-    const options = { deadline: Date.now() + DEADLINE_MILLISECONDS };
-    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { name }, new Metadata(), options, answered);
-  });
+async function check(client: Client, name: string): Promise<void> {
+  const user = await call(client, METHODS[side], { name }, { deadline: Date.now() + TIMEOUT_MS });
+  if (user.name !== name || user.roll !== 10 * name.length) {
+    throw new Error(`wrong answer for ${name}: ${JSON.stringify(user)}`);
+  }
 }

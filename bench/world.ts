@@ -1,10 +1,9 @@
 /** What stands around the functions in a bench: the official emulators, food services and user orchestrators, as processes. */
 import { createWriteStream, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { DocumentEvents } from "../harness/document-events.js";
-import { startEmulators } from "../harness/emulators/standalone.js";
-import { FoodProcess } from "../harness/food-service-child.js";
+import { type Emulators, startEmulators } from "../harness/emulators/standalone.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { FunctionInstance, type InstanceOptions } from "../harness/function-instance.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
@@ -22,9 +21,9 @@ export interface World {
   /** Starts an instance of a function; it is stopped at the end at the latest. */
   startInstance(start: InstanceStart): Promise<FunctionInstance>;
   /** Both as host:port, started at the first use. */
-  emulators(): Promise<Emulators>;
+  emulators(): Promise<BenchEmulators>;
   /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
-  foodService(name: string, args: string[]): Promise<FoodProcess>;
+  foodService(name: string, simulation: SimulationOptions): Promise<FoodServiceProcess>;
   /** Starts the user orchestrators at the first use; the address of the first of them. */
   users(): Promise<string>;
   /** Takes a line of a process's log. */
@@ -44,11 +43,7 @@ export type InstanceStart = Omit<InstanceOptions, "node" | "profiles" | "onLine"
 
 type Stop = () => Promise<unknown> | unknown;
 
-export interface Emulators {
-  firestore: string;
-  pubsub: string;
-  /** Their process groups. */
-  groups: { firestore: number; pubsub: number };
+interface BenchEmulators extends Emulators {
   /** What Firestore's emulator makes of writes. */
   documentEvents: DocumentEvents;
 }
@@ -69,7 +64,7 @@ function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"
   const log = createWriteStream(join(directory, "bench.log"));
   onEnd(() => new Promise((resolve) => log.end(resolve)));
   const onLine = (line: string) => void log.write(`${line}\n`);
-  let emulators: Promise<Emulators> | undefined;
+  let emulators: Promise<BenchEmulators> | undefined;
   let users: Promise<string> | undefined;
   const profiles = profile ? join(directory, "profiles") : undefined;
   return {
@@ -97,10 +92,10 @@ function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"
       users ??= startUsers(onEnd);
       return users;
     },
-    foodService: async (name, args) => {
+    foodService: async (name, simulation) => {
       const own = join(directory, name);
       mkdirSync(own, { recursive: true });
-      const food = await FoodProcess.start({ root: ROOT, directory: own, port: await freePort(), args, onLine });
+      const food = await FoodServiceProcess.start({ directory: own, simulation, onLine });
       onEnd(() => food.kill());
       return food;
     },
@@ -112,20 +107,13 @@ async function startBoth(
   onLine: World["onLine"],
   signal: AbortSignal,
   onEnd: World["onEnd"],
-): Promise<Emulators> {
-  const ports = { firestore: await freePort(), pubsub: await freePort() };
+): Promise<BenchEmulators> {
   const documentEvents = new DocumentEvents();
   const events = await documentEvents.listen();
   onEnd(() => documentEvents.stop());
-  const children = await startEmulators({ root: ROOT, directory, ports, events, onLine, signal });
-  onEnd(() => Promise.all(children.map((child) => child.stop("SIGKILL", 0))));
-  const [firestore, pubsub] = children.map(({ pid }) => pid) as [number, number];
-  return {
-    firestore: `127.0.0.1:${ports.firestore}`,
-    pubsub: `127.0.0.1:${ports.pubsub}`,
-    groups: { firestore, pubsub },
-    documentEvents,
-  };
+  const emulators = await startEmulators({ directory, events, onLine, signal });
+  onEnd(() => emulators.stop());
+  return { ...emulators, documentEvents };
 }
 
 async function startUsers(onEnd: World["onEnd"]): Promise<string> {
@@ -144,7 +132,7 @@ async function startUsers(onEnd: World["onEnd"]): Promise<string> {
 export function environment(
   project: string,
   { firestore, pubsub }: Emulators,
-  food: FoodProcess,
+  food: FoodServiceProcess,
   params: Record<string, string> = {},
 ): Record<string, string> {
   return {
@@ -159,16 +147,4 @@ export function environment(
     USERS_SECURITY: "tls",
     ...params,
   };
-}
-
-/** A port that nothing listens on at the moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }

@@ -36,8 +36,8 @@ const FUNCTION_OF = { kitchen: "sendToKitchen", shipment: "dispatchShipment" } a
 /** gRPC status numbers by which a service says that it certainly did not carry a create out. */
 const REFUSALS = [3, 5, 7, 9, 11, 12, 16];
 
-/** An answer that used up more of its time than this may have come too late for a process on a busy machine. */
-const IN_TIME = 0.6;
+/** A response that leaves its caller less than this may come too late for a process on a busy machine. */
+const IN_TIME = { share: 0.4, leftMs: 1_000 };
 
 /** What came of a create for the process that sent it, as far as can be seen from outside. */
 export type Outcome = "told" | "refused" | "in doubt";
@@ -50,8 +50,8 @@ export interface Created {
   outcome: Outcome;
 }
 
-/** Reads records. */
-export class Reading {
+/** Reads what a run recorded. */
+export class TraceReader {
   /** What each idempotency key stands for. */
   private readonly keys = new Map<string, { order: string; stage: CreatingStage }>();
   /** The order of each kitchen order and shipment. */
@@ -98,7 +98,7 @@ export class Reading {
     return { history, runs };
   }
 
-  /** Whether a run may have sent something that never came to the gate, or missed its answer. */
+  /** Whether a run may have sent something that never came to the proxy, or missed its answer. */
   private wasCutOff({ process, from, to = Number.POSITIVE_INFINITY }: Delivery): boolean {
     const during = (at: number) => at >= from && at <= to;
     return (
@@ -110,7 +110,8 @@ export class Reading {
   private outcomeOf(call: Call, run: Delivery | undefined): Outcome {
     if (call.status !== undefined && REFUSALS.includes(call.status)) return "refused";
     if (call.status !== 0 || call.answeredAt === undefined) return "in doubt";
-    const late = call.answeredAt - call.at > IN_TIME * call.patience;
+    const left = call.timeoutMs - (call.answeredAt - call.at);
+    const late = left < Math.max(IN_TIME.share * call.timeoutMs, IN_TIME.leftMs);
     return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "told";
   }
 
@@ -164,7 +165,7 @@ export class Reading {
   }
 
   /**
-   * The claims: one before each create that came to the gate, in its run; and those that were seen in the attempts but after
+   * The claims: one before each create that came to the proxy, in its run; and those that were seen in the attempts but after
    * which no create came, in the runs that were cut off over them.
    */
   private claims(): Entry[] {
@@ -183,7 +184,7 @@ export class Reading {
       );
       for (const run of runs) {
         claim(path, at, run);
-        // What was cut off on its way to the gate was sent all the same, as far as its sender knows.
+        // What was cut off on its way to the proxy was sent all the same, as far as its sender knows.
         entries.push({ ...EFFECT, at: at + 1, process: run.process, run: run.number, about: path, fault: "late" });
       }
     }

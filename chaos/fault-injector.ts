@@ -1,8 +1,8 @@
 /** Which faults strike when: drawn from a seed, aimed at moments at which something is under way. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Randomness } from "../functions/src/ports.js";
-import type { FoodProcess } from "../harness/food-service-child.js";
-import type { Call, FoodGate, Moment } from "../harness/food-service-proxy.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
+import type { Call, FoodServiceProxy, Moment } from "../harness/food-service-proxy.js";
 import type { Fleet, FunctionName, Instance } from "./fleet.js";
 
 /** Every kind of fault that a full run must have met. */
@@ -54,22 +54,22 @@ const WEIGHTS: Partial<Record<FunctionName, number>> = {
 
 const MOMENTS: Moment[] = ["asked", "carried out", "answered"];
 
-/** An ambush in which nobody came by is given up for a strike at once, after so many milliseconds. */
-const AMBUSH = 1_500;
+/** An armed fault that meets no call within this time is injected at once. */
+const ARMED_FAULT_TIMEOUT_MS = 1_500;
 
 /** More instances than this are not started at a time: the rest of the system must live too. */
 const MOST_STARTING = 3;
 
-interface Ambush {
+interface ArmedFault {
   moment: Moment;
   matches(call: Call): boolean;
-  strike(call: Call | undefined): Promise<void> | void;
+  inject(call: Call | undefined): Promise<void> | void;
 }
 
 export interface InjectorOptions {
   fleet: Fleet;
-  food: FoodProcess;
-  gate: FoodGate;
+  food: FoodServiceProcess;
+  proxy: FoodServiceProxy;
   random: Randomness;
   counts: Counts;
   kills: number;
@@ -84,7 +84,7 @@ export interface InjectorOptions {
 
 export class Injector {
   kills = 0;
-  private readonly ambushes = new Set<Ambush>();
+  private readonly armed = new Set<ArmedFault>();
   /** Polls that may be killed over their work: each holds all others up until its lease is over. */
   private pollsToKill: number;
   private foodIsDown = false;
@@ -132,12 +132,12 @@ export class Injector {
     }
   }
 
-  /** What the gate tells: whoever waits for such a call strikes. */
+  /** Injects the fault that waits for such a call at this moment, if there is one. */
   async onMoment(call: Call, moment: Moment): Promise<void> {
-    for (const ambush of this.ambushes) {
-      if (ambush.moment !== moment || !ambush.matches(call)) continue;
-      this.ambushes.delete(ambush);
-      await ambush.strike(call);
+    for (const fault of this.armed) {
+      if (fault.moment !== moment || !fault.matches(call)) continue;
+      this.armed.delete(fault);
+      await fault.inject(call);
       return;
     }
   }
@@ -150,26 +150,26 @@ export class Injector {
     return things[Math.floor(this.fraction() * things.length)];
   }
 
-  /** Waits for such a call at such a moment, and strikes at once where none comes. */
-  private async lieInWait(ambush: Ambush): Promise<void> {
+  /** Waits for such a call at such a moment, and injects the fault anyway if none comes in time. */
+  private async armFault(fault: ArmedFault): Promise<void> {
     let done = () => {};
     const struck = new Promise<void>((resolve) => {
       done = resolve;
     });
-    const armed: Ambush = {
-      ...ambush,
-      strike: async (call) => {
+    const armed: ArmedFault = {
+      ...fault,
+      inject: async (call) => {
         try {
-          await ambush.strike(call);
+          await fault.inject(call);
         } finally {
           done();
         }
       },
     };
-    this.ambushes.add(armed);
+    this.armed.add(armed);
     const timer = setTimeout(() => {
-      if (this.ambushes.delete(armed)) void armed.strike(undefined);
-    }, AMBUSH);
+      if (this.armed.delete(armed)) void armed.inject(undefined);
+    }, ARMED_FAULT_TIMEOUT_MS);
     await struck;
     clearTimeout(timer);
   }
@@ -204,10 +204,10 @@ export class Injector {
       await sleep(100, undefined, { signal });
     }
     const { name, moment, matches } = this.aim();
-    await this.lieInWait({
+    await this.armFault({
       moment,
       matches,
-      strike: async (call) => {
+      inject: async (call) => {
         const there = fleet.all.filter((instance) => this.mayKill(instance));
         const likely = there.filter((instance) => instance.name === name);
         const victim = call ? this.instanceOf(call) : this.oneOf(likely.length > 0 ? likely : there);
@@ -228,10 +228,10 @@ export class Injector {
     const { food, counts } = this.options;
     if (this.foodIsDown) return this.killFunction();
     this.foodIsDown = true;
-    await this.lieInWait({
+    await this.armFault({
       moment: this.oneOf(MOMENTS) ?? "asked",
       matches: ({ key }) => key !== "",
-      strike: async () => {
+      inject: async () => {
         const killed = food.kill();
         this.kills++;
         counts.add("food service killed");
@@ -248,10 +248,10 @@ export class Injector {
   private async stopFunction(milliseconds: number, kind: Kind): Promise<void> {
     const { fleet, counts } = this.options;
     const { name, moment, matches } = this.aim();
-    await this.lieInWait({
+    await this.armFault({
       moment,
       matches: (call) => matches(call) && !this.instanceOf(call)?.paused,
-      strike: (call) => {
+      inject: (call) => {
         const likely = fleet.all.filter((instance) => instance.name === name && instance.state === "ready");
         const victim = call ? this.instanceOf(call) : this.oneOf(likely);
         if (!victim) return;
@@ -273,27 +273,27 @@ export class Injector {
   }
 
   private async reset(): Promise<void> {
-    const { fleet, gate, counts } = this.options;
+    const { fleet, proxy, counts } = this.options;
     const { moment, matches } = this.aim();
-    await this.lieInWait({
+    await this.armFault({
       moment,
       matches,
-      strike: (call) => {
+      inject: (call) => {
         const there = call ? [call.process] : fleet.all.map(({ number }) => number);
-        if (there.some((process) => gate.reset(process) > 0)) counts.add("connection reset");
+        if (there.some((process) => proxy.reset(process) > 0)) counts.add("connection reset");
       },
     });
   }
 
   private async slowDown(): Promise<void> {
     const { matches } = this.aim();
-    await this.lieInWait({
+    await this.armFault({
       moment: "carried out",
       matches,
-      strike: async (call) => {
-        if (!call || !Number.isFinite(call.patience)) return;
+      inject: async (call) => {
+        if (!call || !Number.isFinite(call.timeoutMs)) return;
         this.options.counts.add("answer too slow");
-        await sleep(call.patience + 300);
+        await sleep(call.timeoutMs + 300);
       },
     });
   }

@@ -2,35 +2,35 @@
  * The built functions as the platform runs them: instances under functions-framework, one function each, started again when
  * they end, old build and new beside each other during a deploy. Every delivery to an instance is written down.
  */
-import { createServer } from "node:net";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import pMap from "p-map";
 import type { Randomness } from "../functions/src/ports.js";
 import type { FunctionRunner } from "../harness/event-bridge.js";
-import type { FoodGate } from "../harness/food-service-proxy.js";
-import { type Child, startChild } from "../harness/process/child-process.js";
+import type { FoodServiceProxy } from "../harness/food-service-proxy.js";
+import { FunctionInstance } from "../harness/function-instance.js";
+import type { Child } from "../harness/process/child-process.js";
 
-/** How many instances each function has; one without is started when it is first needed. */
+/** How many instances each function has; with 0, one starts when it is first needed. */
 const FUNCTIONS = {
-  sendToKitchen: { signature: "cloudevent", instances: 3 },
-  dispatchShipment: { signature: "cloudevent", instances: 3 },
-  completeOrder: { signature: "cloudevent", instances: 2 },
-  onRelationWritten: { signature: "cloudevent", instances: 2 },
-  continuePoll: { signature: "cloudevent", instances: 0 },
-  pollOrders: { signature: "http", instances: 1 },
-  sweep: { signature: "http", instances: 1 },
+  sendToKitchen: { takes: "events", instances: 3 },
+  dispatchShipment: { takes: "events", instances: 3 },
+  completeOrder: { takes: "events", instances: 2 },
+  onRelationWritten: { takes: "events", instances: 2 },
+  continuePoll: { takes: "events", instances: 0 },
+  pollOrders: { takes: "requests", instances: 1 },
+  sweep: { takes: "requests", instances: 1 },
 } as const;
 
 export type FunctionName = keyof typeof FUNCTIONS;
 
-/** What comes while no instance can take it is held for so long, in milliseconds; after that it must come again. */
-const HELD = 2_000;
+/** An event that no instance can take is held for this long; then it must come again. */
+const HOLD_MS = 2_000;
 
-/** As many deliveries at a time an instance takes; the rest comes again. */
+/** Concurrent deliveries to one instance; the rest comes again. */
 const CONCURRENCY = 40;
 
-/** An instance that is drained gets this long for what is under way, in milliseconds, as Cloud Run gives it. */
-const DRAIN = 10_000;
+/** An instance that is drained gets this long for the deliveries in progress, as Cloud Run gives it. */
+const DRAIN_MS = 10_000;
 
 /** One delivery of an event, or one tick, to an instance; moments are in milliseconds since the epoch. */
 export interface Delivery {
@@ -55,20 +55,21 @@ export class Instance {
   state: "starting" | "ready" | "draining" | "dead" = "starting";
   paused = false;
   readonly inFlight = new Set<Delivery>();
-  child: Child | undefined;
+  process: FunctionInstance | undefined;
 
   constructor(
     readonly number: number,
     readonly name: FunctionName,
-    readonly port: number,
   ) {}
+
+  get child(): Child | undefined {
+    return this.process?.child;
+  }
 }
 
 export interface FleetOptions {
-  gate: FoodGate;
+  proxy: FoodServiceProxy;
   random: Randomness;
-  /** The folder with the functions-framework. */
-  root: string;
   /** The environment of every instance, but for what is its own. */
   env: Record<string, string>;
   /** The folder of the build to begin with. */
@@ -116,15 +117,10 @@ export class Fleet implements FunctionRunner {
     this.deliveries.push(delivery);
     instance.inFlight.add(delivery);
     try {
-      const type = FUNCTIONS[name].signature === "http" ? "application/json" : "application/cloudevents+json";
-      const response = await fetch(`http://127.0.0.1:${instance.port}/`, {
-        method: "POST",
-        headers: { "Content-Type": type },
-        body: JSON.stringify(body),
-      });
-      await response.arrayBuffer();
-      delivery.ended = response.ok ? "taken" : "thrown";
-      return response.status;
+      const status = await instance.process?.send(body);
+      if (status === undefined) throw new Error("an instance that is ready has a process");
+      delivery.ended = status < 300 ? "taken" : "thrown";
+      return status;
     } catch {
       delivery.ended = "lost";
       return undefined;
@@ -165,7 +161,7 @@ export class Fleet implements FunctionRunner {
     for (const instance of old) if (instance.state !== "dead") instance.state = "draining";
     await Promise.all(
       old.map(async (instance) => {
-        const deadline = Date.now() + DRAIN;
+        const deadline = Date.now() + DRAIN_MS;
         while (instance.inFlight.size > 0 && Date.now() < deadline && !this.stopping) await sleep(50);
         await instance.child?.stop("SIGTERM", 1_000);
       }),
@@ -182,51 +178,31 @@ export class Fleet implements FunctionRunner {
     const names = Object.keys(FUNCTIONS) as FunctionName[];
     const wanted = names.flatMap((name) => Array.from({ length: FUNCTIONS[name].instances }, () => name));
     // Two at a time: the machine has other things to do.
-    const next = async (): Promise<void> => {
-      for (let name = wanted.shift(); name && !this.stopping; name = wanted.shift()) await this.startOne(name);
-    };
-    await Promise.all([next(), next()]);
+    await pMap(wanted, (name) => (this.stopping ? undefined : this.startOne(name)), { concurrency: 2 });
   }
 
   private async startOne(name: FunctionName): Promise<void> {
-    const { gate, env, root, onLine } = this.options;
+    const { proxy, env, onLine } = this.options;
     const number = ++this.numbers;
-    const instance = new Instance(number, name, await freePort());
-    const foodPort = await gate.open(number);
-    let listening = () => {};
-    const listens = new Promise<void>((resolve) => {
-      listening = resolve;
-    });
+    const instance = new Instance(number, name);
+    const foodPort = await proxy.open(number);
     this.instances.add(instance);
-    const child = await startChild({
-      command: process.execPath,
-      args: [join(root, "node_modules/@google-cloud/functions-framework/build/src/main.js"), `--source=${this.build}`],
-      cwd: this.build,
-      env: {
-        PATH: process.env.PATH,
-        HOME: process.env.HOME,
-        // So that the framework says when it listens.
-        NODE_ENV: "development",
-        ...env,
-        PORT: String(instance.port),
-        FUNCTION_TARGET: name,
-        FUNCTION_SIGNATURE_TYPE: FUNCTIONS[name].signature,
-        FOOD_SERVICE_ADDRESS: `localhost:${foodPort}`,
-      },
-      onLine: (line) => {
-        if (line.startsWith("URL:")) listening();
-        onLine(`${name} ${number}: ${line}`);
-      },
+    const process = await FunctionInstance.spawn({
+      build: this.build,
+      target: name,
+      takes: FUNCTIONS[name].takes,
+      env: { ...env, FOOD_SERVICE_ADDRESS: `localhost:${foodPort}` },
+      onLine: (line) => onLine(`${name} ${number}: ${line}`),
     });
-    instance.child = child;
-    if (this.stopping) child.kill();
-    const exited = child.exited.then(() => {
+    instance.process = process;
+    if (this.stopping) process.child.kill();
+    const exited = process.child.exited.then(() => {
       instance.state = "dead";
       this.instances.delete(instance);
-      gate.close(number);
+      proxy.close(number);
       if (!this.stopping && this.countOf(name) < FUNCTIONS[name].instances) void this.startOne(name);
     });
-    await Promise.race([listens, exited]);
+    await Promise.race([process.listening.catch(() => exited), exited]);
     if (instance.state === "starting") instance.state = "ready";
   }
 
@@ -236,7 +212,7 @@ export class Fleet implements FunctionRunner {
   }
 
   private async hold(name: FunctionName, order: string | undefined): Promise<Instance | undefined> {
-    for (const until = Date.now() + HELD; Date.now() < until && !this.stopping; ) {
+    for (const until = Date.now() + HOLD_MS; Date.now() < until && !this.stopping; ) {
       const instance = this.choose(name, order);
       if (instance) return instance;
       await sleep(50);
@@ -256,15 +232,4 @@ export class Fleet implements FunctionRunner {
     if (!this.stopping && this.countOf(name) === 0) void this.startOne(name);
     return ready[Math.floor(this.options.random.fraction() * ready.length)];
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }

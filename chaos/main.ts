@@ -1,8 +1,8 @@
 /** `npm run chaos`: the built functions as real processes, killed, stopped, cut off and deployed over while orders are carried. */
 import { Command } from "commander";
-import { numberFrom } from "../harness/cli-options.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
 import { Progress } from "../harness/progress.js";
+import { numberFrom } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { runChaos } from "./run.js";
 

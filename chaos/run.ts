@@ -4,25 +4,24 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { ATTEMPTS } from "../functions/src/attempts/attempt.js";
-import type { Fields } from "../functions/src/ports.js";
+import type { Fields, Randomness } from "../functions/src/ports.js";
 import { HISTORY } from "../functions/src/relations/history.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { readCollection } from "../harness/emulators/firestore-rest.js";
 import { copyFunctions } from "../harness/emulators/functions-copy.js";
-import { startEmulators, subscribe } from "../harness/emulators/standalone.js";
+import { startEmulators } from "../harness/emulators/standalone.js";
 import { PROJECT } from "../harness/emulators/suite.js";
-import { Bridge, SHARES, SUBSCRIBERS } from "../harness/event-bridge.js";
-import { FoodProcess } from "../harness/food-service-child.js";
-import { FoodGate } from "../harness/food-service-proxy.js";
-import type { Child } from "../harness/process/child-process.js";
-import { choosePorts } from "../harness/process/free-ports.js";
+import { Bridge } from "../harness/event-bridge.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
+import { FoodServiceProxy } from "../harness/food-service-proxy.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { settingsFor } from "../simulation/schedule.js";
 import { Counts, Injector } from "./fault-injector.js";
 import { Fleet } from "./fleet.js";
-import { type Documents, type Judged, judge, unrest } from "./verdict.js";
+import { type Documents, type Judged, judge, whyNotSettled } from "./verdict.js";
 
 export interface ChaosOptions {
   orders: number;
@@ -42,88 +41,95 @@ export interface Outcome extends Judged {
   directory: string;
 }
 
-const CALL_DEADLINE = 2;
-const CREATE_LEASE = 5;
+/** Long enough that on a busy machine a process still gets the response that the proxy has written in time. */
+const CALL_DEADLINE_SECONDS = 4;
+const CREATE_LEASE_SECONDS = 8;
 
-/** The time between two polls, in milliseconds: each brings every order that is under way. */
-const pollEvery = (orders: number) => Math.min(5_000, 1_200 + 10 * orders);
+/** The time between two polls: each brings every active order. */
+const pollIntervalMs = (orders: number) => Math.min(5_000, 1_200 + 10 * orders);
 
-const sweepEvery = (orders: number) => Math.min(10_000, 3_000 + 20 * orders);
+const sweepIntervalMs = (orders: number) => Math.min(10_000, 3_000 + 20 * orders);
 
-/** The time for each kill, and before the first, in milliseconds: an instance takes most of a second of a processor to start. */
-const PER_KILL = 1_100;
-const FIRST = 2_000;
+/** An instance takes most of a second of a processor to start. */
+const KILL_INTERVAL_MS = 1_100;
+const FIRST_KILL_MS = 2_000;
 
-/** Once faults have stopped, all orders must come to rest within this time, in milliseconds. */
-const REST = 100_000;
+/** Once faults have stopped, every order must have ended or need an operator within this time. */
+const ORDERS_TIMEOUT_MS = 300_000;
 
-/** Then every event must be taken within this time, in milliseconds. */
-const SETTLING = 30_000;
+/** Then every event must be taken within this time. */
+const EVENTS_TIMEOUT_MS = 90_000;
 
 /** Runs it; whatever was started is stopped again. */
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
-  const stops: (() => Promise<unknown> | unknown)[] = [];
+  const stops: Stop[] = [];
   try {
-    return await runIn(options, (stop) => stops.push(stop));
+    const system = await startSystem(options, (stop) => stops.push(stop));
+    await applyLoad(options, system);
+    return await settleAndJudge(options, system);
   } finally {
     for (const stop of stops.reverse()) await stop();
   }
 }
 
-async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown> | unknown) => void): Promise<Outcome> {
-  const { orders, kills, policy, seed, onProgress, signal } = options;
-  const randoms = [1, 2, 3, 4].map((part) => seededRandomness(seed * 7919 + part));
-  const [forFaults, forEvents, forRoutes] = randoms as [
-    (typeof randoms)[0] & object,
-    (typeof randoms)[0] & object,
-    (typeof randoms)[0] & object,
-  ];
+type Stop = () => Promise<unknown> | unknown;
+
+/** Everything that runs, with faults switched off. */
+interface ChaosSystem {
+  directory: string;
+  /** host:port of the emulator. */
+  firestore: string;
+  food: FoodServiceProcess;
+  proxy: FoodServiceProxy;
+  fleet: Fleet;
+  bridge: Bridge;
+  counts: Counts;
+  /** Injects faults into calls while there is one. */
+  injector: Injector | undefined;
+  /** Whether faults strike at the moment. */
+  isTroubled: boolean;
+  nextBuild: string;
+  /** Ends the schedules and resolves when their last ticks are over. */
+  stopTicks(): Promise<unknown>;
+}
+
+async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): Promise<ChaosSystem> {
+  const { orders, onProgress, signal } = options;
   const directory = makeRunDirectory(ROOT);
   const log = createWriteStream(join(directory, "chaos.log"));
   onEnd(() => new Promise((resolve) => log.end(resolve)));
   const onLine = (line: string) => log.write(`${new Date().toISOString()} ${line}\n`);
 
   onProgress("Starting the emulators and the food service");
-  const ports = await choosePorts({ from: "auto" });
-  const [firestore, pubsub] = [`127.0.0.1:${ports.firestore}`, `127.0.0.1:${ports.pubsub}`];
-  const emulators = await startEmulators({
-    root: ROOT,
-    directory,
-    ports: { firestore: ports.firestore, pubsub: ports.pubsub },
-    onLine,
-    signal,
-  });
-  onEnd(() => Promise.all(emulators.map((child: Child) => child.stop("SIGKILL", 0))));
-  const food = await FoodProcess.start({
-    root: ROOT,
-    directory,
-    port: ports.foodService,
-    args: foodArguments(options),
-    onLine,
-  });
+  const emulators = await startEmulators({ directory, onLine, signal });
+  onEnd(() => emulators.stop());
+  const { firestore, pubsub } = emulators;
+  const food = await FoodServiceProcess.start({ directory, simulation: simulationOf(options), onLine });
   onEnd(() => food.kill());
-
-  const counts = new Counts();
-  let injector: Injector | undefined;
-  const gate = new FoodGate({
-    key: food.key,
-    certificate: food.certificate,
-    foodServicePort: ports.foodService,
-    onMoment: (call, moment) => injector?.onMoment(call, moment),
+  const proxy = new FoodServiceProxy({
+    foodService: food,
+    onMoment: (call, moment) => system.injector?.onMoment(call, moment),
   });
-  onEnd(() => gate.closeAll());
+  onEnd(() => proxy.closeAll());
   const [build, nextBuild] = makeBuilds(directory);
   const env = environment(options, { firestore, pubsub, certificate: food.certificate });
-  const fleet = new Fleet({ gate, random: forRoutes, root: ROOT, env, build, onLine });
+  const fleet = new Fleet({ proxy, random: randomFor(options, "routes"), env, build, onLine });
   onEnd(() => fleet.stop());
-  let troubled = false;
-  const bridge = new Bridge({ fleet, project: PROJECT, random: forEvents, counts, isTroubled: () => troubled });
+  const counts = new Counts();
+  const random = randomFor(options, "events");
+  const isTroubled = () => system.isTroubled;
+  const bridge = new Bridge({ functions: fleet, project: PROJECT, random, counts, isTroubled });
   onEnd(() => bridge.stop());
-  const pushPort = await bridge.listen();
-  for (const [name, topic] of Object.entries(SUBSCRIBERS)) {
-    const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${pushPort}/${name}/${share}`);
-    await subscribe(pubsub, PROJECT, topic, shares);
-  }
+  const ticking = new AbortController();
+  let ticks: Promise<unknown> = Promise.resolve();
+  const stopTicks = () => {
+    ticking.abort();
+    return ticks;
+  };
+  const parts = { directory, firestore, food, proxy, fleet, bridge, counts, nextBuild, stopTicks };
+  const system: ChaosSystem = { ...parts, injector: undefined, isTroubled: false };
+
+  await bridge.subscribe(pubsub);
   Object.assign(process.env, {
     FIRESTORE_EMULATOR_HOST: firestore,
     GCLOUD_PROJECT: PROJECT,
@@ -132,60 +138,78 @@ async function runIn(options: ChaosOptions, onEnd: (stop: () => Promise<unknown>
   bridge.watch(ATTEMPTS);
   onProgress("Starting the functions");
   await fleet.start();
-
-  const ticking = new AbortController();
   onEnd(() => ticking.abort());
   signal.addEventListener("abort", () => ticking.abort());
-  const ticks = [
-    bridge.tickEvery(pollEvery(orders), "pollOrders", ticking.signal),
-    bridge.tickEvery(sweepEvery(orders), "sweep", ticking.signal),
-  ];
+  ticks = Promise.all([
+    bridge.tickEvery(pollIntervalMs(orders), "pollOrders", ticking.signal),
+    bridge.tickEvery(sweepIntervalMs(orders), "sweep", ticking.signal),
+  ]);
+  return system;
+}
 
-  const span = FIRST + kills * PER_KILL;
+/** Places the orders while faults strike; resolves when the last fault is over. */
+async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<void> {
+  const { orders, kills, onProgress, signal } = options;
+  const { fleet, food, proxy, counts, nextBuild } = system;
+  const span = FIRST_KILL_MS + kills * KILL_INTERVAL_MS;
   onProgress(`Placing ${orders} orders and killing ${kills} times within ${Math.round(span / 1000)} s`);
-  const lease = CREATE_LEASE * 1000;
-  injector = new Injector({ fleet, food, gate, random: forFaults, counts, kills, span, lease, nextBuild, signal });
-  troubled = true;
-  const counting = setInterval(() => options.onKills(injector?.kills ?? 0), 1_000);
-  onEnd(() => clearInterval(counting));
-  const placing = place(food, orders, 0.7 * span, signal);
-  await Promise.all([placing, injector.run()]);
-  troubled = false;
-
-  onProgress("No more faults: waiting until every order has ended or waits for an operator");
-  const deadline = Date.now() + REST;
-  let documents = await documentsIn(firestore);
-  let isOver = false;
-  for (;;) {
-    const restless = food.truth().orders.filter((order) => unrest(order, documents) !== undefined);
-    isOver = restless.length === 0 && bridge.isIdle;
-    if (isOver || Date.now() > deadline) break;
-    onProgress(`${restless.length} orders are under way`);
-    await sleep(2_000, undefined, { signal });
-    documents = await documentsIn(firestore);
+  const lease = CREATE_LEASE_SECONDS * 1000;
+  const random = randomFor(options, "faults");
+  const injector = new Injector({ fleet, food, proxy, random, counts, kills, span, lease, nextBuild, signal });
+  Object.assign(system, { injector, isTroubled: true });
+  const counting = setInterval(() => options.onKills(injector.kills), 1_000);
+  try {
+    await Promise.all([place(food, orders, 0.7 * span, signal), injector.run()]);
+  } finally {
+    clearInterval(counting);
   }
+  system.isTroubled = false;
+}
+
+async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promise<Outcome> {
+  const { orders, policy, onProgress, signal } = options;
+  const { directory, firestore, food, proxy, fleet, bridge, counts, injector, stopTicks } = system;
+  onProgress("No more faults: waiting until every order has ended or needs an operator");
+  const isOver = await ordersSettle(options, system);
   const overAtWrite = isOver ? bridge.writes.length : Number.POSITIVE_INFINITY;
-  // One more look at everything: nothing may be written any more.
-  await sleep(sweepEvery(orders) + 500, undefined, { signal });
-  ticking.abort();
-  await Promise.all(ticks);
-  const unsettled = !(await bridge.settles(SETTLING, signal));
-  documents = await documentsIn(firestore);
+  // One more sweep: nothing may be written any more.
+  await sleep(sweepIntervalMs(orders) + 500, undefined, { signal });
+  await stopTicks();
+  const unsettled = !(await bridge.settles(EVENTS_TIMEOUT_MS, signal));
+  const documents = await documentsIn(firestore);
 
   const truth = food.truth();
-  countFailures(gate, truth, counts);
-  const { calls, breaks } = gate;
+  countFailures(proxy, truth, counts);
+  const { calls, breaks } = proxy;
   const { deliveries, pauses } = fleet;
   const records = { calls, breaks, deliveries, pauses, writes: bridge.writes, truth };
   const judged = judge({ ...records, documents, settings: settingsFor(policy), unsettled, overAtWrite });
   if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
-  return { ...judged, kills: injector.kills, faults: counts, directory };
+  return { ...judged, kills: injector?.kills ?? 0, faults: counts, directory };
 }
 
-function foodArguments({ seed, policy }: ChaosOptions): string[] {
-  const shares = ["--rejected", "0.1", "--cancelled", "0.08", "--failures", "0.01", "--lost-answers", "0.01"];
-  const honours = policy === "idempotency-key" ? ["--honours-keys"] : [];
-  return ["--speed", "600", "--delay", "20", "--seed", String(seed), ...shares, ...honours];
+/** Whether every order ended or needs an operator, and every event was taken, within the time for it. */
+async function ordersSettle({ onProgress, signal }: ChaosOptions, { firestore, food, bridge }: ChaosSystem) {
+  for (const deadline = Date.now() + ORDERS_TIMEOUT_MS; ; ) {
+    const documents = await documentsIn(firestore);
+    const active = food.truth().orders.filter((order) => whyNotSettled(order, documents) !== undefined);
+    const isOver = active.length === 0 && bridge.isIdle;
+    if (isOver || Date.now() > deadline) return isOver;
+    onProgress(`${active.length} orders are active`);
+    await sleep(2_000, undefined, { signal });
+  }
+}
+
+const RANDOM_PARTS = ["faults", "events", "routes"] as const;
+
+/** Randomness of its own for each part, so one that draws more does not change the others. */
+function randomFor({ seed }: ChaosOptions, part: (typeof RANDOM_PARTS)[number]): Randomness {
+  return seededRandomness(seed * 7919 + 1 + RANDOM_PARTS.indexOf(part));
+}
+
+function simulationOf({ seed, policy }: ChaosOptions): SimulationOptions {
+  const shares = { rejected: 0.1, cancelled: 0.08, failures: 0.01, lostAnswers: 0.01 };
+  return { ...shares, speed: 600, delay: 20, seed: String(seed), honoursKeys: policy === "idempotency-key" };
 }
 
 /** The build as it is, and a copy of it as the next release would be: the same but for its bytes. */
@@ -218,8 +242,8 @@ function environment(
     PUBSUB_EMULATOR_HOST: pubsub,
     METADATA_SERVER_DETECTION: "none",
     FOOD_SERVICE_CA: certificate,
-    CALL_DEADLINE_SECONDS: String(CALL_DEADLINE),
-    CREATE_LEASE_SECONDS: String(CREATE_LEASE),
+    CALL_DEADLINE_SECONDS: String(CALL_DEADLINE_SECONDS),
+    CREATE_LEASE_SECONDS: String(CREATE_LEASE_SECONDS),
     CREATE_POLICY: policy,
     POLL_PAGE_SIZE: "100",
     // Customers are looked up by nothing here.
@@ -228,9 +252,9 @@ function environment(
 }
 
 /** Places the orders over this time, past a food service that is down now and then. */
-async function place(food: FoodProcess, count: number, span: number, signal: AbortSignal): Promise<void> {
+async function place(food: FoodServiceProcess, count: number, span: number, signal: AbortSignal): Promise<void> {
   const began = Date.now();
-  const placing = { server: food.address, certificate: Buffer.from(food.certificate), customer: "krithik", count: 1 };
+  const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count: 1 };
   for (let placed = 0; placed < count; ) {
     const wait = began + (placed * span) / count - Date.now();
     if (wait > 0) await sleep(wait, undefined, { signal });
@@ -255,9 +279,9 @@ async function documentsIn(firestore: string): Promise<Documents> {
 }
 
 /** Counts what the food service did to calls by itself. */
-function countFailures(gate: FoodGate, truth: ReturnType<FoodProcess["truth"]>, counts: Counts): void {
+function countFailures(proxy: FoodServiceProxy, truth: ReturnType<FoodServiceProcess["truth"]>, counts: Counts): void {
   const made = new Map([...truth.kitchenOrders, ...truth.shipments].map((one) => [one.idempotencyKey, one.createdAt]));
-  for (const { status, key, at, answeredAt = 0 } of gate.calls) {
+  for (const { status, key, at, answeredAt = 0 } of proxy.calls) {
     if (status !== 14) continue;
     counts.add("call failed");
     const createdAt = Date.parse(made.get(key) ?? "");

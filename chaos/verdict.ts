@@ -13,7 +13,7 @@ import type { Fields } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { check, type Violation } from "../simulation/checker.js";
-import { Reading, type Records } from "./evidence.js";
+import { type Records, TraceReader } from "./evidence.js";
 
 export type Documents = ReadonlyMap<string, Fields>;
 
@@ -35,7 +35,7 @@ export interface Judged {
 }
 
 /** Why an order has not come to rest, undefined for one that ended or waits for an operator. */
-export function unrest(order: GroundTruth["orders"][number], documents: Documents): string | undefined {
+export function whyNotSettled(order: GroundTruth["orders"][number], documents: Documents): string | undefined {
   const id = order.name.slice("orders/".length);
   const ended = closingState(order.status) !== undefined;
   const attempts = CREATING_STAGES.map((stage) => documents.get(attemptPath(stage, id))).filter(
@@ -64,9 +64,9 @@ export interface Case extends Records {
 
 export function judge(given: Case): Judged {
   const { truth, documents, settings, writes, unsettled, overAtWrite } = given;
-  const reading = new Reading(given);
+  const reading = new TraceReader(given);
   const stuck = truth.orders.flatMap((order) => {
-    const why = unrest(order, documents);
+    const why = whyNotSettled(order, documents);
     return why ? [`${order.name}: ${why}`] : [];
   });
   const violations = check({
@@ -140,7 +140,7 @@ function orphansIn(truth: GroundTruth, documents: Documents): string[] {
 }
 
 /** Holds the attempts that are UNCERTAIN against the creates whose outcome nobody can know: they must be the same. */
-function judgeCertainty(reading: Reading, truth: GroundTruth, documents: Documents) {
+function judgeCertainty(reading: TraceReader, truth: GroundTruth, documents: Documents) {
   const problems: string[] = [];
   let undecidable = 0;
   for (const { name } of truth.orders) {

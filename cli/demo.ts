@@ -2,10 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
-import { addPortOptions, embeddedIn, numberFrom, portOptions, type RunnerOptions } from "../harness/cli-options.js";
-import type { FoodServer } from "../harness/food-service-process.js";
+import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { Progress } from "../harness/progress.js";
 import type { System } from "../local/system.js";
+import { numberFrom } from "../services/cli-options.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { StartError } from "../services/server.js";
 import { pathOf } from "./order-timeline.js";
@@ -70,7 +72,7 @@ await runWithSystem(
 );
 
 async function demonstrate({ system, signal }: Running): Promise<number> {
-  const foodServer = system.foodServer as FoodServer;
+  const foodServer = system.foodServer as FoodServiceProcess;
   const began = Date.now();
   progress.news(`Ready. Placing ${orders} orders`);
   const placed = await place(foodServer);
@@ -107,13 +109,13 @@ async function demonstrate({ system, signal }: Running): Promise<number> {
   return problems.length > 0 ? 1 : 0;
 }
 
-async function place(foodServer: FoodServer): Promise<string[]> {
+async function place(foodServer: FoodServiceProcess): Promise<string[]> {
   const { address: server, certificate } = foodServer;
   const placed: string[] = [];
   try {
     for (let index = 0; index < orders; index++) {
       const customer = CUSTOMERS[index % CUSTOMERS.length] as string;
-      const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+      const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
       for await (const name of placeOrders(placing)) placed.push(name);
     }
   } catch (error) {

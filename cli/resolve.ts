@@ -9,13 +9,13 @@ import { AlreadyLinkedError, ConflictError, toErrorInfo } from "../functions/src
 import { CREATING_STAGES, type CreatingStage } from "../functions/src/domain/order-lifecycle.js";
 import type { Store } from "../functions/src/ports.js";
 import { documentsIn, hasState, openDocuments } from "../local/data-directory.js";
+import { readAddress } from "../services/cli-options.js";
 import {
   addConnectionOptions,
   CONNECTION_OPTIONS,
   type ConnectionFlags,
   readConnection,
 } from "../services/food-service/connection-options.js";
-import { readAddress } from "../services/food-service/options.js";
 import { StartError } from "../services/server.js";
 
 interface Options extends ConnectionFlags {

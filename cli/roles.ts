@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { accountsWithRole, setRole } from "../functions/src/adapters/firebase/accounts.js";
 import { ROLES, type Role } from "../functions/src/operator-api/roles.js";
-import { readAddress } from "../services/food-service/options.js";
+import { readAddress } from "../services/cli-options.js";
 
 const program = new Command("npm run roles --")
   .description(`Grants and revokes the roles of the operators' console and API: ${ROLES.join(", ")}.`)

@@ -1,10 +1,9 @@
 /** `npm run scheduler`: the local scheduler alone, for an Emulator Suite that somebody started by hand. */
 import { Command } from "commander";
-import { numberFrom } from "../harness/cli-options.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
 import { describeSchedule, Scheduler } from "../local/scheduler.js";
-import { readAddress } from "../services/food-service/options.js";
+import { numberFrom, readAddress } from "../services/cli-options.js";
 
 const { functions, project, interval } = new Command("npm run scheduler --")
   .description("Fires the scheduled functions of a running Emulator Suite, which never does.")

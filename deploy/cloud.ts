@@ -41,8 +41,10 @@ async function gcloud(args: string[]): Promise<string> {
   }
 }
 
-async function carryOut({ find, run, renew }: Step): Promise<"done" | "renewed" | "there already"> {
+async function carryOut({ find, run, renew, problem }: Step): Promise<"done" | "renewed" | "there already"> {
   const [found] = find ? (await gcloud(find).catch(() => "")).split("\n") : [];
+  const wrong = found === undefined || found === "" ? undefined : problem?.(found);
+  if (wrong !== undefined) throw new GcloudError(wrong);
   if (found && !renew) return "there already";
   await untilPropagated(found && renew ? renew(found) : run);
   return found ? "renewed" : "done";

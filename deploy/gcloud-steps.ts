@@ -20,6 +20,8 @@ export interface Step {
   run: string[];
   /** What is run instead where it is done already; nothing without it. */
   renew?(found: string): string[];
+  /** What is wrong with what is there already; undefined when it can be used. */
+  problem?(found: string): string | undefined;
 }
 
 export interface Place {
@@ -55,6 +57,12 @@ export const APIS = [
   "storage",
 ].map((name) => `${name}.googleapis.com`);
 
+/** Google enables at most twenty at a time. */
+const API_GROUP = 12;
+
+const groupsOf = (size: number, names: readonly string[]) =>
+  Array.from({ length: Math.ceil(names.length / size) }, (_, at) => names.slice(at * size, (at + 1) * size));
+
 const MONITORING = "deploy/monitoring";
 
 /** What a look-up prints. */
@@ -67,6 +75,20 @@ const SERVICE_AGENTS = [
   { api: "cloudscheduler.googleapis.com", agent: "gcp-sa-cloudscheduler", role: "roles/cloudscheduler.serviceAgent" },
 ];
 
+/** The places of Firestore that are more than one region, with the regions that functions may run in. */
+const MULTI_REGIONS: Record<string, readonly string[]> = {
+  nam5: ["us-central1", "us-east1"],
+  eur3: ["europe-west1", "europe-west4"],
+};
+
+/** A function that documents trigger must run where the database is, and a database can't be moved. */
+function placeProblem(location: string, region: string): string | undefined {
+  if (!/^[a-z0-9-]+$/.test(location)) return undefined;
+  if (location === region || MULTI_REGIONS[location]?.includes(region)) return undefined;
+  const regions = MULTI_REGIONS[location] ?? [location];
+  return `The database (default) is in ${location}, and can't be moved: the functions must run there too. Set REGION, --region and the rewrite in firebase.json to ${regions.join(" or ")}, or use another project.`;
+}
+
 /** Before the first deploy: APIs, the database, topics, the secret, accounts and their roles. */
 export function prepareSteps({ project, number, region }: Place): Step[] {
   const on = ["--project", project];
@@ -75,10 +97,14 @@ export function prepareSteps({ project, number, region }: Place): Step[] {
     run: ["projects", "add-iam-policy-binding", project, "--member", member, "--role", role, "--condition=None"],
   });
   return [
-    { does: "enables the APIs", run: ["services", "enable", ...APIS, ...on] },
+    ...groupsOf(API_GROUP, APIS).map((apis) => ({
+      does: `enables ${apis.map((api) => api.replace(".googleapis.com", "")).join(", ")}`,
+      run: ["services", "enable", ...apis, ...on],
+    })),
     {
       does: `makes the database, in ${region}, with seven days to go back to`,
-      find: ["firestore", "databases", "describe", "--database=(default)", NAME, ...on],
+      find: ["firestore", "databases", "describe", "--database=(default)", "--format=value(locationId)", ...on],
+      problem: (location) => placeProblem(location, region),
       run: [
         ...["firestore", "databases", "create", "--database=(default)", "--type=firestore-native"],
         ...[`--location=${region}`, "--enable-pitr", "--delete-protection", ...on],

@@ -1,9 +1,6 @@
-/** Debian's Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
-import { existsSync } from "node:fs";
+/** Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-
-/** Where systems have it; CHROMIUM names another. */
-const PLACES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+import { chromiumHere, MissingError } from "./prepare-machine.js";
 
 const FLAGS = [
   "--no-sandbox",
@@ -17,15 +14,18 @@ const FLAGS = [
 
 /**
  * Starts the browser.
- * @throws Error that says what to install where there is none
+ * @param debuggingPort where another program may drive it too
+ * @throws MissingError that says what to install if there is none
  */
-export function startBrowser(): Promise<Browser> {
-  const executablePath = PLACES.find((place) => place && existsSync(place));
-  if (!executablePath) {
-    throw new Error("There is no Chromium. Install it (apt-get install chromium), or name it in CHROMIUM.");
-  }
-  return chromium.launch({ executablePath, args: FLAGS, headless: true });
+export async function startBrowser(debuggingPort?: number): Promise<Browser> {
+  const executablePath = chromiumHere();
+  if (!executablePath) throw new MissingError(["chromium"]);
+  const args = debuggingPort === undefined ? FLAGS : [...FLAGS, `--remote-debugging-port=${debuggingPort}`];
+  return chromium.launch({ executablePath, args, headless: true });
 }
+
+/** How long to wait for what a page must show; the machine may be busy. */
+const PAGE_TIMEOUT_MS = 180_000;
 
 /** A page, and what went wrong in it that a person would not see. */
 export interface Watched {
@@ -38,6 +38,7 @@ export interface Watched {
 export async function openPage(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Watched> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
+  page.setDefaultTimeout(PAGE_TIMEOUT_MS);
   const troubles: string[] = [];
   page.on("request", (request) => {
     const { hostname, protocol } = new URL(request.url());

@@ -1,15 +1,7 @@
 /** The options that the programs in this folder share, and how they are read. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { numberFrom } from "../services/cli-options.js";
 import { type NamedListener, PORT_FLAGS } from "./process/free-ports.js";
-
-/** A reader of numbers within bounds. */
-export function numberFrom(least: number, most: number, { whole = false } = {}): (text: string) => number {
-  return (text) => {
-    const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (number >= least && number <= most && (!whole || Number.isInteger(number))) return number;
-    throw new InvalidArgumentError(`It must be a ${whole ? "whole number" : "number"} from ${least} to ${most}.`);
-  };
-}
 
 const port = numberFrom(1, 65_535, { whole: true });
 

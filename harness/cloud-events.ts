@@ -1,23 +1,36 @@
-/** Events as Eventarc brings them. */
+/** Events in the form in which Eventarc delivers them. */
 import { randomUUID } from "node:crypto";
 import { STAGES, type Stage } from "../functions/src/domain/order-lifecycle.js";
 
-/** A message of Pub/Sub's. */
-export function messageEvent(topic: string, payload: object): object {
-  const publishTime = new Date().toISOString();
-  const messageId = randomUUID();
+interface PubSubMessage {
+  messageId: string;
+  publishTime: string;
+  /** In base64. */
+  data: string;
+}
+
+/** A message that Pub/Sub has delivered before it became an event. */
+export function messagePublished(
+  project: string,
+  topic: string,
+  data: { message: PubSubMessage; subscription?: string },
+): object {
   return {
     specversion: "1.0",
-    id: messageId,
-    source: `//pubsub.googleapis.com/projects/bench/topics/${topic}`,
+    id: data.message.messageId,
+    source: `//pubsub.googleapis.com/projects/${project}/topics/${topic}`,
     type: "google.cloud.pubsub.topic.v1.messagePublished",
-    time: publishTime,
+    time: data.message.publishTime,
     datacontenttype: "application/json",
-    data: {
-      message: { messageId, publishTime, data: Buffer.from(JSON.stringify(payload)).toString("base64") },
-      subscription: `projects/bench/subscriptions/${topic}`,
-    },
+    data,
   };
+}
+
+/** A new message with this payload, as JSON. */
+export function messageEvent(topic: string, payload: unknown, project = "local"): object {
+  const data = Buffer.from(JSON.stringify(payload)).toString("base64");
+  const message = { messageId: randomUUID(), publishTime: new Date().toISOString(), data };
+  return messagePublished(project, topic, { message, subscription: `projects/${project}/subscriptions/${topic}` });
 }
 
 /** The message that brings an order to a stage. */
@@ -26,16 +39,22 @@ export function orderEvent(stage: Stage, order: string): object {
   return messageEvent(topic, { order, status: takes });
 }
 
-/** A new document, with its fields as Firestore's REST interface writes them. */
-export function documentEvent(project: string, path: string, fields: Record<string, object>): object {
-  const time = new Date().toISOString();
-  const name = `projects/${project}/databases/(default)/documents/${path}`;
+/** "written" stands for every change. */
+type DocumentEventKind = "written" | "created";
+
+/** A change of a document. Its versions have fields as Firestore's REST interface writes them. */
+export function documentChanged(
+  project: string,
+  path: string,
+  { value, oldValue }: { value?: object | undefined; oldValue?: object | undefined },
+  kind: DocumentEventKind = "written",
+): object {
   return {
     specversion: "1.0",
     id: randomUUID(),
     source: `//firestore.googleapis.com/projects/${project}/databases/(default)`,
-    type: "google.cloud.firestore.document.v1.written",
-    time,
+    type: `google.cloud.firestore.document.v1.${kind}`,
+    time: new Date().toISOString(),
     subject: `documents/${path}`,
     datacontenttype: "application/json",
     project,
@@ -43,6 +62,17 @@ export function documentEvent(project: string, path: string, fields: Record<stri
     namespace: "(default)",
     location: "us-central1",
     document: path,
-    data: { value: { name, fields, createTime: time, updateTime: time } },
+    data: { ...(value && { value }), ...(oldValue && { oldValue }) },
   };
+}
+
+/** A version of a document, with fields as Firestore's REST interface writes them. */
+export function documentVersion(
+  project: string,
+  path: string,
+  fields: Record<string, object>,
+  { created, updated }: { created: Date; updated: Date } = { created: new Date(), updated: new Date() },
+): object {
+  const name = `projects/${project}/databases/(default)/documents/${path}`;
+  return { name, fields, createTime: created.toISOString(), updateTime: updated.toISOString() };
 }

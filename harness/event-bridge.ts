@@ -1,4 +1,4 @@
-/** Brings events to the functions as Eventarc and Cloud Scheduler do: at least once, in any order, until they are taken. */
+/** Delivers events to functions as Eventarc and Cloud Scheduler do: at least once, in any order, until they succeed. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,31 +8,33 @@ import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import type { Fields, Randomness } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
+import { documentChanged, documentVersion, messagePublished } from "./cloud-events.js";
 import { valuesOf } from "./emulators/firestore-rest.js";
+import { subscribe } from "./emulators/standalone.js";
 
 /** The topic of each function that takes messages. */
-export const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
+const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
   sendToKitchen: STAGES.kitchen.topic,
   dispatchShipment: STAGES.shipment.topic,
   completeOrder: STAGES.completion.topic,
   continuePoll: CONTINUATION_TOPIC,
 };
 
-/** A share of the events comes twice, in this time, in milliseconds. */
-const DOUBLED = 0.05;
-const SOON = 300;
+/** This share of the events comes twice, within this time. */
+const DOUBLED_SHARE = 0.05;
+const DOUBLED_WITHIN_MS = 300;
 
 /**
  * The Pub/Sub emulator has two pushes of a subscription under way at a time, which is little: each topic has so many
  * subscriptions, and each of them takes only its own share of the messages.
  */
-export const SHARES = 4;
+const SHARES = 4;
 
-/** A push that hangs for longer than this, in milliseconds, makes room and comes again. */
-const PATIENCE = 2_000;
+/** A push that hangs for longer than this makes room and comes again. */
+const PUSH_TIMEOUT_MS = 2_000;
 
-/** After so long at most an event comes again, in milliseconds. */
-const LONGEST_BACKOFF = 3_000;
+/** The longest wait before an event comes again. */
+const MAX_BACKOFF_MS = 3_000;
 
 /** What runs the functions. */
 export interface FunctionRunner {
@@ -53,7 +55,7 @@ type BridgeFault =
   | "event redelivered";
 
 export interface BridgeOptions {
-  fleet: FunctionRunner;
+  functions: FunctionRunner;
   project: string;
   random: Randomness;
   /** Counts each fault. */
@@ -86,7 +88,7 @@ export class Bridge {
   }
 
   get isIdle(): boolean {
-    return this.underWay === 0 && this.options.fleet.isIdle;
+    return this.underWay === 0 && this.options.functions.isIdle;
   }
 
   /** Resolves with whether nothing comes any more, for as long as a redelivery may take, within so many milliseconds. */
@@ -95,21 +97,25 @@ export class Bridge {
     let idleSince = Date.now();
     let delivered = 0;
     while (Date.now() < deadline) {
-      const { deliveries } = this.options.fleet;
+      const { deliveries } = this.options.functions;
       if (!this.isIdle || deliveries.length > delivered) idleSince = Date.now();
       delivered = deliveries.length;
-      if (Date.now() - idleSince > LONGEST_BACKOFF) return true;
+      if (Date.now() - idleSince > MAX_BACKOFF_MS) return true;
       await sleep(50, undefined, { signal });
     }
     return false;
   }
 
-  /** Resolves with the port that pushes go to. */
-  listen(): Promise<number> {
-    return new Promise((resolve, reject) => {
+  /** Has the Pub/Sub emulator at this host:port push every message of the functions' topics here. */
+  async subscribe(pubsub: string): Promise<void> {
+    const port = await new Promise<number>((resolve, reject) => {
       this.server.once("error", reject);
       this.server.listen(0, "127.0.0.1", () => resolve((this.server.address() as { port: number }).port));
     });
+    for (const [name, topic] of Object.entries(SUBSCRIBERS)) {
+      const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${port}/${name}/${share}`);
+      await subscribe(pubsub, this.options.project, topic, shares);
+    }
   }
 
   /** Watches relations, whose changes are events, and other collections, which trigger nothing, for the history alone. */
@@ -124,12 +130,9 @@ export class Bridge {
             const before = known.get(doc.ref.path);
             const at = doc.updateTime.toMillis();
             this.writes.push({ path: doc.ref.path, before: before?.fields, after: snapshot?.fields, at });
-            const value = snapshot && {
-              name: `projects/${this.options.project}/databases/(default)/documents/${doc.ref.path}`,
-              fields: valuesOf(snapshot.fields),
-              createTime: doc.createTime.toDate().toISOString(),
-              updateTime: doc.updateTime.toDate().toISOString(),
-            };
+            const times = { created: doc.createTime.toDate(), updated: doc.updateTime.toDate() };
+            const value =
+              snapshot && documentVersion(this.options.project, doc.ref.path, valuesOf(snapshot.fields), times);
             if (snapshot && value) known.set(doc.ref.path, { fields: snapshot.fields, value });
             else known.delete(doc.ref.path);
             if (collection === RELATIONS) this.changed(doc.ref.path, value, before?.value);
@@ -143,7 +146,7 @@ export class Bridge {
 
   /** Fires a schedule once. */
   async tick(name: "pollOrders" | "sweep"): Promise<void> {
-    await this.options.fleet.deliver(name, undefined, {});
+    await this.options.functions.deliver(name, undefined, {});
   }
 
   /** Fires a schedule so often, missing and doubling ticks while faults strike. */
@@ -168,15 +171,15 @@ export class Bridge {
     this.server.closeAllConnections();
   }
 
-  /** Takes a push of Pub/Sub's and answers it as the function does; what is not answered with success comes again. */
+  /** Responds to a push as the function does; a push without success comes again. */
   private async push(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { fleet, random, counts, project, isTroubled } = this.options;
+    const { functions, project, random, counts, isTroubled } = this.options;
     try {
       const data = JSON.parse(await text(request)) as {
         message: { messageId: string; data: string; publishTime: string };
       };
       const [, name, share] = (request.url ?? "").split("/") as [string, FunctionName, string];
-      const { messageId, data: payload, publishTime } = data.message;
+      const { messageId, data: payload } = data.message;
       if (Number(messageId) % SHARES !== Number(share)) {
         response.writeHead(204).end();
         return;
@@ -184,57 +187,35 @@ export class Bridge {
       if (this.seen.has(messageId)) counts.add("message redelivered");
       this.seen.add(messageId);
       const { order } = JSON.parse(Buffer.from(payload, "base64").toString()) as { order?: string };
-      const event = {
-        specversion: "1.0",
-        id: messageId,
-        source: `//pubsub.googleapis.com/projects/${project}/topics/${SUBSCRIBERS[name]}`,
-        type: "google.cloud.pubsub.topic.v1.messagePublished",
-        time: publishTime,
-        datacontenttype: "application/json",
-        data,
-      };
-      if (isTroubled() && random.fraction() < DOUBLED) {
+      const event = messagePublished(project, SUBSCRIBERS[name] ?? "", data);
+      if (isTroubled() && random.fraction() < DOUBLED_SHARE) {
         counts.add("message doubled");
-        void sleep(random.fraction() * SOON).then(() => fleet.deliver(name, order, event));
+        void sleep(random.fraction() * DOUBLED_WITHIN_MS).then(() => functions.deliver(name, order, event));
       }
-      const late = sleep(PATIENCE, undefined, { ref: false });
-      const status = await Promise.race([fleet.deliver(name, order, event), late]);
+      const late = sleep(PUSH_TIMEOUT_MS, undefined, { ref: false });
+      const status = await Promise.race([functions.deliver(name, order, event), late]);
       response.writeHead(status ?? 503).end();
     } catch {
       response.writeHead(500).end();
     }
   }
 
-  /** Brings a change of a relation to its function until it is taken. */
+  /** Delivers a change of a relation to its function until it succeeds. */
   private changed(path: string, value: object | undefined, oldValue: object | undefined): void {
     const { project, random, counts, isTroubled } = this.options;
-    const event = {
-      specversion: "1.0",
-      id: `${path}-${this.writes.length}`,
-      source: `//firestore.googleapis.com/projects/${project}/databases/(default)`,
-      type: "google.cloud.firestore.document.v1.written",
-      time: new Date().toISOString(),
-      subject: `documents/${path}`,
-      datacontenttype: "application/json",
-      project,
-      database: "(default)",
-      namespace: "(default)",
-      location: "us-central1",
-      document: path,
-      data: { ...(value && { value }), ...(oldValue && { oldValue }) },
-    };
+    const event = documentChanged(project, path, { value, oldValue });
     const order = `orders/${path.slice(RELATIONS.length + 1)}`;
     void this.deliverUntilTaken(order, event);
-    if (!isTroubled() || random.fraction() >= DOUBLED) return;
+    if (!isTroubled() || random.fraction() >= DOUBLED_SHARE) return;
     counts.add("event doubled");
-    void sleep(random.fraction() * SOON).then(() => this.deliverUntilTaken(order, event));
+    void sleep(random.fraction() * DOUBLED_WITHIN_MS).then(() => this.deliverUntilTaken(order, event));
   }
 
   private async deliverUntilTaken(order: string, event: object): Promise<void> {
-    const { fleet, counts } = this.options;
+    const { functions, counts } = this.options;
     this.underWay++;
-    for (let backoff = 500; !this.stopped; backoff = Math.min(2 * backoff, LONGEST_BACKOFF)) {
-      const status = await fleet.deliver("onRelationWritten", order, event);
+    for (let backoff = 500; !this.stopped; backoff = Math.min(2 * backoff, MAX_BACKOFF_MS)) {
+      const status = await functions.deliver("onRelationWritten", order, event);
       if (status !== undefined && status < 300) break;
       counts.add("event redelivered");
       await sleep(backoff, undefined, { ref: false });

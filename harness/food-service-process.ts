@@ -1,122 +1,118 @@
-/** The food service of a run: the simulated one as a process that can be killed and started again, or somebody else's. */
+/** The simulated food service as a process that can be killed, paused and started again with its state. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { identityIn } from "../services/food-service/certificate.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { truthIn } from "../services/food-service/server.js";
 import { StartError } from "../services/server.js";
 import { type Child, startChild } from "./process/child-process.js";
-import { answers } from "./process/free-ports.js";
 import { quoteForShell } from "./process/shell.js";
+import { ROOT } from "./root.js";
 
-/** How long it may take to listen, in milliseconds. */
-const START_TIME = 60_000;
+const START_TIMEOUT_MS = 120_000;
 
-/** It stops within 5 s by itself. */
-const GRACE = 8_000;
+/** It stops within 5 s when asked to. */
+const STOP_TIMEOUT_MS = 8_000;
+
+const LINES_IN_MESSAGE = 10;
 
 export interface SimulationOptions {
   /** Divides every duration; 1 is real time. */
   speed: number;
-  /** Shares from 0 to 1. */
-  rejected: number;
-  cancelled: number;
+  /** Shares from 0 to 1; 0 by default. */
+  rejected?: number;
+  cancelled?: number;
   failures?: number;
   lostAnswers?: number;
-  /** The most that is added to a call, in milliseconds. */
+  /** The longest that is added to a call, in milliseconds; 0 by default. */
   delay?: number;
   seed?: string | undefined;
   honoursKeys?: boolean;
 }
 
-export interface FoodServerOptions {
-  /** The top folder of the project. */
-  root: string;
+export interface FoodServiceOptions {
   /** A folder of this run's own, for the state. */
   directory: string;
-  /** Where key and certificate are, or are made. */
-  certificates: string;
-  port: number;
+  /** Where key and certificate are, or are made; the same folder by default. */
+  certificates?: string;
+  /** The system chooses one by default. */
+  port?: number;
   simulation: SimulationOptions;
-  /** Is told when it ends without having been asked to. */
-  onDeath(message: string): void;
-  signal: AbortSignal;
+  /** Gets each line of its output. */
+  onLine?(line: string): void;
+  /** Called with a message when it ends without being asked to. */
+  onDeath?(message: string): void;
+  signal?: AbortSignal;
 }
 
-export class FoodServer {
-  readonly address: string;
-  readonly certificatePath: string;
+export class FoodServiceProcess {
   private child: Child | undefined;
-  private output: string[] = [];
+  private lines: string[] = [];
+  /** 0 until it listens for the first time. */
+  port: number;
   private readonly state: string;
-  private readonly args: string[];
 
-  private constructor(private readonly options: FoodServerOptions) {
-    const { root, directory, certificates, port, simulation } = options;
-    this.address = `localhost:${port}`;
-    this.certificatePath = join(certificates, "localhost.crt");
-    this.state = join(directory, "food-service.jsonl");
-    const { seed, honoursKeys, failures = 0, lostAnswers = 0, delay = 0 } = simulation;
-    this.args = [
-      ...["--import", "tsx", join(root, "services/food-service/main.ts")],
-      ...["--address", this.address, "--certificates", certificates, "--state", this.state],
-      ...["--speed", String(simulation.speed)],
-      ...["--rejected", String(simulation.rejected), "--cancelled", String(simulation.cancelled)],
-      ...["--failures", String(failures), "--lost-answers", String(lostAnswers), "--delay", String(delay)],
-      ...(seed === undefined ? [] : ["--seed", seed]),
-      ...(honoursKeys ? ["--honours-keys"] : []),
-    ];
+  private constructor(
+    private readonly options: FoodServiceOptions & { certificates: string },
+    readonly certificatePath: string,
+    /** In PEM form. */
+    readonly certificate: string,
+    /** In PEM form. */
+    readonly key: string,
+  ) {
+    this.state = join(options.directory, "food-service.jsonl");
+    this.port = options.port ?? 0;
   }
 
   /**
-   * Starts the simulated food service and resolves when it answers.
-   * @throws StartError with what it said, where it does not
+   * Starts it and resolves when it listens.
+   * @throws StartError with the end of its output if it does not start
    */
-  static async start(options: FoodServerOptions): Promise<FoodServer> {
-    const server = new FoodServer(options);
-    await server.restart();
-    return server;
+  static async start({ certificates, ...options }: FoodServiceOptions): Promise<FoodServiceProcess> {
+    const folder = certificates ?? options.directory;
+    const { path } = await identityIn(folder);
+    const key = readFileSync(join(folder, "localhost.key"), "utf8");
+    const food = new FoodServiceProcess({ ...options, certificates: folder }, path, readFileSync(path, "utf8"), key);
+    await food.restart();
+    return food;
   }
 
-  /** In PEM form. */
-  get certificate(): string {
-    return readFileSync(this.certificatePath, "utf8");
+  get address(): string {
+    return `localhost:${this.port}`;
   }
 
-  private get command(): string {
-    return ["node", ...this.args].map(quoteForShell).join(" ");
+  /** Its process group; undefined while it does not run. */
+  get group(): number | undefined {
+    return this.child?.pid;
   }
 
-  /** Starts it again with all that it knew, where it is not running. */
+  /** Starts it again on the same port, with its state. Does nothing while it runs. */
   async restart(): Promise<void> {
     if (this.child && this.child.ended === undefined) return;
-    const { root, port, signal, onDeath } = this.options;
-    this.output = [];
+    this.lines = [];
+    let listening: (port: number) => void = () => {};
+    const port = new Promise<number>((resolve) => {
+      listening = resolve;
+    });
     const child = await startChild({
       command: process.execPath,
       args: this.args,
-      cwd: root,
+      cwd: ROOT,
       env: process.env,
       onLine: (line) => {
-        this.output = [...this.output.slice(-9), line];
+        this.lines = [...this.lines.slice(1 - LINES_IN_MESSAGE), line];
+        const [, digits] = /^food service ready on \S+:(\d+),/.exec(line) ?? [];
+        if (digits) listening(Number(digits));
+        this.options.onLine?.(line);
       },
     });
     this.child = child;
-    const deadline = Date.now() + START_TIME;
-    // Its line says that it listens; a connection proves it.
-    while (this.output.length === 0 || !(await answers(port, "localhost"))) {
-      if (child.ended !== undefined || signal.aborted || Date.now() > deadline) {
-        await child.stop("SIGKILL", 0);
-        signal.throwIfAborted();
-        throw new StartError(`The simulated food service did not start:\n${this.lastWords}`);
-      }
-      await sleep(50);
-    }
+    await this.untilListening(child, port);
     void child.exited.then((how) => {
       if (this.child !== child) return;
-      onDeath(
-        `The simulated food service ${how}:\n${this.lastWords}\nStart it again with all that it knew:\n  ${this.command}`,
-      );
+      const again = `Start it again with its state:\n  ${this.command}`;
+      this.options.onDeath?.(`The simulated food service ${how}:\n${this.lastLines}\n${again}`);
     });
   }
 
@@ -126,7 +122,16 @@ export class FoodServer {
   }
 
   async stop(): Promise<void> {
-    await this.end("SIGTERM", GRACE);
+    await this.end("SIGTERM", STOP_TIMEOUT_MS);
+  }
+
+  /** Stops it from doing anything for so many milliseconds. */
+  async pause(milliseconds: number): Promise<void> {
+    const { child } = this;
+    if (!child || child.ended !== undefined) return;
+    process.kill(child.pid, "SIGSTOP");
+    await sleep(milliseconds);
+    if (child.ended === undefined) process.kill(child.pid, "SIGCONT");
   }
 
   /** All that really happened so far. */
@@ -134,13 +139,50 @@ export class FoodServer {
     return truthIn(this.state);
   }
 
-  private async end(signal: NodeJS.Signals, grace: number): Promise<void> {
-    const child = this.child;
-    this.child = undefined;
-    await child?.stop(signal, grace);
+  private async untilListening(child: Child, port: Promise<number>): Promise<void> {
+    const { signal } = this.options;
+    const aborted = new Promise<"aborted">((resolve) => {
+      if (signal?.aborted) resolve("aborted");
+      signal?.addEventListener("abort", () => resolve("aborted"));
+    });
+    const late = sleep(START_TIMEOUT_MS, "does not listen", { ref: false });
+    const found = await Promise.race([port, child.exited, late, aborted]);
+    if (typeof found === "number") {
+      this.port = found;
+      return;
+    }
+    // Killed while it started: whoever did so starts it again.
+    if (this.child !== child) return;
+    await child.stop("SIGKILL", 0);
+    signal?.throwIfAborted();
+    throw new StartError(`The simulated food service did not start (${found}):\n${this.lastLines}`);
   }
 
-  private get lastWords(): string {
-    return this.output.map((line) => `  ${line}`).join("\n");
+  private async end(signal: NodeJS.Signals, timeout: number): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    await child?.stop(signal, timeout);
+  }
+
+  private get args(): string[] {
+    const { certificates, simulation } = this.options;
+    const { speed, rejected = 0, cancelled = 0, failures = 0, lostAnswers = 0, delay = 0 } = simulation;
+    const { seed, honoursKeys } = simulation;
+    return [
+      ...["--import", "tsx", join(ROOT, "services/food-service/main.ts")],
+      ...["--address", this.address, "--certificates", certificates, "--state", this.state],
+      ...["--speed", String(speed), "--rejected", String(rejected), "--cancelled", String(cancelled)],
+      ...["--failures", String(failures), "--lost-answers", String(lostAnswers), "--delay", String(delay)],
+      ...(seed === undefined ? [] : ["--seed", seed]),
+      ...(honoursKeys ? ["--honours-keys"] : []),
+    ];
+  }
+
+  private get command(): string {
+    return ["node", ...this.args].map(quoteForShell).join(" ");
+  }
+
+  private get lastLines(): string {
+    return this.lines.map((line) => `  ${line}`).join("\n");
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Stands between each function process and the food service, with TLS on both sides, and writes down every call: what was
- * asked, and whether its answer was given. So a run knows by itself which creates nobody can know the outcome of.
- * A connection ends here as it ends there: with a reset where the food service died.
+ * requested, and whether a response came back. From this a run knows which creates have an outcome that no one can know.
+ * A connection ends here as it ends there: with a reset if the food service died.
  */
 import {
   type ClientHttp2Session,
@@ -22,7 +22,7 @@ import {
   OrderServiceService,
 } from "../functions/src/generated/food/v1/food.js";
 
-/** One call as the gate saw it; moments are in milliseconds since the epoch. */
+/** One call as the proxy saw it; moments are in milliseconds since the epoch. */
 export interface Call {
   process: number;
   /** Such as createShipment. */
@@ -31,9 +31,9 @@ export interface Call {
   /** The idempotency key of a create. */
   key: string;
   at: number;
-  /** After so many milliseconds the caller gives up. */
-  patience: number;
-  /** When the answer was handed to the caller's connection; undefined where there was none. */
+  /** The caller gives up after so many milliseconds. */
+  timeoutMs: number;
+  /** When the response was written to the caller's connection; undefined if there was none. */
   answeredAt: number | undefined;
   /** gRPC's status number, 0 for success. */
   status: number | undefined;
@@ -46,14 +46,13 @@ export interface Break {
   at: number;
 }
 
-/** Moments of a call at which something may strike. */
+/** Moments of a call at which a fault can be injected. */
 export type Moment = "asked" | "carried out" | "answered";
 
-export interface GateOptions {
-  key: string;
-  certificate: string;
-  foodServicePort: number;
-  /** Is told of each call at each moment; what it returns is waited for. */
+export interface ProxyOptions {
+  /** Its key and certificate, in PEM form, serve both sides. */
+  foodService: { port: number; key: string; certificate: string };
+  /** Called at each moment of each call; the call waits for the result. */
   onMoment(call: Call, moment: Moment): Promise<void> | void;
 }
 
@@ -65,12 +64,12 @@ const METHODS = new Map<string, { name: string; definition: MethodDefinition<unk
   ),
 );
 
-export class FoodGate {
+export class FoodServiceProxy {
   readonly calls: Call[] = [];
   readonly breaks: Break[] = [];
   private readonly doors = new Map<number, Door>();
 
-  constructor(private readonly options: GateOptions) {}
+  constructor(private readonly options: ProxyOptions) {}
 
   /** Opens a door for one process and resolves with its port. */
   async open(process: number): Promise<number> {
@@ -108,11 +107,12 @@ class Door {
 
   constructor(
     private readonly process: number,
-    private readonly options: GateOptions,
+    private readonly options: ProxyOptions,
     private readonly calls: Call[],
     private readonly breaks: Break[],
   ) {
-    this.inside = createSecureServer({ key: options.key, cert: options.certificate });
+    const { key, certificate } = options.foodService;
+    this.inside = createSecureServer({ key, cert: certificate });
     this.inside.on("session", (session) => this.join(session));
     this.inside.on("stream", (stream, headers) => {
       stream.on("error", () => undefined);
@@ -154,7 +154,7 @@ class Door {
   /** Takes a connection only where the food service takes one too. */
   private accept(caller: Socket): void {
     caller.on("error", () => undefined);
-    const probe = connectTcp({ host: "localhost", port: this.options.foodServicePort });
+    const probe = connectTcp({ host: "localhost", port: this.options.foodService.port });
     probe.once("error", () => caller.resetAndDestroy());
     probe.once("connect", () => {
       probe.destroy();
@@ -179,7 +179,8 @@ class Door {
   private join(session: ServerHttp2Session): void {
     const caller = this.callers.get(session.socket.remotePort ?? 0);
     session.on("error", () => undefined);
-    const behind = connect(`https://localhost:${this.options.foodServicePort}`, { ca: this.options.certificate });
+    const { port, certificate } = this.options.foodService;
+    const behind = connect(`https://localhost:${port}`, { ca: certificate });
     behind.on("error", () => undefined);
     behind.once("close", () => {
       if (caller && !caller.destroyed) this.cut(caller);
@@ -202,7 +203,7 @@ class Door {
       request: method.definition.requestDeserialize(body.subarray(5)),
       key: String(headers["idempotency-key"] ?? ""),
       at: Date.now(),
-      patience: millisecondsIn(headers["grpc-timeout"]),
+      timeoutMs: millisecondsIn(headers["grpc-timeout"]),
       answeredAt: undefined,
       status: undefined,
       response: undefined,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { FoodServiceEvent } from "../services/food-service/model/food-service-event.js";
 
 /** Writes the state of a food service with so many orders that were delivered, and after them so many new ones. */
-export function writeState(folder: string, { finished, active }: { finished: number; active: number }): void {
+export function seedFoodServiceState(folder: string, { finished, active }: { finished: number; active: number }): void {
   mkdirSync(folder, { recursive: true });
   const file = openSync(join(folder, "food-service.jsonl"), "w");
   const began = Date.now() - 2 * (finished + active);

@@ -97,6 +97,11 @@ export class FunctionInstance {
     }
   }
 
+  /** Where it listens, as http://host:port. */
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
   /**
    * Sends one request and resolves with the status of its response.
    * @throws Error if the connection breaks

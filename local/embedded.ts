@@ -13,6 +13,8 @@ import { configured, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../func
 import type { Log } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
+import { ConsoleServer } from "./console-server.js";
+import { ObservedStore } from "./observed-store.js";
 import type { Fire, ScheduledFunction } from "./scheduler.js";
 import type { OpenStorage, Storage } from "./storage.js";
 
@@ -27,17 +29,20 @@ export interface Embedded {
   documents(collection: string): Promise<Document[]>;
   /** Where the log is written. */
   log: string;
+  /** Where the console is served, http://host:port. */
+  console: string | undefined;
   stop(): Promise<void>;
 }
 
 /**
- * Starts the handlers with these params.
+ * Starts the handlers with these params, and serves the console if it is said where.
  * @throws ValidationError that names each wrong param and what is allowed, StartError when the documents can't be opened
  */
 export async function startEmbedded(
   directory: string,
   params: Record<string, string>,
   openStorage: OpenStorage,
+  consoleAt?: { port: number; dist: string },
 ): Promise<Embedded> {
   const settings = settingsFrom(params);
   const log = join(directory, "functions.log");
@@ -53,9 +58,11 @@ export async function startEmbedded(
     settings,
   };
   let storage!: Storage;
+  let store!: ObservedStore;
   const platform = new InProcessPlatform(outside, (deliver) => {
     storage = openStorage(deliver);
-    return storage.store;
+    store = new ObservedStore(storage.store);
+    return store;
   });
   await storage.start();
   const scheduled = Object.entries(SCHEDULES).map(([name, schedule]) => {
@@ -69,14 +76,16 @@ export async function startEmbedded(
       return { function: name, outcome: "failed", reason: (error as Error).message };
     }
   };
+  const operatorConsole = consoleAt && (await ConsoleServer.start({ ...consoleAt, ports: platform.ports, store, log }));
   const stop = async () => {
+    await operatorConsole?.stop();
     await platform.stop(settings.CALL_DEADLINE_SECONDS * 1000 + STOP_MARGIN_MS);
     food.close();
     customers.close();
     await storage.close();
     await new Promise((resolve) => stream.end(resolve));
   };
-  return { scheduled, fire, documents: storage.documents, log, stop };
+  return { scheduled, fire, documents: storage.documents, log, stop, console: operatorConsole?.address };
 }
 
 /** Params are read from the environment, as they are in the emulator. */

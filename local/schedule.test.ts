@@ -27,6 +27,7 @@ describe("schedules", () => {
     "",
     "every",
     "every 0 minutes",
+    "every 1 minute",
     "every 5 days",
     "every m 09:00",
     "every day 25:00",

@@ -36,7 +36,7 @@ function cron(text: string, pattern: string, timeZone: string): Schedule {
 
 /** Milliseconds for "every 5 minutes" and "every 2 hours". */
 function intervalOf(words: string): number | undefined {
-  const [, count, unit] = /^every (\d+) (minutes?|mins?|hours?)$/.exec(words) ?? [];
+  const [, count, unit] = /^every (\d+) (minutes|mins|hours)$/.exec(words) ?? [];
   if (count === undefined || Number(count) < 1) return undefined;
   return Number(count) * (unit?.startsWith("m") ? 60_000 : 3_600_000);
 }

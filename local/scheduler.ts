@@ -42,14 +42,10 @@ const MAX_RUN_MS = 5 * 60_000;
  */
 const MAX_INTERVAL_RUN_MS = 45_000;
 
-/** However busy the functions are, one with an interval is fired after so long, in milliseconds. */
-const MAX_BUSY_MS = 30_000;
-
 export class Scheduler {
   /** Ticks by what became of them. */
   readonly counts = { ran: 0, failed: 0, skipped: 0 };
   private readonly running = new Set<string>();
-  private readonly firedAt = new Map<string, number>();
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private readonly stopping = new AbortController();
 
@@ -107,9 +103,7 @@ export class Scheduler {
   }
 
   private isHeldBack(scheduled: ScheduledFunction): boolean {
-    if (this.intervalOf(scheduled) === undefined || !this.options.isBusy?.()) return false;
-    const firedAt = this.firedAt.get(scheduled.name);
-    return firedAt !== undefined && Date.now() - firedAt < MAX_BUSY_MS;
+    return this.intervalOf(scheduled) !== undefined && this.options.isBusy?.() === true;
   }
 
   private wait(scheduled: ScheduledFunction, schedule: Schedule, due = schedule(new Date())): void {
@@ -134,7 +128,6 @@ export class Scheduler {
       return { function: name, outcome: "skipped", reason: "the run before is still under way" };
     }
     this.running.add(name);
-    this.firedAt.set(name, Date.now());
     const limit = AbortSignal.timeout(this.intervalOf(scheduled) === undefined ? MAX_RUN_MS : MAX_INTERVAL_RUN_MS);
     const tick = await this.run(scheduled, due, AbortSignal.any([this.stopping.signal, limit]));
     this.running.delete(name);

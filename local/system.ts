@@ -2,43 +2,38 @@
  * The whole system on this machine: Emulator Suite, functions, local scheduler and food service. What starts it, shows it
  * and tests it shares this.
  */
-import { execFile } from "node:child_process";
 import { createWriteStream, readFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { type EmulatorPlaces, findEmulator } from "../harness/emulators/find-emulator.js";
+import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { downloadEmulator } from "../harness/emulators/download-emulator.js";
+import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
 import { type Document, readCollection } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
-import { FoodServer, type SimulationOptions } from "../harness/food-service-process.js";
+import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildConsole } from "../operator-console/build.js";
+import { connectionTo, environmentOf } from "../services/food-service/connection-options.js";
 import { StartError } from "../services/server.js";
+import { startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
 import { AccountsFile } from "./accounts-file.js";
 import { type DataDirectory, openDataDirectory, openDocuments } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
 import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
-import { startUsers } from "./users.js";
-
-/** A food service that somebody else runs. */
-interface GivenFoodService {
-  address: string;
-  /** In PEM form; undefined for the roots that come with Node.js. */
-  certificate: string | undefined;
-}
 
 export interface SystemOptions {
   /** "auto" takes free ports for everything, a number that many from there on, "usual" those in firebase.json. */
   portsFrom?: "auto" | "usual" | number;
   ports?: Partial<Record<NamedListener, number>>;
   /** Undefined runs without any. */
-  foodService?: { given: GivenFoodService } | { simulated: SimulationOptions; certificates?: string } | undefined;
+  foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
   /** Seconds between runs by scheduled function, instead of the function's own schedule. */
   intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
@@ -58,6 +53,8 @@ export interface SystemOptions {
   /** Is told what goes wrong while it runs on. */
   onTrouble?(message: string): void;
   /** Gives the start up when aborted. */
+  /** Whether a system that runs embedded serves the console; the Emulator Suite's hosting always does. */
+  withConsole?: boolean;
   signal?: AbortSignal;
 }
 
@@ -81,14 +78,16 @@ export interface System {
   data: string | undefined;
   /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
   suite: Addresses | undefined;
+  /** The console of a system that runs embedded, http://host:port. */
+  console: string | undefined;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
   /** Orchestrator 1 of the user chain, as host:port. */
   users: string;
   /** Undefined for a system without any. */
-  foodService: GivenFoodService | undefined;
+  foodService: FoodServiceConnection | undefined;
   /** The food service where it is the simulated one. */
-  foodServer: FoodServer | undefined;
+  foodServer: FoodServiceProcess | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
   scheduler: Scheduler;
   /** The log of the functions and of what runs them. */
@@ -111,7 +110,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   };
   try {
     const programs =
-      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress);
+      options.embedded === true || options.firestore ? undefined : await programsFor(options, onProgress, signal);
     const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
     const ports = await portsFor(options, {
       withFoodService: simulated !== undefined,
@@ -122,11 +121,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const data = options.data === undefined ? undefined : openDataDirectory(options.data);
     if (data) started.push({ stop: async () => data.close() });
 
-    let foodServer: FoodServer | undefined;
+    let foodServer: FoodServiceProcess | undefined;
     if (simulated) {
       onProgress("Starting the simulated food service");
-      foodServer = await FoodServer.start({
-        root: ROOT,
+      foodServer = await FoodServiceProcess.start({
         directory: data?.path ?? directory,
         certificates: simulated.certificates ?? join(directory, "certificates"),
         port: ports.foodService,
@@ -139,13 +137,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const foodService = foodServiceOf(options, foodServer);
     const users = options.users ?? (await startOwnUsers(directory, started));
 
+    const environment = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
     const configuration = {
-      params: {
-        USERS_ADDRESS: users,
-        ...(foodService && { FOOD_SERVICE_ADDRESS: foodService.address }),
-        ...options.params,
-      },
-      secrets: foodService ? { FOOD_SERVICE_CA: foodService.certificate ?? "system" } : {},
+      params: { USERS_ADDRESS: users, ...environment.params, ...options.params },
+      secrets: environment.secrets,
     };
     const runner = programs
       ? await startInSuite({
@@ -163,6 +158,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
           directory,
           { ...configuration.params, ...configuration.secrets },
           storageFor(options, data),
+          ports.hosting,
           options,
         );
     started.push(runner);
@@ -174,7 +170,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "documents" | "scheduler" | "log" | "failed" | "stop">;
+type Runner = Pick<System, "suite" | "console" | "documents" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -185,12 +181,16 @@ interface Programs {
 async function programsFor(
   { embedded }: SystemOptions,
   onProgress: (message: string) => void,
+  signal: AbortSignal,
 ): Promise<Programs | undefined> {
   onProgress("Looking for Java and the emulators");
   const machine = { env: process.env, home: homedir() };
   try {
     const java = await findJava(machine);
-    const download = downloader(java.home, onProgress);
+    const download = async (name: EmulatorName, title: string) => {
+      onProgress(`Downloading the ${title}`);
+      await downloadEmulator(name, java.home, signal);
+    };
     const programs = {
       firestore: await findEmulator("firestore", { ...machine, download }),
       pubsub: await findEmulator("pubsub", { ...machine, download }),
@@ -205,13 +205,13 @@ async function programsFor(
 
 async function startOwnUsers(directory: string, started: { stop(): Promise<void> }[]): Promise<string> {
   const log = createWriteStream(join(directory, "users.log"));
-  const users = await startUsers((lines) => log.write(lines));
+  const users = await startInProcess((server) => lineLog(server, (lines) => log.write(lines)));
   const stop = async () => {
     await users.stop();
     await new Promise((resolve) => log.end(resolve));
   };
   started.push({ stop });
-  return users.address;
+  return users.orchestrator1.address;
 }
 
 async function startInSuite({
@@ -244,7 +244,7 @@ async function startInSuite({
     journal?.stop();
     store?.close();
   };
-  await buildConsole(join(directory, "board", "dist"));
+  await buildConsole(join(directory, "operator-console", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const starting = new AbortController();
   const restoring = journal?.restore(AbortSignal.any([signal, starting.signal]));
@@ -291,6 +291,7 @@ async function startInSuite({
       functions,
       hosting: `http://127.0.0.1:${ports.hosting}`,
     },
+    console: undefined,
     documents: (collection) => readCollection(firestore, PROJECT, collection),
     scheduler,
     log: suite.log,
@@ -313,12 +314,17 @@ async function startEmbeddedIn(
   directory: string,
   params: Record<string, string>,
   openStorage: OpenStorage,
-  { intervals, onTrouble = () => {} }: SystemOptions,
+  port: number,
+  { intervals, withConsole = false, onTrouble = () => {} }: SystemOptions,
 ): Promise<Runner> {
-  const embedded = await startEmbedded(directory, params, openStorage);
+  const dist = join(directory, "console");
+  if (withConsole) await buildConsole(dist);
+  const consoleAt = withConsole ? { port, dist } : undefined;
+  const embedded = await startEmbedded(directory, params, openStorage, consoleAt);
   const scheduler = new Scheduler(embedded.scheduled, embedded.fire, { intervals, onTrouble });
   return {
     suite: undefined,
+    console: embedded.console,
     documents: embedded.documents,
     scheduler,
     log: embedded.log,
@@ -337,18 +343,21 @@ async function failureOf(suite: Suite): Promise<string> {
 
 function foodServiceOf(
   { foodService }: SystemOptions,
-  simulated: FoodServer | undefined,
-): GivenFoodService | undefined {
-  if (simulated) return { address: simulated.address, certificate: simulated.certificate };
+  simulated: FoodServiceProcess | undefined,
+): FoodServiceConnection | undefined {
+  if (simulated) return connectionTo(simulated.address, simulated.certificate);
   return foodService && "given" in foodService ? foodService.given : undefined;
 }
 
 async function portsFor(
-  { portsFrom = "usual", ports = {} }: SystemOptions,
+  { portsFrom = "usual", ports = {}, withConsole }: SystemOptions,
   { withFoodService, withSuite }: { withFoodService: boolean; withSuite: boolean },
 ): Promise<Ports> {
   const from = portsFrom === "usual" ? usualPorts() : portsFrom;
-  const only: NamedListener[] = withFoodService ? ["foodService"] : [];
+  const only: NamedListener[] = [
+    ...(withFoodService ? ["foodService" as const] : []),
+    ...(withConsole ? ["hosting" as const] : []),
+  ];
   if (!withSuite) return choosePorts({ from, chosen: ports, only });
   return choosePorts({ from, chosen: ports, without: withFoodService ? [] : ["foodService"] });
 }
@@ -366,23 +375,5 @@ function usualPorts(): Record<NamedListener, number> {
     pubsub: pubsub.port,
     auth: auth.port,
     foodService: 50051,
-  };
-}
-
-/** Has firebase-tools download an emulator into its cache. */
-function downloader(javaHome: string, onProgress: (message: string) => void): EmulatorPlaces["download"] {
-  const firebase = join(ROOT, "node_modules/firebase-tools/lib/bin/firebase.js");
-  return async (name, title) => {
-    onProgress(`Downloading the ${title}`);
-    const env = { ...process.env, JAVA_HOME: javaHome, METADATA_SERVER_DETECTION: "none", CI: "true" };
-    const command = [firebase, `setup:emulators:${name}`];
-    // firebase-tools leaves a log in the folder where it fails.
-    const options = { env, cwd: tmpdir(), timeout: 300_000 };
-    await promisify(execFile)(process.execPath, command, options).catch(
-      (error: { stdout?: string; stderr?: string }) => {
-        const said = /^Error: (.*)$/m.exec(`${error.stderr}\n${error.stdout}`)?.[1];
-        throw new Error(said ?? "the download failed", { cause: error });
-      },
-    );
   };
 }

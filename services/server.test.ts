@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { Client, credentials, type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
 import { type GetOrderRequest, type Order, OrderServiceService } from "../functions/src/generated/food/v1/food.js";
-import { call } from "./food-service/call.js";
+import { call } from "./call.js";
 import { expectAddress, listen, StartError, stop } from "./server.js";
 
 const ORDER = { name: "orders/a", createTime: "", updateTime: "", customerId: "krithik", status: 1 };

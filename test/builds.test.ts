@@ -5,14 +5,15 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { messageEvent } from "../harness/cloud-events.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
-import { EMULATOR_START_TIME, emulators } from "./emulators.js";
-import { Instance, messageEvent } from "./instance.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
+import { Instance } from "./instance.js";
 
 const PROJECT = "demo-builds";
 
 /** Where the sources say which schema they write, and the newest that they read. */
-const SCHEMAS = ["relations/document.ts", "relations/attempt.ts"];
+const SCHEMAS = ["relations/relation.ts", "attempts/attempt.ts"];
 
 /** A meal is packaged about as soon as it is asked for. */
 const SPEED = 3_000_000;
@@ -26,7 +27,7 @@ describe("two builds side by side", function () {
   let newer: Instance;
 
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { firestore, pubsub } = await emulators();
     documents = `http://${firestore}/v1/projects/${PROJECT}/databases/(default)/documents`;
     directory = mkdtempSync(join(tmpdir(), "diet-builds-"));
@@ -80,8 +81,8 @@ describe("two builds side by side", function () {
     const { name } = food.model.placeOrder("krithik");
     return { name, id: name.slice("orders/".length) };
   };
-  const isNew = (name: string) => messageEvent({ order: name, status: "NEW" });
-  const isInPreparation = (name: string) => messageEvent({ order: name, status: "PREPARATION" });
+  const isNew = (name: string) => messageEvent("orders", { order: name, status: "NEW" });
+  const isInPreparation = (name: string) => messageEvent("orders", { order: name, status: "PREPARATION" });
   const count = () => {
     const { kitchenOrders, shipments } = food.model.truth();
     return [kitchenOrders.length, shipments.length];
@@ -106,7 +107,7 @@ describe("two builds side by side", function () {
 
     await older.succeeds("sendToKitchen", isNew(name));
     await older.succeeds("dispatchShipment", isInPreparation(name));
-    await older.succeeds("completeOrder", messageEvent({ order: name, status: "IN_FLIGHT" }));
+    await older.succeeds("completeOrder", messageEvent("orders", { order: name, status: "IN_FLIGHT" }));
     assert.deepEqual(count(), before, "nothing was created a second time");
     assert.deepEqual(await fieldsOf(`relations/${id}`), written, "nothing was written over");
     assert.equal(await fieldsOf(`attempts/shipment:${id}`), undefined);

@@ -7,11 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { STAGES, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { closingEntry, linkEntry } from "../functions/src/relations/history.js";
+import { documentChanged, messageEvent as message } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
-import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
-import { EMULATOR_START_TIME, emulators } from "./emulators.js";
-import { cloudEvent, Instance, messageEvent } from "./instance.js";
+import { type InProcess, startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
+import { Instance } from "./instance.js";
 
 const PROJECT = "demo-deployed";
 const FUNCTIONS: Record<Stage, string> = {
@@ -37,13 +39,13 @@ interface WireDocument {
 describe("the deployed functions, on emulators", () => {
   let instance: Instance;
   let food: RunningFoodService;
-  let users: Users;
+  let users: InProcess;
   let topics: PubSubTopics;
   let documents: string;
   let directory: string;
 
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { firestore, pubsub } = await emulators();
     documents = `http://${firestore}/v1/projects/${PROJECT}/databases/(default)/documents`;
     topics = new PubSubTopics(pubsub, PROJECT);
@@ -51,7 +53,7 @@ describe("the deployed functions, on emulators", () => {
     await topics.make(CONTINUATION_TOPIC);
     directory = mkdtempSync(join(tmpdir(), "diet-deployed-"));
     food = await startFoodService({ address: "localhost:0", certificates: directory, speed: SPEED, seed: "1" });
-    users = await startUsers(() => {});
+    users = await startInProcess((server) => lineLog(server, () => {}));
     instance = await Instance.start({
       GCLOUD_PROJECT: PROJECT,
       FUNCTIONS_EMULATOR: "true",
@@ -60,9 +62,9 @@ describe("the deployed functions, on emulators", () => {
       FOOD_SERVICE_ADDRESS: food.address,
       FOOD_SERVICE_SECURITY: "tls",
       FOOD_SERVICE_CA: food.certificate,
-      USERS_ADDRESS: users.address,
+      USERS_ADDRESS: users.orchestrator1.address,
       USERS_SECURITY: "plaintext",
-      CALL_DEADLINE_SECONDS: "2",
+      CALL_DEADLINE_SECONDS: "10",
       POLL_PASSES: "1",
       POLL_PAGE_SIZE: "2",
       CREATE_POLICY: "park",
@@ -84,15 +86,8 @@ describe("the deployed functions, on emulators", () => {
   const scheduled = () => ({ jobName: "test", scheduleTime: new Date().toISOString() });
 
   const relationEvent = (id: string, kind: "written" | "created", value?: WireDocument, oldValue?: WireDocument) =>
-    cloudEvent(`google.cloud.firestore.document.v1.${kind}`, {
-      datacontenttype: "application/json",
-      project: PROJECT,
-      database: "(default)",
-      namespace: "(default)",
-      document: `relations/${id}`,
-      location: "us-central1",
-      data: { ...(value && { value }), ...(oldValue && { oldValue }) },
-    });
+    documentChanged(PROJECT, `relations/${id}`, { value, oldValue }, kind);
+  const messageEvent = (payload: unknown) => message("orders", payload);
 
   async function documentAt(path: string): Promise<WireDocument | undefined> {
     const answer = await fetch(`${documents}/${path}`);
@@ -250,7 +245,7 @@ describe("the deployed functions, on emulators", () => {
     const { name, id } = placed();
     await food.stop();
     const failure = await call("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
-    assert.match(String(failure), /^CallError/);
+    assert.match(String(failure), /^CallFailedError/);
     assert.equal(await documentAt(`attempts/kitchen:${id}`), undefined);
     assert.ok(lineOf("retry", (line) => line.order === name));
     await succeeds("pollOrders", scheduled());

@@ -2,14 +2,12 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import type { OutgoingHttpHeaders } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DocumentEvents } from "../harness/document-events.js";
-import { startEmulators } from "../harness/emulators/standalone.js";
+import { type Emulators, startEmulators } from "../harness/emulators/standalone.js";
 import { FunctionInstance } from "../harness/function-instance.js";
-import type { Child } from "../harness/process/child-process.js";
 import { ROOT } from "../harness/root.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 
@@ -24,18 +22,17 @@ describe("a trigger", function () {
   /** The event by which each document was adopted, by its id. The food service does not know the order, and its report is dropped. */
   const seen = new Map<string, { headers: OutgoingHttpHeaders; body: Buffer }>();
   let directory: string;
-  let emulators: Child[];
+  let emulators: Emulators | undefined;
   let food: RunningFoodService;
   let instance: FunctionInstance;
   let firestore: string;
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), "ids-"));
-    const ports = { firestore: await freePort(), pubsub: await freePort() };
-    firestore = `127.0.0.1:${ports.firestore}`;
     const onLine = () => undefined;
     const { signal } = new AbortController();
-    emulators = await startEmulators({ root: ROOT, directory, ports, events: await events.listen(), onLine, signal });
+    emulators = await startEmulators({ directory, events: await events.listen(), onLine, signal });
+    firestore = emulators.firestore;
     food = await startFoodService({ address: "localhost:0", certificates: directory });
     instance = await FunctionInstance.start({
       build: join(ROOT, "functions"),
@@ -58,7 +55,7 @@ describe("a trigger", function () {
 
   after(async () => {
     await instance?.stop();
-    for (const emulator of emulators ?? []) await emulator.stop("SIGKILL", 0);
+    await emulators?.stop();
     await food?.stop();
     events.stop();
     rmSync(directory, { recursive: true });
@@ -105,12 +102,3 @@ describe("a trigger", function () {
     });
   }
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}

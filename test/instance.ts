@@ -1,4 +1,4 @@
-/** A process with the deployed functions in it, as an instance in the cloud, and the events that the cloud brings it. */
+/** A process with all deployed functions in it, which get their events without HTTP. */
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -59,19 +59,3 @@ export class Instance {
     await ended;
   }
 }
-
-export const cloudEvent = (type: string, more: object) => ({
-  specversion: "1.0",
-  id: "event-1",
-  source: "//test",
-  type,
-  time: new Date().toISOString(),
-  ...more,
-});
-
-/** A Pub/Sub message as Eventarc brings it. */
-export const messageEvent = (payload: unknown) => {
-  const data = Buffer.from(JSON.stringify(payload)).toString("base64");
-  const message = { messageId: "1", data, publishTime: new Date().toISOString() };
-  return cloudEvent("google.cloud.pubsub.topic.v1.messagePublished", { data: { message, subscription: "s" } });
-};

@@ -10,7 +10,13 @@ const PAGES = [
 ];
 
 /** Paths that a reader makes, or that exist only while something runs. */
-const MADE_BY_READERS = ["functions/.env.YOUR-PROJECT", "./localhost.crt", "./food-service-ca.pem"];
+const MADE_BY_READERS = [
+  "functions/.env.YOUR-PROJECT",
+  "functions/.env.local",
+  "functions/.secret.local",
+  "./localhost.crt",
+  "./food-service-ca.pem",
+];
 
 const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
 

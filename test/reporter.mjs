@@ -1,12 +1,18 @@
-/** Mocha's own report with a line of progress below it, closed by one line that says how many passed and failed. */
+/** Mocha's own report with a line of progress below it, then the slowest files, closed by one line of passed and failed tests. */
+import { relative } from "node:path";
 import { format } from "node:util";
 import Mocha from "mocha";
 import { Progress } from "../harness/progress.ts";
+import { endQuietlyOnBrokenPipe } from "../local/guards.mjs";
+
+const SLOWEST = 10;
 
 export default class Closing extends Mocha.reporters.Spec {
   constructor(runner, options) {
     super(runner, options);
-    const progress = new Progress({ unit: "tests", total: runner.total });
+    endQuietlyOnBrokenPipe();
+    // The parallel runner does not know the number of tests beforehand.
+    const progress = new Progress({ unit: "tests", total: runner.total || undefined });
     // What is printed on a terminal goes above the line.
     if (process.stderr.isTTY && process.stdout.isTTY) {
       Mocha.reporters.Base.consoleLog = (...words) => progress.news(format(...words));
@@ -14,7 +20,19 @@ export default class Closing extends Mocha.reporters.Spec {
     runner.on("fail", (test) => progress.found(test.fullTitle()));
     runner.on("test end", () => progress.advance());
     runner.once("end", () => progress.end());
+
+    const byFile = new Map();
+    const add = ({ file, duration = 0 }) => file && byFile.set(file, (byFile.get(file) ?? 0) + duration);
+    runner.on("test end", add);
+    runner.on("hook end", add);
     // Printed by the process's end, after everything that hooks and reports still have to say.
-    process.once("exit", () => console.log(`\n${this.stats.passes} passed, ${this.stats.failures} failed`));
+    process.once("exit", () => {
+      const slowest = [...byFile].sort(([, one], [, other]) => other - one).slice(0, SLOWEST);
+      console.log("\nSlowest files:");
+      for (const [file, milliseconds] of slowest) {
+        console.log(`${(milliseconds / 1000).toFixed(1).padStart(7)} s  ${relative(process.cwd(), file)}`);
+      }
+      console.log(`\n${this.stats.passes} passed, ${this.stats.failures} failed`);
+    });
   }
 }

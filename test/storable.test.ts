@@ -33,7 +33,7 @@ import type { Fields, Ports } from "../functions/src/ports.js";
 import { TEST_SETTINGS, testBed } from "../functions/src/testing/test-bed.js";
 import { withEnvironment } from "../harness/env.js";
 import { listen } from "../services/server.js";
-import { EMULATOR_START_TIME, emulators } from "./emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
 
 type Failure = Partial<ServerErrorResponse>;
 
@@ -71,7 +71,7 @@ describe("odd values from outside, on Firestore", function () {
   let creates = 0;
 
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { firestore: host } = await emulators();
     const environment = { FIRESTORE_EMULATOR_HOST: host, GCLOUD_PROJECT: "demo-odd" };
     firestore = withEnvironment(environment, () => openFirestore("demo-odd"));

@@ -8,8 +8,9 @@ import { relationPath } from "../functions/src/relations/relation.js";
 import { type Embedded, startEmbedded } from "../local/embedded.js";
 import { SqliteStore } from "../local/sqlite-store.js";
 import { inFile } from "../local/storage.js";
-import { startUsers, type Users } from "../local/users.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
+import { type InProcess, startInProcess } from "../services/users/in-process.js";
+import { lineLog } from "../services/users/log.js";
 
 const ORDERS = 300;
 const TICKS = 5;
@@ -18,7 +19,7 @@ describe("an embedded run against a food service whose GetKitchenOrder is UNAVAI
   this.timeout(180_000);
   let folder: string;
   let food: RunningFoodService | undefined;
-  let users: Users | undefined;
+  let users: InProcess | undefined;
   let run: Embedded | undefined;
 
   beforeEach(() => {
@@ -41,7 +42,7 @@ describe("an embedded run against a food service whose GetKitchenOrder is UNAVAI
         if (method === "GetKitchenOrder") calls++;
       },
     });
-    users = await startUsers(() => {});
+    users = await startInProcess((server) => lineLog(server, () => {}));
     const store = new SqliteStore(join(folder, "documents.db"));
     for (let number = 0; number < ORDERS; number++) {
       const { name } = food.model.placeOrder("krithik");
@@ -51,7 +52,7 @@ describe("an embedded run against a food service whose GetKitchenOrder is UNAVAI
     }
     store.close();
     const params = {
-      USERS_ADDRESS: users.address,
+      USERS_ADDRESS: users.orchestrator1.address,
       FOOD_SERVICE_ADDRESS: food.address,
       FOOD_SERVICE_CA: food.certificate,
       POLL_PASSES: "1",

@@ -1,29 +1,14 @@
 /** Half of what a poll does, behind a schedule: listing alone, or publishing the same messages alone. */
 
 import { PubSub } from "@google-cloud/pubsub";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { Client, credentials } from "@grpc/grpc-js";
 import { onSchedule } from "firebase-functions/v2/scheduler";
 import { OrderServiceService as orders } from "../../functions/src/generated/food/v1/food.js";
+import { call } from "../../services/call.ts";
 
 const { FOOD_SERVICE_ADDRESS = "", FOOD_SERVICE_CA = "", BENCH_ORDERS, POLL_PAGE_SIZE } = process.env;
 
 const pageSize = Number(POLL_PAGE_SIZE);
-
-function call(client, method, request) {
-  const { path, requestSerialize, responseDeserialize } = method;
-  const options = { deadline: Date.now() + 10_000 };
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-      new Metadata(),
-      options,
-      (error, answer) => (error ? reject(error) : resolve(answer)),
-    );
-  });
-}
 
 /** Lists every new order, page by page, and the two lists with nothing in them. */
 async function list() {

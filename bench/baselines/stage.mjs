@@ -1,6 +1,6 @@
 /** The calls of a stage and nothing else, behind a trigger: no check of what comes, no log, no case but the one that is measured. */
 import { randomUUID } from "node:crypto";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { Client, credentials } from "@grpc/grpc-js";
 import { initializeApp } from "firebase-admin/app";
 import { getFirestore } from "firebase-admin/firestore";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
@@ -8,21 +8,12 @@ import {
   KitchenServiceService as kitchens,
   OrderServiceService as orders,
 } from "../../functions/src/generated/food/v1/food.js";
+import { call } from "../../services/call.ts";
 
 const { FOOD_SERVICE_ADDRESS = "", FOOD_SERVICE_CA = "" } = process.env;
 
 const store = getFirestore(initializeApp());
 const food = new Client(FOOD_SERVICE_ADDRESS, credentials.createSsl(Buffer.from(FOOD_SERVICE_CA)));
-
-function call(method, request, metadata = new Metadata()) {
-  const { path, requestSerialize, responseDeserialize } = method;
-  const options = { deadline: Date.now() + 10_000 };
-  return new Promise((resolve, reject) => {
-    food.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, (error, answer) =>
-      error ? reject(error) : resolve(answer),
-    );
-  });
-}
 
 async function read(path) {
   const [found] = await store.getAll(store.doc(path));
@@ -39,20 +30,20 @@ async function commit(add) {
 /** A tick that finds a kitchen order not packaged yet. */
 async function tick(name) {
   const relation = await read(`relations/${name.slice("orders/".length)}`);
-  await call(kitchens.getKitchenOrder, { name: relation.get("kitchen") });
+  await call(food, kitchens.getKitchenOrder, { name: relation.get("kitchen") });
 }
 
 /** A message of an order that went to the kitchen before. */
 async function duplicate(name) {
   await read(`relations/${name.slice("orders/".length)}`);
-  await call(orders.getOrder, { name });
+  await call(food, orders.getOrder, { name });
 }
 
 /** A new order: claimed, sent to the kitchen, linked. */
 async function create(name) {
   const id = name.slice("orders/".length);
   await read(`relations/${id}`);
-  const order = await call(orders.getOrder, { name });
+  const order = await call(food, orders.getOrder, { name });
   const now = Date.now();
   const claim = {
     schema: 1,
@@ -69,10 +60,9 @@ async function create(name) {
   const attempt = store.doc(`attempts/kitchen:${id}`);
   const version = await commit((batch) => batch.create(attempt, claim));
   await read(`relations/${id}`);
-  const key = new Metadata();
-  key.set("idempotency-key", randomUUID());
+  const metadata = { "idempotency-key": randomUUID() };
   const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
-  const made = await call(kitchens.createKitchenOrder, { kitchenorder }, key);
+  const made = await call(food, kitchens.createKitchenOrder, { kitchenorder }, { metadata });
   const at = new Date(now);
   const linked = { schema: 1, state: "PREPARATION", kitchen: made.name };
   await commit((batch) => {

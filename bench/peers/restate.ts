@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { build } from "esbuild";
+import { freePort } from "../../harness/free-port.js";
 import { startChild } from "../../harness/process/child-process.js";
 import { answers } from "../../harness/process/free-ports.js";
 import { ROOT } from "../../harness/root.js";
 import { BenchError } from "../measure.js";
-import { freePort, type World } from "../world.js";
+import type { World } from "../world.js";
 
 const FOLDER = join(ROOT, "bench", "peers", "restate");
 

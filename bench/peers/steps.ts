@@ -1,11 +1,13 @@
 /** The seven steps of an order's way as bare calls to the food service, for peers to carry out in their own manner. */
-import { Client, credentials, Metadata, type MethodDefinition } from "@grpc/grpc-js";
+import { Client, credentials, type MethodDefinition } from "@grpc/grpc-js";
 import { KITCHEN_STATUSES, ORDER_STATUSES, SHIPMENT_STATUSES } from "../../functions/src/domain/order-lifecycle.js";
 import {
   DroneServiceService as drones,
   KitchenServiceService as kitchens,
   OrderServiceService as orders,
 } from "../../functions/src/generated/food/v1/food.js";
+
+import { call } from "../../services/call.js";
 
 const { FOOD_SERVICE_ADDRESS = "", FOOD_SERVICE_CA = "" } = process.env;
 
@@ -14,21 +16,14 @@ const food = new Client(FOOD_SERVICE_ADDRESS, credentials.createSsl(Buffer.from(
 /** A time between two looks at something that is not ready, in milliseconds. */
 const AGAIN = 20;
 
-function call<Q, R>(method: MethodDefinition<Q, R>, request: Q, key?: string): Promise<R> {
-  const { path, requestSerialize, responseDeserialize } = method;
-  const metadata = new Metadata();
-  if (key !== undefined) metadata.set("idempotency-key", key);
-  const options = { deadline: Date.now() + 10_000 };
-  return new Promise((resolve, reject) => {
-    food.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, (error, answer) =>
-      error ? reject(error) : resolve(answer as R),
-    );
-  });
+/** One call, with an idempotency key if it is a create. */
+function ask<Q, R>(method: MethodDefinition<Q, R>, request: Q, key?: string): Promise<R> {
+  return call(food, method, request, key === undefined ? {} : { metadata: { "idempotency-key": key } });
 }
 
 async function update(name: string, status: keyof typeof ORDER_STATUSES): Promise<void> {
   const order = { name, status: ORDER_STATUSES[status].code, createTime: "", updateTime: "", customerId: "" };
-  await call(orders.updateOrder, { order, updateMask: ["status"] });
+  await ask(orders.updateOrder, { order, updateMask: ["status"] });
 }
 
 async function until<R extends { status: number }>(status: number, look: () => Promise<R>): Promise<void> {
@@ -39,17 +34,16 @@ async function until<R extends { status: number }>(status: number, look: () => P
 const steps = {
   sendToKitchen: async (order: string) => {
     const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
-    return (await call(kitchens.createKitchenOrder, { kitchenorder }, `kitchen ${order}`)).name;
+    return (await ask(kitchens.createKitchenOrder, { kitchenorder }, `kitchen ${order}`)).name;
   },
   reportPreparation: (order: string) => update(order, "PREPARATION"),
-  awaitPackaged: (name: string) =>
-    until(KITCHEN_STATUSES.PACKAGED.code, () => call(kitchens.getKitchenOrder, { name })),
+  awaitPackaged: (name: string) => until(KITCHEN_STATUSES.PACKAGED.code, () => ask(kitchens.getKitchenOrder, { name })),
   dispatchShipment: async (order: string) => {
     const shipment = { name: "", createTime: "", updateTime: "", status: 1 };
-    return (await call(drones.createShipment, { shipment }, `shipment ${order}`)).name;
+    return (await ask(drones.createShipment, { shipment }, `shipment ${order}`)).name;
   },
   reportFlight: (order: string) => update(order, "IN_FLIGHT"),
-  awaitDelivered: (name: string) => until(SHIPMENT_STATUSES.DELIVERED.code, () => call(drones.getShipment, { name })),
+  awaitDelivered: (name: string) => until(SHIPMENT_STATUSES.DELIVERED.code, () => ask(drones.getShipment, { name })),
   reportDelivered: (order: string) => update(order, "DELIVERED"),
 };
 

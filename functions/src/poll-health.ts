@@ -133,7 +133,8 @@ export class PollTally {
     const isComplete = failedPages === 0;
     // What a run did not see to the end says nothing about how many there are, nor about how many have arrived.
     const shown = isComplete ? active : (previous?.active ?? active);
-    const newest = isComplete ? progress.newest : (previous?.newest?.getTime() ?? 0);
+    // Without any order there is no newest one: whatever is placed from now on arrives later.
+    const newest = isComplete ? progress.newest || startedAt : (previous?.newest?.getTime() ?? 0);
     return {
       health: {
         at: new Date(now),

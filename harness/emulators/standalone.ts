@@ -1,87 +1,143 @@
-/** The official Firestore and Pub/Sub emulators by themselves, without the Emulator Suite, with push subscriptions that redeliver. */
-import { execFile } from "node:child_process";
+/** The official Firestore and Pub/Sub emulators without the Emulator Suite, for tests, chaos and the benches. */
 import { writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { StartError } from "../../services/server.js";
+import { freePort } from "../free-port.js";
 import { type Child, startChild } from "../process/child-process.js";
 import { answers } from "../process/free-ports.js";
-import { findEmulator } from "./find-emulator.js";
+import { downloadEmulator } from "./download-emulator.js";
+import { type EmulatorName, findEmulator } from "./find-emulator.js";
 import { findJava } from "./find-java.js";
 import { markJava } from "./marked-java.js";
 
-/** How long an emulator may take to listen, in milliseconds. */
-const START_TIME = 60_000;
+/** Java is slow on a busy machine. */
+export const EMULATOR_START_TIMEOUT_MS = 180_000;
 
-/** After so long without an answer a push is made again, in seconds; the least that Pub/Sub knows is 10. */
+/** Another program may take the port between our look and the emulator's. */
+const MAX_STARTS = 3;
+
+/** A push without a response is made again after this time, in seconds; 10 is the minimum of Pub/Sub. */
 const ACK_DEADLINE = 10;
 
+const LINES_IN_MESSAGE = 15;
+
 interface Options {
-  /** The top folder of the project. */
-  root: string;
   /** A folder of this run's own. */
   directory: string;
-  ports: { firestore: number; pubsub: number };
-  /** Where Firestore brings its events, as host:port; nowhere where left out. */
+  /** Where Firestore sends its events, as host:port; nowhere by default. */
   events?: string;
+  /** Whether firebase-tools may download a missing emulator. */
+  download?: boolean;
   onLine(line: string): void;
   signal: AbortSignal;
 }
 
+export interface Emulators {
+  /** As host:port. */
+  firestore: string;
+  pubsub: string;
+  /** Their process groups. */
+  groups: { firestore: number; pubsub: number };
+  stop(): Promise<void>;
+}
+
 /**
- * Starts both and resolves with their processes when they listen.
- * @throws StartError where one is missing or does not start; neither is left running then
+ * Starts both and resolves when they listen.
+ * @throws StartError if one is missing or does not start; neither is left running then
  */
-export async function startEmulators({ root, directory, ports, events, onLine, signal }: Options): Promise<Child[]> {
+export async function startEmulators(options: Options): Promise<Emulators> {
+  const { directory, events, download = true } = options;
   const places = { env: process.env, home: homedir() };
-  const java = markJava(await findJava(places), directory);
-  const download = async (name: string) => {
-    const firebase = join(root, "node_modules/firebase-tools/lib/bin/firebase.js");
-    await promisify(execFile)(process.execPath, [firebase, `setup:emulators:${name}`], { cwd: directory });
-  };
-  const firestore = await findEmulator("firestore", { ...places, download });
-  const pubsub = await findEmulator("pubsub", { ...places, download });
+  const java = await findJava(places);
+  const fetchEmulator = (name: EmulatorName) =>
+    download ? downloadEmulator(name, java.home, options.signal) : refuseDownload();
+  const firestoreJar = await findEmulator("firestore", { ...places, download: fetchEmulator });
+  const pubsubScript = await findEmulator("pubsub", { ...places, download: fetchEmulator });
+  const marked = markJava(java, directory);
   const quiet = join(directory, "logging.properties");
   writeFileSync(quiet, ".level=SEVERE\n");
   const env = {
     ...process.env,
-    JAVA_HOME: java.home,
-    PATH: [join(java.home, "bin"), process.env.PATH].join(delimiter),
-    // Each refused precondition and each push that comes again would be a stack of thirty lines.
+    JAVA_HOME: marked.home,
+    PATH: [join(marked.home, "bin"), process.env.PATH].join(delimiter),
+    // Each refused precondition and each repeated push would be a stack of thirty lines.
     JAVA_TOOL_OPTIONS: `-Djava.util.logging.config.file=${quiet}`,
   };
-  const on = (port: number) => ["--host=127.0.0.1", `--port=${port}`];
   const heap = ["-XX:+UseSerialGC", "-Xmx768m"];
-  const common = { cwd: directory, env, onLine };
-  const children: Child[] = [];
-  try {
-    const calls = events === undefined ? [] : [`--functions_emulator=${events}`];
-    const firestoreArgs = [...heap, "-jar", firestore, ...on(ports.firestore), ...calls];
-    children.push(await startChild({ ...common, command: join(java.home, "bin", "java"), args: firestoreArgs }));
-    children.push(await startChild({ ...common, command: pubsub, args: on(ports.pubsub) }));
-    await untilListening(children, Object.values(ports), signal);
-    return children;
-  } catch (error) {
-    for (const child of children) await child.stop("SIGKILL", 0);
-    throw error;
+  const calls = events === undefined ? [] : [`--functions_emulator=${events}`];
+  const firestoreArgs = [...heap, "-jar", firestoreJar, ...calls];
+  const started = await Promise.allSettled([
+    startOnFreePort(join(marked.home, "bin", "java"), firestoreArgs, env, options),
+    startOnFreePort(pubsubScript, [], env, options),
+  ]);
+  const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const stop = async () => void (await Promise.all(running.map(({ child }) => child.stop("SIGKILL", 0))));
+  const [firestore, pubsub] = running;
+  if (!firestore || !pubsub) {
+    await stop();
+    throw started.find((one) => one.status === "rejected")?.reason;
+  }
+  return {
+    firestore: `127.0.0.1:${firestore.port}`,
+    pubsub: `127.0.0.1:${pubsub.port}`,
+    groups: { firestore: firestore.child.pid, pubsub: pubsub.child.pid },
+    stop,
+  };
+}
+
+function refuseDownload(): Promise<void> {
+  return Promise.reject(new Error("nothing is downloaded here: run `npm start` once"));
+}
+
+/** The emulators do not report the port that the system chose for port 0, so they get one that is free just now. */
+async function startOnFreePort(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  { directory, onLine, signal }: Options,
+): Promise<{ child: Child; port: number }> {
+  for (let starts = 1; ; starts++) {
+    const port = await freePort();
+    const lines: string[] = [];
+    const child = await startChild({
+      command,
+      args: [...args, "--host=127.0.0.1", `--port=${port}`],
+      cwd: directory,
+      env,
+      onLine: (line) => {
+        lines.push(line);
+        onLine(line);
+      },
+    });
+    try {
+      if (await listens(child, port, signal)) return { child, port };
+    } catch (error) {
+      await child.stop("SIGKILL", 0);
+      throw error;
+    }
+    const how = child.ended ?? `does not listen after ${EMULATOR_START_TIMEOUT_MS / 1000} s`;
+    await child.stop("SIGKILL", 0);
+    if (starts === MAX_STARTS || !how.includes("ended")) {
+      throw new StartError(`${command} ${how}:\n${lines.slice(-LINES_IN_MESSAGE).join("\n")}`);
+    }
   }
 }
 
-async function untilListening(children: Child[], ports: number[], signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + START_TIME;
-  while (!(await Promise.all(ports.map((port) => answers(port)))).every(Boolean)) {
-    const ended = children.find((child) => child.ended !== undefined)?.ended;
-    if (ended !== undefined) throw new StartError(`An emulator ${ended} before it was ready.`);
-    if (Date.now() > deadline) throw new StartError(`The emulators do not listen after ${START_TIME / 1000} s.`);
+/** Whether it listens; false if it ended or took too long. */
+async function listens(child: Child, port: number, signal: AbortSignal): Promise<boolean> {
+  for (const deadline = Date.now() + EMULATOR_START_TIMEOUT_MS; Date.now() < deadline; ) {
+    if (child.ended !== undefined) return false;
+    if (await answers(port)) return true;
     await sleep(100, undefined, { signal });
   }
+  return false;
 }
 
 /**
- * Makes a topic with a push subscription for each endpoint. A subscription makes each push again until it is answered with
- * success; the emulator has two of a subscription under way at a time.
+ * Makes a topic with a push subscription for each endpoint. A subscription repeats each push until it succeeds; the emulator has
+ * at most two pushes of a subscription in progress.
  */
 export async function subscribe(pubsub: string, project: string, topic: string, endpoints: string[]): Promise<void> {
   const put = async (path: string, body: object) => {

@@ -83,6 +83,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     command: process.execPath,
     args: [
       ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
+      ...["--require", join(import.meta.dirname, "quiet-work-queue.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
       "emulators:start",
       ...["--project", PROJECT],
@@ -127,7 +128,7 @@ function layOut({ root, directory, ports, params, secrets, firestore, withOwnPar
     symlinkSync(join(root, name), join(directory, name));
   // The page was built there before. Where it finds this file, it talks to the emulators.
   const emulators = { auth: `http://127.0.0.1:${ports.auth}`, firestore: { host: "127.0.0.1", port: ports.firestore } };
-  writeFileSync(join(directory, "board", "dist", "emulators.json"), JSON.stringify(emulators));
+  writeFileSync(join(directory, "operator-console", "dist", "emulators.json"), JSON.stringify(emulators));
   writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
 }
 

@@ -16,6 +16,8 @@ interface ChartOptions {
   series: readonly Series[];
   /** How a value is written, such as a duration. */
   write?: (value: number) => string;
+  /** What the axis counts in, such as the milliseconds of a minute. */
+  unit?: number;
 }
 
 const WIDTH = 640;
@@ -30,7 +32,7 @@ const MAX_LABELS = 6;
 /** Bars side by side, one group for each label. */
 export function barChart(options: ChartOptions): TemplateResult {
   const { series, labels } = options;
-  const scale = scaleFor(series);
+  const scale = scaleFor(options);
   const step = (WIDTH - LEFT) / Math.max(1, labels.length);
   const width = Math.max(1, Math.min(18, (step * 0.72) / series.length));
   const bars = series.map(({ color, values, title }, index) =>
@@ -46,12 +48,16 @@ export function barChart(options: ChartOptions): TemplateResult {
 /** One line for each series. */
 export function lineChart(options: ChartOptions): TemplateResult {
   const { series, labels } = options;
-  const scale = scaleFor(series);
+  const scale = scaleFor(options);
   const step = (WIDTH - LEFT) / Math.max(1, labels.length);
   const lines = series.map(({ color, values }) => {
     const points = values.map(
       (value, at) => [LEFT + (at + 0.5) * step, HEIGHT - BOTTOM - scale.height(value)] as const,
     );
+    // A line of one point would be invisible.
+    const [first] = points;
+    if (points.length === 1 && first)
+      return svg`<circle class="dot-mark ${color}" cx=${first[0]} cy=${first[1]} r="3" />`;
     return svg`<path class="line ${color}" d=${path(points)} />`;
   });
   return figure(options, scale, step, svg`${lines}`);
@@ -73,15 +79,15 @@ interface Scale {
   height(value: number): number;
 }
 
-function scaleFor(series: readonly Series[]): Scale {
-  const most = niceCeiling(Math.max(1, ...series.flatMap(({ values }) => values)));
+function scaleFor({ series, unit = 1 }: ChartOptions): Scale {
+  const most = niceCeiling(Math.max(1, ...series.flatMap(({ values }) => values)) / unit) * unit;
   return { most, height: (value) => (value / most) * (HEIGHT - BOTTOM - TOP) };
 }
 
-/** The next of 1, 1.5, 2, 3, 5, 8 times a power of ten. */
+/** The next of 2, 4, 6, 8 and 10 times a power of ten: its half is as round. */
 function niceCeiling(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value));
-  const step = [1, 1.5, 2, 3, 5, 8, 10].find((one) => one * power >= value) ?? 10;
+  const power = 10 ** Math.max(0, Math.floor(Math.log10(value)));
+  const step = [2, 4, 6, 8, 10].find((one) => one * power >= value) ?? 10;
   return step * power;
 }
 
@@ -118,7 +124,8 @@ function axis(labels: readonly string[], step: number): TemplateResult[] {
 
 function table(options: ChartOptions): TemplateResult {
   const { title, labels, series } = options;
-  return html`<table class="unseen">
+  // A table grows with its contents whatever its height is: what hides it is around it.
+  return html`<div class="unseen"><table>
     <caption>${title}</caption>
     <thead><tr><th scope="col">Time</th>${series.map(({ title: name }) => html`<th scope="col">${name}</th>`)}</tr></thead>
     <tbody>
@@ -129,7 +136,7 @@ function table(options: ChartOptions): TemplateResult {
         </tr>`,
       )}
     </tbody>
-  </table>`;
+  </table></div>`;
 }
 
 function written({ write = count }: ChartOptions, value: number): string {

@@ -1,6 +1,7 @@
 /** The command line of the user servers: one program each, the chain of all three, and the client. */
 import { status } from "@grpc/grpc-js";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { numberFrom } from "../cli-options.js";
 import { StartError, stopOnSignals } from "../server.js";
 import type { ChainOptions } from "./chain.js";
 import { startChain } from "./chain.js";
@@ -54,14 +55,6 @@ function callerCommand(name: string, description: string): Command {
     .description(description)
     .addOption(new Option("--ca <file>", "call by TLS and trust this PEM file, or the word system").env("USERS_CA"))
     .addOption(new Option("--plaintext", "allow plaintext off loopback too").env("USERS_PLAINTEXT"));
-}
-
-function numberFrom(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
-  };
 }
 
 function traceId(text: string): string {

@@ -1,5 +1,6 @@
 /** TLS by flag, and plaintext on loopback only unless it is asked for. Used by the servers and their callers. */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
 import { expectAddress, StartError } from "../server.js";
@@ -49,11 +50,11 @@ export function serverCredentials(address: string, security: Security): ServerCr
 export function channelCredentials(address: string, security: Security): ChannelCredentials {
   const { ca } = security;
   const loopbackOrAsked = mayBePlaintext(address, security);
-  if (ca === "system") return ChannelCredentials.createSsl();
+  if (ca === "system") return withoutIpAsServerName(address, ChannelCredentials.createSsl());
   if (ca !== undefined) {
     const trusted = read("CA", ca);
     if (!trusted.includes("-----BEGIN CERTIFICATE-----")) throw new StartError(`${ca} holds no PEM certificate`);
-    return ChannelCredentials.createSsl(trusted);
+    return withoutIpAsServerName(address, ChannelCredentials.createSsl(trusted));
   }
   if (!loopbackOrAsked) {
     throw new StartError(`Not calling ${address} in plaintext, it is off loopback: give --ca, or --plaintext`);
@@ -72,4 +73,18 @@ function read(what: string, file: string): Buffer {
   } catch (cause) {
     throw new StartError(`Can't read the ${what} file ${file}`, { cause });
   }
+}
+
+/** RFC 6066 knows no IP address as a server name, and Node.js warns of one (DEP0123). grpc-js sets it all the same. */
+function withoutIpAsServerName(address: string, credentials: ChannelCredentials): ChannelCredentials {
+  if (isIP(expectAddress(address).host) === 0) return credentials;
+  const create = credentials._createSecureConnector.bind(credentials);
+  credentials._createSecureConnector = (...given) => {
+    const connector = create(...given);
+    // The certificate is checked for the address, which stays in these options as the host.
+    const { connectionOptions } = connector as { connectionOptions?: { servername?: string } };
+    delete connectionOptions?.servername;
+    return connector;
+  };
+  return credentials;
 }

@@ -1,22 +1,22 @@
 /** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
 import { readFileSync } from "node:fs";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
+import { Client, credentials } from "@grpc/grpc-js";
 import { type AttemptState, attemptPath, claimFields } from "../../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../../functions/src/attempts/idempotency-key.js";
 import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
 import type { Fields } from "../../functions/src/ports.js";
-import { type Document, writeDocuments } from "../../harness/emulators/firestore-rest.js";
+import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
 import { addPerson } from "../../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../../local/system.js";
-import { call } from "../../services/food-service/call.js";
+import { call } from "../../services/call.js";
+import { connectionTo } from "../../services/food-service/connection-options.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
 
-/** Somebody who has an account and no role. */
+/** An account without a role. */
 export const STRANGER = "stranger@example.com";
 
-/** Starts it; nothing ticks by itself. */
-export async function startDesk(speed: number): Promise<System> {
+/** Starts it; schedules fire only when a test says so. */
+export async function startConsole(speed: number): Promise<System> {
   const simulated = { speed, rejected: 0, cancelled: 0, seed: "7" };
   const system = await startSystem({
     portsFrom: "auto",
@@ -42,7 +42,7 @@ export function suiteOf({ suite }: System): NonNullable<System["suite"]> {
 /** Places an order and returns its id. */
 export async function place(system: System, customer: string): Promise<string> {
   const { address: server, certificate } = foodOf(system);
-  const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+  const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
   for await (const name of placeOrders(placing)) return name.slice("orders/".length);
   throw new Error("no order was placed");
 }
@@ -53,16 +53,15 @@ export async function cook(system: System, id: string): Promise<string> {
   const client = new Client(address, credentials.createSsl(Buffer.from(certificate)));
   try {
     const kitchenorder = { name: "", createTime: "", updateTime: "", status: 1 };
-    const metadata = new Metadata();
-    metadata.set("idempotency-key", idempotencyKey(`orders/${id}`, "kitchen"));
-    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder }, metadata)).name;
+    const metadata = { "idempotency-key": idempotencyKey(`orders/${id}`, "kitchen") };
+    return (await call(client, KitchenServiceService.createKitchenOrder, { kitchenorder }, { metadata })).name;
   } finally {
     client.close();
   }
 }
 
 /** Leaves an order's attempt at the kitchen in this state, as a run that went wrong would have. */
-export async function strand(system: System, id: string, state: AttemptState, reason: Fields): Promise<void> {
+export async function seedAttempt(system: System, id: string, state: AttemptState, reason: Fields): Promise<void> {
   const claim = {
     order: `orders/${id}`,
     stage: "kitchen",
@@ -80,33 +79,4 @@ export async function strand(system: System, id: string, state: AttemptState, re
 function foodOf({ foodServer }: System) {
   if (!foodServer) throw new Error("the system runs without a food service");
   return { address: foodServer.address, certificate: readFileSync(foodServer.certificatePath, "utf8") };
-}
-
-const NAMES = ["krithik", "marguerite", "jonathan", "adaeze-o", "li-wei-chen", "sofia.r", "bartholomew", "ana"];
-
-/** Relations as a noon would have them, in the kitchen and in flight for some minutes or, a few, for too long. */
-export function sampleOrders(count: number, now: number): Document[] {
-  const random = seededRandomness(3);
-  return Array.from({ length: count }, (_, index) => {
-    const flies = index % 3 === 0;
-    const minutes = (index % 9 === 4 ? 38 : 2) + random.fraction() * 14;
-    const since = now - minutes * 60_000;
-    const cooked = flies ? since - (6 + random.fraction() * 6) * 60_000 : since;
-    const customer = NAMES[index % NAMES.length] ?? "";
-    const kitchen = `kitchenorders/${random.uuid()}`;
-    const links = { kitchen, ...(flies && { shipment: `shipments/${random.uuid()}` }) };
-    const times = { PREPARATION: new Date(cooked), ...(flies && { IN_FLIGHT: new Date(since) }) };
-    const user = { name: customer, class: String(customer.length), roll: 10 * customer.length };
-    const refused = { reason: { code: "INVALID_ARGUMENT", message: `the name "${customer}" is shorter than 6 bytes` } };
-    const fields = {
-      schema: 1,
-      state: flies ? "IN_FLIGHT" : "PREPARATION",
-      ...links,
-      customerId: customer,
-      customer: customer.length < 6 ? refused : user,
-      placedAt: new Date(cooked - 40_000),
-      times,
-    };
-    return { path: `relations/${random.uuid()}`, fields };
-  });
 }

@@ -1,63 +1,75 @@
-/** `npm run screenshots`: makes the pictures of the operators' page in docs/images, from a system with orders in every state. */
-import { mkdirSync } from "node:fs";
+/** `npm run screenshots`: makes the pictures of the console in docs/images, each view on a desktop in light and on a phone in dark. */
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { startBrowser } from "../../harness/browser.js";
-import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
-import { PASSWORD } from "../../harness/emulators/test-accounts.js";
 import { ROOT } from "../../harness/root.js";
-import { place, sampleOrders, startDesk, strand, suiteOf } from "./console-fixture.js";
+import { type SampleDay, sampleDay } from "./sample-day.js";
+import { SeededConsole } from "./seeded-console.js";
 
-const IMAGES = join(ROOT, "docs", "images");
-const DEVICES = { desktop: { width: 1280, height: 820 }, phone: { width: 390, height: 844 } } as const;
+const IMAGES = process.argv[2] ?? join(ROOT, "docs", "images");
 
-async function signIn(page: Page, address: string): Promise<void> {
-  await page.goto(address);
-  await page.getByLabel("Email").fill("operator@example.com");
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("region", { name: /needs? a decision/ }).waitFor();
-  // The charts are drawn a moment after the first rows.
-  await page.locator(".chart .value").filter({ hasText: /\d/ }).first().waitFor();
+const DEVICES = {
+  desktop: { viewport: { width: 1280, height: 860 }, colorScheme: "light" },
+  phone: { viewport: { width: 390, height: 844 }, colorScheme: "dark" },
+} as const;
+
+interface Picture {
+  address(day: SampleDay): string;
+  /** Brings the view to what the picture shows. */
+  prepare?(page: Page, day: SampleDay): Promise<void>;
+  fullPage?: boolean;
 }
 
-const system = await startDesk(60);
+const PICTURES: { [name: string]: Picture } = {
+  overview: { address: () => "/" },
+  attention: {
+    address: () => "/attention",
+    prepare: async (page) =>
+      page
+        .getByRole("checkbox", { name: /^Select all/ })
+        .first()
+        .check(),
+  },
+  orders: { address: ({ delivered }) => `/orders?q=${delivered.customer}` },
+  order: { address: ({ delivered }) => `/orders/${delivered.id}` },
+  attempt: { address: ({ uncertain }) => `/orders/${uncertain}` },
+  decision: {
+    address: ({ uncertain }) => `/orders/${uncertain}`,
+    prepare: async (page) => {
+      await page.getByRole("button", { name: "Link existing…" }).click();
+      await page.getByLabel("Name").fill("kitchenorders/4f1c2a86-5a0e-4f7b-9a53-1f6f2c1d8e10");
+      await page.getByLabel("Reason").fill("On the kitchen's screen since 12:40.");
+    },
+  },
+  flow: { address: () => "/flow", fullPage: true },
+};
+
+const day = sampleDay(Date.now());
+const served = await SeededConsole.start(day.writes);
+served.bed.food.orders.set(`orders/${day.uncertain}`, {
+  name: `orders/${day.uncertain}`,
+  customerId: "krithik",
+  status: "NEW",
+});
 const browser = await startBrowser();
 try {
   mkdirSync(IMAGES, { recursive: true });
-  const { firestore, project, hosting } = suiteOf(system);
-  const lost = await place(system, "krithik");
-  await strand(system, lost, "UNCERTAIN", {
-    code: "UNAVAILABLE",
-    message: "the connection was reset before an answer came",
-  });
-  const refused = await place(system, "marguerite");
-  await strand(system, refused, "PARKED", {
-    code: "RESOURCE_EXHAUSTED",
-    message: "the kitchen takes no more orders today",
-  });
-  const orders = sampleOrders(40, Date.now());
-  await writeDocuments(firestore, project, orders);
-  const flying = orders.find(({ fields }) => fields.state === "IN_FLIGHT")?.path.slice("relations/".length) ?? "";
-  for (const [device, viewport] of Object.entries(DEVICES)) {
-    const colorScheme = device === "phone" ? "dark" : "light";
-    const context = await browser.newContext({ viewport, colorScheme });
+  for (const file of readdirSync(IMAGES)) if (file.endsWith(".png")) rmSync(join(IMAGES, file));
+  for (const [device, options] of Object.entries(DEVICES)) {
+    const context = await browser.newContext({ ...options, reducedMotion: "reduce", locale: "en-GB" });
     const page = await context.newPage();
-    const shoot = (name: string) => page.screenshot({ path: join(IMAGES, `${name}-${device}.png`) });
-    await signIn(page, hosting);
-    await shoot("overview");
-    await page.goto(`${hosting}/#/orders/${flying}`);
-    await page.getByRole("region", { name: "Its way" }).getByText("In flight", { exact: true }).waitFor();
-    await page.getByText("Nothing is open.").waitFor();
-    await shoot("order");
-    await page.goto(`${hosting}/#/orders/${lost}`);
-    await page.getByRole("button", { name: "Link", exact: true }).click();
-    await page.getByLabel("Reason").fill("It hangs on the kitchen's board since 12:40.");
-    await shoot("decision");
+    for (const [name, { address, prepare, fullPage = false }] of Object.entries(PICTURES)) {
+      await page.goto(served.address + address(day));
+      await page.getByText("Loading…").first().waitFor({ state: "hidden" });
+      await prepare?.(page, day);
+      await page.waitForLoadState("networkidle", { timeout: 1_000 }).catch(() => undefined);
+      await page.screenshot({ path: join(IMAGES, `${name}-${device}.png`), fullPage });
+    }
     await context.close();
   }
   console.log(`The pictures are in ${IMAGES}`);
 } finally {
   await browser.close();
-  await system.stop();
+  await served.stop();
 }

@@ -8,7 +8,7 @@ import { STAGES, type Stage } from "../../functions/src/domain/order-lifecycle.j
 import { CONTINUATION_TOPIC, parseContinuation, parseOrderMessage } from "../../functions/src/pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../functions/src/ports.js";
 import { PubSubTopics } from "../../harness/emulators/pubsub-rest.js";
-import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
 
 /** A bus, and what was published on it to this topic since the last look. */
 interface Opened {
@@ -71,7 +71,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
     let taken: Opened["taken"];
 
     before(async function () {
-      this.timeout(EMULATOR_START_TIME);
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
       ({ bus, taken } = await open());
     });
 
@@ -134,7 +134,7 @@ describe("a bus that does not take a message", () => {
   };
 
   it("says so where the topic is missing", async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { pubsub } = await emulators();
     const topics = new PubSubTopics(pubsub, "demo-contract");
     const bus = await openPubSubBus(pubsub);

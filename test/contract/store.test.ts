@@ -16,7 +16,7 @@ import { readCollection } from "../../harness/emulators/firestore-rest.js";
 import { withEnvironment } from "../../harness/env.js";
 import { FirestoreJournal } from "../../local/firestore-journal.js";
 import { SqliteStore } from "../../local/sqlite-store.js";
-import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
 
 /** Nine levels. */
 const deepMap: Field = { a: { a: { a: { a: { a: { a: { a: { a: { a: 1 } } } } } } } } };
@@ -115,7 +115,7 @@ for (const [where, open] of Object.entries(STORES)) {
     let path: string;
 
     before(async function () {
-      this.timeout(EMULATOR_START_TIME);
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
       opened = await open();
       store = opened.store;
     });
@@ -527,7 +527,7 @@ for (const [where, open] of Object.entries(STORES)) {
 describe("Firestore", () => {
   let opened: Opened;
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     opened = await openFirestoreStore("demo-edges");
   });
   after(() => opened?.close());

@@ -1,7 +1,7 @@
 /** `npm run fuzz`: hostile requests, messages and documents against every handler, and what did not hold. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { numberFrom } from "../../harness/cli-options.js";
 import { Progress } from "../../harness/progress.js";
+import { numberFrom } from "../../services/cli-options.js";
 import { fuzz, KIND_NAMES, type KindName } from "./fuzz.js";
 
 const wholeNumber = (least: number) => numberFrom(least, 2_147_483_647, { whole: true });

@@ -23,7 +23,7 @@ import {
   where,
 } from "firebase/firestore";
 import { ATTEMPT_STATES } from "../../functions/src/attempts/attempt.js";
-import { EMULATOR_START_TIME, emulators } from "../emulators.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
 
 const PEOPLE = {
   "signed out": undefined,
@@ -67,7 +67,7 @@ describe("firestore.rules", function () {
   let environment: RulesTestEnvironment;
 
   before(async function () {
-    this.timeout(EMULATOR_START_TIME);
+    this.timeout(EMULATOR_START_TIMEOUT_MS);
     // What is denied is said by the tests, not by the client's log.
     setLogLevel("silent");
     const [host = "", port] = (await emulators()).firestore.split(":");

@@ -14,7 +14,7 @@ export function connectEmbedded(): DataSource {
   const token = document.querySelector<HTMLMetaElement>('meta[name="console-token"]')?.content ?? "";
   const stream = new ChangeStream(token);
   return {
-    onSession: (listener) => listener({ name: "this computer", role: "operator" }),
+    onSession: (listener) => listener({ name: "local", role: "operator" }),
     signIn: undefined,
     signOut: undefined,
     token: async () => token,

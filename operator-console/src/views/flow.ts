@@ -11,6 +11,8 @@ import { type Context, loading, problem, type View } from "./view.js";
 const PERIODS = { day: { title: "24 hours", hours: 24 }, week: { title: "7 days", hours: 168 } } as const;
 type Period = keyof typeof PERIODS;
 
+const MINUTE_MS = 60_000;
+
 export function flowView(context: Context, query: URLSearchParams): View {
   let period = periodIn(query);
   return {
@@ -45,7 +47,7 @@ function figures(statistics: StatisticsView, period: Period, points: FlowPoint[]
   return html`${summary(statistics, period, hours)}
     <div class="charts">
       ${throughput(hours, period)} ${period === "day" ? activeOverTime(points) : nothing}
-      ${(["medianMs", "p95Ms"] as const).map((quantile) => timeInStage(hours, period, quantile))}
+      ${hasTimes(hours) ? (["medianMs", "p95Ms"] as const).map((quantile) => timeInStage(hours, period, quantile)) : nothing}
     </div>`;
 }
 
@@ -99,8 +101,12 @@ function activeOverTime(points: FlowPoint[]): TemplateResult {
   });
 }
 
+function hasTimes(hours: HourView[]): boolean {
+  return hours.some(({ stages }) => ACTIVE_STAGES.some((stage) => stages[stage]));
+}
+
 function timeInStage(hours: HourView[], period: Period, quantile: "medianMs" | "p95Ms"): TemplateResult {
-  const known = hours.filter(({ stages }) => ACTIVE_STAGES.some((stage) => stages[stage]));
+  const known = hours.filter((hour) => hasTimes([hour]));
   return lineChart({
     title: quantile === "medianMs" ? "Time in stage, median" : "Time in stage, 95th percentile",
     labels: known.map((hour) => labelOf(hour, period)),
@@ -109,6 +115,7 @@ function timeInStage(hours: HourView[], period: Period, quantile: "medianMs" | "
       values: known.map((hour) => hour.stages[stage]?.[quantile] ?? 0),
     })),
     write: duration,
+    unit: MINUTE_MS,
   });
 }
 

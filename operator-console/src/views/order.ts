@@ -140,7 +140,10 @@ function body(context: Context, id: string, known: Known, actions: Actions): Tem
       <p><a href="/orders">Search all orders</a></p></div>`;
   }
   const stored = detail === "missing" ? undefined : detail;
-  return html`${attempts(context, id, stored, actions)}
+  const tried = attempts(context, id, stored, actions);
+  // What needs attention comes first; that nothing does is no news.
+  const isOpen = stored !== undefined && stored.attempts.length + stored.unreadable.length > 0;
+  return html`${isOpen ? tried : nothing}
     <div class="columns">
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">Timeline</h2>
@@ -150,6 +153,7 @@ function body(context: Context, id: string, known: Known, actions: Actions): Tem
         ${details(stored?.relation ?? undefined)} ${upstream(known, actions)}
       </div>
     </div>
+    ${isOpen ? nothing : tried}
     ${decisions(stored)} ${rawDocuments(known, actions)}`;
 }
 

@@ -128,8 +128,14 @@ function more(nextPageToken: string, query: URLSearchParams): TemplateResult | t
   </nav>`;
 }
 
-function nothingFound(query: URLSearchParams): string {
-  const text = query.get("q");
-  if (text) return `No order matches “${text}”. Search by a whole id, name or customer.`;
-  return query.get("day") ? "No orders completed on this day." : "No orders completed today.";
+function nothingFound(query: URLSearchParams): TemplateResult | string {
+  const text = query.get("q")?.trim();
+  if (text) {
+    // Only the food service knows an order that has not been sent to the kitchen yet.
+    const id = text.replace(/^orders\//, "");
+    const mayBeId = !id.includes("/");
+    return html`No order matches “${text}”. Search by a whole id, name or customer.
+      ${mayBeId ? html`<a href=${addressOf(id)}>Ask the food service about it</a>` : nothing}`;
+  }
+  return query.get("day") ? "No orders completed on this day." : "No orders completed in the last 24 hours.";
 }

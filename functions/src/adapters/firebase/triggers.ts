@@ -1,4 +1,5 @@
 /** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
+import * as logger from "firebase-functions/logger";
 import { onInit } from "firebase-functions/v2/core";
 import { onDocumentCreated, onDocumentWritten } from "firebase-functions/v2/firestore";
 import { setGlobalOptions } from "firebase-functions/v2/options";
@@ -30,8 +31,15 @@ setGlobalOptions(deployOptions());
 
 const ports = () => openPorts(readSettings);
 
-// A wrong setting is said when an instance starts, not when the first order needs it.
-onInit(() => void ports());
+// A wrong setting is reported when an instance starts, not when the first order needs it.
+onInit(() => {
+  try {
+    ports();
+  } catch (error) {
+    logger.error(`can't start: ${(error as Error).message}`, { component: "start", outcome: "failed" });
+    throw error;
+  }
+});
 
 /** When each scheduled function runs. */
 const SCHEDULES = {

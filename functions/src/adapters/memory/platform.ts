@@ -22,7 +22,7 @@ const MAX_CHANGE_AGE_MS = 24 * 3_600_000;
 export type DeliverChange = (change: RelationChange) => Promise<void>;
 
 export class InProcessPlatform {
-  private readonly ports: Ports;
+  readonly ports: Ports;
   private stopped = false;
   private readonly running = new Set<Promise<unknown>>();
   /** Orders whose message is being handled or queued, and those whose message waits for its next delivery. */

@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Client, credentials } from "@grpc/grpc-js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
-import { call } from "./call.js";
+import { call } from "../call.js";
 import type { GroundTruth } from "./model/food-service-model.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -140,9 +140,9 @@ describe("the food service's programs", function () {
 
   it("name a bad value, its option and what is allowed in one line, with status 1, before anything is made", async () => {
     const bad = [
-      ["main", "--speed", "0", "a number above 0"],
+      ["main", "--speed", "0", "a number from 0.001 to 1000000"],
       ["main", "--failures", "1.5", "from 0 to 1"],
-      ["main", "--delay", "1.5", "a whole number of milliseconds"],
+      ["main", "--delay", "1.5", "a whole number from 0 to 600000"],
       ["order", "--count", "0", "a whole number from 1"],
       ["order", "--server", "nowhere", "host:port"],
     ] as const;
@@ -162,7 +162,7 @@ describe("the food service's programs", function () {
     free.close();
     const noCertificate = await order(`127.0.0.1:${port}`, "--customer", "krithik");
     assert.equal(noCertificate.status, 1);
-    assert.match(noCertificate.err, /^The certificate \S+localhost\.crt can't be read: [^\n]*--certificate\n$/);
+    assert.match(noCertificate.err, /^There is no certificate \S+localhost\.crt\.[^\n]*--certificate[^\n]*\n$/);
     await serve("localhost:0");
     const noServer = await order(`127.0.0.1:${port}`, "--customer", "krithik", "--count", "2", "--json");
     assert.deepEqual([noServer.status, noServer.out], [1, "[]\n"]);

@@ -8,9 +8,8 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { TYPESCRIPT } from "./chain.js";
-import type { InProcess } from "./in-process.js";
-import { NO_LOG, startInProcess, until } from "./in-process.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
+import { NO_LOG, startRecorded, until } from "./testing.js";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
@@ -27,9 +26,9 @@ async function run(args: string[], env: Record<string, string> = {}) {
 }
 
 describe("the client's command line", () => {
-  let chain: InProcess;
+  let chain: Awaited<ReturnType<typeof startRecorded>>;
   before(async () => {
-    chain = await startInProcess();
+    chain = await startRecorded();
   });
   after(() => chain.stop());
 

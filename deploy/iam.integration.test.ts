@@ -160,6 +160,35 @@ describe("npm run cloud", function () {
     });
   });
 
+  it("refuses a database in another region, which can't be moved", async () => {
+    const fake =
+      "#!/bin/sh\ncase \"$*\" in *'databases describe'*) echo eur3;; *'projects describe'*) echo 123;; esac\n";
+    writeFileSync(join(directory, "gcloud"), fake, { mode: 0o755 });
+    await assert.rejects(cloud(["prepare", "--project", "demo-access"]), ({ stderr }: { stderr: string }) => {
+      assert.match(stderr, /The database \(default\) is in eur3.*europe-west1 or europe-west4/);
+      return true;
+    });
+    await cloud(["prepare", "--project", "demo-access", "--region", "europe-west4"]);
+  });
+
+  it("waits for a metric that can't be used yet, and says so", async () => {
+    const fake = `#!/bin/sh
+case "$*" in
+  *"policies create"*)
+    echo x >> "$FAKE_LOG"
+    if [ "$(wc -l < "$FAKE_LOG")" -lt 2 ]; then
+      echo 'ERROR: NOT_FOUND: Cannot find metric(s) that match type = "x". It could take up to 10 minutes.' >&2
+      exit 1
+    fi ;;
+  *"projects describe"*) echo 123 ;;
+esac
+`;
+    writeFileSync(join(directory, "gcloud"), fake, { mode: 0o755 });
+    const { stdout } = await cloud(["monitoring", "--project", "demo-access"]);
+    assert.match(stdout, /waiting until the new metrics can be used/);
+    assert.match(stdout, /keeps the dashboard: done/);
+  });
+
   it("keeps every metric and alert that there is a file for", () => {
     const steps = monitoringSteps(PLACE, []).length;
     assert.equal(steps, namesIn("metrics").length + namesIn("alerts").length + 1);

@@ -19,12 +19,11 @@ import type { User, UserName } from "../../functions/src/generated/user/user.js"
 import { MockUserDataServiceService } from "../../functions/src/generated/user/user.js";
 import { askForUser } from "./client.js";
 import { startUserData, userOf } from "./data.js";
-import type { InProcess } from "./in-process.js";
-import { ANY_PORT, KeptLog, NO_LOG, PlainClient, startInProcess, until } from "./in-process.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
 import { startOrchestrator2 } from "./orchestrator2.js";
 import type { Context, ServeOptions } from "./serve.js";
 import { serve } from "./serve.js";
+import { ANY_PORT, NO_LOG, PlainClient, type RecordedChain, RecordedLog, startRecorded, until } from "./testing.js";
 
 /** The gRPC error that a call ends with. */
 const failure = (call: Promise<unknown>): Promise<ServiceError> =>
@@ -48,11 +47,11 @@ function heldData(arrived: DataCall[]) {
 }
 
 describe("the chain of user orchestrators", () => {
-  let chain: InProcess;
+  let chain: RecordedChain;
   let client: PlainClient;
 
   before(async () => {
-    chain = await startInProcess();
+    chain = await startRecorded();
     client = new PlainClient(chain.orchestrator1.address);
   });
   after(async () => {
@@ -157,7 +156,7 @@ describe("the chain of user orchestrators", () => {
     this.timeout(60_000);
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
-    const quiet = await startInProcess();
+    const quiet = await startRecorded();
     const many = async (calls: number) => {
       const caller = new PlainClient(quiet.orchestrator1.address);
       let left = calls;
@@ -181,13 +180,13 @@ describe("the chain of user orchestrators", () => {
 });
 
 describe("deadlines, cancellation and metadata", () => {
-  let chain: InProcess;
+  let chain: RecordedChain;
   let client: PlainClient;
   let arrived: DataCall[];
 
   beforeEach(async () => {
     arrived = [];
-    chain = await startInProcess({ deadlineMilliseconds: 1_500 }, heldData(arrived));
+    chain = await startRecorded({ deadlineMilliseconds: 1_500 }, heldData(arrived));
     client = new PlainClient(chain.orchestrator1.address);
   });
   afterEach(async () => {
@@ -241,7 +240,7 @@ describe("deadlines, cancellation and metadata", () => {
   });
 
   it("so does one to the data service, whose work stops then", async () => {
-    const log = new KeptLog();
+    const log = new RecordedLog();
     const options = { address: ANY_PORT, deadlineMilliseconds: 300, log: log.of("user data") };
     const data = await startUserData({ ...options, delayMilliseconds: 60_000 });
     const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
@@ -278,7 +277,7 @@ describe("deadlines, cancellation and metadata", () => {
   it("a server that fails says so without telling its insides", async () => {
     const answers = { getMockUserData: () => Promise.reject(new TypeError("the insides")) };
     const service = { name: "user.MockUserDataService", definition: MockUserDataServiceService };
-    const failing = await startInProcess({}, (options) => serve("user data", service, answers, options));
+    const failing = await startRecorded({}, (options) => serve("user data", service, answers, options));
     const asking = new PlainClient(failing.orchestrator1.address);
     const { code, details } = await failure(asking.ask("krithik"));
     asking.close();
@@ -319,7 +318,7 @@ describe("servers that come and go", () => {
 
   for (const host of ["127.0.0.1", "localhost"]) {
     it(`on ${host}, UNAVAILABLE within the deadline while a server is dead, by its name; recovers when it is back`, async () => {
-      const chain = closing(await startInProcess({ host }));
+      const chain = closing(await startRecorded({ host }));
       const client = clientOf(chain.orchestrator1.address);
       await client.ask("krithik");
       await chain.data.stop();
@@ -389,7 +388,7 @@ async function healthOf(address: string, service: string): Promise<string> {
 
 describe("health and reflection", () => {
   it("every server is healthy, and says that it is not as soon as it stops; who watches holds nothing up", async () => {
-    const chain = await startInProcess();
+    const chain = await startRecorded();
     assert.equal(await healthOf(chain.orchestrator1.address, "user.Orchestrator1Service"), "SERVING");
     const client = healthClient(chain.orchestrator1.address);
     const seen: string[] = [];
@@ -407,7 +406,7 @@ describe("health and reflection", () => {
   });
 
   it("reflection lists the services of each server and describes them", async () => {
-    const chain = await startInProcess();
+    const chain = await startRecorded();
     const protos = join(dirname(require.resolve("@grpc/reflection/package.json")), "build/proto");
     const loaded = loadPackageDefinition(loadSync("grpc/reflection/v1/reflection.proto", { includeDirs: [protos] }));
     const v1 = ((loaded.grpc as GrpcObject).reflection as GrpcObject).v1 as GrpcObject;
@@ -439,7 +438,10 @@ describe("TLS", () => {
 
   before(async () => {
     for (const name of ["ours", "theirs"]) {
-      const altNames = [{ type: 2 as const, value: "localhost" }];
+      const altNames = [
+        { type: 2 as const, value: "localhost" },
+        { type: 7 as const, ip: "127.0.0.1" },
+      ];
       const { cert, private: key } = await generate([{ name: "commonName", value: "localhost" }], {
         extensions: [{ name: "subjectAltName", altNames }],
       });
@@ -451,7 +453,7 @@ describe("TLS", () => {
 
   it("the whole chain speaks TLS by flag, and not with whom it does not trust", async () => {
     const ours = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key"), ca: file("ours.crt") };
-    const chain = await startInProcess({ security: ours, host: "localhost" });
+    const chain = await startRecorded({ security: ours, host: "localhost" });
     const question = {
       name: "krithik",
       server: chain.orchestrator1.address,
@@ -480,6 +482,27 @@ describe("TLS", () => {
     const asked = await startUserData({ log: NO_LOG, address: "0.0.0.0:0", security: { plaintext: true } });
     await asked.stop();
   });
+
+  it("an IP address is no server name, and Node.js has nothing to warn of", async () => {
+    const ours = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key"), ca: file("ours.crt") };
+    const chain = await startRecorded({ security: ours, host: "127.0.0.1" });
+    const warnings: string[] = [];
+    const onWarning = (warning: Error & { code?: string }) => warnings.push(`${warning.code} ${warning.message}`);
+    process.on("warning", onWarning);
+    try {
+      const server = chain.orchestrator1.address;
+      const question = { name: "krithik", server, deadlineMilliseconds: 5_000, timeoutMilliseconds: 10_000 };
+      assert.equal((await askForUser({ ...question, security: ours })).roll, 70);
+      const other = await failure(
+        askForUser({ ...question, timeoutMilliseconds: 1_500, security: { ca: file("theirs.crt") } }),
+      );
+      assert.equal(other.code, status.UNAVAILABLE);
+      assert.deepEqual(warnings, []);
+    } finally {
+      process.off("warning", onWarning);
+      await chain.stop();
+    }
+  }).timeout(40_000);
 
   it("a certificate without its key, a file that is none, a key of another: one clear error each", async () => {
     const start = (security: object) => startUserData({ log: NO_LOG, address: ANY_PORT, security });

@@ -1,37 +1,16 @@
 /** The whole system on real components: the Emulator Suite with the built functions, the simulated food service over TLS. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { createServer } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Evidence, judge, whyNotEnded } from "../cli/verify-run.js";
 import { HISTORY } from "../functions/src/relations/history.js";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
 import { addPerson, signIn } from "../harness/emulators/test-accounts.js";
-import { answers } from "../harness/process/free-ports.js";
 import { type System, startSystem } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
-import { cook, strand, suiteOf } from "./browser/console-fixture.js";
+import { cook, seedAttempt, suiteOf } from "./browser/console-fixture.js";
+import { run, until } from "./program.js";
 
 const MINUTE = 60_000;
-
-/** Runs one of the programs as its npm script does, and resolves with all that it printed. */
-function run(program: string, ...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, ["local/run.mjs", program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-  const output = { stdout: "", stderr: "" };
-  child.stdout.on("data", (text) => (output.stdout += text));
-  child.stderr.on("data", (text) => (output.stderr += text));
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (status) => resolve({ status, ...output }));
-  });
-}
-
-/** Waits for a condition, for so long at most. */
-async function until(what: string, holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
-  for (const started = Date.now(); !(await holds()); await sleep(250)) {
-    if (Date.now() - started > milliseconds) throw new Error(`waited in vain until ${what}`);
-  }
-}
 
 describe("the whole system in the Emulator Suite", function () {
   this.timeout(5 * MINUTE);
@@ -61,7 +40,7 @@ describe("the whole system in the Emulator Suite", function () {
 
   const place = async (customer: string, count: number) => {
     const { address: server, certificate } = food();
-    const placing = { server, certificate: Buffer.from(certificate), customer, count };
+    const placing = { connection: connectionTo(server, certificate), customer, count };
     for await (const name of placeOrders(placing)) placed.push(name);
   };
 
@@ -112,7 +91,7 @@ describe("the whole system in the Emulator Suite", function () {
   it("an uncertain order is linked to what an operator found, once, through Hosting", async () => {
     await place("amelie", 1);
     const id = placed.at(-1)?.slice("orders/".length) ?? "";
-    await strand(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
+    await seedAttempt(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
     const name = await cook(system, id);
     const [waiting] = (await get<Shown>(`/api/relations/${id}`)).attempts;
     const body = { name, reason: "found on the kitchen's screen", version: waiting?.version };
@@ -249,65 +228,5 @@ describe("the whole system in the Emulator Suite", function () {
         assert.match(stderr, /Nobody has an account|There is no role king/);
       }
     });
-  });
-});
-
-describe("the programs", function () {
-  this.timeout(3 * MINUTE);
-
-  for (const runner of ["--embedded", "--emulators"]) {
-    it(`the demo ends with the line that it promises, and with nothing wrong (${runner})`, async () => {
-      const { status, stdout, stderr } = await run("cli/demo.ts", "--orders", "6", "--seed", "7", "--json", runner);
-      assert.equal(status, 0, stderr);
-      const { delivered, rejected, cancelled, seconds, ...rest } = JSON.parse(stdout) as Record<string, number>;
-      assert.equal((delivered ?? 0) + (rejected ?? 0) + (cancelled ?? 0), 6);
-      assert.deepEqual(
-        { orders: rest.orders, duplicates: rest.duplicates, lost: rest.lost },
-        { orders: 6, duplicates: 0, lost: 0 },
-      );
-      assert.ok((seconds ?? 0) > 0);
-    });
-  }
-
-  it("nothing is left running when npm itself is ended", async () => {
-    const args = ["run", "--silent", "start", "--", "--embedded", "--ports-from", "auto"];
-    const npm = spawn("npm", args, { stdio: ["ignore", "pipe", "inherit"] });
-    let output = "";
-    npm.stdout.on("data", (text) => {
-      output += text;
-    });
-    await until("it is ready", async () => output.includes("Stop with Ctrl-C"), MINUTE);
-    const port = Number(/localhost:(\d+), simulated/.exec(output)?.[1]);
-    assert.ok(await answers(port), "the food service answers while the system runs");
-    npm.kill("SIGTERM");
-    await until("the food service is gone", async () => !(await answers(port)), MINUTE);
-  });
-
-  it("a port that is taken is said by its name, with status 1", async () => {
-    const squatter = createServer().listen(0, "127.0.0.1");
-    await new Promise((resolve) => squatter.once("listening", resolve));
-    const { port } = squatter.address() as { port: number };
-    try {
-      for (const [flag, name] of [
-        ["--firestore-port", "the Firestore emulator"],
-        ["--food-service-port", "the simulated food service"],
-      ] as const) {
-        const { status, stdout, stderr } = await run("cli/start.ts", "--ports-from", "auto", flag, String(port));
-        assert.equal(status, 1);
-        assert.match(stdout + stderr, new RegExp(`Port ${port}, for ${name}, is taken`));
-      }
-    } finally {
-      squatter.close();
-    }
-  });
-
-  it("a server that can't be reached, and a certificate that is none, are said in one message each", async () => {
-    const unreachable = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
-    assert.equal(unreachable.status, 1);
-    assert.match(unreachable.stderr, /package\.json is not a certificate/);
-    const nobody = await run("cli/start.ts", "--server", "localhost:1");
-    assert.equal(nobody.status, 1);
-    assert.match(nobody.stderr, /localhost:1/);
-    assert.doesNotMatch(nobody.stderr, /\n\s+at /, "no stack for what a user can mend");
   });
 });

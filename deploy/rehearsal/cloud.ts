@@ -1,0 +1,514 @@
+/**
+ * Runs what was uploaded, as the cloud does: the archive is unpacked and installed, and each function runs under
+ * functions-framework on the runtime and with the environment that the CLI asked for. Cloud Scheduler, Pub/Sub and Firestore
+ * bring events only where their accounts may call. The world behind it is local: emulators, the simulated food service, users.
+ */
+import { execFile } from "node:child_process";
+import { createSign } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type AddressInfo, connect as connectPlain } from "node:net";
+import { dirname, join } from "node:path";
+import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect as connectTls, createServer as createTlsServer, type Server as TlsServer } from "node:tls";
+import { promisify } from "node:util";
+import { unzipSync } from "fflate";
+import { messageEvent } from "../../harness/cloud-events.js";
+import { startEmulators, subscribe } from "../../harness/emulators/standalone.js";
+import { FunctionInstance } from "../../harness/function-instance.js";
+import { ROOT } from "../../harness/root.js";
+import { placeOrders } from "../../services/food-service/place-orders.js";
+import { type RunningFoodService, startFoodService } from "../../services/food-service/server.js";
+import { startUserData } from "../../services/users/data.js";
+import { lineLog } from "../../services/users/log.js";
+import { startOrchestrator1 } from "../../services/users/orchestrator1.js";
+import { startOrchestrator2 } from "../../services/users/orchestrator2.js";
+import { nodeOf } from "./cloud-runtime.js";
+import { makeCertificate, type Pair } from "./google/certificate.js";
+import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
+import type { Google } from "./google/stand-in.js";
+
+/** The hosts of the README's example, whose servers are here. */
+const FOOD_HOST = "food.example.com:443";
+const USERS_HOST = "users.example.com:443";
+
+/** How much faster than real the food service is. */
+const SPEED = 200;
+
+const HANDLING_TIMEOUT_MS = 180_000;
+const TICK_MS = 1_000;
+
+/** Something that the cloud would not have done, or that a function did not do. */
+class CloudError extends Error {
+  override readonly name = "CloudError";
+}
+
+export class Cloud {
+  /** How often each function has handled an event. */
+  readonly handled: Record<string, number> = {};
+  /** The last lines of each function's log. */
+  readonly lines: string[] = [];
+  private next: Pair | undefined;
+  private readonly instances = new Map<string, FunctionInstance>();
+  private readonly refusals = new Set<string>();
+  private readonly subscribed = new Set<string>();
+
+  private constructor(
+    private readonly google: Google,
+    private readonly directory: string,
+    private readonly world: World,
+  ) {}
+
+  static async start(google: Google, directory: string): Promise<Cloud> {
+    mkdirSync(directory, { recursive: true });
+    return new Cloud(google, directory, await World.start(google, directory));
+  }
+
+  /** The certificate that the food service is going to change to, in PEM form. */
+  async nextCertificate(): Promise<string> {
+    this.next ??= await makeCertificate("the food service's next", ["food.example.com"]);
+    return this.next.certificate;
+  }
+
+  /** The food service shows its next certificate from now on, on new connections. */
+  changeCertificate(): void {
+    if (!this.next) throw new CloudError("the food service has no next certificate");
+    this.world.foodDoor.setSecureContext({ key: this.next.key, cert: this.next.certificate });
+    this.world.cutConnections();
+  }
+
+  /**
+   * Unpacks and installs the source of a project's functions and starts each; resolves with how many listen.
+   * @throws CloudError with what the first one that does not start said
+   */
+  async boot(project: Project): Promise<number> {
+    await this.stopFunctions();
+    const functions = Object.values(project.functions);
+    const sources = [...new Set(functions.map(({ buildConfig }) => buildConfig.source.storageSource.object))];
+    const runtimes = [...new Set(functions.map(({ buildConfig }) => buildConfig.runtime))];
+    const builds = new Map<string, string>();
+    for (const source of sources) builds.set(source, await this.build(source, await nodeOf(runtimes[0] ?? "")));
+    for (const resource of functions) {
+      const { runtime, source } = resource.buildConfig;
+      const node = await nodeOf(runtime);
+      await this.startFunction(project, resource, builds.get(source.storageSource.object) ?? "", node);
+    }
+    return this.instances.size;
+  }
+
+  /** As the buildpack does: the lock file's packages, none of those for development, and no scripts but gcp-build. */
+  private async build(object: string, node: string): Promise<string> {
+    const folder = join(this.directory, `build-${object.slice(0, 8)}`);
+    const archive = this.google.objects.get(object);
+    if (!archive) throw new CloudError(`nothing was uploaded as ${object}`);
+    for (const [name, bytes] of Object.entries(unzipSync(archive))) {
+      const path = join(folder, name);
+      if (name.endsWith("/")) continue;
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, bytes);
+    }
+    const env = { ...process.env, NODE_ENV: "production", PATH: `${dirname(node)}:${process.env.PATH}` };
+    const args = ["ci", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
+    await promisify(execFile)("npm", args, { cwd: folder, env });
+    return folder;
+  }
+
+  private async startFunction(
+    project: Project,
+    resource: FunctionResource,
+    build: string,
+    node: string,
+  ): Promise<void> {
+    const { serviceConfig, buildConfig, eventTrigger } = resource;
+    const name = nameOf(resource);
+    const { FUNCTION_TARGET, FUNCTION_SIGNATURE_TYPE, ...variables } = serviceConfig.environmentVariables ?? {};
+    if (FUNCTION_TARGET !== buildConfig.entryPoint)
+      throw new CloudError(`${name} was sent with the target ${FUNCTION_TARGET}`);
+    if ((FUNCTION_SIGNATURE_TYPE === "cloudevent") !== Boolean(eventTrigger)) {
+      throw new CloudError(`${name} was sent with the signature ${FUNCTION_SIGNATURE_TYPE}`);
+    }
+    const service = serviceConfig.service.split("/").at(-1) ?? "";
+    const instance = await FunctionInstance.start({
+      build,
+      node,
+      target: FUNCTION_TARGET,
+      takes: eventTrigger ? "events" : "requests",
+      env: {
+        ...variables,
+        ...secretsOf(project, resource),
+        ...{
+          K_SERVICE: service,
+          K_CONFIGURATION: service,
+          K_REVISION: project.run[serviceConfig.service]?.revisions.at(-1) ?? "",
+        },
+        ...this.world.environment,
+      },
+      onLine: (line) => this.keep(project, service, line),
+    }).catch((error: Error) => {
+      throw new CloudError(`${name} does not start: ${error.message}\n${this.lines.slice(-8).join("\n")}`);
+    });
+    this.instances.set(name, instance);
+  }
+
+  /** Cloud Logging takes a line that is JSON as jsonPayload, with its severity beside it. */
+  private keep(project: Project, service: string, line: string): void {
+    this.lines.push(`${service}: ${line}`);
+    if (!line.startsWith("{")) return;
+    const { severity = "DEFAULT", ...jsonPayload } = JSON.parse(line) as Record<string, unknown>;
+    const at = new Date().toISOString();
+    project.log.push({
+      ...{ insertId: String(project.log.length), timestamp: at, receiveTimestamp: at, severity, jsonPayload },
+      logName: `projects/${project.id}/logs/run.googleapis.com%2Fstderr`,
+      resource: { type: "cloud_run_revision", labels: { service_name: service, project_id: project.id } },
+    });
+  }
+
+  /** Fires a job as Cloud Scheduler does, if its account may call the function. */
+  async fire(project: Project, name: string): Promise<void> {
+    const job = Object.values(project.jobs).find(({ name: full }) => full.includes(`/jobs/firebase-schedule-${name}-`));
+    if (!job) throw new CloudError(`there is no job for ${name}`);
+    const target = Object.values(project.functions).find((one) => isCalledAt(one, job.httpTarget.uri));
+    if (!target) throw new CloudError(`the job for ${name} calls ${job.httpTarget.uri}, which is no function`);
+    const headers = {
+      "Content-Type": "application/octet-stream",
+      "X-CloudScheduler": "true",
+      "X-CloudScheduler-JobName": job.name.split("/").at(-1),
+      "X-CloudScheduler-ScheduleTime": new Date().toISOString(),
+    };
+    await this.call(project, target, job.httpTarget.oidcToken.serviceAccountEmail, headers, Buffer.alloc(0));
+  }
+
+  /**
+   * Lets each function handle an event of its kind: an order is placed, and goes to its end.
+   * @throws CloudError with what is missing
+   */
+  async handle(project: Project, timeoutMs = HANDLING_TIMEOUT_MS): Promise<void> {
+    checkGrants(project);
+    const before = { ...this.handled };
+    await this.subscribe(project);
+    const [order] = await this.world.place("krithik");
+    const id = order?.split("/")[1] ?? "";
+    const deadline = Date.now() + timeoutMs;
+    while (this.world.food.model.truth().orders.find(({ name }) => name === order)?.status !== "DELIVERED") {
+      if (Date.now() > deadline) throw new CloudError(this.story(`${order} was not delivered`));
+      await this.fire(project, "pollOrders");
+      await sleep(TICK_MS);
+    }
+    await this.fire(project, "sweep");
+    const continuation = { holder: "a run that is over", step: 0, statuses: ["NEW"], pageToken: "" };
+    await this.push(project, "poll-continuations", messageEvent("poll-continuations", continuation));
+    await this.askApi(project, id);
+    const idle = Object.keys(project.functions)
+      .map((full) => full.split("/").at(-1) ?? "")
+      .filter((name) => (this.handled[name] ?? 0) === (before[name] ?? 0));
+    if (idle.length > 0) throw new CloudError(this.story(`nothing was handled by ${idle.join(", ")}`));
+  }
+
+  /** Asks the API as the operators' page does, with a token of Firebase Authentication. */
+  private async askApi(project: Project, id: string): Promise<void> {
+    const api = project.functions[Object.keys(project.functions).find((name) => name.endsWith("/api")) ?? ""];
+    if (!api) throw new CloudError("there is no function api");
+    const service = api.serviceConfig.service;
+    if (!hasRole(project, service, "allUsers", "roles/run.invoker")) throw new CloudError("not everybody may call api");
+    project.users["ana@example.com"] ??= { localId: "ana" };
+    const headers = { Authorization: `Bearer ${this.tokenOf(project, "ana", "operator")}` };
+    const response = await fetch(`${this.instances.get("api")?.origin}/api/relations/${id}`, { headers });
+    const text = await response.text();
+    if (response.status !== 200) throw new CloudError(`api answered ${response.status}: ${text}`);
+    const { relation } = JSON.parse(text) as { relation?: { customer?: object; state?: string } };
+    if (!relation?.customer || relation.state !== "DELIVERED") {
+      throw new CloudError(`api shows an order that is not done: ${text}`);
+    }
+    this.count("api");
+  }
+
+  private tokenOf(project: Project, uid: string, role: string): string {
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const now = Math.floor(Date.now() / 1000);
+    const claims = {
+      ...{ iss: `https://securetoken.google.com/${project.id}`, aud: project.id, sub: uid, user_id: uid, role },
+      ...{ auth_time: now - 10, iat: now - 10, exp: now + 3600 },
+    };
+    const unsigned = `${part({ alg: "RS256", kid: "stand-in", typ: "JWT" })}.${part(claims)}`;
+    return `${unsigned}.${createSign("RSA-SHA256").update(unsigned).sign(this.google.key, "base64url")}`;
+  }
+
+  /** Connects the emulators' events with the functions that were deployed for them. */
+  private async subscribe(project: Project): Promise<void> {
+    const { pubsub, firestore, events } = this.world;
+    events.take = (path, headers, body) => this.take(project, path, headers, body);
+    for (const resource of Object.values(project.functions)) {
+      const { eventTrigger } = resource;
+      const name = nameOf(resource);
+      if (!eventTrigger || this.subscribed.has(name)) continue;
+      this.subscribed.add(name);
+      if (eventTrigger.pubsubTopic) {
+        const topic = eventTrigger.pubsubTopic.split("/").at(-1) ?? "";
+        await subscribe(pubsub, project.id, topic, [`http://${events.address}/push/${topic}`]);
+        continue;
+      }
+      const filter = (attribute: string) =>
+        eventTrigger.eventFilters?.find((one) => one.attribute === attribute)?.value;
+      const trigger = {
+        eventType: eventTrigger.eventType,
+        database: filter("database"),
+        namespace: filter("namespace"),
+        document: { value: filter("document"), matchType: "PATH_PATTERN" },
+      };
+      const path = `emulator/v1/projects/${project.id}/eventarcTrigger?eventarcTriggerId=${name}`;
+      const response = await fetch(`http://${firestore}/${path}`, { method: "POST", body: JSON.stringify(trigger) });
+      if (!response.ok) throw new CloudError(`the Firestore emulator answered ${response.status} for ${name}`);
+    }
+  }
+
+  /** Brings an event of an emulator; false makes the emulator bring it again. */
+  private async take(
+    project: Project,
+    path: string,
+    headers: IncomingMessage["headers"],
+    body: Buffer,
+  ): Promise<boolean> {
+    const [, topic] = /^\/push\/([^/]+)$/.exec(path) ?? [];
+    if (topic) {
+      const { message } = JSON.parse(body.toString()) as { message: { data: string } };
+      const payload = JSON.parse(Buffer.from(message.data, "base64").toString()) as object;
+      return this.push(project, topic, messageEvent(topic, payload));
+    }
+    const name = path.split("/").at(-1) ?? "";
+    const resource = Object.values(project.functions).find((one) => nameOf(one) === name);
+    if (!resource) return true;
+    const about = Object.entries(headers).filter(([header]) => header === "content-type" || header.startsWith("ce-"));
+    // The emulator sends it in base64, the platform as it is.
+    const event = Buffer.from(body.toString(), "base64");
+    return this.call(project, resource, triggerAccount(resource), Object.fromEntries(about), event);
+  }
+
+  private async push(project: Project, topic: string, event: object): Promise<boolean> {
+    const resource = Object.values(project.functions).find((one) =>
+      one.eventTrigger?.pubsubTopic?.endsWith(`/${topic}`),
+    );
+    if (!resource) throw new CloudError(`no function takes messages of ${topic}`);
+    const headers = { "content-type": "application/cloudevents+json" };
+    return this.call(project, resource, triggerAccount(resource), headers, Buffer.from(JSON.stringify(event)));
+  }
+
+  /** Calls a function in the name of an account, if that account may. */
+  private async call(
+    project: Project,
+    resource: FunctionResource,
+    account: string,
+    headers: Record<string, string | string[] | undefined>,
+    body: Buffer,
+  ): Promise<boolean> {
+    const name = nameOf(resource);
+    if (!hasRole(project, resource.serviceConfig.service, `serviceAccount:${account}`, "roles/run.invoker")) {
+      this.refusals.add(`${account} may not call ${name} (403)`);
+      return false;
+    }
+    const status = await this.instances
+      .get(name)
+      ?.forward(headers, body)
+      .catch((error: Error) => error.message);
+    if (typeof status === "number" && status < 300) {
+      this.count(name);
+      return true;
+    }
+    this.refusals.add(`${name} answered ${status}`);
+    return false;
+  }
+
+  private count(name: string): void {
+    this.handled[name] = (this.handled[name] ?? 0) + 1;
+  }
+
+  private story(what: string): string {
+    return [what, ...this.refusals, ...this.lines.slice(-12)].join("\n  ");
+  }
+
+  async stopFunctions(): Promise<void> {
+    for (const instance of this.instances.values()) await instance.stop();
+    this.instances.clear();
+  }
+
+  async stop(): Promise<void> {
+    await this.stopFunctions();
+    await this.world.stop();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** What the functions do in the cloud needs roles that the emulators don't ask for. */
+function checkGrants(project: Project): void {
+  for (const resource of Object.values(project.functions)) {
+    const account = resource.serviceConfig.serviceAccountEmail ?? "";
+    const name = nameOf(resource);
+    const topics = name === "pollOrders" || name === "continuePoll" ? project.topics : [];
+    const needed = [
+      ["", "roles/datastore.user"],
+      ...topics.map((topic) => [topic, "roles/pubsub.publisher"]),
+      ...(name === "api" ? [["", "roles/firebaseauth.viewer"]] : []),
+    ];
+    for (const [where = "", role = ""] of needed) {
+      if (hasRole(project, where, `serviceAccount:${account}`, role)) continue;
+      throw new CloudError(`${account} has not the role ${role}${where && ` on ${where}`}, which ${name} needs`);
+    }
+  }
+}
+
+const nameOf = ({ name }: FunctionResource) => name.split("/").at(-1) ?? "";
+
+const triggerAccount = ({ eventTrigger, serviceConfig }: FunctionResource) =>
+  eventTrigger?.serviceAccountEmail ?? serviceConfig.serviceAccountEmail ?? "";
+
+function secretsOf(project: Project, { serviceConfig }: FunctionResource): Record<string, string> {
+  const found = (serviceConfig.secretEnvironmentVariables ?? []).map(({ key, secret, version }) => {
+    const versions = project.secrets[`projects/${project.id}/secrets/${secret}`]?.versions ?? [];
+    const { data = "", state } = (version === "latest" ? versions.at(-1) : versions[Number(version) - 1]) ?? {};
+    if (state !== "ENABLED") throw new CloudError(`version ${version} of ${secret} is ${state ?? "missing"}`);
+    return [key, Buffer.from(data, "base64").toString()];
+  });
+  return Object.fromEntries(found) as Record<string, string>;
+}
+
+/** What is outside the functions: Firestore and Pub/Sub, the food service and the users, each at the host of the README's example. */
+class World {
+  private constructor(
+    readonly food: RunningFoodService,
+    readonly hosts: Record<string, number>,
+    readonly environment: Record<string, string>,
+    readonly firestore: string,
+    readonly pubsub: string,
+    readonly events: Events,
+    /** Where the food service is reached by its host's name. */
+    readonly foodDoor: TlsServer,
+    private readonly ends: (() => unknown)[],
+  ) {}
+
+  static async start(google: Google, directory: string): Promise<World> {
+    const ends: (() => unknown)[] = [];
+    const food = await startFoodService({
+      address: "localhost:0",
+      certificates: join(directory, "food-service"),
+      speed: SPEED,
+      rejected: 0,
+      cancelled: 0,
+      log: () => {},
+    });
+    ends.push(() => food.stop());
+    const options = (server: string) => ({ address: "127.0.0.1:0", log: lineLog(server, () => {}) });
+    const data = await startUserData(options("user data"));
+    const orchestrator2 = await startOrchestrator2({ ...options("orchestrator 2"), data: data.address });
+    const orchestrator1 = await startOrchestrator1({
+      ...options("orchestrator 1"),
+      orchestrator2: orchestrator2.address,
+    });
+    for (const server of [orchestrator1, orchestrator2, data]) ends.push(() => server.stop());
+    const foodDoor = await frontDoor(google, portOf(food.address), food.certificate);
+    const usersDoor = await frontDoor(google, portOf(orchestrator1.address));
+    const [foodPort = 0, usersPort = 0] = [foodDoor, usersDoor].map((door) => {
+      ends.push(() => door.close());
+      return (door.address() as AddressInfo).port;
+    });
+    const hosts = { [FOOD_HOST]: foodPort, [USERS_HOST]: usersPort };
+
+    const events = await Events.listen();
+    ends.push(() => events.stop());
+    const { firestore, pubsub, stop } = await startEmulators({
+      directory,
+      events: events.address,
+      onLine: () => {},
+      signal: new AbortController().signal,
+    });
+    ends.push(stop);
+    const ca = join(directory, "google.pem");
+    writeFileSync(ca, google.certificate);
+    const environment = {
+      FIRESTORE_EMULATOR_HOST: firestore,
+      PUBSUB_EMULATOR_HOST: pubsub,
+      NODE_OPTIONS: `--require=${join(ROOT, "deploy/rehearsal/loopback.cjs")}`,
+      NODE_EXTRA_CA_CERTS: ca,
+      REHEARSAL_ROUTES: JSON.stringify({ https: google.httpsPort, http: google.httpPort, pass: [], hosts }),
+    };
+    return new World(food, hosts, environment, firestore, pubsub, events, foodDoor, ends);
+  }
+
+  /** Ends the connections to the food service, as a restart of it does. */
+  cutConnections(): void {
+    this.foodDoor.emit("cut");
+  }
+
+  async place(customer: string): Promise<string[]> {
+    const names: string[] = [];
+    const order = { server: this.food.address, certificate: Buffer.from(this.food.certificate), customer, count: 1 };
+    for await (const name of placeOrders(order)) names.push(name);
+    return names;
+  }
+
+  async stop(): Promise<void> {
+    for (const end of this.ends.reverse()) await end();
+  }
+}
+
+const portOf = (address: string) => Number(address.split(":").at(-1));
+
+/** Speaks TLS with the stand-in's certificate, which has the hosts' names, and passes the bytes on. */
+function frontDoor(google: Google, port: number, ca?: string): Promise<TlsServer> {
+  const door = createTlsServer({ key: google.key, cert: google.certificate, ALPNProtocols: ["h2"] }, (socket) => {
+    const inner = ca
+      ? connectTls({ host: "localhost", port, ca, ALPNProtocols: ["h2"] })
+      : connectPlain({ host: "127.0.0.1", port });
+    inner.pipe(socket).pipe(inner);
+    door.once("cut", () => socket.destroy());
+    for (const end of [socket, inner]) {
+      end.on("error", () => [socket, inner].map((one) => one.destroy()));
+      end.on("close", () => [socket, inner].map((one) => one.destroy()));
+    }
+  });
+  return new Promise((resolve, reject) => {
+    door.once("error", reject);
+    door.listen(0, "127.0.0.1", () => resolve(door));
+  });
+}
+
+/** Where the emulators bring their events. */
+class Events {
+  take: (path: string, headers: IncomingMessage["headers"], body: Buffer) => Promise<boolean> = async () => false;
+
+  private constructor(private readonly server: Server) {}
+
+  static async listen(): Promise<Events> {
+    const server = createServer((request, response) => void events.answer(request, response));
+    const events = new Events(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    return events;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  stop(): void {
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await buffer(request);
+    const path = request.url ?? "";
+    if (path.startsWith("/push/")) {
+      const isTaken = await this.take(path, request.headers, body).catch(() => false);
+      response.writeHead(isTaken ? 204 : 503).end();
+      return;
+    }
+    // Firestore's emulator is not to wait: on the platform, the event has left Firestore by now. Eventarc brings it again.
+    response.end();
+    for (let tries = 0; tries < 10; tries++) {
+      if (await this.take(path, request.headers, body).catch(() => false)) return;
+      await sleep(500);
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** `npm run rehearse`: rehearses a deploy from nothing on this machine, and what comes after; ends with one line of JSON. */
+import { Command } from "commander";
+import { stopOnSignals } from "../../harness/process/shutdown-signals.js";
+import { auditFunctions } from "./audit.js";
+import { Rehearsal, RehearsalError } from "./rehearsal.js";
+
+const { gcloud, audit } = new Command("npm run rehearse")
+  .description("Deploys to a stand-in for Google's APIs by the README's steps, runs what was uploaded, and changes it.")
+  .helpOption("--help", "show this")
+  .option("--no-gcloud", "leave gcloud out, which takes most of the time")
+  .option("--audit", "also ask the package registry about what is uploaded; no answer is a failure")
+  .parse()
+  .opts<{ gcloud: boolean; audit?: true }>();
+
+const began = Date.now();
+const say = (line: string) => console.log(`${Math.round((Date.now() - began) / 1000)} s  ${line}`);
+const rehearsal = new Rehearsal({ say, withGcloud: gcloud });
+stopOnSignals(() => process.exit(130)).addEventListener(
+  "abort",
+  () => void rehearsal.close().then(() => process.exit(130)),
+);
+let failure: unknown;
+try {
+  if (audit) {
+    const { result, vulnerabilities } = auditFunctions();
+    if (result !== "clean") throw new RehearsalError(`the packages are ${result}: ${vulnerabilities.join(", ")}`);
+  }
+  await rehearsal.open();
+  await rehearsal.all();
+} catch (error) {
+  failure = error;
+  console.error(error instanceof Error ? error.stack : error);
+}
+const report = rehearsal.report(began, failure);
+await rehearsal.close();
+console.log(JSON.stringify(report));
+process.exit(report.ok ? 0 : 1);

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { installCommand, MissingError } from "./prepare-machine.js";
+
+describe("what the tests need", () => {
+  const root = process.getuid?.() === 0 ? "" : "sudo ";
+
+  for (const [program, command] of [
+    ["apt-get", `${root}apt-get install -y openjdk-21-jre-headless chromium`],
+    ["dnf", `${root}dnf install -y java-21-openjdk-headless chromium`],
+    ["brew", "brew install openjdk@21 chromium"],
+  ]) {
+    it(`is installed with one command of ${program}`, () => {
+      assert.equal(
+        installCommand(["java", "chromium"], (name) => name === program),
+        command,
+      );
+    });
+  }
+
+  it("has no command on a machine whose package manager is not known", () => {
+    assert.equal(
+      installCommand(["java"], () => false),
+      undefined,
+    );
+  });
+
+  it("is named in one sentence if it is missing", () => {
+    const { message } = new MissingError(["java", "chromium"]);
+    assert.match(message, /^The tests need Java 21 or newer \(https:\/\/adoptium\.net\) and Chromium: [^\n]*\.$/);
+  });
+});

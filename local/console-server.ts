@@ -1,0 +1,265 @@
+/**
+ * The console of an embedded run: its files, the operators' API, changes as server-sent events, and the log lines of an order.
+ * It listens on this machine only. The page that it serves carries a token, which every request needs: another page that is open
+ * in the same browser can't read it.
+ */
+import { createReadStream, readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { buffer } from "node:stream/consumers";
+import { gzipSync } from "node:zlib";
+import { ATTEMPT_STATES } from "../functions/src/attempts/attempt.js";
+import { TokenError } from "../functions/src/domain/errors.js";
+import { RELATION_STATES } from "../functions/src/domain/order-lifecycle.js";
+import { Api } from "../functions/src/operator-api/api.js";
+import type { Ports, Snapshot } from "../functions/src/ports.js";
+import type { ObservedStore } from "./observed-store.js";
+
+/** Changes are sent together after so long. */
+const FLUSH_MS = 50;
+
+/** Everything is looked at again after so long: another process may write to the same store. */
+const REFRESH_MS = 10_000;
+
+const MAX_DOCUMENTS = 10_000;
+const MAX_LOG_LINES = 500;
+
+const LEASES = ["leases/poll", "leases/sweep"];
+const OPEN = namesOf(RELATION_STATES, ({ open }) => open);
+const NEEDS_OPERATOR = namesOf(ATTEMPT_STATES, ({ needsOperator }) => needsOperator);
+
+const HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cache-Control": "no-cache",
+};
+
+const TYPES: { [ending: string]: string } = {
+  js: "text/javascript; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  svg: "image/svg+xml",
+};
+
+export interface ConsoleOptions {
+  ports: Ports;
+  store: ObservedStore;
+  /** The folder of the built console. */
+  dist: string;
+  /** The file of the functions' log. */
+  log: string;
+  port: number;
+}
+
+export class ConsoleServer {
+  private readonly api: Api;
+  private readonly token: string;
+  private readonly streams = new Set<EventStream>();
+  private readonly server: Server;
+
+  private constructor(private readonly options: ConsoleOptions) {
+    this.token = options.ports.random.uuid();
+    this.api = new Api(options.ports, {
+      verify: async (token) => {
+        if (token !== this.token) throw new TokenError("This token is of another run. Reload the page.");
+        return { id: "local", name: "local", role: "operator" };
+      },
+    });
+    this.server = createServer((request, response) => {
+      this.answer(request, response).catch(() => response.destroy());
+    });
+  }
+
+  /** Starts listening. Rejects when the port is taken. */
+  static async start(options: ConsoleOptions): Promise<ConsoleServer> {
+    const started = new ConsoleServer(options);
+    await new Promise<void>((resolve, reject) => {
+      started.server.once("error", reject);
+      started.server.listen(options.port, "127.0.0.1", resolve);
+    });
+    return started;
+  }
+
+  get address(): string {
+    const address = this.server.address();
+    return `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`;
+  }
+
+  async stop(): Promise<void> {
+    for (const stream of this.streams) stream.end();
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A name that another site gave this address to would let that site's pages in.
+    if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(request.headers.host ?? "")) {
+      response.writeHead(421, HEADERS).end("This server answers for localhost only.");
+      return;
+    }
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+    if (pathname.startsWith("/api/")) return this.answerApi(request, response);
+    if (pathname === "/events") return this.openStream(request, response);
+    if (pathname === "/logs") return this.sendLog(searchParams, response);
+    this.sendFile(pathname, request, response);
+  }
+
+  private async answerApi(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [path = "", ...query] = (request.url ?? "").split("?");
+    const { method = "GET", headers } = request;
+    const answer = await this.api.answer({
+      method,
+      path,
+      query: query.join("?"),
+      headers,
+      body: await buffer(request),
+    });
+    send(request, response, answer.status, answer.headers, JSON.stringify(answer.body));
+  }
+
+  private async openStream(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.headers.authorization !== `Bearer ${this.token}`) {
+      response.writeHead(401, HEADERS).end();
+      return;
+    }
+    response.writeHead(200, { ...HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+    const stream = new EventStream(this.options.store, response);
+    this.streams.add(stream);
+    response.on("close", () => {
+      stream.end();
+      this.streams.delete(stream);
+    });
+    await stream.start();
+  }
+
+  /** The latest log lines that name an order. */
+  private async sendLog(query: URLSearchParams, response: ServerResponse): Promise<void> {
+    if (query.get("token") !== this.token) {
+      response.writeHead(401, HEADERS).end("Open the log from the console.");
+      return;
+    }
+    const wanted = JSON.stringify(query.get("order") ?? "");
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: createReadStream(this.options.log) })) {
+      if (!line.includes(wanted)) continue;
+      lines.push(line);
+      if (lines.length > MAX_LOG_LINES) lines.shift();
+    }
+    response.writeHead(200, { ...HEADERS, "Content-Type": "text/plain; charset=utf-8" }).end(`${lines.join("\n")}\n`);
+  }
+
+  private sendFile(pathname: string, request: IncomingMessage, response: ServerResponse): void {
+    const [, asset, ending = ""] = /^\/((?:assets\/[\w-]+|icon)\.(js|css|svg))$/.exec(pathname) ?? [];
+    if (asset === undefined) {
+      const isView = /^\/($|attention$|orders$|orders\/[^/]+$|flow$)/.test(pathname);
+      const page = readFileSync(join(this.options.dist, "embedded.html"), "utf8").replace("TOKEN", this.token);
+      send(request, response, isView ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }, page);
+      return;
+    }
+    try {
+      const contents = readFileSync(join(this.options.dist, asset));
+      const cache = asset.startsWith("assets/") ? "public, max-age=31536000, immutable" : "no-cache";
+      send(
+        request,
+        response,
+        200,
+        { ...HEADERS, "Content-Type": TYPES[ending] ?? "", "Cache-Control": cache },
+        contents,
+      );
+    } catch {
+      response.writeHead(404, HEADERS).end();
+    }
+  }
+}
+
+/** Sends a body, compressed if the browser takes that. */
+function send(
+  { method, headers: { "accept-encoding": accepted } }: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  headers: Record<string, string>,
+  body: string | Buffer,
+): void {
+  const isCompressed = String(accepted).includes("gzip");
+  response.writeHead(status, {
+    ...headers,
+    ...(isCompressed && { "Content-Encoding": "gzip" }),
+    Vary: "Accept-Encoding",
+  });
+  if (method === "HEAD") response.end();
+  else response.end(isCompressed ? gzipSync(body) : body);
+}
+
+/** One console's stream: first everything that it watches, then what changes. */
+class EventStream {
+  private readonly pending = new Map<string, Snapshot["fields"] | undefined>();
+  private readonly stopObserving: () => void;
+  private flushing: NodeJS.Timeout | undefined;
+  private refreshing: NodeJS.Timeout | undefined;
+  private isStarted = false;
+  private isEnded = false;
+
+  constructor(
+    private readonly store: ObservedStore,
+    private readonly response: ServerResponse,
+  ) {
+    this.stopObserving = store.observe((documents) => {
+      for (const { path, fields } of documents) if (isWatched(path)) this.pending.set(path, fields);
+      this.flushSoon();
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.sendAll();
+    this.isStarted = true;
+    this.flushSoon();
+    this.refreshing = setInterval(() => void this.sendAll().catch(() => this.response.destroy()), REFRESH_MS).unref();
+  }
+
+  end(): void {
+    this.isEnded = true;
+    this.stopObserving();
+    clearTimeout(this.flushing);
+    clearInterval(this.refreshing);
+    this.response.end();
+  }
+
+  private async sendAll(): Promise<void> {
+    const matching = (collection: string, oneOf: string[]) =>
+      this.store.query({ collection, field: "state", oneOf, limit: MAX_DOCUMENTS });
+    const [relations, attempts, leases] = await Promise.all([
+      matching("relations", OPEN),
+      matching("attempts", NEEDS_OPERATOR),
+      this.store.read(...LEASES),
+    ]);
+    const found = [...relations, ...attempts, ...leases.filter((lease) => lease !== undefined)];
+    this.send(
+      true,
+      found.map(({ path, fields }) => ({ path, fields })),
+    );
+  }
+
+  private flushSoon(): void {
+    if (!this.isStarted) return;
+    this.flushing ??= setTimeout(() => {
+      this.flushing = undefined;
+      const changes = [...this.pending].map(([path, fields]) => ({ path, fields }));
+      this.pending.clear();
+      if (changes.length > 0) this.send(false, changes);
+    }, FLUSH_MS);
+  }
+
+  private send(isFirst: boolean, changes: { path: string; fields: Snapshot["fields"] | undefined }[]): void {
+    if (!this.isEnded) this.response.write(`data: ${JSON.stringify({ isFirst, changes })}\n\n`);
+  }
+}
+
+function isWatched(path: string): boolean {
+  return /^(relations|attempts)\//.test(path) || LEASES.includes(path);
+}
+
+function namesOf<T extends object>(table: T, isWanted: (entry: T[keyof T]) => boolean): string[] {
+  return (Object.keys(table) as (keyof T & string)[]).filter((name) => isWanted(table[name]));
+}

@@ -1,0 +1,18 @@
+/** How programs read their options: each reader says what is allowed. */
+import { InvalidArgumentError } from "commander";
+import { parseAddress } from "../functions/src/address.js";
+
+/** `host:port`. */
+export function readAddress(text: string): string {
+  if (parseAddress(text)) return text;
+  throw new InvalidArgumentError("It must be host:port, such as localhost:50051.");
+}
+
+/** A reader of numbers within bounds, both included. */
+export function numberFrom(min: number, max: number, { whole = false } = {}): (text: string) => number {
+  return (text) => {
+    const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+    if (number >= min && number <= max && (!whole || Number.isInteger(number))) return number;
+    throw new InvalidArgumentError(`It must be a ${whole ? "whole number" : "number"} from ${min} to ${max}.`);
+  };
+}

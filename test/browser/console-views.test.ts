@@ -1,0 +1,467 @@
+/// <reference lib="dom" />
+/**
+ * The console's views as a person sees them, over an embedded run's server-sent events: no emulators, and documents of the
+ * test's choice. `console.test.ts` has the stories that need real sign-in and rules.
+ */
+import assert from "node:assert/strict";
+import type { Browser, Page } from "playwright-core";
+import type { Fields, Write } from "../../functions/src/ports.js";
+import { openPage, startBrowser, type Watched } from "../../harness/browser.js";
+import { PastOrders } from "../operations/past-orders.js";
+import { accessibilityProblems } from "./axe.js";
+import { type SampleDay, sampleDay } from "./sample-day.js";
+import { SeededConsole } from "./seeded-console.js";
+
+const MINUTE_MS = 60_000;
+
+/** The bundle before this console was built: script and style, in bytes. */
+const BUNDLE_BEFORE = 420_928;
+
+const DEVICES = {
+  desktop: { width: 1280, height: 800 },
+  phone: { width: 360, height: 740 },
+} as const;
+
+describe("the console's views", function () {
+  this.timeout(3 * MINUTE_MS);
+  let browser: Browser;
+  let day: SampleDay;
+  let served: SeededConsole;
+  const opened: Watched[] = [];
+
+  before(async () => {
+    browser = await startBrowser();
+  });
+
+  beforeEach(async () => {
+    day = sampleDay(Date.now());
+    served = await SeededConsole.start(day.writes);
+  });
+
+  afterEach(async () => {
+    for (const { context } of opened) await context.close();
+    await served.stop();
+  });
+
+  after(async () => {
+    await browser?.close();
+    assert.ok(opened.length > 0);
+    const troubles = opened.flatMap(({ troubles: of }) => of);
+    assert.deepEqual(troubles, [], "requests to other machines, broken policies, uncaught errors");
+  });
+
+  const open = async (path: string, options: Parameters<typeof openPage>[1] = {}): Promise<Page> => {
+    const watched = await openPage(browser, { locale: "en-GB", ...options });
+    opened.push(watched);
+    await watched.page.goto(served.address + path);
+    return watched.page;
+  };
+
+  const status = (page: Page, title: string) => page.locator(`[data-status="${title}"]`);
+  const count = (page: Page, of: string) => page.locator(`[data-count="${of}"]`);
+
+  describe("is it alive", () => {
+    it("shows the last poll, the food service, the oldest order of each stage, the report lag and the revision", async () => {
+      const page = await open("/");
+      await status(page, "Last poll").getByText("orders in 840 ms").waitFor();
+      await status(page, "Food service").getByText("Reachable").waitFor();
+      await status(page, "Oldest new").getByText("55 min").waitFor();
+      await status(page, "Oldest in flight")
+        .getByText(/\d+ min/)
+        .waitFor();
+      await status(page, "Report lag").getByText("None").waitFor();
+      await page.getByText("api-00042-kit").waitFor();
+      assert.equal(await page.locator(".cell.red, .cell.amber").count(), 0);
+    });
+
+    it("turns amber and then red when polls stop, without a reload", async () => {
+      const page = await open("/");
+      await page.clock.install();
+      await status(page, "Last poll").getByText("ago").waitFor();
+      const [lease] = await served.store.read("leases/poll");
+      const health = lease?.fields.health as Fields;
+      const polledAgo = (ms: number) =>
+        served.set("leases/poll", { health: { ...health, at: new Date(Date.now() - ms) } });
+      await polledAgo(3 * MINUTE_MS);
+      await page.locator('.cell.amber[data-status="Last poll"]').waitFor();
+      await polledAgo(6 * MINUTE_MS);
+      await page.locator('.cell.red[data-status="Last poll"]').waitFor();
+      await page.getByRole("heading", { name: "System status: Critical" }).waitFor();
+    });
+
+    it("says since when the food service fails, and with what", async () => {
+      await served.stop();
+      served = await SeededConsole.start(sampleDay(Date.now(), { failedPages: 3 }).writes);
+      const page = await open("/");
+      await status(page, "Food service").getByText("Failing since 6 min").waitFor();
+      await status(page, "Food service").getByText("the food service can't be reached").waitFor();
+      await status(page, "Last poll").getByText("3 failed pages").waitFor();
+    });
+
+    it("shows orders that are new and wait, though they have no relation yet", async () => {
+      const page = await open("/");
+      await count(page, "NEW").getByText("13", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "New", exact: true }).click();
+      await page.getByRole("link", { name: day.waiting }).last().waitFor();
+      assert.match(page.url(), /\?stage=NEW$/);
+    });
+  });
+
+  describe("the flow", () => {
+    it("has counts, charts and times that are there again after a reload", async () => {
+      const page = await open("/flow");
+      const figures = () => page.locator(".figures").innerText();
+      await page.getByText("Time in stage, median").first().waitFor();
+      const before = await figures();
+      assert.match(before, /ARRIVED|Arrived/);
+      await page.reload();
+      await page.getByText("Time in stage, median").first().waitFor();
+      assert.equal(await figures(), before);
+      assert.equal(await page.locator(".chart").count(), 4);
+      await page.getByRole("link", { name: "7 days" }).click();
+      await page.getByText("Arrivals and completions per day").first().waitFor();
+      assert.match(page.url(), /period=week/);
+    });
+
+    it("has the same figures in tables, for people who can't see charts", async () => {
+      const page = await open("/flow");
+      const table = page.getByRole("table", { name: "Arrivals and completions per hour" });
+      await table.waitFor({ state: "attached" });
+      assert.equal(await table.getByRole("row").count(), 25);
+    });
+
+    it("moves an order on within a second of its write", async () => {
+      const page = await open("/");
+      const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "moving-1" }) });
+      await count(page, "IN_FLIGHT").getByText("16", { exact: true }).waitFor();
+      const fields = { schema: 1, kitchen: "k/moving", customerId: "krithik" };
+      await served.set("relations/moving-1", { ...fields, state: "PREPARATION", times: { PREPARATION: new Date(0) } });
+      await row.getByText("In the kitchen").waitFor();
+      const written = performance.now();
+      await served.set("relations/moving-1", {
+        state: "IN_FLIGHT",
+        shipment: "s/1",
+        times: { IN_FLIGHT: new Date(1) },
+      });
+      await row.getByText("In flight").waitFor();
+      assert.ok(performance.now() - written < 2_000, `${performance.now() - written} ms`);
+      await count(page, "IN_FLIGHT").getByText("17", { exact: true }).waitFor();
+      await served.set("relations/moving-1", { state: "DELIVERED", times: { DELIVERED: new Date() } });
+      await row.waitFor({ state: "detached" });
+    });
+  });
+
+  describe("finds any order", () => {
+    const search = async (page: Page, text: string) => {
+      await page.getByRole("searchbox", { name: /^Search by order/ }).fill(text);
+      await page.keyboard.press("Enter");
+    };
+
+    it("by its id, kitchen order, shipment and customer, long after it completed", async () => {
+      const { id, kitchen, shipment, customer } = day.delivered;
+      const page = await open("/");
+      for (const text of [id, kitchen, shipment.slice("shipments/".length), customer]) {
+        await search(page, text);
+        await page.getByRole("link", { name: id }).waitFor();
+        assert.equal(new URL(page.url()).searchParams.get("q"), text);
+      }
+    });
+
+    it("by outcome and day, and the address alone shows the same again", async () => {
+      const page = await open("/orders");
+      await page.getByLabel("Outcome").selectOption("Rejected");
+      await page.getByRole("button", { name: "Search" }).click();
+      await page.getByRole("row").nth(1).getByText("Rejected").waitFor();
+      assert.equal(await page.locator("tbody .pill.good").count(), 0);
+      const other = await open(new URL(page.url()).pathname + new URL(page.url()).search);
+      await other.getByRole("row").nth(1).getByText("Rejected").waitFor();
+      assert.equal(await other.getByLabel("Outcome").inputValue(), "REJECTED");
+    });
+
+    it("page by page, forwards and back with the browser", async () => {
+      const page = await open("/orders");
+      await page.getByRole("link", { name: "Next page" }).click();
+      await page.getByRole("link", { name: "First page" }).waitFor();
+      await page.goBack();
+      await page.getByRole("link", { name: "Next page" }).waitFor();
+    });
+
+    it("and says that nothing matches, with a way to ask the food service", async () => {
+      const page = await open("/");
+      await search(page, "not-there");
+      await page.getByText("No order matches “not-there”").waitFor();
+      await page.getByRole("link", { name: "Ask the food service about it" }).click();
+      await page.getByText("No such order.").waitFor();
+    });
+  });
+
+  describe("one order", () => {
+    it("shows where its time went, compared with the median, and each step", async () => {
+      const page = await open(`/orders/${day.delivered.id}`);
+      const timeline = page.getByRole("region", { name: "Timeline" });
+      for (const step of ["Placed", "In the kitchen", "In flight", "Delivered"])
+        await timeline.getByText(step, { exact: true }).last().waitFor();
+      await timeline
+        .getByText(/median of|median \d+/)
+        .first()
+        .waitFor();
+      await timeline.getByText(day.delivered.kitchen).waitFor();
+    });
+
+    it("shows its stored documents on request", async () => {
+      const page = await open(`/orders/${day.delivered.id}`);
+      await page.getByText("Raw documents").click();
+      await page.getByText(`relations/${day.delivered.id}`).waitFor();
+      await page.getByText('"customerId"').waitFor();
+    });
+
+    it("shows what the food service says right now", async () => {
+      served.bed.food.orders.set(`orders/${day.uncertain}`, {
+        name: `orders/${day.uncertain}`,
+        customerId: "krithik",
+        status: "CANCELLED",
+      });
+      const page = await open(`/orders/${day.uncertain}`);
+      await page.getByRole("button", { name: "Check now" }).click();
+      await page.getByRole("region", { name: "Food service" }).getByText("Cancelled").waitFor();
+    });
+
+    it("says within a second that there is no such order", async () => {
+      const page = await open("/");
+      await page.getByRole("heading", { name: "Flow" }).waitFor();
+      const asked = performance.now();
+      await page.goto(`${served.address}/orders/never-placed`);
+      await page.getByText("No such order.").waitFor();
+      assert.ok(performance.now() - asked < 3_000, `${performance.now() - asked} ms, the page itself included`);
+    });
+
+    it("says of an order that only the food service knows that it is not sent to the kitchen yet", async () => {
+      served.bed.food.orders.set("orders/fresh", { name: "orders/fresh", customerId: "krithik", status: "NEW" });
+      const page = await open("/orders/fresh");
+      await page.getByText("Not sent to the kitchen yet.").waitFor();
+      await page.getByRole("region", { name: "Food service" }).getByText("New", { exact: true }).waitFor();
+    });
+
+    it("has its log lines behind a link", async () => {
+      const page = await open(`/orders/${day.uncertain}`);
+      const href = await page.getByRole("link", { name: "Logs" }).getAttribute("href");
+      assert.equal((await fetch(served.address + href)).status, 200);
+      assert.equal((await fetch(`${served.address}/logs?order=orders/x`)).status, 401);
+    });
+  });
+
+  describe("deciding about many", () => {
+    it("retries all orders with the same reason at once, with a preview, progress and an audit entry for each", async () => {
+      await served.stop();
+      day = sampleDay(Date.now(), { parked: 45 });
+      served = await SeededConsole.start(day.writes);
+      const page = await open("/attention");
+      const group = page.getByRole("region", { name: /at capacity: 45 orders/ });
+      await group.getByRole("checkbox", { name: "Select all 45" }).check();
+      await page.getByRole("button", { name: "Retry 45…" }).click();
+      const dialog = page.getByRole("dialog", { name: "Retry 45 orders" });
+      await dialog.getByText("and 39 more").waitFor();
+      assert.deepEqual(await accessibilityProblems(page), []);
+      await dialog.getByLabel("Reason").fill("the kitchen takes orders again");
+      await dialog.getByRole("button", { name: "Retry 45" }).click();
+      await page.getByRole("dialog").getByText("45 orders queued for retry").waitFor();
+      await page.getByRole("button", { name: "Close" }).click();
+      await group.waitFor({ state: "detached" });
+      const audit = served.bed.store.memory.all("audit");
+      assert.equal(new Set(audit.map(({ fields }) => fields.order)).size, 45);
+      assert.ok(audit.every(({ fields }) => fields.reason === "the kitchen takes orders again"));
+    });
+
+    it("says of each order that changed in the meantime that it was left alone", async () => {
+      const page = await open("/attention");
+      await page.getByRole("checkbox", { name: "Select all 9" }).check();
+      await page.getByRole("button", { name: "Retry 9…" }).click();
+      await served.bed.store.set(`attempts/kitchen:${day.parked[0]}`, { id: "another claim" });
+      await page.getByLabel("Reason").fill("again");
+      await page.getByRole("button", { name: "Retry 9", exact: true }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText("8 orders queued for retry").waitFor();
+      await dialog.getByText("1 order unchanged").waitFor();
+      await dialog.getByText(day.parked[0] ?? "").waitFor();
+    });
+
+    it("offers no retry for an order that another system advanced", async () => {
+      const page = await open("/attention");
+      const group = page.getByRole("region", { name: /Another system advanced/ });
+      await group.waitFor();
+      assert.equal(await group.getByRole("checkbox").count(), 0);
+    });
+
+    it("shows a reason without a label of its own as it is", async () => {
+      const reason = { code: "ORDER_VANISHED", message: "not listed since 12:00" };
+      await served.bed.store.set(`attempts/kitchen:${day.uncertain}`, { reason });
+      const page = await open("/attention");
+      await page.getByRole("heading", { name: "Order vanished" }).waitFor();
+      await page.getByText("ORDER_VANISHED: not listed since 12:00").waitFor();
+    });
+  });
+
+  describe("the keyboard", () => {
+    it("searches, moves, selects, opens and lists its keys", async () => {
+      const page = await open("/attention");
+      await page.getByRole("heading", { name: "The food service is at capacity" }).waitFor();
+      await page.keyboard.press("j");
+      await page.keyboard.press("j");
+      await page.keyboard.press("k");
+      await page.keyboard.press("x");
+      await page.getByText("1 order selected").waitFor();
+      const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim());
+      const first = await focused();
+      assert.equal(first, day.parked.toSorted()[0]);
+      await page.keyboard.press("?");
+      await page.getByRole("dialog", { name: "Keyboard shortcuts" }).getByText("Search all orders").waitFor();
+      assert.deepEqual(await accessibilityProblems(page), []);
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: first ?? "" }).waitFor();
+      await page.keyboard.press("/");
+      await page.keyboard.type("j/?");
+      await page.keyboard.press("Enter");
+      await page.getByText("No order matches “j/?”").waitFor();
+    });
+  });
+
+  it("shows a page of its own for an address that doesn't exist", async () => {
+    const page = await open("/nowhere/at/all");
+    await page.getByRole("heading", { name: "Page not found" }).waitFor();
+    assert.equal((await fetch(`${served.address}/nowhere`)).status, 404);
+  });
+
+  it("follows links from before addresses were paths", async () => {
+    const page = await open(`/#/orders/${day.delivered.id}`);
+    await page.getByRole("heading", { name: day.delivered.id }).waitFor();
+  });
+
+  it("says when the server is gone, and goes on when it is back", async () => {
+    const page = await open("/");
+    await count(page, "PREPARATION").getByText("30").waitFor();
+    await page.context().setOffline(true);
+    await page.getByRole("status").getByText("You're offline").waitFor();
+    await page.context().setOffline(false);
+    await page.getByRole("status").getByText("You're offline").waitFor({ state: "hidden", timeout: MINUTE_MS });
+  });
+
+  it("answers nobody without its token, and no other site", async () => {
+    assert.equal((await fetch(`${served.address}/events`)).status, 401);
+    assert.equal((await fetch(`${served.address}/api/orders`)).status, 401);
+    const port = new URL(served.address).port;
+    const { request } = await import("node:http");
+    const answered = await new Promise<number | undefined>((resolve, reject) => {
+      request({ host: "127.0.0.1", port, headers: { host: "evil.example" } }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on("error", reject)
+        .end();
+    });
+    assert.equal(answered, 421);
+  });
+
+  for (const [device, viewport] of Object.entries(DEVICES)) {
+    for (const colorScheme of ["light", "dark"] as const) {
+      it(`are accessible and need no sideways scrolling, in ${colorScheme} on a ${device}`, async () => {
+        const page = await open("/", { viewport, colorScheme });
+        for (const path of [
+          "/",
+          "/attention",
+          "/orders",
+          "/flow",
+          `/orders/${day.uncertain}`,
+          `/orders/${day.delivered.id}`,
+          "/nowhere",
+        ]) {
+          await page.goto(served.address + path);
+          await page.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
+          await page.getByText("Loading…").first().waitFor({ state: "hidden" });
+          assert.deepEqual(await accessibilityProblems(page), [], path);
+          const overflow = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
+          assert.equal(await page.evaluate(overflow), 0, path);
+        }
+      });
+    }
+  }
+
+  it("stay as quick and as small after an hour of 5,000 active orders, a change a second", async () => {
+    await served.stop();
+    const relation = (index: number, state: string, at: number): Write => ({
+      kind: "create",
+      path: `relations/many-${index}`,
+      fields: {
+        schema: 1,
+        state,
+        kitchen: `k/${index}`,
+        ...(state === "IN_FLIGHT" && { shipment: `s/${index}` }),
+        customerId: `customer-${index}`,
+        times: { [state]: new Date(at) },
+      },
+    });
+    const began = Date.now();
+    served = await SeededConsole.start(
+      Array.from({ length: 5_000 }, (_, index) => relation(index, "PREPARATION", began - index * 1_000)),
+    );
+    const page = await open("/");
+    await page.getByText("1–50 of 5,000").waitFor();
+    const session = await page.context().newCDPSession(page);
+    const heap = async () => {
+      await session.send("HeapProfiler.collectGarbage");
+      const { usedSize } = await session.send("Runtime.getHeapUsage");
+      return usedSize;
+    };
+    const nodes = () => page.evaluate(() => document.querySelectorAll("*").length);
+    /** Writes a batch of changes, some of them completions and arrivals; how long until the page shows the last one. */
+    let written = 0;
+    const change = async (changes: number) => {
+      for (let index = 0; index < changes; index++) {
+        const id = (written + index) % 5_000;
+        const flies = Math.floor((written + index) / 5_000) % 2 === 0;
+        const state = flies ? "IN_FLIGHT" : "PREPARATION";
+        await served.set(`relations/many-${id}`, { state, shipment: `s/${id}`, times: { [state]: new Date() } });
+      }
+      written += changes;
+      const marker = `marker-${written}`;
+      const before = performance.now();
+      await served.set("relations/many-0", {
+        state: "IN_FLIGHT",
+        times: { IN_FLIGHT: new Date(0) },
+        customerId: marker,
+      });
+      await page.getByText(marker).waitFor();
+      return performance.now() - before;
+    };
+    const first = await change(60);
+    const [heapBefore, nodesBefore] = [await heap(), await nodes()];
+    let latest = 0;
+    for (let minute = 1; minute < 60; minute++) latest = await change(60);
+    const [heapAfter, nodesAfter] = [await heap(), await nodes()];
+    assert.ok(heapAfter < heapBefore * 1.15 + 2e6, `the heap grew from ${heapBefore} to ${heapAfter} bytes`);
+    assert.ok(Math.abs(nodesAfter - nodesBefore) < 100, `${nodesBefore} elements became ${nodesAfter}`);
+    assert.ok(latest < Math.max(1_500, 2 * first), `a change took ${first} ms at first and ${latest} ms after an hour`);
+  });
+
+  it("take the same time and reads with 1,000,000 completed orders", async () => {
+    await served.stop();
+    let past: PastOrders | undefined;
+    served = await SeededConsole.start(day.writes, (store) => {
+      past = new PastOrders(store, 1_000_000, Date.now());
+      return past;
+    });
+    const page = await open("/");
+    await count(page, "PREPARATION").getByText("30").waitFor();
+    const asked = performance.now();
+    await page.goto(`${served.address}/orders?q=past-7`);
+    await page.getByRole("link", { name: "past-7" }).waitFor();
+    const took = performance.now() - asked;
+    assert.ok(took < 3_000, `${took} ms, loading the page included`);
+    assert.ok((past?.reads ?? 0) < 1_000, `${past?.reads} reads`);
+  });
+
+  it("come in a bundle of at most 1.3 times its former size", () => {
+    const { own, sdk } = served.size;
+    assert.ok(own + sdk <= 1.3 * BUNDLE_BEFORE, `${own} bytes of our own and ${sdk} of the Firebase SDK`);
+  });
+});

@@ -1,0 +1,55 @@
+/** The console of an embedded run over documents of a test's choice: no emulators, no food service, no ticks. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
+import type { Fields, Ports, Store, Write } from "../../functions/src/ports.js";
+import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
+import { ConsoleServer } from "../../local/console-server.js";
+import { ObservedStore } from "../../local/observed-store.js";
+import { type BundleSize, buildConsole } from "../../operator-console/build.js";
+
+export class SeededConsole {
+  private constructor(
+    readonly bed: TestBed,
+    readonly store: Store,
+    readonly size: BundleSize,
+    private readonly server: ConsoleServer,
+    private readonly directory: string,
+  ) {}
+
+  /**
+   * Starts it over these documents.
+   * @param over puts another store over the one in memory
+   */
+  static async start(writes: Write[], over: (store: Store) => Store = (store) => store): Promise<SeededConsole> {
+    const bed = testBed();
+    const directory = mkdtempSync(join(tmpdir(), "console-"));
+    const dist = join(directory, "dist");
+    const size = await buildConsole(dist);
+    const log = join(directory, "functions.log");
+    writeFileSync(log, "");
+    await bed.store.memory.commit(writes);
+    const store = new ObservedStore(over(bed.store.memory));
+    const ports: Ports = { ...bed.ports, clock: systemClock, store };
+    const server = await ConsoleServer.start({ ports, store, dist, log, port: 0 });
+    return new SeededConsole(bed, store, size, server, directory);
+  }
+
+  get address(): string {
+    return this.server.address;
+  }
+
+  /** Sets fields of a document, whether it exists or not. */
+  async set(path: string, fields: Fields): Promise<void> {
+    const [found] = await this.store.read(path);
+    await this.store.commit([
+      found ? { kind: "update", path, version: found.version, fields } : { kind: "create", path, fields },
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    await this.server.stop();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
