@@ -186,8 +186,8 @@ export function configured(param: StringParam | IntParam, env: Environment = pro
 }
 
 /** The optional secrets that this deployment's params ask for. */
-function chosenSecrets(): (typeof OPTIONAL_SECRETS)[number][] {
-  return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param) === is);
+export function chosenSecrets(env: Environment = process.env): (typeof OPTIONAL_SECRETS)[number][] {
+  return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param, env) === is);
 }
 
 /**
