@@ -10,6 +10,10 @@ const readDelay = readNumber("a whole number of milliseconds, at most 600000", (
   return Number.isInteger(milliseconds) && milliseconds <= 600_000;
 });
 
+const readCount = readNumber("a whole number from 1 to 1000000", (count) => {
+  return Number.isInteger(count) && count >= 1 && count <= 1_000_000;
+});
+
 const program = new Command("food-service")
   .description("A simulated food service: orders, a kitchen and drones on one TLS address.")
   .helpOption("--help", "show this")
@@ -21,6 +25,9 @@ const program = new Command("food-service")
   .option("--lost-answers <share>", "share of calls that are applied and then fail*, from 0 to 1", readShare, 0)
   .option("--unavailable <methods...>", "methods that always fail*, such as GetKitchenOrder")
   .option("--delay <milliseconds>", "the most that is added to a call*", readDelay, 0)
+  .option("--call-time <milliseconds>", "how long each call takes at least*", readDelay, 0)
+  .option("--calls-per-second <count>", "how many calls are begun in a second at most, others wait*", readCount)
+  .option("--max-streams <count>", "how many calls a connection may have in progress", readCount)
   .option("--seed <text>", "decides every draw; without it each start draws anew")
   .option("--honours-keys", "answer a create whose idempotency-key was seen before with what the first one made", false)
   .option("--state <file>", "the state file", ".local/food-service/state.jsonl")

@@ -14,7 +14,7 @@ import {
 import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
 import { identityIn } from "./certificate.js";
-import { withFaults } from "./faults.js";
+import { underLoad, withFaults } from "./faults.js";
 import { handlersOf } from "./handlers.js";
 import { Journal } from "./journal.js";
 import { FoodServiceModel, type GroundTruth } from "./model/food-service-model.js";
@@ -43,6 +43,12 @@ export interface FoodServiceOptions {
   onCall?: (method: string) => void;
   /** The most that is added to a call, in milliseconds. */
   delay?: number;
+  /** How long each call takes at least, in milliseconds. */
+  callTime?: number;
+  /** How many calls are begun in a second at most; others wait. */
+  callsPerSecond?: number;
+  /** How many calls a connection may have in progress. */
+  maxStreams?: number;
   /** Decides every draw; without one, each start draws anew. */
   seed?: string;
   honoursKeys?: boolean;
@@ -71,6 +77,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
   const { failures = 0, lostAnswers = 0, delay = 0, unavailable = [], onCall = () => {} } = options;
+  const { callTime = 0, callsPerSecond = Number.POSITIVE_INFINITY, maxStreams } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -88,13 +95,15 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
     journal?.replay((event) => model.replay(event));
 
     const chance = seeded(`${life}:faults`);
+    const loaded = underLoad({ callTime, callsPerSecond });
     const faults = { failures, lostAnswers, delay, unavailable };
     const carry = <T>(apply: () => Promise<T>, method: string) => {
       onCall(method);
-      return withFaults(faults, chance, method, apply);
+      return withFaults(faults, chance, method, () => loaded(apply));
     };
     const handlers = handlersOf(model, carry, log);
-    const server = new Server({ "grpc.enable_channelz": 0 });
+    const streams = maxStreams === undefined ? {} : { "grpc.max_concurrent_streams": maxStreams };
+    const server = new Server({ "grpc.enable_channelz": 0, ...streams });
     server.addService(OrderServiceService, handlers.orders);
     server.addService(KitchenServiceService, handlers.kitchen);
     server.addService(DroneServiceService, handlers.drones);
