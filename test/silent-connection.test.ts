@@ -26,8 +26,8 @@ import { identityIn } from "../services/food-service/certificate.js";
 import { listen } from "../services/server.js";
 import { startUserData } from "../services/users/data.js";
 import { ask, connect } from "../services/users/downstream.js";
-import { NO_LOG } from "../services/users/in-process.js";
-import { EMULATOR_START_TIME, emulators } from "./emulators.js";
+import { NO_LOG } from "../services/users/testing.js";
+import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
 
 const DEADLINE_SECONDS = 2;
 const DEADLINE_MS = DEADLINE_SECONDS * 1_000;
@@ -205,7 +205,7 @@ describe("a connection that goes silent", function () {
 
   describe("to Google's services", () => {
     it("is left by the Firestore client when its ping is not answered, and the read is answered by another", async function () {
-      this.timeout(EMULATOR_START_TIME);
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { firestore: host } = await emulators();
       const proxy = await startProxy(portOf(host));
       const environment = { FIRESTORE_EMULATOR_HOST: `127.0.0.1:${proxy.port}`, GCLOUD_PROJECT: "demo-silent" };
@@ -221,7 +221,7 @@ describe("a connection that goes silent", function () {
     });
 
     it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {
-      this.timeout(EMULATOR_START_TIME);
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { pubsub: host } = await emulators();
       await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });
       const proxy = await startProxy(portOf(host));

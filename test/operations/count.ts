@@ -11,6 +11,7 @@ import {
   runReaction,
   SCHEDULED,
 } from "../../functions/src/pipeline/handlers.js";
+import { NO_FLOW_CONTROL } from "../../functions/src/flow-control.js";
 import type { FoodService, Ports } from "../../functions/src/ports.js";
 import { TEST_SETTINGS } from "../../functions/src/testing/test-bed.js";
 import { FoodServiceModel } from "../../services/food-service/model/food-service-model.js";
@@ -54,6 +55,7 @@ class CountedSystem {
       settings: TEST_SETTINGS,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       food: this.counting(this.food),
+      flow: NO_FLOW_CONTROL,
       customers: {
         userByName: async (name) => {
           this.add("call userByName");

@@ -12,7 +12,7 @@ import {
   expiryOf,
   nextAction,
 } from "../attempts/attempt.js";
-import { ConflictError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { ConflictError, isCallError, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import {
   ACTIVE_STATUSES,
   closingState,
@@ -150,7 +150,7 @@ async function forEachDocument(
         await judge(found);
       } catch (error) {
         // Whoever changed the document meanwhile has judged it.
-        if (error instanceof ConflictError) continue;
+        if (error instanceof ConflictError || error instanceof NoSlotError) continue;
         result.failed++;
         const outcome = error instanceof ValidationError ? "quarantined" : "failed";
         ports.log.error(`Sweep failed for ${found.path}`, {
