@@ -40,6 +40,10 @@ const SEEN_BY: Record<keyof typeof TROUBLES, string[]> = {
   "a food service that is away": ["poll_failures"],
   "a call that fails": ["retries"],
   "a document of a newer schema": ["dropped"],
+  "a large share of the orders that is missing": ["orders_missing"],
+  "an order that is missing until its attempt is closed": ["create_failures"],
+  "a kitchen order that is lost": ["orders_waiting"],
+  "a report that is rejected": ["orders_waiting"],
 };
 
 function countedBy(entries: LogEntry[]): string[] {
@@ -155,6 +159,7 @@ describe("the alerts", () => {
       "oldest_order_seconds",
       "create_failures",
       "report_lag_ms",
+      "orders_missing",
     ];
     assert.deepEqual(
       wanted.filter((metric) => !told.includes(`user/${metric}`)),

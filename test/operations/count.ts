@@ -4,6 +4,7 @@ import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import type { Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { NO_FLOW_CONTROL } from "../../functions/src/flow-control.js";
 import {
   handleOrderMessage,
   type ReactionName,
@@ -11,7 +12,6 @@ import {
   runReaction,
   SCHEDULED,
 } from "../../functions/src/pipeline/handlers.js";
-import { NO_FLOW_CONTROL } from "../../functions/src/flow-control.js";
 import type { FoodService, Ports } from "../../functions/src/ports.js";
 import { TEST_SETTINGS } from "../../functions/src/testing/test-bed.js";
 import { FoodServiceModel } from "../../services/food-service/model/food-service-model.js";
