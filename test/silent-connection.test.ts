@@ -216,8 +216,9 @@ describe("a connection that goes silent", function () {
       proxy.silence("both");
       const started = performance.now();
       assert.deepEqual(await store.read("things/1"), [undefined]);
+      // Without pings, a read waits for its own deadline of a minute.
       const elapsed = performance.now() - started;
-      assert.ok(elapsed < 2_000 + 2 * SLACK_MS, `${elapsed} ms`);
+      assert.ok(elapsed < 20_000, `${elapsed} ms`);
     });
 
     it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {
