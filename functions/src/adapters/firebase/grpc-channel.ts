@@ -18,6 +18,9 @@ import type { TlsError } from "./tls-connection.js";
 /** No keepalive pings: an instance is frozen between requests, and its pings with it. */
 const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
 
+/** A page of a quarter of a million orders fits, in bytes. gRPC's default of 4 MiB stops services that ignore the page size. */
+const MAX_REPLY_BYTES = 32 * 1024 * 1024;
+
 export interface Target {
   /** As people know it, for messages. */
   name: string;
@@ -51,6 +54,7 @@ export class GrpcChannel {
   private get client(): Client {
     this.opened ??= new Client(`dns:${this.target.address}`, this.credentials(), {
       ...CHANNEL_OPTIONS,
+      "grpc.max_receive_message_length": MAX_REPLY_BYTES,
       "grpc.service_config": JSON.stringify(serviceConfig(this.target.idempotentMethods)),
     });
     return this.opened;
