@@ -4,6 +4,7 @@ import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-se
 import { parseTrust } from "../functions/src/credentials.js";
 import type { Emulators } from "../harness/emulators/standalone.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 
 /** A client of the food service, of the functions' own kind. */
@@ -19,7 +20,7 @@ export function clientOf(food: FoodServiceProcess): GrpcFoodService {
 
 /** Places so many orders; their names. */
 export async function place(food: FoodServiceProcess, count: number): Promise<string[]> {
-  const placing = { server: food.address, certificate: Buffer.from(food.certificate), customer: "krithik", count };
+  const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count };
   const names: string[] = [];
   for await (const name of placeOrders(placing)) names.push(name);
   return names;

@@ -10,7 +10,7 @@ describe("real processes under faults", function () {
     it(`lose and double nothing when they are killed, stopped, cut off and deployed over (${policy})`, async () => {
       const given = ["--orders", "12", "--kills", "6", "--seed", "2", "--policy", policy];
       const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "chaos/main.ts", ...given], {
-        timeout: 170_000,
+        timeout: 590_000,
       }).catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
       const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
       const { orders, kills, lost, duplicates, wrong, uncertain, undecidable } = last;

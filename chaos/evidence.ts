@@ -36,8 +36,8 @@ const FUNCTION_OF = { kitchen: "sendToKitchen", shipment: "dispatchShipment" } a
 /** gRPC status numbers by which a service says that it certainly did not carry a create out. */
 const REFUSALS = [3, 5, 7, 9, 11, 12, 16];
 
-/** An answer that used up more of its time than this may have come too late for a process on a busy machine. */
-const IN_TIME = 0.6;
+/** A response that leaves its caller less than this may come too late for a process on a busy machine. */
+const IN_TIME = { share: 0.4, leftMs: 1_000 };
 
 /** What came of a create for the process that sent it, as far as can be seen from outside. */
 export type Outcome = "told" | "refused" | "in doubt";
@@ -110,7 +110,8 @@ export class TraceReader {
   private outcomeOf(call: Call, run: Delivery | undefined): Outcome {
     if (call.status !== undefined && REFUSALS.includes(call.status)) return "refused";
     if (call.status !== 0 || call.answeredAt === undefined) return "in doubt";
-    const late = call.answeredAt - call.at > IN_TIME * call.timeoutMs;
+    const left = call.timeoutMs - (call.answeredAt - call.at);
+    const late = left < Math.max(IN_TIME.share * call.timeoutMs, IN_TIME.leftMs);
     return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "told";
   }
 

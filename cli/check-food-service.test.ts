@@ -1,155 +1,219 @@
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer as createPlainServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createServer } from "node:tls";
-import { generate } from "selfsigned";
-import { checkServer, readCertificate } from "./check-food-service.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createServer, type TlsOptions } from "node:tls";
+import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
+import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { parseCertificates, parsePrivateKey, parseTrust } from "../functions/src/credentials.js";
+import { CertificateMaker, type Issued } from "../harness/certificate-maker.js";
+import { type FoodServiceOptions, startFoodService } from "../services/food-service/server.js";
+import { listen } from "../services/server.js";
+import { checkFoodService } from "./check-food-service.js";
 
-interface Identity {
-  key: string;
-  cert: string;
-}
+describe("checking a food service", function () {
+  this.timeout(60_000);
+  let maker: CertificateMaker;
+  let own: Issued;
+  let clientCa: Issued;
+  let clientOf: (issuer: Issued) => Partial<FoodServiceConnection>;
+  const open: (() => unknown)[] = [];
 
-async function identity(name: string, notAfterDate = new Date(Date.now() + 86_400_000)): Promise<Identity> {
-  const notBeforeDate = new Date(Date.now() - 2 * 86_400_000);
-  const extensions = [
-    { name: "basicConstraints" as const, cA: true },
-    { name: "subjectAltName" as const, altNames: [{ type: 2 as const, value: name }] },
-  ];
-  const made = await generate([{ name: "commonName", value: name }], {
-    keyType: "ec",
-    algorithm: "sha256",
-    notBeforeDate,
-    notAfterDate,
-    extensions,
+  before(() => {
+    maker = new CertificateMaker();
+    own = maker.issue({ subject: "localhost", hosts: ["localhost"] });
+    clientCa = maker.issue({ subject: "Callers", isAuthority: true });
+    clientOf = (issuer) => withCertificate(maker.issue({ subject: "orchestrator", issuer }));
   });
-  return { key: made.private, cert: made.cert };
-}
-
-describe("looking at somebody's food service", () => {
-  let ours: Identity;
-  const servers: Server[] = [];
-
-  before(async () => {
-    ours = await identity("localhost");
+  after(() => maker.close());
+  afterEach(async () => {
+    for (const close of open.splice(0).reverse()) await close();
   });
 
-  afterEach(() => {
-    for (const server of servers.splice(0)) server.close();
-  });
+  function withCertificate({ certificate, key }: Issued): Partial<FoodServiceConnection> {
+    return {
+      FOOD_SERVICE_CLIENT_AUTH: "certificate",
+      FOOD_SERVICE_CLIENT_CERTIFICATE: parseCertificates(certificate),
+      FOOD_SERVICE_CLIENT_KEY: parsePrivateKey(key),
+    };
+  }
+  const withToken = (token: string) => ({ FOOD_SERVICE_AUTH: "bearer-token", FOOD_SERVICE_TOKEN: token }) as const;
+
+  function check(address: string, trust = own.certificate, caller: Partial<FoodServiceConnection> = {}): Promise<void> {
+    const server = { FOOD_SERVICE_ADDRESS: address, FOOD_SERVICE_SECURITY: "tls", CALL_DEADLINE_SECONDS: 20 } as const;
+    return checkFoodService({ ...server, FOOD_SERVICE_CA: parseTrust(trust), ...caller });
+  }
+
+  async function says(checked: Promise<void>, wanted: RegExp): Promise<void> {
+    await assert.rejects(checked, (error: Error) => {
+      assert.equal(error.name, "StartError");
+      assert.match(error.message, wanted);
+      assert.doesNotMatch(error.message, /\n/);
+      return true;
+    });
+  }
+
+  /** The simulated food service; resolves with its address. */
+  async function foodService(options: Partial<FoodServiceOptions> = {}): Promise<string> {
+    const directory = maker.directoryWith({ "localhost.crt": own.certificate, "localhost.key": own.key });
+    const running = await startFoodService({ address: "localhost:0", certificates: directory, ...options });
+    open.push(() => running.stop());
+    return running.address;
+  }
 
   async function listening(server: Server): Promise<string> {
-    servers.push(server);
+    open.push(() => server.close());
     server.listen(0, "localhost");
     await once(server, "listening");
     return `localhost:${(server.address() as AddressInfo).port}`;
   }
 
-  const withTls = ({ key, cert }: Identity) => listening(createServer({ key, cert, ALPNProtocols: ["h2"] }));
+  const tlsServer = ({ certificate, key }: Issued, options: TlsOptions = {}) =>
+    listening(createServer({ key, cert: certificate, ALPNProtocols: ["h2"], ...options }));
 
-  it("is content with a server that has the certificate", async () => {
-    await checkServer(await withTls(ours), ours.cert);
-  });
-
-  it("finds the certificate among several", async () => {
-    const other = await identity("elsewhere");
-    await checkServer(await withTls(ours), `${other.cert}\n${ours.cert}`);
-  });
-
-  it("says that the certificate is another server's", async () => {
-    const other = await identity("localhost");
-    const address = await withTls(other);
-    await assert.rejects(
-      checkServer(address, ours.cert),
-      /^StartError: The certificate that you gave is not the one of/,
-    );
-  });
-
-  it("says that a certificate is needed where no public authority signed the server's", async () => {
-    await assert.rejects(
-      checkServer(await withTls(ours), undefined),
-      /no public authority signed: give it with --certificate/,
-    );
-  });
-
-  it("says that the certificate is for another name", async () => {
-    const other = await identity("food.example.com");
-    await assert.rejects(checkServer(await withTls(other), other.cert), /certificate does not fit the name localhost/);
-  });
-
-  it("says that the certificate has expired", async () => {
-    const old = await identity("localhost", new Date(Date.now() - 86_400_000));
-    await assert.rejects(checkServer(await withTls(old), old.cert), /certificate of the food service .* expired/);
-  });
-
-  it("says that nobody is there", async () => {
-    const address = await withTls(ours);
-    const [server] = servers.splice(0);
-    server?.close();
-    await once(server as Server, "close");
-    await assert.rejects(checkServer(address, ours.cert), /^StartError: Nothing listens on localhost:\d+/);
-  });
-
-  it("says that the host does not exist", async () => {
-    await assert.rejects(checkServer("no-such-host.invalid:1", ours.cert), /no host of the name no-such-host\.invalid/);
-  });
-
-  it("says that the server does not speak TLS", async () => {
-    const address = await listening(createPlainServer((socket) => void socket.end("220 mail.example.com\r\n")));
-    await assert.rejects(checkServer(address, ours.cert), /does not speak TLS/);
-  });
-
-  it("says that the server hung up", async () => {
-    const address = await listening(createPlainServer((socket) => void socket.destroy()));
-    await assert.rejects(checkServer(address, ours.cert), /does not speak TLS/);
-  });
-});
-
-describe("reading a certificate", () => {
-  let folder: string;
-
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), "certificate-"));
-  });
-
-  after(() => rmSync(folder, { recursive: true }));
-
-  function file(content: string): string {
-    const path = join(folder, "server.crt");
-    writeFileSync(path, content);
-    return path;
-  }
-
-  it("takes only the certificates of a file that has more", async () => {
-    const { key, cert } = await identity("localhost");
-    const read = readCertificate(file(`# mine\n${key}${cert}`));
-    assert.equal(read.trim(), cert.trim());
-    assert.ok(!read.includes("PRIVATE"), "the key must not get into the functions' configuration");
-  });
-
-  it("says that there is no such file", () => {
-    assert.throws(
-      () => readCertificate(join(folder, "none.crt")),
-      /^StartError: There is no certificate .*none\.crt\.$/,
-    );
-  });
-
-  for (const [what, content] of [
-    ["some text", "hello"],
-    ["an empty file", ""],
-    ["a broken certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],
-  ] as const) {
-    it(`says that ${what} is none`, () => {
-      assert.throws(() => readCertificate(file(content)), /is not a certificate in PEM form/);
+  describe("succeeds", () => {
+    it("with its certificate, alone or among several", async () => {
+      const address = await foodService();
+      await check(address);
+      await check(address, clientCa.certificate + own.certificate);
     });
-  }
 
-  it("says that a private key is not what is asked for", async () => {
-    const { key } = await identity("localhost");
-    assert.throws(() => readCertificate(file(key)), /It is a private key/);
-    assert.equal(readFileSync(join(folder, "server.crt"), "utf8"), key);
+    it("with the token that it requires", async () => {
+      await check(await foodService({ callers: { token: "secret" } }), undefined, withToken("secret"));
+    });
+
+    it("with a client certificate that it accepts", async () => {
+      await check(await foodService({ clientCa: clientCa.certificate }), undefined, clientOf(clientCa));
+    });
+
+    it("with both", async () => {
+      const address = await foodService({ clientCa: clientCa.certificate, callers: { token: "secret" } });
+      await check(address, undefined, { ...clientOf(clientCa), ...withToken("secret") });
+    });
+
+    it("if the server answers with a failure of its own, which may pass", async () => {
+      await check(await foodService({ failures: 1 }));
+    });
   });
+
+  describe("says that the server", () => {
+    it("requires a client certificate", async () => {
+      const address = await foodService({ clientCa: clientCa.certificate });
+      await says(
+        check(address),
+        /^The food service at localhost:\d+ requires a client certificate.*: set --client-certificate/,
+      );
+    });
+
+    for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+      it(`requires a client certificate, or refuses the one given, over ${version} with OpenSSL`, async () => {
+        const address = await opensslServer(version === "TLSv1.2" ? "-tls1_2" : "-tls1_3");
+        await says(check(address), /requires a client certificate \(it says: [\w ]+\): set --client-certificate and/);
+        const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
+        await says(
+          check(address, undefined, stranger),
+          /refuses the client certificate \(it says: unknown ca\): set one/,
+        );
+        const expired = withCertificate(
+          maker.issue({ subject: "orchestrator", issuer: clientCa, notBefore: -20, notAfter: -10 }),
+        );
+        await says(check(address, undefined, expired), /refuses the client certificate, which is valid from .* to /);
+      });
+    }
+
+    it("refuses the client certificate without saying so", async () => {
+      const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
+      const address = await foodService({ clientCa: clientCa.certificate });
+      await says(
+        check(address, undefined, stranger),
+        /closed the connection .* refuses the client certificate: set one/,
+      );
+    });
+
+    it("requires a token", async () => {
+      const address = await foodService({ callers: { token: "secret" } });
+      await says(check(address), /requires a token \(it says: .*\): give one with --token-file or --id-token-audience/);
+    });
+
+    it("refuses the token", async () => {
+      const address = await foodService({ callers: { token: "secret" } });
+      await says(
+        check(address, undefined, withToken("other")),
+        /refuses the token \(it says: the token is not the right one\)/,
+      );
+    });
+
+    it("has another certificate than the one given", async () => {
+      const other = maker.issue({ subject: "localhost", hosts: ["localhost"] });
+      await says(check(await foodService(), other.certificate), /certificate of the food service .* --certificate\.$/);
+    });
+
+    it("has a certificate that no public authority signed", async () => {
+      await says(check(await foodService(), "system"), /public authority.* give that certificate with --certificate/);
+    });
+
+    it("has a certificate for another name", async () => {
+      const other = maker.issue({ subject: "food", hosts: ["food.example.com"] });
+      await says(check(await tlsServer(other), other.certificate), /is for DNS:food\.example\.com, not for localhost/);
+    });
+
+    it("has an expired certificate", async () => {
+      const old = maker.issue({ subject: "localhost", hosts: ["localhost"], notBefore: -20, notAfter: -10 });
+      await says(check(await tlsServer(old), old.certificate), /certificate .* expired on/);
+    });
+
+    it("does not speak TLS", async () => {
+      const mail = await listening(createPlainServer((socket) => void socket.end("220 mail.example.com\r\n")));
+      await says(check(mail), /does not speak TLS/);
+      const web = await listening(
+        createPlainServer((socket) => void socket.on("data", () => socket.end("HTTP/1.1 400 x\r\n\r\n"))),
+      );
+      await says(check(web), /does not speak TLS/);
+      const rude = await listening(createPlainServer((socket) => void socket.destroy()));
+      await says(check(rude), /closed the connection during the TLS handshake: does .* speak TLS\?/);
+    });
+
+    it("does not speak HTTP/2", async () => {
+      await says(check(await tlsServer(own, { ALPNProtocols: ["http/1.1"] })), /speaks TLS but no HTTP\/2/);
+    });
+
+    it("is no food service", async () => {
+      const server = new GrpcServer();
+      open.push(() => server.forceShutdown());
+      const pair = { cert_chain: Buffer.from(own.certificate), private_key: Buffer.from(own.key) };
+      const address = await listen(server, "localhost:0", ServerCredentials.createSsl(null, [pair]));
+      await says(check(address), /^What listens on localhost:\d+ is no food service: .*ListOrders/);
+    });
+
+    it("is not there", async () => {
+      const server = createPlainServer();
+      const address = await listening(server);
+      server.close();
+      await says(check(address), /^Nothing listens on localhost:\d+/);
+      await says(check("no-such-host.invalid:1"), /^There is no host of the name no-such-host\.invalid/);
+    });
+  });
+
+  /** OpenSSL's own server, which requires a client certificate; resolves with its address. */
+  async function opensslServer(version: string): Promise<string> {
+    const probe = createPlainServer().listen(0, "localhost");
+    await once(probe, "listening");
+    const { port } = probe.address() as AddressInfo;
+    probe.close();
+    const files = maker.directoryWith({ crt: own.certificate, key: own.key, ca: clientCa.certificate });
+    const identity = ["-cert", `${files}/crt`, "-key", `${files}/key`, "-CAfile", `${files}/ca`];
+    const strict = ["-Verify", "3", "-verify_return_error", "-alpn", "h2", version];
+    const child: ChildProcess = spawn("openssl", ["s_server", "-accept", `localhost:${port}`, ...identity, ...strict], {
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    open.push(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    });
+    for await (const chunk of child.stdout ?? []) if (String(chunk).includes("ACCEPT")) break;
+    await sleep(0);
+    return `localhost:${port}`;
+  }
 });

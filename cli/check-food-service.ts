@@ -1,106 +1,74 @@
-/** Looks whether somebody's food service can be reached over TLS with their certificate, before anything is started. */
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { connect, rootCertificates } from "node:tls";
+/** Checks that a food service can be used, before anything is started: with the code and the credentials of the functions. */
+import {
+  type FoodServiceConnection,
+  foodServiceChannel,
+} from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
+import { dial, TlsConnector, TlsError } from "../functions/src/adapters/firebase/tls-connection.js";
+import { isCallError } from "../functions/src/domain/errors.js";
+import { Order_Status, OrderServiceService } from "../functions/src/generated/food/v1/food.js";
+import { CONNECTION_OPTIONS, callerProblem } from "../services/food-service/connection-options.js";
 import { expectAddress, StartError } from "../services/server.js";
 
-/** How long the server may take to answer, in milliseconds. */
-const PATIENCE = 10_000;
-
-/** By which codes Node.js says that a certificate is not signed by one that is trusted. */
-const UNTRUSTED = [
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  "UNABLE_TO_GET_ISSUER_CERT",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "CERT_SIGNATURE_FAILURE",
-];
-
-/** By which codes Node.js says that nothing answers at an address. It may only be starting. */
+/** How Node.js says that nothing answers at an address. It may only be starting. */
 const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"];
 
 /** Nothing answers at the food service's address yet. */
 export class UnreachableError extends StartError {}
 
 /**
- * The certificates in a file, in PEM form.
- * @throws StartError where there is no such file, or no certificate in it
+ * Connects, and lists one order.
+ * @throws StartError that says in one line what is in the way: no server, no TLS, a certificate, or a caller it does not accept
  */
-export function readCertificate(file: string): string {
-  let pem: string;
+export async function checkFoodService(connection: FoodServiceConnection): Promise<void> {
+  await checkConnection(connection);
+  const channel = foodServiceChannel(connection, systemClock, CONNECTION_OPTIONS);
   try {
-    pem = readFileSync(file, "utf8");
+    const request = { statusFilter: Order_Status.NEW, pageSize: 1, pageToken: "" };
+    await channel.call(OrderServiceService.listOrders, request);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new StartError(code === "ENOENT" ? `There is no certificate ${file}.` : `${file} can't be read: ${message}.`);
+    if (!isCallError(error)) throw error;
+    const { FOOD_SERVICE_ADDRESS: address } = connection;
+    // The method is no news.
+    const plain = error.message.replace(/^\/\S+: /, "");
+    const problem = callerProblem(error, connection);
+    if (problem !== undefined) throw new StartError(sentence(problem), { cause: error });
+    if (error.code === "UNIMPLEMENTED") {
+      throw new StartError(`What listens on ${address} is no food service: ${error.message}.`, { cause: error });
+    }
+    if (!error.sent || error.code === "DEADLINE_EXCEEDED") throw new StartError(sentence(plain), { cause: error });
+    // It answered, if only with a failure of its own, which may pass.
+  } finally {
+    channel.close();
   }
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  try {
-    for (const block of blocks) new X509Certificate(block);
-  } catch {
-    blocks.length = 0;
-  }
-  if (blocks.length === 0) {
-    const hint = pem.includes("PRIVATE KEY-----") ? " It is a private key: the server keeps that one to itself." : "";
-    throw new StartError(`${file} is not a certificate in PEM form (-----BEGIN CERTIFICATE-----).${hint}`);
-  }
-  return blocks.join("\n");
 }
 
-/**
- * Connects once.
- * @param certificate in PEM form; undefined for the roots that come with Node.js
- * @throws StartError that tells what is in the way: nobody there, no TLS, or a certificate that does not fit
- */
-export async function checkServer(address: string, certificate: string | undefined): Promise<void> {
+/** One connection, for a failure at once: a channel would try again until its time is over. */
+async function checkConnection(connection: FoodServiceConnection): Promise<void> {
+  const { FOOD_SERVICE_ADDRESS: address, FOOD_SERVICE_CA: trust } = connection;
+  const { FOOD_SERVICE_CLIENT_CERTIFICATE: certificates, FOOD_SERVICE_CLIENT_KEY: key } = connection;
   const { host, port } = expectAddress(address);
-  const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-    const socket = connect({
-      host,
-      port,
-      // An IP address is no server name, but is checked against the certificate all the same.
-      ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
-      ca: certificate ?? [...rootCertificates],
-      ALPNProtocols: ["h2"],
-      timeout: PATIENCE,
-    });
-    const end = (error?: NodeJS.ErrnoException) => {
-      socket.destroy();
-      resolve(error);
-    };
-    socket.once("secureConnect", () => end());
-    socket.once("error", end);
-    socket.once("timeout", () =>
-      end(Object.assign(new Error(`no answer within ${PATIENCE / 1000} s`), { code: "ETIMEDOUT" })),
-    );
-    socket.once("close", () => end(Object.assign(new Error("it closed the connection"), { code: "ECONNRESET" })));
-  });
-  if (!failure) return;
-  const Kind = UNREACHABLE.includes(failure.code ?? "") ? UnreachableError : StartError;
-  throw new Kind(explain(address, host, certificate, failure), { cause: failure });
+  const name = `the food service at ${address}`;
+  const client = certificates && key && { certificates, key };
+  try {
+    const connector = new TlsConnector({ name, host, port, trust, client, options: CONNECTION_OPTIONS });
+    const secured = await connector.secure(await dial(host, port), () => dial(host, port));
+    secured.destroy();
+  } catch (error) {
+    if (error instanceof TlsError) throw new StartError(sentence(error.message), { cause: error });
+    const { code = "" } = error as NodeJS.ErrnoException;
+    const Kind = UNREACHABLE.includes(code) ? UnreachableError : StartError;
+    throw new Kind(unreachable(error, host, address), { cause: error });
+  }
 }
 
-function explain(
-  address: string,
-  host: string,
-  certificate: string | undefined,
-  failure: NodeJS.ErrnoException,
-): string {
-  const { code = "", message } = failure;
+function unreachable(error: unknown, host: string, address: string): string {
+  const { code = "", message } = error as NodeJS.ErrnoException;
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `There is no host of the name ${host}.`;
   if (code === "ECONNREFUSED") return `Nothing listens on ${address}: is the food service running there?`;
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return `The food service's certificate does not fit the name ${host}: ${message}.`;
-  }
-  if (UNTRUSTED.includes(code)) {
-    return certificate === undefined
-      ? `The food service on ${address} has a certificate that no public authority signed: give it with --certificate.`
-      : `The certificate that you gave is not the one of the food service on ${address}, nor the one that signed it.`;
-  }
-  if (code.startsWith("CERT_")) return `The certificate of the food service on ${address} is of no use: ${message}.`;
-  if (code.startsWith("ERR_SSL") || code === "EPROTO" || code === "ECONNRESET") {
-    return `What listens on ${address} does not speak TLS, as a food service must.`;
-  }
-  return `The food service on ${address} can't be reached: ${message}.`;
+  return `The food service at ${address} can't be reached: ${message || code}.`;
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?]$/.test(text) ? "" : "."}`;
 }

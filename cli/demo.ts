@@ -7,6 +7,7 @@ import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { Progress } from "../harness/progress.js";
 import type { System } from "../local/system.js";
 import { numberFrom } from "../services/cli-options.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { StartError } from "../services/server.js";
 import { pathOf } from "./order-timeline.js";
@@ -114,7 +115,7 @@ async function place(foodServer: FoodServiceProcess): Promise<string[]> {
   try {
     for (let index = 0; index < orders; index++) {
       const customer = CUSTOMERS[index % CUSTOMERS.length] as string;
-      const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+      const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
       for await (const name of placeOrders(placing)) placed.push(name);
     }
   } catch (error) {

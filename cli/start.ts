@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
+import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { addPortOptions, embeddedIn, portOptions, type RunnerOptions } from "../harness/cli-options.js";
 import { hasDocuments } from "../harness/emulators/firestore-rest.js";
@@ -16,8 +17,14 @@ import { FoodServiceView } from "../local/food-service-view.js";
 import { describeSchedule } from "../local/scheduler.js";
 import type { System, SystemOptions } from "../local/system.js";
 import { numberFrom, readAddress } from "../services/cli-options.js";
+import {
+  addConnectionOptions,
+  type ConnectionFlags,
+  givenConnectionFlags,
+  readConnection,
+} from "../services/food-service/connection-options.js";
 import { StartError } from "../services/server.js";
-import { checkServer, readCertificate, UnreachableError } from "./check-food-service.js";
+import { checkFoodService, UnreachableError } from "./check-food-service.js";
 import { countOrders, lineOf } from "./order-counts.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
 
@@ -38,7 +45,6 @@ const program = new Command("npm start --")
   )
   .helpOption("--help", "show this")
   .option("--server <host:port>", "use this food service instead of a simulated one", readAddress)
-  .option("--certificate <file>", "its certificate, or the one that signed it (default: the roots of Node.js)")
   .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
   .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
   .option("--users <host:port>", "use this orchestrator 1 instead of a user chain of its own", readAddress)
@@ -61,12 +67,12 @@ const program = new Command("npm start --")
     simulated("--cancelled <share>", "share of orders that customers mean to cancel, from 0 to 1").argParser(share),
   )
   .addOption(simulated("--seed <text>", "decides every draw of the simulated food service"));
+addConnectionOptions(program, "the roots of Node.js");
 addPortOptions(program, "usual").parse();
 
-interface Options extends RunnerOptions {
+interface Options extends RunnerOptions, ConnectionFlags {
   users?: string;
   server?: string;
-  certificate?: string;
   interval: number;
   data?: string;
   fresh: boolean;
@@ -77,9 +83,8 @@ interface Options extends RunnerOptions {
   seed?: string;
 }
 const options = program.opts<Options>();
-if (options.certificate !== undefined && options.server === undefined) {
-  program.error("error: --certificate goes with --server");
-}
+const [alone] = options.server === undefined ? givenConnectionFlags(options) : [];
+if (alone !== undefined) program.error(`error: ${alone} goes with --server`);
 
 /** A Firestore that is running already, as host:port. */
 const firestore = process.env.FIRESTORE_EMULATOR_HOST || undefined;
@@ -127,20 +132,20 @@ function dataDirectory(): string | undefined {
 }
 
 async function foodService(signal: AbortSignal): Promise<Exclude<SystemOptions["foodService"], undefined>> {
-  const { server, certificate: file, speed = 60, rejected = 0, cancelled = 0, seed } = options;
+  const { server, speed = 60, rejected = 0, cancelled = 0, seed } = options;
   if (server === undefined) {
     return { simulated: { speed, rejected, cancelled, seed }, certificates: CERTIFICATES };
   }
-  const certificate = file === undefined ? undefined : readCertificate(file);
-  await waitForServer(server, certificate, signal);
-  return { given: { address: server, certificate } };
+  const connection = readConnection(server, options);
+  await waitForServer(connection, signal);
+  return { given: connection };
 }
 
 /** Resolves when the food service can be used; waits for one that isn't up yet, and says so. */
-async function waitForServer(server: string, certificate: string | undefined, signal: AbortSignal): Promise<void> {
+async function waitForServer(connection: FoodServiceConnection, signal: AbortSignal): Promise<void> {
   for (let said = false; ; said = true) {
     try {
-      return await checkServer(server, certificate);
+      return await checkFoodService(connection);
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       if (!said) console.log(`${error.message}\nWaiting for the food service. Stop with Ctrl-C.`);
@@ -165,11 +170,8 @@ async function waitForFirestore(host: string, signal: AbortSignal): Promise<void
  * Without relations, orders that an earlier run sent to the kitchen wait for an operator, and those still NEW may be cooked twice.
  * @throws StartError unless somebody agrees
  */
-async function confirmFreshStart(
-  { address, certificate }: { address: string; certificate: string | undefined },
-  data: string | undefined,
-): Promise<void> {
-  const view = new FoodServiceView(address, certificate);
+async function confirmFreshStart(connection: FoodServiceConnection, data: string | undefined): Promise<void> {
+  const view = new FoodServiceView(connection);
   const found = await view.findOrderPastNew().finally(() => view.close());
   if (found === undefined || options.fresh) return;
   const place = data ?? `the project ${options.project} in the Firestore on ${firestore}`;
@@ -200,12 +202,11 @@ async function show({ system, signal }: Running): Promise<number> {
   });
   let status: number | undefined;
   void failed.then((failure) => (status = failure));
-  const { address = "", certificate } = system.foodService ?? {};
-  const view = new FoodServiceView(address, certificate);
+  const view = system.foodService && new FoodServiceView(system.foodService);
   let pause = 1_000;
   while (!signal.aborted && status === undefined) {
     const began = Date.now();
-    await countOrders(system.documents, () => view.newOrders()).then(
+    await countOrders(system.documents, async () => (await view?.newOrders()) ?? []).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
       // It is just ending, or busy: the next look tells.
       () => undefined,
@@ -214,7 +215,7 @@ async function show({ system, signal }: Running): Promise<number> {
     pause = Math.max(1_000, 10 * (Date.now() - began));
     await Promise.race([sleep(pause, undefined, { signal }).catch(() => undefined), failed]);
   }
-  view.close();
+  view?.close();
   screen.end();
   if (signal.aborted) console.log("Stopping");
   return status ?? 0;
@@ -256,7 +257,7 @@ function readyBlock({
     "Ready",
     ...places,
     `  State             ${describeState(data)}`,
-    `  Food service      ${foodService?.address}${foodServer ? ", simulated" : ""}`,
+    `  Food service      ${foodService?.FOOD_SERVICE_ADDRESS}${foodServer ? ", simulated" : ""}`,
     `  Users             ${users}`,
     `  Schedules         ${schedules.join(", ") || "none: no function has a schedule"}`,
     `  Log               ${log}`,

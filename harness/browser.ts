@@ -24,6 +24,9 @@ export async function startBrowser(debuggingPort?: number): Promise<Browser> {
   return chromium.launch({ executablePath, args, headless: true });
 }
 
+/** How long to wait for what a page must show; the machine may be busy. */
+const PAGE_TIMEOUT_MS = 180_000;
+
 /** A page, and what went wrong in it that a person would not see. */
 export interface Watched {
   page: Page;
@@ -35,6 +38,7 @@ export interface Watched {
 export async function openPage(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Watched> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
+  page.setDefaultTimeout(PAGE_TIMEOUT_MS);
   const troubles: string[] = [];
   page.on("request", (request) => {
     const { hostname, protocol } = new URL(request.url());

@@ -110,6 +110,13 @@ export class CertificateMaker {
     return file;
   }
 
+  /** A folder of the maker's own, with these files; its path. */
+  directoryWith(files: Record<string, string>): string {
+    const directory = mkdtempSync(join(this.directory, "folder-"));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+    return directory;
+  }
+
   /** Removes every file. */
   close(): void {
     rmSync(this.directory, { recursive: true, force: true });

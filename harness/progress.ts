@@ -56,7 +56,7 @@ export interface ProgressOptions {
 export class Progress {
   private done = 0;
   private finding = "";
-  private drawnAt = 0;
+  private drawnAt = Number.NEGATIVE_INFINITY;
   /** When the first count came, which may be 0; what happens before does not count for the rate. */
   private began: number | undefined;
   private readonly screen: Screen;
@@ -79,8 +79,8 @@ export class Progress {
   /** Sets how much is done in all. */
   to(done: number): void {
     this.done = done;
-    this.began ??= Date.now();
-    this.draw(Date.now() - this.drawnAt >= REDRAW_MS);
+    this.began ??= performance.now();
+    this.draw(performance.now() - this.drawnAt >= REDRAW_MS);
   }
 
   /** Notes something that the command is looking for; the first one stays on the line. */
@@ -102,7 +102,7 @@ export class Progress {
   }
 
   private draw(isDue: boolean): void {
-    const now = Date.now();
+    const now = performance.now();
     if (!isDue || this.began === undefined) return;
     if (!this.isTerminal && now - Math.max(this.began, this.drawnAt) < PLAIN_LINE_MS) return;
     this.drawnAt = now;
@@ -116,11 +116,16 @@ export class Progress {
     return [
       total === undefined ? `${this.done} ${unit}` : `${this.done} of ${total} ${unit}`,
       `${Math.round(seconds)} s`,
-      ...(rate > 0 ? [rate >= 10 ? `${Math.round(rate)}/s` : `${rate.toFixed(1)}/s`] : []),
+      ...(rate > 0 ? [rateOf(rate)] : []),
       ...(total !== undefined && rate > 0 && !isOver ? [`${durationOf((total - this.done) / rate)} left`] : []),
       ...(this.finding ? [`first finding: ${this.finding}`] : []),
     ].join(", ");
   }
+}
+
+function rateOf(perSecond: number): string {
+  if (perSecond < 0.5) return `${(60 * perSecond).toFixed(1)}/min`;
+  return perSecond < 10 ? `${perSecond.toFixed(1)}/s` : `${Math.round(perSecond)}/s`;
 }
 
 function durationOf(seconds: number): string {

@@ -1,14 +1,11 @@
 /** What a run shows and asks about the orders of its food service, beside what the functions do. */
-import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { type FoodServiceConnection, GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
-import { parseTrust } from "../functions/src/credentials.js";
 import type { ActiveStatus } from "../functions/src/domain/order-lifecycle.js";
 import { StartError } from "../services/server.js";
 
 /** Orders of these statuses have a kitchen order or a shipment that only a relation can name. */
 const PAST_NEW: ActiveStatus[] = ["PREPARATION", "IN_FLIGHT"];
-
-const CALL_DEADLINE_SECONDS = 10;
 
 /** One page, since this is for a line on the terminal. */
 const MAX_NEW_ORDERS = 1_000;
@@ -16,18 +13,8 @@ const MAX_NEW_ORDERS = 1_000;
 export class FoodServiceView {
   private readonly food: GrpcFoodService;
 
-  /** @param certificate in PEM form; undefined for the roots that come with Node.js */
-  constructor(
-    private readonly address: string,
-    certificate: string | undefined,
-  ) {
-    const settings = {
-      FOOD_SERVICE_ADDRESS: address,
-      FOOD_SERVICE_SECURITY: "tls" as const,
-      FOOD_SERVICE_CA: parseTrust(certificate ?? "system"),
-      CALL_DEADLINE_SECONDS,
-    };
-    this.food = new GrpcFoodService(settings, systemClock);
+  constructor(private readonly connection: FoodServiceConnection) {
+    this.food = new GrpcFoodService(connection, systemClock);
   }
 
   /**
@@ -43,7 +30,9 @@ export class FoodServiceView {
       }
       return undefined;
     } catch (error) {
-      throw new StartError(`The food service on ${this.address} can't list its orders: ${(error as Error).message}.`);
+      throw new StartError(
+        `The food service on ${this.connection.FOOD_SERVICE_ADDRESS} can't list its orders: ${(error as Error).message}.`,
+      );
     }
   }
 

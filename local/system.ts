@@ -5,6 +5,7 @@
 import { createWriteStream, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { downloadEmulator } from "../harness/emulators/download-emulator.js";
 import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
@@ -16,6 +17,7 @@ import { choosePorts, type NamedListener, type Ports } from "../harness/process/
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { buildConsole } from "../operator-console/build.js";
+import { connectionTo, environmentOf } from "../services/food-service/connection-options.js";
 import { StartError } from "../services/server.js";
 import { startInProcess } from "../services/users/in-process.js";
 import { lineLog } from "../services/users/log.js";
@@ -26,19 +28,12 @@ import { FirestoreJournal } from "./firestore-journal.js";
 import { Scheduler } from "./scheduler.js";
 import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
 
-/** A food service that somebody else runs. */
-interface GivenFoodService {
-  address: string;
-  /** In PEM form; undefined for the roots that come with Node.js. */
-  certificate: string | undefined;
-}
-
 export interface SystemOptions {
   /** "auto" takes free ports for everything, a number that many from there on, "usual" those in firebase.json. */
   portsFrom?: "auto" | "usual" | number;
   ports?: Partial<Record<NamedListener, number>>;
   /** Undefined runs without any. */
-  foodService?: { given: GivenFoodService } | { simulated: SimulationOptions; certificates?: string } | undefined;
+  foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
   /** Seconds between runs by scheduled function, instead of the function's own schedule. */
   intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
@@ -90,7 +85,7 @@ export interface System {
   /** Orchestrator 1 of the user chain, as host:port. */
   users: string;
   /** Undefined for a system without any. */
-  foodService: GivenFoodService | undefined;
+  foodService: FoodServiceConnection | undefined;
   /** The food service where it is the simulated one. */
   foodServer: FoodServiceProcess | undefined;
   /** Not started yet: call `start`, or `tick` when it suits. */
@@ -142,13 +137,10 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const foodService = foodServiceOf(options, foodServer);
     const users = options.users ?? (await startOwnUsers(directory, started));
 
+    const environment = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
     const configuration = {
-      params: {
-        USERS_ADDRESS: users,
-        ...(foodService && { FOOD_SERVICE_ADDRESS: foodService.address }),
-        ...options.params,
-      },
-      secrets: foodService ? { FOOD_SERVICE_CA: foodService.certificate ?? "system" } : {},
+      params: { USERS_ADDRESS: users, ...environment.params, ...options.params },
+      secrets: environment.secrets,
     };
     const runner = programs
       ? await startInSuite({
@@ -352,8 +344,8 @@ async function failureOf(suite: Suite): Promise<string> {
 function foodServiceOf(
   { foodService }: SystemOptions,
   simulated: FoodServiceProcess | undefined,
-): GivenFoodService | undefined {
-  if (simulated) return { address: simulated.address, certificate: simulated.certificate };
+): FoodServiceConnection | undefined {
+  if (simulated) return connectionTo(simulated.address, simulated.certificate);
   return foodService && "given" in foodService ? foodService.given : undefined;
 }
 

@@ -9,7 +9,7 @@ import {
 } from "@grpc/grpc-js";
 
 /** How long a call may take, unless it says otherwise. */
-export const CALL_TIMEOUT_MS = 10_000;
+const CALL_TIMEOUT_MS = 10_000;
 
 export interface Calling extends CallOptions {
   metadata?: Metadata | Record<string, string>;

@@ -27,6 +27,8 @@ export const INVARIANTS = [
   "shipment only for a packaged meal",
   "link is final and true",
   "no create after an end was seen",
+  "parked only after rejections",
+  "an operator's link is saved",
   "reports go forward",
   "uncertain only if undecidable",
   "acknowledged work is durable",
@@ -101,7 +103,26 @@ function provablyNotApplied(entry: Entry): boolean {
   return entry.fault !== undefined && DECIDABLE.includes(entry.fault);
 }
 
-function checkCreates({ history, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
+/** What operators decided, by the audit log. */
+interface Decision {
+  path: string;
+  order: string;
+  stage: CreatingStage;
+  /** The link, undefined for a retry. */
+  link: string | undefined;
+  at: number;
+}
+
+function decisionsIn(writes: readonly DocumentWrite[]): Decision[] {
+  return writes.flatMap(({ path, before, after, at }) => {
+    if (!path.startsWith("audit/") || before || !after) return [];
+    const { order, stage, action, name } = after;
+    const link = action === "link" ? String(name) : undefined;
+    return [{ path, order: String(order), stage: stage as CreatingStage, link, at }];
+  });
+}
+
+function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
   const applied = new Map<string, number>();
   for (const { idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) {
     applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
@@ -111,14 +132,47 @@ function checkCreates({ history, truth, settings }: Evidence, keys: Keys, violat
     if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
     else if (count > 1) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
   }
-  if (settings.CREATE_POLICY !== "park") return;
+  const policyOf = ({ run }: Entry) => runs[run - 1]?.policy ?? settings.CREATE_POLICY;
+  const isKeyed = (entry: Entry) => policyOf(entry) === "idempotency-key";
+  const retries = decisionsIn(writes).filter(({ link }) => link === undefined);
   const sent = new Map<string, Entry>();
   for (const entry of history.filter(isCreate)) {
     const earlier = sent.get(entry.subject);
-    if (earlier && !provablyNotApplied(earlier)) {
+    const { order, stage } = keys.get(entry.subject) ?? {};
+    const wasRetried = (since: Entry) =>
+      retries.some(
+        (retry) => retry.order === order && retry.stage === stage && retry.at >= since.at && retry.at <= entry.at,
+      );
+    if (earlier && !(isKeyed(earlier) && isKeyed(entry)) && !wasRetried(earlier)) {
       violate("no blind resend", `effect ${entry.effect} sends again what effect ${earlier.effect} may have created`);
     }
-    sent.set(entry.subject, entry);
+    if (!provablyNotApplied(entry)) sent.set(entry.subject, entry);
+  }
+  checkParked({ history, writes, settings }, retries, violate);
+}
+
+/** An order is parked only after the food service rejected its create as often as the settings allow, since the last retry. */
+function checkParked(
+  { history, writes, settings }: Pick<Evidence, "history" | "writes" | "settings">,
+  retries: readonly Decision[],
+  violate: Violate,
+): void {
+  for (const { path, after, at } of writes) {
+    if (!path.startsWith("attempts/") || after?.state !== "PARKED" || Number(after.tries) === 0) continue;
+    const { order, stage } = after as { order: string; stage: CreatingStage };
+    const retriedAt =
+      retries.findLast((retry) => retry.order === order && retry.stage === stage && retry.at <= at)?.at ?? 0;
+    const key = idempotencyKey(order, stage);
+    const rejections = history.filter(
+      (entry) =>
+        isCreate(entry) &&
+        entry.subject === key &&
+        (entry.fault === "refused" || entry.fault === "refused at length") &&
+        entry.at >= retriedAt &&
+        entry.at <= at,
+    );
+    if (rejections.length >= settings.CREATE_TRIES) continue;
+    violate("parked only after rejections", `${path} was parked after ${rejections.length} rejections`);
   }
 }
 
@@ -199,12 +253,22 @@ function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys,
       linked.set(String(is), order);
     }
   }
+  for (const { order, stage, link, at } of decisionsIn(writes)) {
+    const path = `relations/${order.slice("orders/".length)}`;
+    const relation = writes.findLast((write) => write.path === path && write.at <= at)?.after;
+    if (link !== undefined && relation?.[stage] !== link) {
+      violate("an operator's link is saved", `${order}: ${stage} is ${relation?.[stage]}, the operator linked ${link}`);
+    }
+  }
   for (const { operation, about, subject, effect } of history) {
     const order = operation === "updateOrder" ? (about.split(" ")[0] ?? "") : (keys.get(subject)?.order ?? "");
     if (poisoned.has(order))
       violate("unreadable documents stay untouched", `effect ${effect} ${operation} for ${order}`);
   }
 }
+
+/** Documents that are written on a schedule, whatever the orders do. */
+const NOT_ABOUT_ORDERS = /^(leases|statistics)\//;
 
 /** Attempts that say that nothing was created. */
 const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
@@ -230,8 +294,8 @@ function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violat
   }
 }
 
-/** Faults that leave no doubt about a create: what it came to was told, if late. */
-const TOLD: readonly (Fault | undefined)[] = [undefined, "pause", "cancel", ...DECIDABLE];
+/** Faults that leave no doubt about a create: its outcome was reported, if late. */
+const REPORTED: readonly (Fault | undefined)[] = [undefined, "pause", "suspend", "cancel", ...DECIDABLE];
 
 /**
  * Whether a run may not know what became of its create, given its effects from its claim on: it died, the create's answer
@@ -239,14 +303,16 @@ const TOLD: readonly (Fault | undefined)[] = [undefined, "pause", "cancel", ...D
  */
 function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
   if (run.ended === "lost" || run.ended === "running") return true;
-  if (entries.some((entry) => isCreate(entry) && !TOLD.includes(entry.fault))) return true;
-  const troubled = entries.filter(({ operation, fault }) => !isCreate({ operation }) && !TOLD.includes(fault));
+  if (entries.some((entry) => isCreate(entry) && !REPORTED.includes(entry.fault))) return true;
+  const troubled = entries.filter(
+    ({ operation, fault }) => !isCreate({ operation }) && (fault === "outage" || !REPORTED.includes(fault)),
+  );
   return troubled.length > 1 || troubled.some(({ fault }) => fault === "late");
 }
 
 /** Whether a run stood still with a claim until another one took it over, which can't know what had been sent by then. */
 function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean {
-  const index = own.findIndex(({ fault }) => fault === "pause");
+  const index = own.findIndex(({ fault }) => fault === "pause" || fault === "suspend");
   const [paused, next] = own.slice(index);
   if (index === -1 || !paused) return false;
   const during = ({ at }: Entry) => at > paused.at && at < (next?.at ?? Number.POSITIVE_INFINITY);
@@ -296,8 +362,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     }
   }
   for (const { path } of writes.slice(overAtWrite)) {
-    // Leases and statistics go on as long as anything is scheduled.
-    if (!/^(leases|statistics)\//.test(path)) violate("writes stop", `${path} was written when all was over`);
+    if (!NOT_ABOUT_ORDERS.test(path)) violate("writes stop", `${path} was written when all was over`);
   }
 }
 

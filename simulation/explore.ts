@@ -96,9 +96,15 @@ export async function random(
   return findings;
 }
 
+/** The life of a single order, for the exhaustive search. */
+export function singleOrder(policy: Scenario["policy"], seed = 1): Scenario {
+  return { seed, orders: 1, policy, inherited: false, operator: true, redeploys: false };
+}
+
 /** The scenario of a seed: half of them run under each policy. */
 export function scenarioOf(seed: number, orders: number): Scenario {
-  return { seed, orders, policy: seed % 2 === 0 ? "park" : "idempotency-key", inherited: true };
+  const policy = seed % 2 === 0 ? "park" : "idempotency-key";
+  return { seed, orders, policy, inherited: true, operator: seed % 3 !== 0, redeploys: seed % 5 < 2 };
 }
 
 async function note(findings: Findings, scenario: Scenario, { history, violations, struck }: Outcome): Promise<void> {

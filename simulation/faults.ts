@@ -19,11 +19,14 @@ export type Operation =
   | "start"
   | "deliver"
   | "react"
-  | "tick";
+  | "tick"
+  | "link"
+  | "retry"
+  | "deploy";
 
-const CRASHES = ["crash before", "crash after", "hang", "pause"] as const;
-const READS = [...CRASHES, "error", "slow"] as const;
-const WRITES = [...CRASHES, "error", "error after", "late"] as const;
+const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
+const READS = [...CRASHES, "error", "slow", "outage"] as const;
+const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
 const CREATES = [
   ...WRITES,
   "refused",
@@ -40,7 +43,7 @@ export const FAULTS = {
   read: READS,
   query: READS,
   commit: WRITES,
-  ready: ["crash after", "hang", "pause", "error"],
+  ready: ["crash after", "hang", "pause", "suspend", "error"],
   listOrders: [...READS, "page repeated", "page with gaps", "unusable orders"],
   getOrder: [...READS, "cancel", "foreign reply", "unknown status", "unstorable order"],
   getKitchenOrder: [...READS, "cancel", "foreign reply", "unknown status"],
@@ -54,6 +57,9 @@ export const FAULTS = {
   deliver: ["loss", "duplicate", "reorder", "poison"],
   react: ["loss", "duplicate", "reorder"],
   tick: ["missed", "doubled", "overlapping"],
+  link: [],
+  retry: [],
+  deploy: [],
 } as const satisfies Record<Operation, readonly string[]>;
 
 export type Fault = (typeof FAULTS)[Operation][number];
@@ -62,7 +68,7 @@ export type Fault = (typeof FAULTS)[Operation][number];
 export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[];
 
 /** After these the process can say for certain that a create was not carried out. */
-export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "unsent"];
+export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "unsent", "outage"];
 
 /** Which fault strikes at which effect; effects are numbered as they come. */
 export type Schedule = ReadonlyMap<number, Fault>;
@@ -84,7 +90,7 @@ export function choosing(random: Randomness, share: number, most: number): Choos
   return (_effect, operation) => {
     if (struck >= most || random.fraction() >= share) return undefined;
     struck++;
-    const kinds = FAULTS[operation];
+    const kinds: readonly Fault[] = FAULTS[operation];
     return kinds[Math.floor(random.fraction() * kinds.length)];
   };
 }

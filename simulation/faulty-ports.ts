@@ -7,7 +7,7 @@ import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from ".
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Fault, Operation } from "./faults.js";
-import type { Process, World } from "./world.js";
+import type { Process, Service, World } from "./world.js";
 
 /** Firestore's times begin with the year 1. */
 const BEFORE_ALL_YEARS = new Date("0000-01-01T00:00:00Z");
@@ -28,6 +28,33 @@ export interface Outside {
 
 /** Clients give up after so many milliseconds. */
 const PATIENCE = 10_000;
+
+/** A commit that creates or takes over an attempt, and does nothing else. */
+const CLAIM = /^(create|update) attempts\/\S+$/;
+
+/** Which service an operation needs: an outage makes all of its calls fail. */
+const SERVICE_OF: Record<Operation, Service> = {
+  read: "store",
+  commit: "store",
+  query: "store",
+  ready: "food",
+  listOrders: "food",
+  getOrder: "food",
+  getKitchenOrder: "food",
+  getShipment: "food",
+  updateOrder: "food",
+  createKitchenOrder: "food",
+  createShipment: "food",
+  userByName: "users",
+  publish: "bus",
+  start: "platform",
+  deliver: "platform",
+  react: "platform",
+  tick: "platform",
+  link: "platform",
+  retry: "platform",
+  deploy: "platform",
+};
 
 /** After so long the platform has given up any run that hangs. */
 const HANG = 180_000;
@@ -58,7 +85,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     clock: {
       now: () => world.now + process.skew,
       sleep: (milliseconds) =>
-        new Promise((resolve) => world.after(milliseconds, () => resume(world, process, resolve))),
+        new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
     },
   };
 }
@@ -216,22 +243,26 @@ function performIn<T>(
 ): Promise<T> {
   const { operation, about, subject = "" } = effect;
   const entry = world.effect({ process: process.id, run, operation, about, subject });
+  const service = SERVICE_OF[operation];
+  // A connection may stand while every call on it fails: then `ready` gives no warning.
+  if (!entry.fault && operation !== "ready" && world.now < world.outageUntil[service]) entry.fault = "outage";
   return new Promise<T>((resolve, reject) => {
     const apply = async (): Promise<T> => {
       const done = effect.apply();
       // Applied is what did not fail; a refused precondition changed nothing.
       return done.then((reply) => {
         entry.applied = true;
+        if (operation === "commit" && CLAIM.test(about)) world.claimed(process);
         return reply;
       });
     };
     const succeed = (reply: T) =>
-      resume(world, process, () => {
+      world.resume(process, () => {
         entry.result = summary(reply, subject);
         resolve(reply);
       });
     const fail = (error: unknown) =>
-      resume(world, process, () => {
+      world.resume(process, () => {
         entry.result = `${(error as Error).name} ${(error as Error).message}`;
         reject(error);
       });
@@ -251,14 +282,13 @@ function performIn<T>(
       case "hang":
         world.faultLasts(HANG);
         return undefined;
-      case "pause": {
-        const pause = world.between(20_000, 150_000);
-        world.faultLasts(pause);
+      case "pause":
+      case "suspend":
         return world.after(latency, () => {
-          process.pausedUntil = Math.max(process.pausedUntil, world.now + pause);
+          if (fault === "pause") world.pause(process, world.between(20_000, 150_000));
+          else world.suspend(process);
           apply().then(succeed, fail);
         });
-      }
       case "error":
         return world.after(latency, () => fail(effect.failure("failed before it was carried out")));
       case "error after":
@@ -277,6 +307,16 @@ function performIn<T>(
         world.faultLasts(lateness);
         world.after(lateness, () => void apply().catch(() => {}));
         return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
+      }
+      case "outage": {
+        if (world.now >= world.outageUntil[service]) {
+          const length = world.between(60_000, 900_000);
+          world.outageUntil[service] = world.now + length;
+          world.faultLasts(length);
+        }
+        const error =
+          service === "food" ? callError("UNAVAILABLE", "no connection", false) : effect.failure("unavailable");
+        return world.after(latency, () => fail(error));
       }
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
@@ -306,13 +346,6 @@ function cancelSomething(food: FoodServiceModel, world: World): void {
     .orders.filter(({ status }) => status === "NEW" || status === "PREPARATION" || status === "IN_FLIGHT");
   const order = going[Math.floor(world.random.fraction() * going.length)];
   if (order) food.cancelOrder(order.name);
-}
-
-/** Goes on in a process: never in a dead one, and in a paused one when it wakes. */
-function resume(world: World, process: Process, goOn: () => void): void {
-  if (!process.alive) return;
-  if (process.pausedUntil > world.now) world.after(process.pausedUntil - world.now, () => resume(world, process, goOn));
-  else goOn();
 }
 
 function summary(reply: unknown, asked: string): string {

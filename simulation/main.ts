@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
 import { Progress } from "../harness/progress.js";
 import { bundle, FROM_STDIN } from "./bundle.js";
-import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf } from "./explore.js";
+import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay } from "./schedule.js";
 import type { Search, SearchProgress, Share } from "./worker.js";
@@ -82,7 +82,7 @@ async function main(): Promise<void> {
   const options = command.parse().opts<Options>();
   if (options.schedule) {
     const scenario = scenarioOf(options.seed ?? 1, options.orders);
-    const single = options.orders === 1 ? { ...scenario, inherited: false } : scenario;
+    const single = options.orders === 1 ? singleOrder(scenario.policy, scenario.seed) : scenario;
     const { history, violations } = await replay(single, new Map(options.schedule));
     for (const entry of history) console.log(lineOf(entry));
     for (const { invariant, message } of violations) console.log(`VIOLATED ${invariant}: ${message}`);

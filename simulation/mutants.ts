@@ -63,12 +63,14 @@ async function hunt(mutation: Mutation): Promise<Caught> {
 
 const command = new Command("simulate:mutants")
   .description("Plants mistakes in the protocol, one at a time, and shows that the simulation finds each.")
-  .option("--sample <count>", "plant only so many of them, spread over the list", Number);
+  .option("--sample <count>", "plant only so many of them, spread over the list", Number)
+  .option("--name <text>", "plant only those with this text in their names", "");
 
 async function main(): Promise<void> {
-  const { sample = MUTATIONS.length } = command.parse().opts<{ sample?: number }>();
-  const step = MUTATIONS.length / sample;
-  const planted = MUTATIONS.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
+  const options = command.parse().opts<{ sample?: number; name: string }>();
+  const named = MUTATIONS.filter(({ name }) => name.includes(options.name));
+  const step = named.length / (options.sample ?? named.length);
+  const planted = named.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
   const waiting = [...planted];
   const caughtBy = new Map<string, number>(INVARIANTS.map((invariant) => [invariant, 0]));
   let missed = 0;

@@ -13,6 +13,7 @@ import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { check, GRACE, type Violation } from "./checker.js";
 import { type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
+import { needsDecision, Operator } from "./operator.js";
 import { SWEEP_EVERY, System, TICK } from "./system.js";
 import { type Entry, World } from "./world.js";
 
@@ -23,6 +24,10 @@ export interface Scenario {
   policy: Settings["CREATE_POLICY"];
   /** Whether there are orders of an older scheduler and documents that can't be read. */
   inherited: boolean;
+  /** Whether an operator resolves the attempts that need one. */
+  operator: boolean;
+  /** Whether the other create policy is deployed while orders are in progress. */
+  redeploys: boolean;
 }
 
 export interface Outcome {
@@ -77,11 +82,15 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
     if (fault) struck.set(effect, fault);
     return fault;
   });
-  const settings = settingsFor(scenario.policy);
+  const { policy } = scenario;
+  const settings = settingsFor(policy);
   const system = new System(world, settings, lives(scenario));
   const writes = recordWrites(system);
   const poisoned = await placeOrders(system, scenario);
   system.start();
+  if (scenario.operator) new Operator(system).start();
+  const other = policy === "park" ? "idempotency-key" : "park";
+  if (scenario.redeploys) world.after(world.between(30_000, 4 * TICK), () => system.deploy(settingsFor(other)));
 
   // Faults strike for as long as the orders take when all goes well, and once more.
   const faultsUntil = world.now + 10 * TICK;
@@ -92,7 +101,10 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
     quiet = world.now >= faultsUntil;
     horizon = world.faultsOver + GRACE;
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
-  } while ((world.now < world.faultsOver || !(await isOver(system, poisoned))) && world.now < horizon + AFTER_HORIZON);
+  } while (
+    (world.now < world.faultsOver || !(await isOver(system, poisoned, scenario))) &&
+    world.now < horizon + AFTER_HORIZON
+  );
   quiet = true;
   const unsettled = !system.isIdle;
   const overAtWrite = writes.length;
@@ -178,8 +190,11 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
   return poisoned;
 }
 
+/** The fields of an attempt that say whether it needs a decision, as they are stored. */
+type Stored = Parameters<typeof needsDecision>[0];
+
 /** Whether nothing is under way any more and nothing more is to come. */
-async function isOver(system: System, poisoned: ReadonlySet<string>): Promise<boolean> {
+async function isOver(system: System, poisoned: ReadonlySet<string>, { operator }: Scenario): Promise<boolean> {
   if (!system.isIdle) return false;
   for (const name of system.placed) {
     if (poisoned.has(name)) continue;
@@ -187,12 +202,14 @@ async function isOver(system: System, poisoned: ReadonlySet<string>): Promise<bo
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt && (attempt.state === "SENDING" || attempt.state === "FAILED")))
       return false;
-    if (attempts.some((attempt) => attempt?.state === "UNCERTAIN" && attempt.nextTryAt)) return false;
+    const needing = attempts.filter((attempt) => attempt && needsDecision(attempt as Stored, system.policy));
+    const isResent = ({ state }: Fields) => state === "UNCERTAIN";
+    if (attempts.some((attempt) => attempt && isResent(attempt) && !needing.includes(attempt))) return false;
+    if (operator && needing.length > 0) return false;
     const ended = closingState((await system.food.getOrder(name)).status) !== undefined;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
-    const waits = attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN");
-    if (!ended && state !== "CANCELLED" && !waits) return false;
+    if (!ended && state !== "CANCELLED" && needing.length === 0) return false;
   }
   return true;
 }

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { exhaustive, type Findings, hashOf, random, scenarioOf } from "./explore.js";
+import { exhaustive, type Findings, hashOf, random, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS } from "./faults.js";
 import { MUTATIONS } from "./mutations.js";
 import { search } from "./schedule.js";
@@ -24,7 +24,7 @@ describe("the whole system under faults", function () {
 
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`holds when any one fault strikes at any effect of an order's life (${policy})`, async () => {
-      const base = { seed: 1, orders: 1, policy, inherited: false };
+      const base = singleOrder(policy);
       const findings = await exhaustive(base, { part: 0, parts: 1 }, false);
       assertUnbroken(findings);
       assert.ok(findings.singles > 300, `only ${findings.singles} schedules were tried`);

@@ -2,6 +2,7 @@
 
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import type { Stage } from "../functions/src/domain/order-lifecycle.js";
 import {
   continuePoll,
@@ -30,6 +31,8 @@ const INSTANCES = 3;
 export interface Run {
   number: number;
   process: number;
+  /** The create policy that was deployed when the run began; undefined if it never changes. */
+  policy?: Settings["CREATE_POLICY"];
   ended: "taken" | "thrown" | "lost" | "running";
 }
 
@@ -67,6 +70,31 @@ export class System {
         this.withFault(undefined, () => this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT)),
     );
     this.outside = { world, store: this.store, food: this.food, bus, settings, linked: this.linked };
+  }
+
+  /** The create policy that is deployed now. */
+  get policy(): Settings["CREATE_POLICY"] {
+    return this.outside.settings.CREATE_POLICY;
+  }
+
+  /** Whether the schedules still run. */
+  get isTicking(): boolean {
+    return this.ticking;
+  }
+
+  /** Deploys other settings: runs that begin from now on have them. */
+  deploy(settings: Settings): void {
+    if (settings.CREATE_POLICY === "idempotency-key") this.food.startHonouringKeys();
+    this.outside.settings = settings;
+    this.world.effect({ process: 0, run: 0, operation: "deploy", about: settings.CREATE_POLICY, subject: "" });
+  }
+
+  /** Sends an operator's decision. A decision that is rejected was received all the same. */
+  resolve(resolution: Resolution, onEnd: (ended: Run["ended"]) => void): void {
+    const { order, stage, link } = resolution;
+    const operation = link === undefined ? "retry" : "link";
+    this.world.effect({ process: 0, run: 0, operation, about: `${stage} ${order}`, subject: "" });
+    this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT, onEnd);
   }
 
   /** Starts the schedules. */
@@ -170,7 +198,7 @@ export class System {
     onEnd: (ended: Run["ended"]) => void = () => {},
   ): void {
     const process = this.instance();
-    const run: Run = { number: this.runs.length + 1, process: process.id, ended: "running" };
+    const run: Run = { number: this.runs.length + 1, process: process.id, policy: this.policy, ended: "running" };
     this.runs.push(run);
     const end = (ended: Run["ended"]) => {
       if (run.ended !== "running") return;

@@ -1,6 +1,16 @@
 /** One of the processes that share a search: a message assigns its part, and it replies with what it found. */
-import { add, exhaustive, type Findings, hashOf, lineOf, noFindings, random, scenarioOf } from "./explore.js";
-import { type Scenario, search } from "./schedule.js";
+import {
+  add,
+  exhaustive,
+  type Findings,
+  hashOf,
+  lineOf,
+  noFindings,
+  random,
+  scenarioOf,
+  singleOrder,
+} from "./explore.js";
+import { search } from "./schedule.js";
 
 /** What is to be searched. */
 export interface Search {
@@ -39,7 +49,7 @@ async function work({ options, part, parts }: Share): Promise<Findings> {
   if (options.exhaustive) {
     const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
     for (const policy of ["park", "idempotency-key"] as const) {
-      const base: Scenario = { seed: options.seed ?? 1, orders: 1, policy, inherited: false };
+      const base = singleOrder(policy, options.seed);
       const before = totals.schedules;
       const onSchedule = (findings: Findings) => tell({ ...findings, schedules: before + findings.schedules });
       add(totals, await exhaustive(base, { part, parts }, options.pairs, onSchedule));

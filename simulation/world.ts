@@ -32,10 +32,17 @@ export interface Process {
   id: number;
   alive: boolean;
   pausedUntil: number;
+  /** What the process goes on with when it wakes. */
+  readonly asleep: (() => void)[];
   skew: number;
   /** Called when it dies. */
   onDeath: Set<() => void>;
 }
+
+export type Service = "store" | "food" | "users" | "bus" | "platform";
+
+/** How long a suspended process sleeps if no other one claims anything. */
+const MAX_SUSPENSION_MS = 900_000;
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -43,8 +50,11 @@ export class World {
   now = START;
   readonly history: Entry[] = [];
   readonly random: Randomness;
+  /** Until when each service is out, in milliseconds since the epoch. */
+  readonly outageUntil: Record<Service, number> = { store: 0, food: 0, users: 0, bus: 0, platform: 0 };
   /** When the last fault was over. */
   faultsOver = START;
+  private readonly suspended = new Set<Process>();
   private readonly happenings = new DueQueue<Happening>();
   private number = 0;
   private effects = 0;
@@ -74,11 +84,54 @@ export class World {
   }
 
   startProcess(): Process {
-    const process = { id: ++this.processes, alive: true, pausedUntil: 0, skew: 0, onDeath: new Set<() => void>() };
+    const process = {
+      id: ++this.processes,
+      alive: true,
+      pausedUntil: 0,
+      asleep: [],
+      skew: 0,
+      onDeath: new Set<() => void>(),
+    };
     if (this.effect({ process: process.id, run: 0, operation: "start", about: "", subject: "" }).fault) {
       process.skew = this.between(-40_000, 40_000);
     }
     return process;
+  }
+
+  /** Pauses a process for so many milliseconds from now. */
+  pause(process: Process, milliseconds: number): void {
+    process.pausedUntil = Math.max(process.pausedUntil, this.now + milliseconds);
+    this.faultLasts(milliseconds);
+    this.after(milliseconds, () => this.wake(process));
+  }
+
+  /** Suspends a process for a long time; it wakes early, at the worst moment: soon after another one claims an attempt. */
+  suspend(process: Process): void {
+    this.suspended.add(process);
+    this.pause(process, MAX_SUSPENSION_MS);
+  }
+
+  /** Notes that a process has claimed an attempt. */
+  claimed(by: Process): void {
+    for (const process of this.suspended) {
+      if (process === by) continue;
+      this.suspended.delete(process);
+      const delay = this.between(0, 400);
+      process.pausedUntil = this.now + delay;
+      this.after(delay, () => this.wake(process));
+    }
+  }
+
+  /** Lets a process go on, now or when it wakes. A dead one never does. */
+  resume(process: Process, goOn: () => void): void {
+    if (!process.alive) return;
+    if (process.pausedUntil > this.now) process.asleep.push(goOn);
+    else goOn();
+  }
+
+  private wake(process: Process): void {
+    if (process.pausedUntil > this.now) return;
+    for (const goOn of process.asleep.splice(0)) this.resume(process, goOn);
   }
 
   kill(process: Process): void {

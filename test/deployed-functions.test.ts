@@ -64,7 +64,7 @@ describe("the deployed functions, on emulators", () => {
       FOOD_SERVICE_CA: food.certificate,
       USERS_ADDRESS: users.orchestrator1.address,
       USERS_SECURITY: "plaintext",
-      CALL_DEADLINE_SECONDS: "2",
+      CALL_DEADLINE_SECONDS: "10",
       POLL_PASSES: "1",
       POLL_PAGE_SIZE: "2",
       CREATE_POLICY: "park",

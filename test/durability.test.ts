@@ -11,48 +11,15 @@ import { parseRelation, RELATIONS, relationPath } from "../functions/src/relatio
 import { readCollection, writeDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { addPerson, PEOPLE, signIn } from "../harness/emulators/test-accounts.js";
-import { type Child, startChild } from "../harness/process/child-process.js";
+import { Program } from "../harness/process/program.js";
 import { SqliteStore } from "../local/sqlite-store.js";
 import { startSystem } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 import { startFoodService, truthIn } from "../services/food-service/server.js";
 import { emulators } from "./emulators.js";
 
 const MINUTE_MS = 60_000;
-const ROOT = join(import.meta.dirname, "..");
-
-/** A program whose output can be waited for. */
-class Program {
-  readonly lines: string[] = [];
-  private constructor(readonly child: Child) {}
-
-  static async start(file: string, args: string[], env: Record<string, string> = {}): Promise<Program> {
-    const lines: string[] = [];
-    const child = await startChild({
-      command: process.execPath,
-      args: ["--import", "tsx", join(ROOT, file), ...args],
-      cwd: ROOT,
-      env: { ...process.env, ...env },
-      onLine: (line) => lines.push(line),
-    });
-    const program = new Program(child);
-    Object.assign(program, { lines });
-    return program;
-  }
-
-  /** The first match in its output. */
-  async said(pattern: RegExp, timeoutMs = 2 * MINUTE_MS): Promise<RegExpExecArray> {
-    for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(20)) {
-      const found = this.lines.map((line) => pattern.exec(line)).find((match) => match !== null);
-      if (found) return found;
-      if (this.child.ended !== undefined) break;
-    }
-    throw new Error(`no line ${pattern}, and it ${this.child.ended ?? "is running"}:\n${this.lines.join("\n")}`);
-  }
-
-  kill = () => this.child.stop("SIGKILL", 0);
-  stop = () => this.child.stop("SIGTERM", 20_000);
-}
 
 describe("a run against a separate food service", function () {
   this.timeout(12 * MINUTE_MS);
@@ -97,7 +64,8 @@ describe("a run against a separate food service", function () {
 
   const place = async (server: string, count: number): Promise<string[]> => {
     const names: string[] = [];
-    const placing = { server, certificate: readFileSync(certificate), customer: "krithik", count };
+    const connection = connectionTo(server, readFileSync(certificate, "utf8"));
+    const placing = { connection, customer: "krithik", count };
     for await (const name of placeOrders(placing)) names.push(name);
     return names;
   };
@@ -250,7 +218,7 @@ describe("a run against a separate food service", function () {
     const first = await startSystem(options);
     try {
       const { address: server, certificate: pem } = first.foodServer ?? assert.fail();
-      for await (const _ of placeOrders({ server, certificate: Buffer.from(pem), customer: "krithik", count: 2 }));
+      for await (const _ of placeOrders({ connection: connectionTo(server, pem), customer: "krithik", count: 2 }));
       await addPerson(first.suite?.auth ?? "", PROJECT, "ana@example.com", JSON.stringify({ role: "operator" }));
       first.scheduler.start();
       const delivered = async () =>

@@ -17,9 +17,13 @@ export function run(
   });
 }
 
+/** No wait is shorter: the machine may be busy. */
+const MIN_WAIT_MS = 300_000;
+
 /** Waits until a condition holds, for so many milliseconds at most. */
 export async function until(what: string, holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
+  const longest = Math.max(milliseconds, MIN_WAIT_MS);
   for (const started = Date.now(); !(await holds()); await sleep(250)) {
-    if (Date.now() - started > milliseconds) throw new Error(`waited ${milliseconds} ms in vain until ${what}`);
+    if (Date.now() - started > longest) throw new Error(`waited ${longest} ms in vain until ${what}`);
   }
 }

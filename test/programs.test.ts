@@ -59,7 +59,7 @@ describe("the programs", function () {
   it("a server that can't be reached, and a certificate that is none, are said in one message each", async () => {
     const unreachable = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
     assert.equal(unreachable.status, 1);
-    assert.match(unreachable.stderr, /package\.json is not a certificate/);
+    assert.match(unreachable.stderr, /package\.json holds no certificate/);
     const nobody = await run("cli/start.ts", "--server", "localhost:1");
     assert.equal(nobody.status, 1);
     assert.match(nobody.stderr, /localhost:1/);

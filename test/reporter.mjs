@@ -3,12 +3,14 @@ import { relative } from "node:path";
 import { format } from "node:util";
 import Mocha from "mocha";
 import { Progress } from "../harness/progress.ts";
+import { endQuietlyOnBrokenPipe } from "../local/guards.mjs";
 
 const SLOWEST = 10;
 
 export default class Closing extends Mocha.reporters.Spec {
   constructor(runner, options) {
     super(runner, options);
+    endQuietlyOnBrokenPipe();
     // The parallel runner does not know the number of tests beforehand.
     const progress = new Progress({ unit: "tests", total: runner.total || undefined });
     // What is printed on a terminal goes above the line.

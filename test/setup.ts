@@ -2,11 +2,23 @@
 import childProcess from "node:child_process";
 import { syncBuiltinESMExports } from "node:module";
 import { relative } from "node:path";
+import Mocha from "mocha";
 import { ROOT } from "../harness/root.js";
 import { layerOf } from "./layers.js";
 
 // No look-ups of a metadata server: there is none, and waiting for it costs seconds.
 process.env.METADATA_SERVER_DETECTION = "none";
+
+/** A timeout is for a test that hangs. No test has less, however busy the machine is. */
+const MIN_TIMEOUT_MS = 600_000;
+
+const { timeout } = Mocha.Runnable.prototype as { timeout(...ms: [] | [number]): unknown };
+Object.assign(Mocha.Runnable.prototype, {
+  timeout(this: unknown, ...ms: [] | [number]) {
+    const [wanted] = ms;
+    return wanted === undefined ? timeout.call(this) : timeout.call(this, wanted && Math.max(wanted, MIN_TIMEOUT_MS));
+  },
+});
 
 /** The unit test that runs at the moment. */
 let unitTest: string | undefined;

@@ -5,6 +5,7 @@ import { HISTORY } from "../functions/src/relations/history.js";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
 import { addPerson, signIn } from "../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../local/system.js";
+import { connectionTo } from "../services/food-service/connection-options.js";
 import { placeOrders } from "../services/food-service/place-orders.js";
 import { cook, seedAttempt, suiteOf } from "./browser/console-fixture.js";
 import { run, until } from "./program.js";
@@ -39,7 +40,7 @@ describe("the whole system in the Emulator Suite", function () {
 
   const place = async (customer: string, count: number) => {
     const { address: server, certificate } = food();
-    const placing = { server, certificate: Buffer.from(certificate), customer, count };
+    const placing = { connection: connectionTo(server, certificate), customer, count };
     for await (const name of placeOrders(placing)) placed.push(name);
   };
 

@@ -7,8 +7,10 @@ import {
   parseBearerToken,
   parseCertificates,
   parsePrivateKey,
+  pemOf,
   textOf,
 } from "../../functions/src/credentials.js";
+import type { CallError } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
 /** Names of files, as given by flag. */
@@ -23,6 +25,9 @@ export interface ConnectionFlags {
 /** What messages call these options. */
 export const CONNECTION_OPTIONS = { trust: "--certificate", client: "--client-certificate and --client-key" };
 
+/** How long one call may take, in seconds. */
+const CALL_DEADLINE_SECONDS = 10;
+
 /** Adds the options; `usual` is where `--certificate` comes from if it is not given. */
 export function addConnectionOptions(command: Command, usual: string): Command {
   return command
@@ -33,8 +38,36 @@ export function addConnectionOptions(command: Command, usual: string): Command {
     .option("--id-token-audience <audience>", "send a Google ID token for this audience with each call");
 }
 
-/** How long one call may take, in seconds. */
-const CALL_DEADLINE_SECONDS = 10;
+/** A food service with this certificate, in PEM form, that answers everyone. */
+export function connectionTo(address: string, certificate: string): FoodServiceConnection {
+  return {
+    FOOD_SERVICE_ADDRESS: address,
+    FOOD_SERVICE_SECURITY: "tls",
+    FOOD_SERVICE_CA: parseCertificates(certificate),
+    CALL_DEADLINE_SECONDS,
+  };
+}
+
+/** What is said when the food service does not accept who calls; undefined for every other error. */
+export function callerProblem(error: CallError, connection: FoodServiceConnection): string | undefined {
+  const server = `The food service at ${connection.FOOD_SERVICE_ADDRESS}`;
+  const { FOOD_SERVICE_AUTH: auth = "none" } = connection;
+  const said = error.message.replace(/^\/\S+: /, "");
+  if (error.code === "UNAUTHENTICATED") {
+    return auth === "none"
+      ? `${server} requires a token (it says: ${said}): give one with --token-file or --id-token-audience`
+      : `${server} refuses the token (it says: ${said}): is it the right one, for this server, and not expired?`;
+  }
+  if (error.code === "PERMISSION_DENIED") return `${server} refuses this caller (it says: ${said}): allow it there`;
+  return undefined;
+}
+
+/** The names of these options, as they are given. */
+export function givenConnectionFlags(flags: ConnectionFlags): string[] {
+  const names = ["certificate", "clientCertificate", "clientKey", "tokenFile", "idTokenAudience"] as const;
+  const given = names.filter((name) => flags[name] !== undefined);
+  return given.map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+}
 
 /**
  * The connection that the flags describe.
@@ -48,11 +81,12 @@ export function readConnection(address: string, flags: ConnectionFlags): FoodSer
   return {
     FOOD_SERVICE_ADDRESS: address,
     FOOD_SERVICE_SECURITY: "tls",
-    FOOD_SERVICE_CA: certificate === undefined ? "system" : read("certificate", certificate, parseCertificates),
+    FOOD_SERVICE_CA:
+      certificate === undefined ? "system" : readCredential("certificate", certificate, parseCertificates),
     CALL_DEADLINE_SECONDS,
     ...(tokenFile !== undefined && {
       FOOD_SERVICE_AUTH: "bearer-token",
-      FOOD_SERVICE_TOKEN: read("token", tokenFile, parseBearerToken),
+      FOOD_SERVICE_TOKEN: readCredential("token file", tokenFile, parseBearerToken),
     }),
     ...(idTokenAudience !== undefined && {
       FOOD_SERVICE_AUTH: "google-id-token",
@@ -67,8 +101,8 @@ function readClient(certificate: string | undefined, key: string | undefined): P
   if (certificate === undefined || key === undefined) {
     throw new StartError("A client certificate needs both: --client-certificate and --client-key.");
   }
-  const certificates = read("client certificate", certificate, parseCertificates);
-  const privateKey = read("client key", key, parsePrivateKey);
+  const certificates = readCredential("client certificate", certificate, parseCertificates);
+  const privateKey = readCredential("client key", key, parsePrivateKey);
   if (!certificates[0]?.checkPrivateKey(privateKey)) {
     throw new StartError(`${key} is not the private key of the first certificate in ${certificate}.`);
   }
@@ -79,14 +113,44 @@ function readClient(certificate: string | undefined, key: string | undefined): P
   };
 }
 
-/** @throws StartError if there is no such file, or it does not hold what it should */
-function read<T>(what: string, file: string, parse: (text: string) => T): T {
+/** The connection as functions get it: params and secrets, by name. */
+export function environmentOf(connection: FoodServiceConnection): {
+  params: Record<string, string>;
+  secrets: Record<string, string>;
+} {
+  const { FOOD_SERVICE_CA: trust, FOOD_SERVICE_TOKEN: token } = connection;
+  const { FOOD_SERVICE_CLIENT_CERTIFICATE: certificates, FOOD_SERVICE_CLIENT_KEY: key } = connection;
+  return {
+    params: {
+      FOOD_SERVICE_ADDRESS: connection.FOOD_SERVICE_ADDRESS,
+      FOOD_SERVICE_AUTH: connection.FOOD_SERVICE_AUTH ?? "none",
+      FOOD_SERVICE_AUDIENCE: connection.FOOD_SERVICE_AUDIENCE ?? "none",
+      FOOD_SERVICE_CLIENT_AUTH: connection.FOOD_SERVICE_CLIENT_AUTH ?? "none",
+    },
+    secrets: {
+      FOOD_SERVICE_CA: trust === "system" ? trust : pemOf(trust),
+      ...(token !== undefined && { FOOD_SERVICE_TOKEN: token }),
+      ...(certificates && { FOOD_SERVICE_CLIENT_CERTIFICATE: pemOf(certificates) }),
+      ...(key && { FOOD_SERVICE_CLIENT_KEY: String(key.export({ format: "pem", type: "pkcs8" })) }),
+    },
+  };
+}
+
+/**
+ * What the file holds, parsed.
+ * @throws StartError if there is no such file, or it does not hold what it should
+ */
+export function readCredential<T>(what: string, file: string, parse: (text: string) => T): T {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new StartError(code === "ENOENT" ? `There is no ${what} ${file}.` : `${file} can't be read: ${message}.`);
+    throw new StartError(
+      code === "ENOENT"
+        ? `There is no ${what} ${file}. Name the right file with --${what.replaceAll(" ", "-")}.`
+        : `${file} can't be read: ${message}.`,
+    );
   }
   try {
     return parse(textOf(bytes));

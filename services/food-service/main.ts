@@ -1,7 +1,9 @@
 /** The simulated food service as a program. */
 import { Command } from "commander";
+import { parseBearerToken, parseCertificates, pemOf } from "../../functions/src/credentials.js";
 import { numberFrom, readAddress } from "../cli-options.js";
 import { StartError, stopOnSignals } from "../server.js";
+import { readCredential } from "./connection-options.js";
 import { type FoodServiceOptions, startFoodService, truthIn } from "./server.js";
 
 const readShare = numberFrom(0, 1);
@@ -23,11 +25,21 @@ const program = new Command("food-service")
   .option("--honours-keys", "answer a create whose idempotency-key was seen before with what the first one made", false)
   .option("--state <file>", "the state file", ".local/food-service/state.jsonl")
   .option("--certificates <directory>", "where key and certificate are, made at the first start", ".local/food-service")
+  .option("--require-token-file <file>", "answer only calls that carry the bearer token in this file")
+  .option("--require-id-token <audience>", "answer only calls that carry an ID token for this audience, unexpired")
+  .option("--client-ca <file>", "connect only to callers with a certificate that one in this file signed")
   .option("--truth", "print what the state file says really happened, as JSON, and end", false)
   .addHelpText("after", "\n* Placing an order always works: these are for those who carry orders, not for customers.")
   .parse();
 
-const { truth, ...options } = program.opts<FoodServiceOptions & { state: string; truth: boolean }>();
+interface Options extends FoodServiceOptions {
+  state: string;
+  truth: boolean;
+  requireTokenFile?: string;
+  requireIdToken?: string;
+  clientCa?: string;
+}
+const { truth, requireTokenFile, requireIdToken: audience, clientCa, ...options } = program.opts<Options>();
 
 try {
   if (truth) console.log(JSON.stringify(truthIn(options.state)));
@@ -39,7 +51,13 @@ try {
 }
 
 async function serve(): Promise<void> {
-  const { address, certificatePath, server } = await startFoodService(options);
+  const token = requireTokenFile && readCredential("require token file", requireTokenFile, parseBearerToken);
+  const ca = clientCa && pemOf(readCredential("client ca", clientCa, parseCertificates));
+  const { address, certificatePath, server } = await startFoodService({
+    ...options,
+    callers: { ...(token && { token }), ...(audience && { audience }) },
+    ...(ca && { clientCa: ca }),
+  });
   const stopped = stopOnSignals(server, console.error);
   console.log(`food service ready on ${address}, certificate ${certificatePath}`);
   await stopped;

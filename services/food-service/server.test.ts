@@ -17,6 +17,7 @@ import {
 } from "../../functions/src/generated/food/v1/food.js";
 import { call } from "../call.js";
 import { StartError } from "../server.js";
+import { connectionTo } from "./connection-options.js";
 import { placeOrders } from "./place-orders.js";
 import { type FoodServiceOptions, type RunningFoodService, startFoodService } from "./server.js";
 
@@ -330,10 +331,10 @@ describe("the food service over TLS", function () {
 
   it("takes orders from a customer's client, which says what is wrong where it can't", async () => {
     const { service } = await start();
-    const certificate = Buffer.from(service.certificate);
     const place = async (placing: object) => {
       const names: string[] = [];
-      const usual = { server: service.address, certificate, customer: "krithik", count: 1 };
+      const connection = connectionTo(service.address, service.certificate);
+      const usual = { connection, customer: "krithik", count: 1 };
       for await (const name of placeOrders({ ...usual, ...placing })) names.push(name);
       return names;
     };
@@ -347,12 +348,13 @@ describe("the food service over TLS", function () {
       return assert.rejects(place(placing), { name: "NotPlacedError", message });
     };
     const other = await start({ certificates: mkdtempSync(join(directory, "other-")) });
-    await fails({ certificate: Buffer.from(other.service.certificate) }, /is not a trusted one.* --certificate/);
-    await fails({ certificate: Buffer.from("nonsense") }, /PEM/);
+    const wrong = connectionTo(service.address, other.service.certificate);
+    await fails({ connection: wrong }, /the certificate of the food service .* another key.* --certificate/);
     await fails({ customer: "" }, /INVALID_ARGUMENT order.customer_id/);
     running.splice(running.indexOf(other.service), 1);
     await other.service.stop();
-    await fails({ server: other.service.address }, /can't be reached: connect ECONNREFUSED/);
+    const gone = connectionTo(other.service.address, other.service.certificate);
+    await fails({ connection: gone }, /can't be reached: connect ECONNREFUSED/);
   });
 });
 

@@ -13,6 +13,7 @@ import {
 } from "../../functions/src/generated/food/v1/food.js";
 import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
+import { type CallerChecks, callerInterceptors } from "./callers.js";
 import { identityIn } from "./certificate.js";
 import { withFaults } from "./faults.js";
 import { handlersOf } from "./handlers.js";
@@ -46,6 +47,10 @@ export interface FoodServiceOptions {
   /** Decides every draw; without one, each start draws anew. */
   seed?: string;
   honoursKeys?: boolean;
+  /** What every call must carry, if anything. */
+  callers?: CallerChecks;
+  /** Certificates in PEM form: every caller must connect with a certificate that one of them signed. */
+  clientCa?: string;
   clock?: Pick<Clock, "now">;
   /** Takes what goes wrong inside. */
   log?: (line: string) => void;
@@ -71,6 +76,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
   const { failures = 0, lostAnswers = 0, delay = 0, unavailable = [], onCall = () => {} } = options;
+  const { callers = {}, clientCa } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -94,14 +100,18 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
       return withFaults(faults, chance, method, apply);
     };
     const handlers = handlersOf(model, carry, log);
-    const server = new Server({ "grpc.enable_channelz": 0 });
+    const server = new Server({
+      "grpc.enable_channelz": 0,
+      interceptors: callerInterceptors(callers, () => clock.now()),
+    });
     server.addService(OrderServiceService, handlers.orders);
     server.addService(KitchenServiceService, handlers.kitchen);
     server.addService(DroneServiceService, handlers.drones);
     new HealthImplementation({ "": "SERVING" }).addToServer(server);
     new ReflectionService(loadSync(PROTO, { includeDirs: [PROTO_FOLDER] })).addToServer(server);
     const pair = { private_key: identity.key, cert_chain: identity.certificate };
-    const bound = await listen(server, address, ServerCredentials.createSsl(null, [pair]));
+    const roots = clientCa === undefined ? null : Buffer.from(clientCa);
+    const bound = await listen(server, address, ServerCredentials.createSsl(roots, [pair], roots !== null));
     return {
       address: bound,
       certificate: identity.certificate.toString(),

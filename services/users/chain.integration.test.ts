@@ -485,7 +485,7 @@ describe("TLS", () => {
 
   it("an IP address is no server name, and Node.js has nothing to warn of", async () => {
     const ours = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key"), ca: file("ours.crt") };
-    const chain = await startInProcess({ security: ours, host: "127.0.0.1" });
+    const chain = await startRecorded({ security: ours, host: "127.0.0.1" });
     const warnings: string[] = [];
     const onWarning = (warning: Error & { code?: string }) => warnings.push(`${warning.code} ${warning.message}`);
     process.on("warning", onWarning);

@@ -9,6 +9,7 @@ import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
 import { addPerson } from "../../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../../local/system.js";
 import { call } from "../../services/call.js";
+import { connectionTo } from "../../services/food-service/connection-options.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
 
 /** An account without a role. */
@@ -41,7 +42,7 @@ export function suiteOf({ suite }: System): NonNullable<System["suite"]> {
 /** Places an order and returns its id. */
 export async function place(system: System, customer: string): Promise<string> {
   const { address: server, certificate } = foodOf(system);
-  const placing = { server, certificate: Buffer.from(certificate), customer, count: 1 };
+  const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
   for await (const name of placeOrders(placing)) return name.slice("orders/".length);
   throw new Error("no order was placed");
 }

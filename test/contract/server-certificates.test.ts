@@ -166,8 +166,8 @@ describe("the food service's certificate", function () {
     it("if it has expired or is not valid yet, also when it is trusted itself or beside another of its subject", async () => {
       const ca = authority();
       for (const [dates, says] of [
-        [{ notBefore: -20, notAfter: -10 }, /certificate expired on .*: a new one is needed/],
-        [{ notBefore: 5, notAfter: 10 }, /certificate is not valid before .*: a new one is needed/],
+        [{ notBefore: -20, notAfter: -10 }, /certificate of .* expired on .*: a new one is needed/],
+        [{ notBefore: 5, notAfter: 10 }, /certificate of .* is not valid before .*: a new one is needed/],
       ] as const) {
         const own = leaf({ issuer: ca, ...dates });
         await isRefused(await serving(own), says, ca);

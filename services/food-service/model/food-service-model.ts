@@ -239,6 +239,13 @@ export class FoodServiceModel implements FoodService {
     return this.makeShipment(idempotencyKey);
   }
 
+  /** Honors idempotency keys from now on. Creates from before are not known by their keys. */
+  startHonouringKeys(): void {
+    this.options.honoursIdempotencyKey = true;
+    this.kitchenKeys.clear();
+    this.shipmentKeys.clear();
+  }
+
   /** Creates a kitchen order as the wire does, where the key may be missing. */
   makeKitchenOrder(key: string | null): KitchenOrderRecord {
     const at = this.now();

@@ -60,7 +60,7 @@ export class GrpcChannel {
     const { name, address, security, trust, client, token, options } = this.target;
     if (security === "plaintext") return credentials.createInsecure();
     const { host, port } = parseAddress(address) ?? { host: address, port: 0 };
-    const target = { name, host, port, trust, client, ...(options && { options }) };
+    const target = { name: `${name} at ${address}`, host, port, trust, client, ...(options && { options }) };
     return tlsCredentials(target, token, (failure) => {
       this.failure = failure;
     });
@@ -69,17 +69,17 @@ export class GrpcChannel {
   /** Resolves when a call can be sent: the server is connected and verified, and there is a token if calls carry one. */
   async ready(): Promise<void> {
     const { name, address, timeoutMs, token } = this.target;
-    const unavailable = (reason: string, cause: unknown) =>
-      callError("UNAVAILABLE", `${name} at ${address} can't be reached${reason}`, false, { cause });
+    const unavailable = (reason: string | undefined, cause: unknown) =>
+      callError("UNAVAILABLE", reason ?? `${name} at ${address} can't be reached`, false, { cause });
     await new Promise<void>((resolve, reject) => {
       this.client.waitForReady(this.clock.now() + timeoutMs, (error) => {
-        if (error) return reject(unavailable(this.failure ? `: ${this.failure.message}` : "", error));
+        if (error) return reject(unavailable(this.failure?.message, error));
         this.failure = undefined;
         resolve();
       });
     });
     await token?.token().catch((error: unknown) => {
-      throw unavailable(`: ${toErrorInfo(error).message}`, error);
+      throw unavailable(toErrorInfo(error).message, error);
     });
   }
 
@@ -119,9 +119,9 @@ export class GrpcChannel {
 
   /** The failure in the words of its connection, if that is why. */
   private explained(error: ServiceError | null): ServiceError | null {
-    const { failure } = this;
-    if (error?.code !== status.UNAVAILABLE || failure === undefined) return error;
-    return Object.assign(error, { details: failure.message });
+    if (error?.code !== status.UNAVAILABLE) return error;
+    const plain = error.details.replace("Getting metadata from plugin failed with error: ", "");
+    return Object.assign(error, { details: this.failure?.message ?? plain });
   }
 
   close(): void {

@@ -46,7 +46,7 @@ export class GrpcFoodService implements FoodService {
 
   /** @param options what the person at hand sets trust and client certificate with, for messages; params unless given */
   constructor(settings: FoodServiceConnection, clock: Clock, options?: Target["options"]) {
-    this.channel = new GrpcChannel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
+    this.channel = foodServiceChannel(settings, clock, options);
   }
 
   ready(): Promise<void> {
@@ -90,6 +90,15 @@ export class GrpcFoodService implements FoodService {
   close(): void {
     this.channel.close();
   }
+}
+
+/** A channel to the food service, for calls that are not the functions' own. */
+export function foodServiceChannel(
+  settings: FoodServiceConnection,
+  clock: Clock,
+  options?: Target["options"],
+): GrpcChannel {
+  return new GrpcChannel({ ...targetOf(settings, clock), ...(options && { options }) }, clock);
 }
 
 function targetOf(settings: FoodServiceConnection, clock: Clock): Target {

@@ -180,7 +180,7 @@ function isValidToday({ validFrom, validTo }: X509Certificate): boolean {
 function explain(error: unknown, target: TlsTarget): string {
   const { name, host, port, client } = target;
   const { code = "", message } = error as NodeJS.ErrnoException;
-  if (error instanceof UnverifiedError) return `${name}'s certificate ${fault(error, target)}`;
+  if (error instanceof UnverifiedError) return `the certificate of ${name} ${fault(error, target)}`;
   const [, alert] = /ALERT_(\w+)$/.exec(code) ?? [];
   if (alert === "NO_APPLICATION_PROTOCOL") return `${name} speaks TLS but no HTTP/2: is ${host}:${port} a gRPC server?`;
   if (alert === "UNRECOGNIZED_NAME") return `${name} answers for other names than ${host}: check the address`;

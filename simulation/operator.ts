@@ -1,0 +1,74 @@
+/** A careful operator in the simulation: looks at attempts that need a decision, checks the facts, links or retries. */
+import { ATTEMPT_STATES, ATTEMPTS, type Attempt, attemptIn, MISSING_LINK } from "../functions/src/attempts/attempt.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import type { Resolution } from "../functions/src/attempts/resolve-attempt.js";
+import type { Snapshot } from "../functions/src/ports.js";
+import type { System } from "./system.js";
+
+/** How often the operator looks. */
+const LOOK_EVERY_MS = 45_000;
+
+/** How long the operator takes to find the facts: other processes go on in the meantime. */
+const MAX_DELIBERATION_MS = 90_000;
+
+/** After this time, the network delivers a request no more: what does not exist now never will. */
+const CERTAIN_AFTER_MS = 200_000;
+
+export class Operator {
+  private readonly deciding = new Set<string>();
+  private decisions = 0;
+
+  constructor(private readonly system: System) {}
+
+  /** Looks again and again until the schedules stop. */
+  start(): void {
+    const look = () => {
+      if (!this.system.isTicking) return;
+      for (const found of this.system.store.all(ATTEMPTS)) this.consider(found);
+      this.system.world.after(LOOK_EVERY_MS, look);
+    };
+    this.system.world.after(LOOK_EVERY_MS, look);
+  }
+
+  private consider(seen: Snapshot): void {
+    const attempt = attemptIn(seen);
+    if (!attempt || this.deciding.has(seen.path) || !needsDecision(attempt, this.system.policy)) return;
+    this.deciding.add(seen.path);
+    const { world } = this.system;
+    world.after(world.between(1_000, MAX_DELIBERATION_MS), () => {
+      const resolution = this.decide(attempt, seen.version);
+      if (resolution) this.apply(resolution, seen.path);
+      else this.deciding.delete(seen.path);
+    });
+  }
+
+  /** Links what exists for the order and stage, else retries if it is certain that nothing will. */
+  private decide(attempt: Attempt, version: string): Resolution | undefined {
+    const { order, stage, claimedAt } = attempt;
+    const { kitchenOrders, shipments } = this.system.food.truth();
+    const key = idempotencyKey(order, stage);
+    const created = (stage === "kitchen" ? kitchenOrders : shipments).find((made) => made.idempotencyKey === key);
+    const decision = { order, stage, by: "operator", reason: "checked", version, key: `decision ${++this.decisions}` };
+    if (created) return { ...decision, link: created.name };
+    const isCertain = this.system.world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;
+    return isCertain && attempt.reason?.code !== MISSING_LINK ? decision : undefined;
+  }
+
+  /** Sends the decision, and the same one again if there was no reply. */
+  private apply(resolution: Resolution, path: string, tries = 3): void {
+    this.system.resolve(resolution, (ended) => {
+      if (ended === "taken" || tries === 1) this.deciding.delete(path);
+      else this.system.world.after(5_000, () => this.apply(resolution, path, tries - 1));
+    });
+  }
+}
+
+/** Whether nothing will happen to the attempt without an operator. */
+export function needsDecision(
+  { state, policy, nextTryAt }: Pick<Attempt, "state" | "policy" | "nextTryAt">,
+  current: Attempt["policy"],
+): boolean {
+  if (!ATTEMPT_STATES[state].needsOperator) return false;
+  const isResent = state === "UNCERTAIN" && nextTryAt && policy === "idempotency-key" && current === "idempotency-key";
+  return !isResent;
+}
