@@ -9,8 +9,10 @@ try {
   const { runNext } = WorkQueue.prototype;
   const lastTurns = new Map();
   let turn = 0;
+  // A type is the trigger and the time of its event.
+  const functionOf = ({ type = "" }) => type.replace(/-\d{4}-\d\d-\d\dT.*/, "");
   WorkQueue.prototype.runNext = function () {
-    const turnOf = ({ type }) => lastTurns.get(type) ?? 0;
+    const turnOf = (work) => lastTurns.get(functionOf(work)) ?? 0;
     let first = 0;
     for (let at = 1; at < this.queue.length; at++) {
       if (turnOf(this.queue[at]) < turnOf(this.queue[first])) first = at;
@@ -18,7 +20,7 @@ try {
     if (this.queue.length > 0) {
       const [next] = this.queue.splice(first, 1);
       this.queue.unshift(next);
-      lastTurns.set(next.type, ++turn);
+      lastTurns.set(functionOf(next), ++turn);
     }
     return runNext.call(this);
   };
