@@ -18,6 +18,7 @@ import { messageEvent } from "../../harness/cloud-events.js";
 import { startEmulators, subscribe } from "../../harness/emulators/standalone.js";
 import { FunctionInstance } from "../../harness/function-instance.js";
 import { ROOT } from "../../harness/root.js";
+import { connectionTo } from "../../services/food-service/connection-options.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
 import { type RunningFoodService, startFoodService } from "../../services/food-service/server.js";
 import { startUserData } from "../../services/users/data.js";
@@ -440,8 +441,8 @@ class World {
 
   async place(customer: string): Promise<string[]> {
     const names: string[] = [];
-    const order = { server: this.food.address, certificate: Buffer.from(this.food.certificate), customer, count: 1 };
-    for await (const name of placeOrders(order)) names.push(name);
+    const connection = connectionTo(this.food.address, this.food.certificate);
+    for await (const name of placeOrders({ connection, customer, count: 1 })) names.push(name);
     return names;
   }
 
