@@ -178,6 +178,7 @@ const SETTINGS = {
   CREATE_POLICY: "park",
   CREATE_LEASE_SECONDS: 60,
   CREATE_TRIES: 8,
+  MISSING_AFTER_MINUTES: 60,
 };
 
 /** The milliseconds of a poll and of an idle tick, by fresh instances of the built functions. */

@@ -23,6 +23,7 @@ interface Options extends ConnectionFlags {
   stage: CreatingStage;
   link?: string;
   retry?: true;
+  dismiss?: true;
   by: string;
   reason: string;
   project: string;
@@ -36,8 +37,11 @@ const program = new Command("npm run resolve --")
   .helpOption("--help", "show this help")
   .requiredOption("--order <name>", "the order, such as orders/1234")
   .addOption(new Option("--stage <stage>", "the attempt's stage").choices(CREATING_STAGES).makeOptionMandatory())
-  .addOption(new Option("--link <name>", "the kitchen order or shipment that was created").conflicts("retry"))
-  .option("--retry", "nothing was created: the next poll retries the create")
+  .addOption(
+    new Option("--link <name>", "the kitchen order or shipment that was created").conflicts(["retry", "dismiss"]),
+  )
+  .addOption(new Option("--retry", "nothing was created: the next poll retries the create").conflicts("dismiss"))
+  .option("--dismiss", "nothing more is to be done: the attempt is closed")
   .requiredOption("--by <person>", "who decides")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
@@ -47,7 +51,7 @@ const program = new Command("npm run resolve --")
 addConnectionOptions(program, "for demo- projects the simulated food service's, else the roots of Node.js").parse();
 
 const options = program.opts<Options>();
-if (!options.link && !options.retry) program.error("error: pass --link NAME or --retry");
+if (!options.link && !options.retry && !options.dismiss) program.error("error: pass --link NAME, --retry or --dismiss");
 
 async function main(): Promise<number> {
   const { project, server, order, stage, link, by, reason } = options;
@@ -62,7 +66,7 @@ async function main(): Promise<number> {
   const food = new GrpcFoodService(connection, systemClock, CONNECTION_OPTIONS);
   try {
     const result = await resolveAttempt(
-      { order, stage, by, reason, ...(link !== undefined && { link }) },
+      { order, stage, by, reason, ...(link !== undefined && { link }), ...(options.dismiss && { dismiss: true }) },
       {
         store,
         food: withCheckedReplies(food),
@@ -71,7 +75,13 @@ async function main(): Promise<number> {
       },
     );
     if (result.outcome === "advanced") {
-      console.log(link ? `Linked ${link} to ${order}.` : `Queued: the next poll retries the ${stage} of ${order}.`);
+      const done = {
+        LINKED: `Linked ${link} to ${order}.`,
+        FAILED: `Queued: the next poll retries the ${stage} of ${order}.`,
+        RESUMED: `${order} continues at the next poll.`,
+        CLOSED: `Dismissed: the ${stage} attempt of ${order} is closed.`,
+      };
+      console.log(done[result.to]);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);

@@ -3,8 +3,17 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Command } from "commander";
-import { deployerSteps, invokerSteps, monitoringSteps, type Place, prepareSteps, type Step } from "./gcloud-steps.js";
+import {
+  deployerSteps,
+  invokerSteps,
+  monitoringSteps,
+  type Place,
+  prepareSteps,
+  type Step,
+  wantedUnder,
+} from "./gcloud-steps.js";
 import { accessTable } from "./iam.js";
+import { givenParams } from "./param-problems.js";
 import { paramsFile } from "./params.js";
 
 /**
@@ -119,7 +128,10 @@ function add(name: string, description: string, steps: (place: Place, options: O
 add(
   "prepare",
   "before the first deploy: APIs, database, topics, secret, accounts and their roles",
-  (place, { deployer }) => [...prepareSteps(place), ...(deployer === undefined ? [] : deployerSteps(deployer, place))],
+  (place, { deployer }) => [
+    ...prepareSteps(place, wantedUnder(givenParams({ directory: ".", project: place.project }))),
+    ...(deployer === undefined ? [] : deployerSteps(deployer, place)),
+  ],
 ).option("--deployer <member>", "who deploys, such as user:ana@example.com; owners need not be named");
 add("invokers", "after the first deploy: each function's account may call that function", invokerSteps);
 add("monitoring", "metrics, alerts and dashboard; again after each change of deploy/monitoring", (place, { channel }) =>

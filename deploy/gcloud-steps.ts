@@ -1,5 +1,6 @@
 /** The gcloud commands that get a project ready. Each can be run again: what is there already is left as it is. */
 import { readdirSync } from "node:fs";
+import { chosenSecrets } from "../functions/src/config.js";
 import {
   ACCESS,
   accountAddress,
@@ -89,15 +90,32 @@ function placeProblem(location: string, region: string): string | undefined {
   return `The database (default) is in ${location}, and can't be moved: the functions must run there too. Set REGION, --region and the rewrite in firebase.json to ${regions.join(" or ")}, or use another project.`;
 }
 
+/** What depends on the params of a project. */
+interface Wanted {
+  secrets: string[];
+  apis: string[];
+}
+
+const USUAL: Wanted = { secrets: SECRETS, apis: APIS };
+
+/** The secrets and APIs of a project with these params. */
+export function wantedUnder(params: Record<string, string>): Wanted {
+  const { VPC_CONNECTOR: connector = "none" } = params;
+  return {
+    secrets: [...SECRETS, ...chosenSecrets(params).map(({ name }) => name)],
+    apis: connector === "none" ? APIS : [...APIS, "vpcaccess.googleapis.com"],
+  };
+}
+
 /** Before the first deploy: APIs, the database, topics, the secret, accounts and their roles. */
-export function prepareSteps({ project, number, region }: Place): Step[] {
+export function prepareSteps({ project, number, region }: Place, wanted: Wanted = USUAL): Step[] {
   const on = ["--project", project];
   const projectRole = (member: string, role: string): Step => ({
     does: `${member.split("@")[0]} gets ${role}`,
     run: ["projects", "add-iam-policy-binding", project, "--member", member, "--role", role, "--condition=None"],
   });
   return [
-    ...groupsOf(API_GROUP, APIS).map((apis) => ({
+    ...groupsOf(API_GROUP, wanted.apis).map((apis) => ({
       does: `enables ${apis.map((api) => api.replace(".googleapis.com", "")).join(", ")}`,
       run: ["services", "enable", ...apis, ...on],
     })),
@@ -115,7 +133,7 @@ export function prepareSteps({ project, number, region }: Place): Step[] {
       find: ["pubsub", "topics", "describe", topic, NAME, ...on],
       run: ["pubsub", "topics", "create", topic, ...on],
     })),
-    ...SECRETS.map((secret) => ({
+    ...wanted.secrets.map((secret) => ({
       does: `makes the secret ${secret}, empty`,
       find: ["secrets", "describe", secret, NAME, ...on],
       // The label tells the Firebase CLI that it may add versions.
@@ -158,7 +176,7 @@ export function prepareSteps({ project, number, region }: Place): Step[] {
             ...["--member", member, "--role", "roles/pubsub.publisher", ...on],
           ],
         })),
-        ...SECRETS.map((secret) => ({
+        ...wanted.secrets.map((secret) => ({
           does: `${accountOf(name)} may read ${secret}`,
           run: [
             ...["secrets", "add-iam-policy-binding", secret],

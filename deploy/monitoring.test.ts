@@ -1,6 +1,7 @@
 /** Holds the metrics, alerts and the dashboard against what the code really logs: a field that is renamed breaks a test. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { THRESHOLDS } from "../operator-console/src/thresholds.js";
 import { delivery, TROUBLES } from "../test/scenarios.js";
 import { namesIn } from "./gcloud-steps.js";
 import { extract, type LogEntry, matches } from "./log-filter.js";
@@ -17,7 +18,10 @@ interface Alert {
   displayName: string;
   userLabels: { alert: string };
   documentation: { content: string };
-  conditions: { conditionThreshold?: { filter: string }; conditionAbsent?: { filter: string } }[];
+  conditions: {
+    conditionThreshold?: { filter: string; thresholdValue?: number };
+    conditionAbsent?: { filter: string; duration?: string };
+  }[];
 }
 
 const read = (file: string) => JSON.parse(readFileSync(`deploy/monitoring/${file}.json`, "utf8")) as unknown;
@@ -36,12 +40,30 @@ const SEEN_BY: Record<keyof typeof TROUBLES, string[]> = {
   "a food service that is away": ["poll_failures"],
   "a call that fails": ["retries"],
   "a document of a newer schema": ["dropped"],
+  "a large share of the orders that is missing": ["orders_missing"],
+  "an order that is missing until its attempt is closed": ["create_failures"],
+  "a kitchen order that is lost": ["orders_waiting"],
+  "a report that is rejected": ["orders_waiting"],
 };
 
 function countedBy(entries: LogEntry[]): string[] {
   const counting = Object.entries(METRICS).filter(([, { filter }]) => entries.some((entry) => matches(filter, entry)));
   return counting.map(([name]) => name);
 }
+
+/** What each threshold of the console's status strip is in the alert of the same meaning, in milliseconds. */
+const CONSOLE_ALERTS: Record<keyof typeof THRESHOLDS, () => number> = {
+  pollAgeMs: () => 1_000 * Number.parseInt(ALERTS["poll-late"]?.conditions[0]?.conditionAbsent?.duration ?? "", 10),
+  oldestOrderMs: () =>
+    1_000 * (ALERTS["oldest-order"]?.conditions[0]?.conditionThreshold?.thresholdValue ?? Number.NaN),
+  reportLagMs: () => ALERTS["report-lag"]?.conditions[0]?.conditionThreshold?.thresholdValue ?? Number.NaN,
+};
+
+describe("the console's status strip", () => {
+  for (const name of Object.keys(THRESHOLDS) as (keyof typeof THRESHOLDS)[]) {
+    it(`turns red where the alert fires: ${name}`, () => assert.equal(THRESHOLDS[name].red, CONSOLE_ALERTS[name]()));
+  }
+});
 
 describe("what is measured", () => {
   const entries: LogEntry[] = [];
@@ -137,6 +159,7 @@ describe("the alerts", () => {
       "oldest_order_seconds",
       "create_failures",
       "report_lag_ms",
+      "orders_missing",
     ];
     assert.deepEqual(
       wanted.filter((metric) => !told.includes(`user/${metric}`)),

@@ -70,6 +70,14 @@ function aliasesThatCount(directory: string, functionsSource: string, project: s
   return aliases.length === 0 || hasFile(project) ? [undefined] : aliases;
 }
 
+/** The params that a project is deployed with, as far as they are written down. */
+export function givenParams({ directory, project }: Deployment): Record<string, string> {
+  const [codebase] = (readJson(join(directory, "firebase.json")) as FirebaseJson).functions;
+  const functionsSource = join(directory, codebase?.source ?? "functions");
+  const [projectAlias] = aliasesThatCount(directory, functionsSource, project);
+  return cli.loadUserEnvs({ functionsSource, projectId: project, projectDir: directory, projectAlias });
+}
+
 function valueProblems(given: Record<string, string>, where: string): string[] {
   const params = ALL_PARAMS.filter(({ options }) => "default" in options);
   const missing = params.filter(({ name }) => given[name] === undefined);

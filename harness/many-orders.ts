@@ -11,7 +11,7 @@ export class ManyOrders {
   static async write(count: number, firestore: string): Promise<ManyOrders> {
     const now = Date.now();
     const documents = Array.from({ length: count }, (_, index) =>
-      relation(index, index % 3 === 0, now - index * 1_000),
+      manyRelation(index, index % 3 === 0, now - index * 1_000),
     );
     await writeDocuments(firestore, PROJECT, documents);
     return new ManyOrders(firestore);
@@ -28,11 +28,12 @@ export class ManyOrders {
 
   /** Moves one of them from the kitchen into flight. */
   async fly(index: number): Promise<void> {
-    await writeDocuments(this.firestore, PROJECT, [relation(index, true, Date.now())]);
+    await writeDocuments(this.firestore, PROJECT, [manyRelation(index, true, Date.now())]);
   }
 }
 
-function relation(index: number, flies: boolean, since: number): Document {
+/** The relation of the order with this number, in the kitchen or in flight since this time. */
+export function manyRelation(index: number, flies: boolean, since: number): Document {
   const state = flies ? "IN_FLIGHT" : "PREPARATION";
   const links = { kitchen: `kitchenorders/many-${index}`, ...(flies && { shipment: `shipments/many-${index}` }) };
   const fields = { schema: 1, state, ...links, customerId: `customer-${index}`, times: { [state]: new Date(since) } };

@@ -70,6 +70,7 @@ describe("the deployed functions, on emulators", () => {
       CREATE_POLICY: "park",
       CREATE_LEASE_SECONDS: "60",
       CREATE_TRIES: "8",
+      MISSING_AFTER_MINUTES: "60",
     });
   });
 

@@ -89,6 +89,14 @@ export class Happening {
     return answer.body as Record<string, unknown>;
   }
 
+  /** Decides about an attempt as an operator does. */
+  async decide(stage: string, action: "retry" | "dismiss"): Promise<this> {
+    const { attempts } = (await this.ask("/api/relations/1")) as { attempts: { stage: string; version: string }[] };
+    const version = attempts.find((attempt) => attempt.stage === stage)?.version ?? "";
+    await this.ask(`/api/relations/1/${stage}/${action}`, { reason: "asked the kitchen", version });
+    return this;
+  }
+
   /** The lines that Cloud Logging would keep: what is only for debugging does not reach it. */
   get entries(): LogEntry[] {
     return this.bed.lines.flatMap(({ level, message, fields }) => {
@@ -117,6 +125,14 @@ export async function delivery(): Promise<Happening> {
   return happening;
 }
 
+async function refusedCreate(): Promise<Happening> {
+  const happening = new Happening();
+  happening.bed.food.hooks.once("createKitchenOrder", "before", () => {
+    throw callError("INVALID_ARGUMENT", "no", true);
+  });
+  return happening.tick("pollOrders");
+}
+
 /** Each kind of trouble, until it shows. */
 export const TROUBLES = {
   async "a create whose outcome is unknown"() {
@@ -127,13 +143,7 @@ export const TROUBLES = {
     await happening.tick("pollOrders");
     return happening.tick("sweep");
   },
-  async "a create that is refused"() {
-    const happening = new Happening();
-    happening.bed.food.hooks.once("createKitchenOrder", "before", () => {
-      throw callError("INVALID_ARGUMENT", "no", true);
-    });
-    return happening.tick("pollOrders");
-  },
+  "a create that is refused": refusedCreate,
   "an order that somebody else sent to the kitchen": async () => {
     const happening = new Happening("PREPARATION");
     await happening.tick("pollOrders");
@@ -171,5 +181,44 @@ export const TROUBLES = {
     const happening = new Happening();
     await happening.bed.store.set("relations/1", { kitchen: "k/1", schema: 99 });
     return happening.tick("pollOrders");
+  },
+  async "a large share of the orders that is missing"() {
+    const happening = await new Happening().tick("pollOrders");
+    await happening.bed.store.set("relations/2", { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/2" });
+    happening.bed.store.changes.length = 0;
+    happening.bed.food.orders.clear();
+    return happening.tick("sweep");
+  },
+  async "an order that is missing until its attempt is closed"() {
+    const happening = await refusedCreate();
+    happening.bed.food.orders.clear();
+    for (let sweeps = 0; sweeps < 4; sweeps++) {
+      await happening.tick("sweep");
+      happening.bed.clock.advance(3_600_000);
+    }
+    return happening;
+  },
+  async "a kitchen order that is lost"() {
+    const happening = await new Happening().tick("pollOrders");
+    happening.bed.food.kitchenOrders.clear();
+    for (let ticks = 0; ticks < 4; ticks++) {
+      await happening.tick("pollOrders");
+      happening.bed.clock.advance(3_600_000);
+    }
+    await happening.tick("sweep");
+    await happening.decide("kitchen", "retry");
+    return happening.tick("pollOrders");
+  },
+  async "a report that is rejected"() {
+    const happening = new Happening();
+    happening.bed.food.updateOrder = async () => {
+      throw callError("FAILED_PRECONDITION", "no", true);
+    };
+    for (let ticks = 0; ticks < 4; ticks++) {
+      await happening.tick("pollOrders");
+      happening.bed.clock.advance(3_600_000);
+    }
+    await happening.tick("sweep");
+    return happening.decide("kitchen", "dismiss");
   },
 } satisfies Record<string, () => Promise<Happening>>;

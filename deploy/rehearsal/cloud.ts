@@ -441,8 +441,8 @@ class World {
 
   async place(customer: string): Promise<string[]> {
     const names: string[] = [];
-    const connection = connectionTo(this.food.address, this.food.certificate);
-    for await (const name of placeOrders({ connection, customer, count: 1 })) names.push(name);
+    const order = { connection: connectionTo(this.food.address, this.food.certificate), customer, count: 1 };
+    for await (const name of placeOrders(order)) names.push(name);
     return names;
   }
 

@@ -15,6 +15,7 @@ const DEPLOYED = {
   CREATE_POLICY: "park",
   CREATE_LEASE_SECONDS: "60",
   CREATE_TRIES: "8",
+  MISSING_AFTER_MINUTES: "60",
 };
 
 describe("the configuration", () => {

@@ -144,6 +144,12 @@ const CREATE_TRIES = defineInt("CREATE_TRIES", {
 });
 
 /** What the settings are made of. */
+const MISSING_AFTER_MINUTES = defineInt("MISSING_AFTER_MINUTES", {
+  default: 60,
+  description:
+    "How long an order or its link must be missing from the food service before that is believed, in minutes, from 1 to 10080. Longer than an outage.",
+});
+
 const params: (StringParam | IntParam)[] = [
   FOOD_SERVICE_ADDRESS,
   FOOD_SERVICE_SECURITY,
@@ -158,6 +164,7 @@ const params: (StringParam | IntParam)[] = [
   CREATE_POLICY,
   CREATE_LEASE_SECONDS,
   CREATE_TRIES,
+  MISSING_AFTER_MINUTES,
 ];
 
 /** Everything that a deployment may choose, in the order in which the README shows it. */
@@ -186,8 +193,8 @@ export function configured(param: StringParam | IntParam, env: Environment = pro
 }
 
 /** The optional secrets that this deployment's params ask for. */
-function chosenSecrets(): (typeof OPTIONAL_SECRETS)[number][] {
-  return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param) === is);
+export function chosenSecrets(env: Environment = process.env): (typeof OPTIONAL_SECRETS)[number][] {
+  return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param, env) === is);
 }
 
 /**

@@ -54,12 +54,16 @@ export interface PollProgress {
   waiting: { order: string; since: number }[];
 }
 
-/** Where a poll stopped: the page that comes next of this status, and the statuses after it. */
+/** Where a poll stopped. Builds before `positions` list the first status from its page on, and then the other ones. */
 export interface PollContinuation {
   holder: string;
   step: number;
   statuses: ActiveStatus[];
   pageToken: string;
+  /** Where each status stands that is not listed to its end. */
+  positions?: { status: ActiveStatus; pageToken: string; pageSize: number; pages: number }[] | undefined;
+  /** When the statuses that are not among them were listed, in milliseconds since the epoch. */
+  startedAt?: number | undefined;
   /** What the pass has seen so far; a message of an older build has none. */
   progress?: PollProgress | undefined;
 }

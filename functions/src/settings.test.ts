@@ -45,6 +45,7 @@ describe("settings", () => {
     CREATE_POLICY: ["park", "idempotency-key"],
     CREATE_LEASE_SECONDS: [20, 600],
     CREATE_TRIES: [1, 100],
+    MISSING_AFTER_MINUTES: [1, 10_080],
   };
   for (const [name, values] of Object.entries(allowed)) {
     it(`take the first and the last that is allowed for ${name}`, () => {
@@ -74,6 +75,7 @@ describe("settings", () => {
     ["CREATE_LEASE_SECONDS", /2|600/, 0, 601, 1],
     ["CREATE_LEASE_SECONDS", /twice CALL_DEADLINE_SECONDS/, 19],
     ["CREATE_TRIES", /1|100/, 0, 101],
+    ["MISSING_AFTER_MINUTES", /1|10080/, 0, 10_081],
   ];
   for (const [name, says, ...values] of wrong) {
     for (const value of values) {

@@ -52,6 +52,7 @@ const schema = v.pipe(
     CREATE_POLICY: v.picklist(["park", "idempotency-key"]),
     CREATE_LEASE_SECONDS: wholeNumber(2, 600),
     CREATE_TRIES: wholeNumber(1, 100),
+    MISSING_AFTER_MINUTES: wholeNumber(1, 10_080),
     /** What is deployed; Cloud Run sets it. */
     K_REVISION: v.optional(v.string()),
   }),

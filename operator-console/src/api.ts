@@ -1,4 +1,5 @@
 /** The operators' API as the console uses it; the shapes are the server's own. */
+
 import type { CreatingStage } from "../../functions/src/domain/order-lifecycle.js";
 import type {
   Decided,
@@ -9,6 +10,7 @@ import type {
   SearchPage,
   StatisticsView,
 } from "../../functions/src/operator-api/schemas.js";
+import type { Action } from "./labels.js";
 
 /** An attempt as an operator saw it. */
 interface SeenVersion {
@@ -65,7 +67,7 @@ export class Api {
   /** Sends a decision. The same key makes a repeat harmless. */
   decide(
     { id, stage, version }: SeenVersion,
-    action: "link" | "retry",
+    action: Action,
     { reason, name }: { reason: string; name?: string },
     key: string,
   ): Promise<Decided> {

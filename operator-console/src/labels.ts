@@ -66,17 +66,26 @@ export const THINGS = { kitchen: "kitchen order", shipment: "shipment" } as cons
   string
 >;
 
-export type Action = "link" | "retry";
+/** What an operator may decide. */
+export type Action = "link" | "retry" | "dismiss";
 
 interface ReasonLabel {
   title: string;
-  /** What an operator may do; both unless said otherwise. */
+  /** What an operator may do about it. */
   actions?: readonly Action[];
 }
 
-/** Why an order needs attention. A code without a label is shown as it is, with both actions. */
+const DEFAULT_ACTIONS = ["link", "retry"] as const satisfies Action[];
+
+/** Why an order needs attention. A code without a label is shown as it is, with the usual actions. */
 const REASON_LABELS: { [code: string]: ReasonLabel } = {
   STRANDED: { title: "Another system advanced this order", actions: ["link"] },
+  LINK_NOT_FOUND: { title: "What was linked no longer exists", actions: ["link", "retry", "dismiss"] },
+  REPORT_REJECTED: { title: "The food service rejects the status update", actions: ["retry", "dismiss"] },
+  ORDER_NOT_FOUND: { title: "The food service no longer finds the order", actions: ["dismiss"] },
+  ACTIVE_AFTER_CANCELLATION: { title: "Active again after it was cancelled", actions: ["retry", "dismiss"] },
+  ORDER_REPLACED: { title: "Another order may have the same name", actions: ["retry", "dismiss"] },
+  UNUSABLE_NAME: { title: "The order's name can't be stored", actions: ["dismiss"] },
   LEASE_EXPIRED: { title: "The process stopped before a reply arrived" },
   BAD_REPLY: { title: "The food service sent an unusable reply" },
   INVALID_ARGUMENT: { title: "The food service rejected the request" },
@@ -94,7 +103,21 @@ export function reasonTitle(code: string): string {
 }
 
 export function actionsFor(code: string): readonly Action[] {
-  return REASON_LABELS[code]?.actions ?? ["link", "retry"];
+  return REASON_LABELS[code]?.actions ?? DEFAULT_ACTIONS;
+}
+
+/** What an operator did, in the past tense. */
+export function decisionText({
+  action,
+  name,
+  stage,
+}: {
+  action: string;
+  name?: string | undefined;
+  stage: CreatingStage;
+}): string {
+  if (action === "link") return `linked ${name}`;
+  return `${action === "dismiss" ? "dismissed" : "retried"} the ${THINGS[stage]}`;
 }
 
 function sentenceCase(code: string): string {

@@ -52,6 +52,8 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
   const health = watch("health", (_path, fields) => fields);
   const active = watch("active", relationIn);
   const all = [attention, health, active];
+  /** The same object as long as the documents are the same: views compare it. */
+  let latest: { poll: Fields | undefined; sweep: Fields | undefined; health: Health } | undefined;
   for (const name of ["online", "offline"] as const) {
     window.addEventListener(name, onChange);
     stops.push(() => window.removeEventListener(name, onChange));
@@ -60,7 +62,10 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
     active: active.documents,
     attention: attention.documents,
     get health() {
-      return healthIn(health.documents.get("leases/poll"), health.documents.get("leases/sweep"));
+      const [poll, sweep] = ["leases/poll", "leases/sweep"].map((path) => health.documents.get(path));
+      if (!latest || latest.poll !== poll || latest.sweep !== sweep)
+        latest = { poll, sweep, health: healthIn(poll, sweep) };
+      return latest.health;
     },
     get isComplete() {
       return all.every(({ isComplete }) => isComplete);

@@ -7,10 +7,10 @@ import assert from "node:assert/strict";
 import type { Browser, Page } from "playwright-core";
 import type { Fields, Write } from "../../functions/src/ports.js";
 import { openPage, startBrowser, type Watched } from "../../harness/browser.js";
+import { SeededConsole } from "../../local/seeded-console.js";
 import { PastOrders } from "../operations/past-orders.js";
 import { accessibilityProblems } from "./axe.js";
 import { type SampleDay, sampleDay } from "./sample-day.js";
-import { SeededConsole } from "./seeded-console.js";
 
 const MINUTE_MS = 60_000;
 

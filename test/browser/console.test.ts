@@ -10,8 +10,10 @@ import { emulators } from "../emulators.js";
 import { accessibilityProblems } from "./axe.js";
 import { cook, place, STRANGER, seedAttempt, startConsole, suiteOf } from "./console-fixture.js";
 
-/** Generous: the machine may be busy. */
-const MINUTE = 180_000;
+const MINUTE = 60_000;
+
+/** A function that starts for the first time on a busy machine takes a minute. */
+const COLD_MS = 240_000;
 const OPERATOR = "operator@example.com";
 const VIEWER = "viewer@example.com";
 const LOST = { code: "UNAVAILABLE", message: "the answer was lost" };
@@ -24,7 +26,7 @@ async function signIn(page: Page, email: string, password = PASSWORD): Promise<v
 }
 
 describe("the operators' page", function () {
-  this.timeout(3 * MINUTE);
+  this.timeout(10 * MINUTE);
   let system: System;
   let browser: Browser;
   let address: string;
@@ -104,15 +106,15 @@ describe("the operators' page", function () {
     await page.evaluate(() => Object.assign(window, { stayed: true }));
     const id = await place(system, "krithik");
     ticking = setInterval(() => void system.scheduler.tick(), 1_000);
-    await row(page, id).getByText("In the kitchen").waitFor({ timeout: MINUTE });
-    await row(page, id).getByText("In flight").waitFor({ timeout: MINUTE });
-    await row(page, id).waitFor({ state: "detached", timeout: MINUTE });
+    await row(page, id).getByText("In the kitchen").waitFor({ timeout: COLD_MS });
+    await row(page, id).getByText("In flight").waitFor({ timeout: COLD_MS });
+    await row(page, id).waitFor({ state: "detached", timeout: COLD_MS });
     assert.equal(await page.evaluate(() => "stayed" in window), true);
 
     await page.goto(`${address}/orders/${id}`);
     const way = page.getByRole("region", { name: "Timeline" });
     for (const step of ["Placed", "In the kitchen", "In flight", "Delivered"])
-      await way.getByText(step, { exact: true }).waitFor();
+      await way.getByText(step, { exact: true }).last().waitFor();
     await page.getByText("krithik, class 7, roll 70").waitFor();
     clearInterval(ticking);
   });
@@ -156,7 +158,8 @@ describe("the operators' page", function () {
     await page
       .getByRole("region", { name: "Timeline" })
       .getByText("In the kitchen", { exact: true })
-      .waitFor({ timeout: MINUTE });
+      .last()
+      .waitFor({ timeout: COLD_MS });
   });
 
   it("tells an operator that somebody else was first, and changes nothing", async () => {
@@ -202,7 +205,7 @@ describe("the operators' page", function () {
     await context.setOffline(true);
     await page.getByRole("status").getByText("You're offline").waitFor();
     await context.setOffline(false);
-    await page.getByRole("status").getByText("You're offline").waitFor({ state: "hidden", timeout: MINUTE });
+    await page.getByRole("status").getByText("You're offline").waitFor({ state: "hidden", timeout: COLD_MS });
   });
 
   for (const colorScheme of ["light", "dark"] as const) {
@@ -261,7 +264,7 @@ describe("the operators' page", function () {
     await many.showOn(page);
     await page.goto(address);
     await signIn(page, OPERATOR);
-    await page.getByText("1–50 of 5,000").waitFor({ timeout: MINUTE });
+    await page.getByText("1–50 of 5,000").waitFor({ timeout: COLD_MS });
     await page.getByLabel("Filter active orders").fill("customer-4321");
     await row(page, "many-4321").getByText("In the kitchen").waitFor();
     await many.fly(4321);

@@ -5,8 +5,8 @@
 import lighthouse, { desktopConfig } from "lighthouse";
 import { startBrowser } from "../../harness/browser.js";
 import { choosePorts } from "../../harness/process/free-ports.js";
+import { SeededConsole } from "../../local/seeded-console.js";
 import { sampleDay } from "./sample-day.js";
-import { SeededConsole } from "./seeded-console.js";
 
 const AT_LEAST = 95;
 const CATEGORIES = ["performance", "accessibility", "best-practices"];

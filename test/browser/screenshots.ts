@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { startBrowser } from "../../harness/browser.js";
 import { ROOT } from "../../harness/root.js";
+import { SeededConsole } from "../../local/seeded-console.js";
 import { type SampleDay, sampleDay } from "./sample-day.js";
-import { SeededConsole } from "./seeded-console.js";
 
 const IMAGES = process.argv[2] ?? join(ROOT, "docs", "images");
 

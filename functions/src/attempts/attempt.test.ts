@@ -156,18 +156,25 @@ describe("whose turn it is with an attempt", () => {
     ["failed, backoff over", { state: "FAILED", nextTryAt: PAST }, "park", "send"],
     ["failed, set by an operator without a time", { state: "FAILED", nextTryAt: null }, "park", "send"],
     ["is parked", { state: "PARKED", nextTryAt: PAST }, "idempotency-key", "wait"],
-    ["is closed", { state: "CLOSED" }, "idempotency-key", "wait"],
+    ["is closed: its order is back", { state: "CLOSED" }, "idempotency-key", "send"],
+    ["is closed by an operator", { state: "CLOSED", isDismissed: true }, "idempotency-key", "wait"],
+    [
+      "is closed, and another program may have sent it",
+      { state: "CLOSED", reason: { code: "STRANDED", message: "" } },
+      "idempotency-key",
+      "wait",
+    ],
   ];
   for (const [what, fields, policy, may] of rows) {
     it(`that ${what}: ${may}`, () => assert.equal(nextAction(attempt(fields), NOW, policy).action, may));
   }
 
-  it("is never anybody's to send again where a create was sent under park, in no state but FAILED", () => {
+  it("is never anybody's to send again where a create was sent under park, in no state but FAILED, and CLOSED after it", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
       fc.property(fc.constantFrom(...STATES), time, time, fc.boolean(), (state, leaseUntil, nextTryAt, keyedNow) => {
         const next = nextAction(attempt({ state, leaseUntil, nextTryAt }), NOW, keyedNow ? "idempotency-key" : "park");
-        assert.ok(next.action !== "send" || state === "FAILED");
+        assert.ok(next.action !== "send" || state === "FAILED" || state === "CLOSED");
       }),
     );
   });

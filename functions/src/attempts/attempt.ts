@@ -11,7 +11,9 @@ import * as v from "valibot";
 import { CREATING_STAGES, type CreatingStage } from "../domain/order-lifecycle.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot } from "../ports.js";
+import { absenceSchema } from "../relations/relation.js";
 import { ATTEMPT_STATES, type AttemptState } from "./attempt-states.js";
+import type { ReasonCode } from "./reason-codes.js";
 
 export const ATTEMPTS = "attempts";
 
@@ -20,7 +22,7 @@ const ATTEMPT_SCHEMA = 1;
 export { ATTEMPT_STATES, type AttemptState };
 
 /** The reason of an attempt whose order another program advanced without a link. The stored code is older than its name. */
-export const MISSING_LINK = "STRANDED";
+export const MISSING_LINK = "STRANDED" satisfies ReasonCode;
 
 const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(ATTEMPT_SCHEMA)),
@@ -37,6 +39,10 @@ const schema = v.object({
   /** FAILED, and UNCERTAIN under the policy idempotency-key: not before this. */
   nextTryAt: v.optional(v.nullable(v.date())),
   reason: v.optional(v.nullable(v.object({ code: v.string(), message: v.string() }))),
+  /** The looks at which the food service did not find the order: see `domain/absence.ts`. */
+  missing: v.optional(v.nullable(absenceSchema)),
+  /** CLOSED: whether an operator dismissed it. Then it is never opened again for the same reason. */
+  isDismissed: v.optional(v.nullable(v.boolean())),
   /** When a time-to-live policy may delete the document. */
   expireAt: v.optional(v.nullable(v.date())),
 });
@@ -60,7 +66,7 @@ export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
 
 /** What a process may do with an existing attempt. */
 export type NextAction =
-  | { action: "send"; reason: "backoff over" | "same key" }
+  | { action: "send"; reason: "backoff over" | "same key" | "order is back" }
   | { action: "declare uncertain"; reason: string }
   | { action: "wait"; reason: string };
 
@@ -83,8 +89,11 @@ export function nextAction(attempt: Attempt, now: number, policy: Attempt["polic
       return { action: "send", reason: "backoff over" };
     case "PARKED":
       return { action: "wait", reason: "parked, an operator decides" };
-    case "CLOSED":
-      return { action: "wait", reason: "the attempt is closed" };
+    case "CLOSED": {
+      // Nothing was created when it was closed: an order that comes back goes on. What another program may have sent does not.
+      const isOver = attempt.isDismissed || attempt.reason?.code === MISSING_LINK;
+      return isOver ? { action: "wait", reason: "the attempt is closed" } : { action: "send", reason: "order is back" };
+    }
   }
 }
 

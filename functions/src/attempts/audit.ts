@@ -15,7 +15,7 @@ const schema = v.object({
   schema: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(AUDIT_SCHEMA)),
   order: v.string(),
   stage: v.picklist(CREATING_STAGES),
-  action: v.picklist(["link", "try again"]),
+  action: v.picklist(["link", "try again", "dismiss"]),
   /** What was linked. */
   name: v.nullable(v.string()),
   by: v.string(),

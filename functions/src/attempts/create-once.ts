@@ -23,7 +23,7 @@ import { type Attempt, attemptIn, attemptPath, claimFields, nextAction } from ".
 import { backoffAfter } from "./backoff.js";
 import { idempotencyKey } from "./idempotency-key.js";
 import { hasRoomForLink, type LinkTarget, linkWrite } from "./link.js";
-import { park } from "./park.js";
+import { NOT_CLOSED, park } from "./park.js";
 
 /** How often a write that must not be lost is tried before the process gives up. */
 const MAX_WRITE_TRIES = 5;
@@ -58,7 +58,12 @@ interface Claim {
  */
 export async function createOnce(request: CreateRequest, ports: Ports): Promise<Outcome> {
   if (!hasRoomForLink(request.snapshot)) {
-    return park(request.stage, request.ref, "the relation is too large for a link", ports, "RELATION_TOO_LARGE");
+    return park(
+      request.stage,
+      request.ref,
+      { code: "RELATION_TOO_LARGE", message: "the relation is too large for a link" },
+      ports,
+    );
   }
   // An unreachable service must not leave a claim behind.
   await ports.food.ready();
@@ -102,7 +107,8 @@ async function acquireClaim(request: CreateRequest, ports: Ports): Promise<Acqui
 
   const chances = { tries: attempt.tries + 1, mayHaveBeenApplied: next.reason === "same key", isFirst: false };
   const again = newClaim(request, path, chances, ports);
-  const updated = await commitClaim(again.claim, { kind: "update", path, version, fields: again.fields }, ports);
+  const fields = next.reason === "order is back" ? { ...again.fields, ...NOT_CLOSED } : again.fields;
+  const updated = await commitClaim(again.claim, { kind: "update", path, version, fields }, ports);
   if (updated.kind === "claimed") return { kind: "acquired", claim: updated.claim };
   return notAcquired(skipped("claimed by another process"));
 }
@@ -280,6 +286,9 @@ async function planLink(request: CreateRequest, claim: Claim, name: string, port
   if (owner !== undefined && owner !== ref.name) {
     throw new AlreadyLinkedError(entryPath, `${name} is linked to ${owner} already`);
   }
+  // A commit writes the link and its entry or neither. An entry without its link is of an earlier order with this name.
+  if (owner !== undefined && linked !== name)
+    throw new AlreadyLinkedError(entryPath, `${name} was linked to an earlier order of this name`);
   return { kind: "commit", snapshot, version: attemptSnapshot.version, isRecorded: owner !== undefined };
 }
 

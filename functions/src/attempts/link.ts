@@ -5,7 +5,7 @@ import { storableTime } from "../domain/storable.js";
 import { documentBytes, MAX_DOCUMENT_BYTES } from "../firestore-limits.js";
 import type { Order, Ports, Snapshot, Write } from "../ports.js";
 import { STATE_AFTER_LINK } from "../relations/history.js";
-import { relationIn, relationPath, stateFields } from "../relations/relation.js";
+import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
 
 /** More than all links and states can add to a relation, in bytes. */
 const LINK_BYTES = 16_384;
@@ -43,6 +43,9 @@ export function linkWrite(
     ...(isStorableName(order.customerId) && { customerId: order.customerId }),
     ...(placedAt && { placedAt }),
     ...(isClosed ? {} : stateFields(relation, STATE_AFTER_LINK[stage], clock.now())),
+    ...(relation?.trouble.missingLink && troubleField({ ...relation.trouble, missingLink: undefined })),
+    // The new link counts, even if it is the discarded one that was found again.
+    ...(relation?.discarded[stage] !== undefined && discardedField(relation.discarded, stage, undefined)),
   };
   const path = relationPath(ref.id);
   return snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields };

@@ -1,45 +1,59 @@
-/** Parks an order that its stage can't advance, and for which nothing was sent. */
+/** Parks an order that can't continue without an operator, and for which nothing was sent. */
 import { ConflictError } from "../domain/errors.js";
-import { type CreatingStage, STAGES } from "../domain/order-lifecycle.js";
-import { blocked, type Outcome } from "../domain/outcome.js";
+import type { CreatingStage } from "../domain/order-lifecycle.js";
+import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
-import type { Ports } from "../ports.js";
-import { attemptPath, claimFields, MISSING_LINK } from "./attempt.js";
+import { storableText } from "../domain/storable.js";
+import type { Ports, Write } from "../ports.js";
+import { type Attempt, attemptIn, attemptPath, claimFields } from "./attempt.js";
+import type { ReasonCode } from "./reason-codes.js";
+
+/** Why an order is parked: a code that says what an operator can do, and what was seen. */
+export interface ParkReason {
+  code: ReasonCode;
+  message: string;
+}
 
 /**
- * Creates a parked attempt that says why, for an operator to resolve. An attempt that exists already is left unchanged.
- * @param code why it is parked; MISSING_LINK means that only a link resolves it, and a retry is rejected
- * @throws StoreError
+ * Creates a parked attempt that says why, for an operator to resolve. An open attempt of the same order and stage is left unchanged,
+ * and so is one that an operator dismissed for the same reason. The outcome is `blocked` once, when it is parked.
+ * @throws StoreError, ValidationError for an attempt that can't be read
  */
-export async function park(
-  stage: CreatingStage,
-  ref: OrderRef,
-  message: string,
-  ports: Ports,
-  code: string = MISSING_LINK,
-): Promise<Outcome> {
+export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReason, ports: Ports): Promise<Outcome> {
   const path = attemptPath(stage, ref.id);
   const [existing] = await ports.store.read(path);
-  if (!existing) {
-    const fields = {
-      ...claimFields({
-        order: ref.name,
-        stage,
-        id: ports.random.uuid(),
-        policy: ports.settings.CREATE_POLICY,
-        tries: 0,
-        claimedAt: ports.clock.now(),
-        leaseUntil: 0,
-      }),
-      state: "PARKED",
-      leaseUntil: null,
-      reason: { code, message },
-    };
-    try {
-      await ports.store.commit([{ kind: "create", path, fields }]);
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
+  const attempt = attemptIn(existing);
+  if (attempt && !mayReplace(attempt, reason))
+    return skipped(`${reason.message}; the ${stage} attempt is ${attempt.state}`);
+
+  const fields = {
+    ...claimFields({
+      order: ref.name,
+      stage,
+      id: ports.random.uuid(),
+      policy: ports.settings.CREATE_POLICY,
+      tries: 0,
+      claimedAt: ports.clock.now(),
+      leaseUntil: 0,
+    }),
+    state: "PARKED",
+    leaseUntil: null,
+    reason: { code: reason.code, message: storableText(reason.message) },
+  };
+  const write: Write = existing
+    ? { kind: "update", path, version: existing.version, fields: { ...fields, ...NOT_CLOSED } }
+    : { kind: "create", path, fields };
+  try {
+    await ports.store.commit([write]);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
   }
-  return blocked(`${message}; an operator must resolve it (${STAGES[stage].topic})`);
+  return blocked(`${reason.message}; an operator must resolve the ${stage} attempt`);
+}
+
+/** What an attempt that was closed must lose when it is opened again: above all the time at which it would be deleted. */
+export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null };
+
+function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
+  return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);
 }

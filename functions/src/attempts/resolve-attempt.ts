@@ -1,21 +1,25 @@
-/** An operator resolves an attempt that needs one: links what they found, or retries the create. */
+/** An operator resolves an attempt that needs one: links what they found, retries, or dismisses it. */
 import { AlreadyLinkedError, ConflictError, ValidationError } from "../domain/errors.js";
-import type { CreatingStage } from "../domain/order-lifecycle.js";
+import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
 import { isPlausibleResourceName, type OrderRef, orderRef } from "../domain/resource-names.js";
-import { storableText } from "../domain/storable.js";
-import type { Ports, Snapshot, Write } from "../ports.js";
-import { linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
-import { relationIn, relationPath } from "../relations/relation.js";
-import { ATTEMPT_STATES, attemptIn, attemptPath, MISSING_LINK } from "./attempt.js";
+import { storableText, storableTime } from "../domain/storable.js";
+import type { Fields, Ports, Snapshot, Write } from "../ports.js";
+import { closingEntry, linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
+import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
+import { reopeningWrites } from "../relations/reopen-relation.js";
+import { ATTEMPT_STATES, attemptIn, attemptPath } from "./attempt.js";
 import { auditEntry, auditPath, fingerprintOf } from "./audit.js";
 import { linkWrite } from "./link.js";
+import { type Action, actionsFor } from "./reason-codes.js";
 
 export interface Resolution {
   /** The order's name. */
   order: string;
   stage: CreatingStage;
-  /** The name of the kitchen order or shipment that the operator found. Without it, the create is retried. */
+  /** The name of the kitchen order or shipment that the operator found. Without it, and without `dismiss`, it is a retry. */
   link?: string;
+  /** Nothing more is to be done: the attempt is closed. */
+  dismiss?: true;
   /** Who decided, and why, in their own words. */
   by: string;
   reason: string;
@@ -32,12 +36,15 @@ export type RejectionCode =
   | "no attempt"
   | "not waiting"
   | "must be linked"
+  | "not possible"
   | "linked already"
   | "key reused"
   | "changed";
 
-/** What a decision brings about: the link, or a retry. */
-type ResolvedState = "LINKED" | "FAILED";
+/** What a decision brings about: the link, a new create at the next poll, a relation that continues, or a closed attempt. */
+export const RESOLVED_STATES = ["LINKED", "FAILED", "RESUMED", "CLOSED"] as const;
+
+type ResolvedState = (typeof RESOLVED_STATES)[number];
 
 type ResolveResult =
   | { outcome: "advanced"; to: ResolvedState; entry: Snapshot; isRepeat: boolean }
@@ -69,25 +76,34 @@ export async function resolveAttempt(resolution: Resolution, ports: ResolvePorts
   const paths = [entryPath, attemptPath(stage, ref.id), relationPath(ref.id)] as const;
   const [entry, attempt, relation] = await ports.store.read(...paths);
   if (entry) return repeatedResult(entry, resolution);
-  const rejection = link === undefined ? rejectionOfRetry : rejectionOfLink;
-  const rejected = rejection(resolution, attempt, relation);
+  const rejected = rejectionOf(resolution, attempt, relation);
   if (rejected || !attempt) return rejected ?? noAttempt(resolution);
 
-  const stored = { ref, attempt, relation };
-  const writes = link === undefined ? [retryWrite(attempt, ports)] : await linkWrites(resolution, link, stored, ports);
-  return commitDecision(resolution, writes, auditWrite(entryPath, resolution, ports), ports);
+  const decided = await decide(resolution, { ref, attempt, relation }, ports);
+  return commitDecision(resolution, decided, auditWrite(entryPath, resolution, decided.to, ports), ports);
+}
+
+/** What a decision writes, and the state that it leads to. */
+interface Decided {
+  to: ResolvedState;
+  writes: Write[];
+}
+
+function decide(resolution: Resolution, stored: Stored, ports: ResolvePorts): Promise<Decided> | Decided {
+  if (resolution.link !== undefined) return decideLink(resolution, resolution.link, stored, ports);
+  return resolution.dismiss ? decideDismissal(stored, ports) : decideRetry(resolution, stored, ports);
 }
 
 async function commitDecision(
   resolution: Resolution,
-  writes: Write[],
+  { to, writes }: Decided,
   audit: ReturnType<typeof auditEntry>,
   { store }: ResolvePorts,
 ): Promise<ResolveResult> {
   try {
     const versions = await store.commit([...writes, audit]);
     const entry = { path: audit.path, fields: audit.fields, version: versions.at(-1) ?? "" };
-    return { outcome: "advanced", to: resolvedStateOf(resolution), entry, isRepeat: false };
+    return { outcome: "advanced", to, entry, isRepeat: false };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     // Our own write that the client retried, or the same request at the same moment, may have been first.
@@ -105,29 +121,36 @@ function noAttempt({ order, stage }: Resolution): ResolveResult {
   return rejected("no attempt", `There is no ${stage} attempt of ${order}`);
 }
 
-type Rejection = (
+/** Which of the actions a resolution is. */
+export function actionOf({ link, dismiss }: Pick<Resolution, "link" | "dismiss">): Action {
+  if (link !== undefined) return "link";
+  return dismiss ? "dismiss" : "retry";
+}
+
+function rejectionOf(
   resolution: Resolution,
-  attempt: Snapshot | undefined,
+  snapshot: Snapshot | undefined,
   relation: Snapshot | undefined,
-) => ResolveResult | undefined;
-
-const rejectionOfLink: Rejection = (resolution, attempt, relation) => {
-  const linked = relationIn(relation)?.[resolution.stage];
-  if (linked !== undefined) return rejected("linked already", `${resolution.order} is linked to ${linked} already`);
-  return rejectionOfAttempt(resolution, attempt);
-};
-
-const rejectionOfRetry: Rejection = (resolution, snapshot, relation) => {
-  const attempt = attemptIn(snapshot);
+): ResolveResult | undefined {
   const { order, stage } = resolution;
+  const code = attemptIn(snapshot)?.reason?.code;
   const linked = relationIn(relation)?.[stage];
-  // The commit that saved the link deleted the attempt.
-  if (linked !== undefined && !attempt) return rejected("linked already", `${order} is linked to ${linked} already`);
+  const action = actionOf(resolution);
+  // A retry of an attempt that is still there is about that attempt. Without one, the commit that saved the link deleted it.
+  const isLinked = linked !== undefined && code !== "LINK_NOT_FOUND" && (action === "link" || !snapshot);
+  if (isLinked) return rejected("linked already", `${order} is linked to ${linked} already`);
   const other = rejectionOfAttempt(resolution, snapshot);
-  if (other || attempt?.reason?.code !== MISSING_LINK) return other;
-  const reason = `No request was sent for ${order}, and its status says that another program sent one: link what it created`;
-  return rejected("must be linked", reason);
-};
+  if (other || actionsFor(code).includes(action)) return other;
+  if (code === "STRANDED") {
+    const reason = `No request was sent for ${order}, and its status says that another program sent one: link what it created`;
+    return rejected("must be linked", reason);
+  }
+  const possible = actionsFor(code).join(" or ");
+  return rejected(
+    "not possible",
+    `The ${stage} attempt of ${order} is parked as ${code}: ${possible} is possible, ${action} is not`,
+  );
+}
 
 function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefined): ResolveResult | undefined {
   const { order, stage, version, claim } = resolution;
@@ -142,39 +165,97 @@ function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefin
   return rejected("not waiting", `The ${stage} attempt of ${order} is ${attempt.state}`);
 }
 
-/** The operator knows that nothing was created: the next poll claims the attempt again. */
-function retryWrite({ path, version }: Snapshot, { clock }: ResolvePorts): Write {
-  const fields = { state: "FAILED", tries: 0, nextTryAt: new Date(clock.now()), reason: null };
-  return { kind: "update", path, version, fields };
+/** The operator knows that nothing was created, or wants the order to continue as its reason code says. */
+function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Stored, { clock }: ResolvePorts): Decided {
+  const { path, version } = attempt;
+  const now = clock.now();
+  const code = attemptIn(attempt)?.reason?.code;
+  const relation = relationIn(snapshot);
+  const removal: Write = { kind: "delete", path, version };
+  const inRelation = (fields: Fields): Write[] =>
+    snapshot ? [{ kind: "update", path: snapshot.path, version: snapshot.version, fields }] : [];
+
+  if (code === "REPORT_REJECTED") {
+    const fields = relation ? troubleField({ ...relation.trouble, report: undefined }) : {};
+    return { to: "RESUMED", writes: [removal, ...inRelation(fields)] };
+  }
+  if (code === "ACTIVE_AFTER_CANCELLATION") {
+    const isClosed = snapshot && relation?.state === "CANCELLED";
+    return { to: "RESUMED", writes: [removal, ...((isClosed && reopeningWrites(snapshot, now)) || [])] };
+  }
+  if (code === "ORDER_REPLACED") {
+    // The history keeps what was linked. Without a relation, the next poll starts the order as a new one.
+    const { path = "", version = "" } = snapshot ?? {};
+    return { to: "RESUMED", writes: [removal, ...(snapshot ? [{ kind: "delete", path, version } as const] : [])] };
+  }
+  // The next poll claims the attempt again.
+  const retry = { state: "FAILED", tries: 0, nextTryAt: new Date(now), reason: null };
+  const claim: Write = { kind: "update", path, version, fields: retry };
+  const linked = relation?.[stage];
+  if (code !== "LINK_NOT_FOUND" || !relation?.state || !isOpen(relation.state) || linked === undefined)
+    return { to: "FAILED", writes: [claim] };
+  const fields = {
+    ...discardedField(relation.discarded, stage, linked),
+    ...troubleField({ ...relation.trouble, missingLink: undefined }),
+    state: "PREPARATION",
+  };
+  return { to: "FAILED", writes: [claim, ...inRelation(fields)] };
+}
+
+/** Nothing more is to be done. The attempt stays for as long as its order may be active: it keeps anything from being sent. */
+async function decideDismissal({ ref, attempt, relation: snapshot }: Stored, ports: ResolvePorts): Promise<Decided> {
+  const { path, version } = attempt;
+  const fields = { state: "CLOSED", isDismissed: true, nextTryAt: null, leaseUntil: null };
+  const writes: Write[] = [{ kind: "update", path, version, fields }];
+  const relation = relationIn(snapshot);
+  const code = attemptIn(attempt)?.reason?.code;
+  const inRelation = (fields: Fields): Write[] =>
+    snapshot ? [{ kind: "update", path: snapshot.path, version: snapshot.version, fields }] : [];
+
+  if (code === "ORDER_NOT_FOUND" && relation?.state && isOpen(relation.state)) {
+    const now = ports.clock.now();
+    writes.push(...inRelation({ ...stateFields(relation, "GONE", now), trouble: null }));
+    writes.push(closingEntry(ref.name, "GONE", now, now));
+  }
+  if (code === "ORDER_REPLACED") {
+    const placedAt = storableTime((await ports.food.getOrder(ref.name)).placedAt);
+    if (placedAt) writes.push(...inRelation({ placedAt }));
+  }
+  return { to: "CLOSED", writes };
 }
 
 /** Saves the link that the operator found, after the food service has confirmed that it exists. */
-async function linkWrites(
+async function decideLink(
   { stage }: Resolution,
   link: string,
   { ref, attempt, relation }: Stored,
   ports: ResolvePorts,
-): Promise<Write[]> {
+): Promise<Decided> {
   const { store, food, clock } = ports;
   const entryPath = linkEntryPath(stage, link);
   const found = stage === "kitchen" ? food.getKitchenOrder(link) : food.getShipment(link);
   const [[entry], order] = await Promise.all([store.read(entryPath), food.getOrder(ref.name), found]);
   const owner = linkedOrder(entry);
-  if (owner !== undefined) throw new AlreadyLinkedError(entryPath, `${link} is linked to ${owner} already`);
-  return [
+  // A link that was lost and is found again has its entry.
+  const isOwn = owner === ref.name && relation?.fields[stage] === link;
+  if (owner !== undefined && !isOwn) throw new AlreadyLinkedError(entryPath, `${link} is linked to ${owner} already`);
+  const writes: Write[] = [
     linkWrite({ stage, ref, order }, relation, link, ports),
     { kind: "delete", path: attempt.path, version: attempt.version },
-    linkEntry(ref.name, stage, link, clock.now(), attemptIn(attempt)?.id),
+    ...(isOwn ? [] : [linkEntry(ref.name, stage, link, clock.now(), attemptIn(attempt)?.id)]),
   ];
+  return { to: "LINKED", writes };
 }
 
-function auditWrite(path: string, resolution: Resolution, { clock }: ResolvePorts) {
+/** The stored words for the decisions. */
+const AUDIT_ACTIONS = { link: "link", retry: "try again", dismiss: "dismiss" } as const;
+
+function auditWrite(path: string, resolution: Resolution, to: ResolvedState, { clock }: ResolvePorts) {
   const { order, stage, link, by, reason } = resolution;
   const request = requestFingerprint(resolution);
-  // The stored word for a retry is "try again".
-  const action = link === undefined ? "try again" : "link";
+  const action = AUDIT_ACTIONS[actionOf(resolution)];
   const words = { by: storableText(by), reason: storableText(reason) };
-  return auditEntry(path, { order, stage, action, name: link ?? null, ...words, request }, clock.now());
+  return auditEntry(path, { order, stage, action, to, name: link ?? null, ...words, request }, clock.now());
 }
 
 function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult {
@@ -184,14 +265,12 @@ function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult 
       "This idempotency key was used for another decision; send each with a key of its own",
     );
   }
-  return { outcome: "advanced", to: resolvedStateOf(resolution), entry, isRepeat: true };
+  // Entries of older builds do not say what a decision led to.
+  const to = RESOLVED_STATES.find((state) => state === entry.fields.to) ?? (resolution.link ? "LINKED" : "FAILED");
+  return { outcome: "advanced", to, entry, isRepeat: true };
 }
 
-function resolvedStateOf({ link }: Resolution): ResolvedState {
-  return link === undefined ? "FAILED" : "LINKED";
-}
-
-function requestFingerprint({ order, stage, link, reason, version, claim }: Resolution): string {
+function requestFingerprint({ order, stage, link, dismiss, reason, version, claim }: Resolution): string {
   const seen = { version: version ?? null, ...(claim !== undefined && { claim }) };
-  return fingerprintOf({ order, stage, link: link ?? null, reason, ...seen });
+  return fingerprintOf({ order, stage, link: link ?? null, reason, ...seen, ...(dismiss && { dismiss: "yes" }) });
 }

@@ -103,6 +103,30 @@ describe("isNameOf", () => {
       assert.ok(!isPlausibleResourceName("shipment", name), name);
   });
 
+  it("refuses a name that names nothing: blanks, dots, slashes, a collection without an id", () => {
+    const empty = [
+      " ",
+      "\u00a0",
+      "/",
+      "//",
+      ".",
+      "..",
+      "-",
+      "kitchenorders",
+      "kitchenorders/",
+      "/1",
+      "kitchens//1",
+      "kitchens/..",
+      "a/../b",
+    ];
+    for (const name of [...empty, " kitchenorders/1", "kitchenorders/1 ", "kitchenorders/\u200b"]) {
+      assert.ok(!isPlausibleResourceName("kitchen", name), JSON.stringify(name));
+    }
+    for (const name of [" ", "/", "..", "shipments/", "shipments"]) {
+      assert.ok(!isPlausibleResourceName("shipment", name), JSON.stringify(name));
+    }
+  });
+
   it("takes prefixes that it does not know", () => {
     for (const name of ["kitchenorders/1", "kitchens/1", "tickets/1"])
       assert.ok(isPlausibleResourceName("kitchen", name), name);

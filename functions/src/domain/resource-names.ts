@@ -43,9 +43,17 @@ const FOREIGN_PREFIXES = {
   shipment: ["orders/", "kitchenorders/", "kitchens/"],
 };
 
-/** Whether this can be the name of what a create of this stage created. */
+/** Collections, which name no single resource. */
+const COLLECTIONS = ["orders", "kitchenorders", "kitchens", "shipments"];
+
+/**
+ * Whether a create of this stage can have been answered with this name: each of its segments has a letter or a digit, and it is not
+ * a collection. A reply such as " ", "/", ".." or "kitchenorders/" names nothing that can be found again.
+ */
 export function isPlausibleResourceName(stage: keyof typeof FOREIGN_PREFIXES, name: string): boolean {
-  return isStorableName(name) && !FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix));
+  if (!isStorableName(name) || name.trim() !== name || COLLECTIONS.includes(name)) return false;
+  if (FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix))) return false;
+  return name.split("/").every((segment) => /[\p{L}\p{N}]/u.test(segment));
 }
 
 /** Whether a name can be stored and requested again. Prefixes differ from server to server. */

@@ -585,6 +585,7 @@ describe("the operators' API", () => {
   describe("carries out a decision", () => {
     const link = "/api/relations/7f3c/kitchen/link";
     const retry = "/api/relations/7f3c/kitchen/retry";
+    const dismiss = "/api/relations/7f3c/kitchen/dismiss";
     const decide = (address: string, version: string, more: Sent & { name?: string; reason?: string } = {}) => {
       const { name, reason = "asked the kitchen", ...sent } = more;
       const body = { reason, version, ...(name !== undefined && { name }) };
@@ -612,6 +613,29 @@ describe("the operators' API", () => {
         assert.equal((await decide(retry, version, { key: String(index) })).status, 200);
         assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "FAILED");
       }
+    });
+
+    it("to dismiss: the attempt is closed for good, and nothing is sent", async () => {
+      for (const [index, state] of ["UNCERTAIN", "PARKED"].entries()) {
+        const version = await bed.waiting(state);
+        const response = await decide(dismiss, version, { key: String(index) });
+        assert.deepEqual([response.status, (response.body as { state: string }).state], [200, "CLOSED"]);
+        assert.deepEqual(
+          [await bed.bed.store.field(ATTEMPT, "state"), await bed.bed.store.field(ATTEMPT, "isDismissed")],
+          ["CLOSED", true],
+        );
+        await decide(dismiss, version, { key: String(index) });
+        assert.equal((await bed.audits()).filter(({ action }) => action === "dismiss").length, index + 1);
+      }
+      assert.equal((await decide(retry, "1", { key: "9" })).status, 409);
+    });
+
+    it("not to dismiss under a key that came with a retry, nor what is not there", async () => {
+      assert.equal((await decide(dismiss, "1")).status, 404);
+      const version = await bed.waiting("UNCERTAIN");
+      await decide(retry, version);
+      assert.equal((await decide(dismiss, version)).status, 422);
+      assert.equal((await decide(dismiss, version, { key: "2" })).status, 409);
     });
 
     it("for a reason of 500 characters, in whatever script", async () => {
@@ -736,7 +760,7 @@ describe("the operators' API", () => {
         [{ raw: Buffer.from("{}"), key: "1" }, 415],
         [{ body: { ...body, reason: "x".repeat(20_000) }, key: "1" }, 413],
       ] as [Sent, number][]) {
-        for (const address of [retry, link]) {
+        for (const address of [retry, link, dismiss]) {
           const response = await bed.ask("POST", address, { as: "operator", ...sent });
           assert.equal(response.status, status, `${address} ${JSON.stringify(sent).slice(0, 100)}`);
         }

@@ -2,7 +2,7 @@
 import type * as v from "valibot";
 import { ATTEMPTS, attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
-import { type RejectionCode, type Resolution, resolveAttempt } from "../attempts/resolve-attempt.js";
+import { actionOf, type RejectionCode, type Resolution, resolveAttempt } from "../attempts/resolve-attempt.js";
 import { CallRejectedError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import { CREATING_STAGES } from "../domain/order-lifecycle.js";
 import { isStorableName, type OrderRef, orderRef, orderRefFromId } from "../domain/resource-names.js";
@@ -173,6 +173,16 @@ export const ROUTES: readonly Route[] = [
   },
   {
     method: "POST",
+    path: "/api/relations/{id}/{stage}/dismiss",
+    role: "operator",
+    summary: "Dismiss the attempt: nothing more is to be done.",
+    body: retryBody,
+    answers: "Decided",
+    problems: DECISION_PROBLEMS.filter((kind) => kind !== "unknown-name"),
+    answer: (asked, ports) => decideOne(asked, retryBody, ports, { dismiss: true }),
+  },
+  {
+    method: "POST",
     path: "/api/decisions",
     role: "operator",
     summary: "Retry several creates for one reason. Each is decided on its own, with an audit entry of its own.",
@@ -333,6 +343,7 @@ async function decideOne(
   asked: RouteContext,
   schema: typeof linkBody | typeof retryBody,
   ports: Ports,
+  dismissal: Pick<Resolution, "dismiss"> = {},
 ): Promise<Decided> {
   const { name: order } = orderIn(asked.params);
   const stage = CREATING_STAGES.find((one) => one === asked.params.stage);
@@ -341,18 +352,19 @@ async function decideOne(
   const body: { reason: string; version: string; name?: string } = parse(schema, asked.body, "Invalid body");
   const { reason, version, name } = body;
   const by = asked.person?.name ?? "";
-  return decide({ order, stage, reason, version, ...(name !== undefined && { link: name }), by, key }, ports);
+  const link = name === undefined ? {} : { link: name };
+  return decide({ order, stage, reason, version, ...link, ...dismissal, by, key }, ports);
 }
 
 async function decide(resolution: Resolution, ports: Ports): Promise<Decided> {
-  const { order, stage, by, link } = resolution;
+  const { order, stage, by } = resolution;
   const result = await resolveAttempt(resolution, ports).catch((error: unknown) => {
     if (!(error instanceof CallRejectedError)) throw error;
     throw new Problem("unknown-name", `The food service answered: ${error.message}`, {}, { cause: error });
   });
   if (result.outcome === "blocked") throw new Problem(PROBLEM_OF[result.code], `${result.reason}.`);
   const outcome = result.isRepeat ? "repeated" : "applied";
-  const action = link === undefined ? "retry" : "link";
+  const action = actionOf(resolution);
   ports.log.info(`api: ${action}`, { component: "api", order, stage, outcome, to: result.to, by });
   return { decision: auditView(result.entry), state: result.to };
 }
@@ -391,6 +403,7 @@ const PROBLEM_OF = {
   "no attempt": "not-found",
   "not waiting": "not-waiting",
   "must be linked": "not-waiting",
+  "not possible": "not-waiting",
   "linked already": "linked-already",
   "key reused": "key-reused",
   changed: "changed",

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { ATTEMPT_STATES, type AttemptState } from "../attempts/attempt.js";
+import { RESOLVED_STATES } from "../attempts/resolve-attempt.js";
 import {
   CREATING_STAGES,
   KITCHEN_STATUSES,
@@ -87,7 +88,7 @@ const historyEntry = v.strictObject({
 const auditEntry = v.strictObject({
   order: v.string(),
   stage,
-  action: v.picklist(["link", "try again"]),
+  action: v.picklist(["link", "try again", "dismiss"]),
   name: described(v.optional(v.string()), "What was linked."),
   by: v.string(),
   reason: v.string(),
@@ -174,7 +175,7 @@ const storedDocument = v.strictObject({
   fields: v.record(v.string(), v.any()),
 });
 
-const decided = v.strictObject({ decision: auditEntry, state: v.picklist(["LINKED", "FAILED"]) });
+const decided = v.strictObject({ decision: auditEntry, state: v.picklist(RESOLVED_STATES) });
 
 const decisionResults = v.strictObject({
   results: v.array(

@@ -1,5 +1,5 @@
 /** Documents as the API shows them: times as RFC 3339 text, and unreadable ones by the reason. */
-import { attemptIn } from "../attempts/attempt.js";
+import { type Attempt, attemptIn } from "../attempts/attempt.js";
 import { auditEntryIn } from "../attempts/audit.js";
 import { ValidationError } from "../domain/errors.js";
 import type { Field, Fields, Snapshot } from "../ports.js";
@@ -14,14 +14,16 @@ const idOf = ({ path }: Snapshot) => path.slice(path.indexOf("/") + 1);
 
 /** @throws ValidationError for a document that this build can't read */
 export function relationView(snapshot: Snapshot): RelationView {
-  const { order, ...relation } = parseRelation(snapshot.path, snapshot.fields);
-  return { id: idOf(snapshot), order, ...shown(relation), version: snapshot.version } as RelationView;
+  const relation = parseRelation(snapshot.path, snapshot.fields);
+  const { order, discarded: _discarded, trouble: _trouble, ...rest } = relation;
+  return { id: idOf(snapshot), order, ...shown(rest), version: snapshot.version } as RelationView;
 }
 
 /** @throws ValidationError for a document that this build can't read */
 export function attemptView(snapshot: Snapshot): AttemptView {
   const { schema: _schema, id: _id, expireAt: _expireAt, ...attempt } = attemptIn(snapshot) ?? {};
-  return { ...shown(attempt), version: snapshot.version } as AttemptView;
+  const { missing: _missing, isDismissed: _isDismissed, ...rest } = attempt as Partial<Attempt>;
+  return { ...shown(rest), version: snapshot.version } as AttemptView;
 }
 
 /** @throws ValidationError for a document that this build can't read */

@@ -1,11 +1,15 @@
 /** Advances an order in flight: when its shipment has an outcome, closes the relation with it. */
+import { MISSING_LINK } from "../attempts/attempt.js";
+import { createOnce } from "../attempts/create-once.js";
 import { park } from "../attempts/park.js";
-import { SHIPMENT_STATUSES, STAGES } from "../domain/order-lifecycle.js";
+import { KITCHEN_STATUSES, SHIPMENT_STATUSES, STAGES } from "../domain/order-lifecycle.js";
 import { type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
-import type { Ports } from "../ports.js";
+import type { Ports, Snapshot } from "../ports.js";
 import { closeRelation } from "../relations/close-relation.js";
 import { loadOrReconcile } from "../relations/load-relation.js";
+import type { Relation } from "../relations/relation.js";
+import { readLinked } from "./linked-resource.js";
 
 /**
  * Closes the relation of an order whose shipment was delivered or rejected.
@@ -14,17 +18,36 @@ import { loadOrReconcile } from "../relations/load-relation.js";
 export async function completeOrder(ref: OrderRef, ports: Ports): Promise<Outcome> {
   const loaded = await loadOrReconcile(ref, undefined, ports);
   if (loaded.kind === "reconciled") return loaded.outcome;
-  const { snapshot, relation } = loaded;
-  if (!snapshot || !relation?.shipment) return parkWithoutShipment(ref, ports);
+  const { relation } = loaded;
+  if (!loaded.snapshot || !relation?.shipment) return replaceShipment(ref, loaded.snapshot, relation, ports);
 
-  const shipment = await ports.food.getShipment(relation.shipment);
-  const { outcome } = SHIPMENT_STATUSES[shipment.status];
-  return outcome ? closeRelation(snapshot, outcome, ports) : skipped(`the shipment is ${shipment.status}`);
+  const linked = await readLinked("shipment", relation.shipment, { ref, snapshot: loaded.snapshot, relation }, ports);
+  if (linked.kind === "missing") return linked.outcome;
+  const { outcome } = SHIPMENT_STATUSES[linked.resource.status];
+  if (outcome) return closeRelation(linked.snapshot, outcome, ports);
+  return skipped(`the shipment is ${linked.resource.status}`);
 }
 
-/** Another program set the order to IN_FLIGHT without a link: only an operator can say which shipment it has. */
-async function parkWithoutShipment(ref: OrderRef, ports: Ports): Promise<Outcome> {
+/**
+ * Creates another shipment if an operator asked for it, because the linked one was lost. If none was ever linked, another program
+ * set the order to IN_FLIGHT: only an operator can say which shipment it has.
+ */
+async function replaceShipment(
+  ref: OrderRef,
+  snapshot: Snapshot | undefined,
+  relation: Relation | undefined,
+  ports: Ports,
+): Promise<Outcome> {
+  const isDiscarded = relation?.discarded.shipment !== undefined;
+  if (snapshot && isDiscarded && relation.kitchen !== undefined) {
+    const linked = await readLinked("kitchen", relation.kitchen, { ref, snapshot, relation }, ports);
+    if (linked.kind === "missing") return linked.outcome;
+    const { status } = linked.resource;
+    if (!KITCHEN_STATUSES[status].packaged) return skipped(`the kitchen order is ${status}`);
+  }
   const order = await ports.food.getOrder(ref.name);
   if (order.status !== STAGES.completion.takes) return skipped(`the order is ${order.status}`);
-  return park("shipment", ref, "the order is IN_FLIGHT, but no shipment is linked", ports);
+  if (isDiscarded) return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
+  const message = "the order is IN_FLIGHT, but no shipment is linked";
+  return park("shipment", ref, { code: MISSING_LINK, message }, ports);
 }

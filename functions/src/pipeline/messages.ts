@@ -12,6 +12,7 @@ export const CONTINUATION_TOPIC = "poll-continuations";
 const NOT_OURS = "not a message of ours";
 
 const status = v.picklist(ACTIVE_STATUSES);
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const orderMessage = v.object({
   order: v.pipe(
@@ -31,6 +32,10 @@ const continuation = v.object({
   step: v.pipe(v.number(), v.integer()),
   statuses: v.pipe(v.array(status), v.minLength(1)),
   pageToken: v.string(),
+  positions: v.optional(
+    v.pipe(v.array(v.object({ status, pageToken: v.string(), pageSize: count, pages: count })), v.minLength(1)),
+  ),
+  startedAt: v.optional(v.number()),
   progress: v.fallback(v.optional(progressSchema), undefined),
 });
 

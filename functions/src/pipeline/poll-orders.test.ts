@@ -59,15 +59,16 @@ describe("the poll", () => {
 
     const result = await pollOrders(bed.ports);
     assert.deepEqual(result, { outcome: "completed", published: 15, unusable: 0, failedPages: 0 });
-    assert.deepEqual(bed.published, expected);
+    const sorted = (published: object[]) => published.map((one) => JSON.stringify(one)).sort();
+    assert.deepEqual(sorted(bed.published), sorted(expected));
   });
 
   it("asks for each status on the way, with its page size and the token of the page before, and for no other", async () => {
     const bed = bedListing(pages("PREPARATION", ["orders/1"], ["orders/2"], ["orders/3"]), { POLL_PAGE_SIZE: 7 });
     await pollOrders(bed.ports);
     assert.deepEqual(
-      bed.listings.map(({ status, pageSize, pageToken }) => `${status} ${pageSize} ${pageToken}`),
-      ["NEW 7 ", "PREPARATION 7 ", "PREPARATION 7 1", "PREPARATION 7 2", "IN_FLIGHT 7 "],
+      bed.listings.map(({ status, pageSize, pageToken }) => `${status} ${pageSize} ${pageToken}`).sort(),
+      ["IN_FLIGHT 7 ", "NEW 7 ", "PREPARATION 7 ", "PREPARATION 7 1", "PREPARATION 7 2"],
     );
   });
 
@@ -85,15 +86,13 @@ describe("the poll", () => {
     };
     const bed = bedListing(list);
     const result = await pollOrders(bed.ports);
-    assert.deepEqual(publishedIn(bed), ["orders/1", "orders/2", "orders/PREPARATION", "orders/IN_FLIGHT"]);
+    assert.deepEqual(publishedIn(bed).sort(), ["orders/1", "orders/2", "orders/IN_FLIGHT", "orders/PREPARATION"]);
     assert.deepEqual(result, { outcome: "completed", published: 4, unusable: 0, failedPages: 1 });
     const line = bed.lines.find(({ level }) => level === "error");
     assert.deepEqual(line?.fields, {
       component: "poll",
-      status: "NEW",
-      pageToken: "2",
       outcome: "failed",
-      reason: { code: "UNAVAILABLE", message: "down" },
+      problems: ["NEW: UNAVAILABLE down"],
     });
   });
 
@@ -126,15 +125,23 @@ describe("the poll", () => {
     });
   }
 
-  it("counts and logs orders with an unusable name, and never publishes them", async () => {
+  it("counts orders with an unusable name, parks each for an operator, and never publishes them", async () => {
     const bad = ["", "7f3c", "orders/", "orders/a/b", "kitchenorders/1", "orders/__x__", `orders/${"x".repeat(5_000)}`];
     const bed = bedListing(pages("NEW", ["orders/good", ...bad, "orders/better"]));
     const result = await pollOrders(bed.ports);
     assert.deepEqual(result, { outcome: "completed", published: 2, unusable: bad.length, failedPages: 0 });
     assert.deepEqual(publishedIn(bed), ["orders/good", "orders/better"]);
-    const warnings = bed.lines.filter(({ fields }) => fields.outcome === "unusable");
-    assert.equal(warnings.length, bad.length);
-    for (const warning of warnings) assert.ok(JSON.stringify(warning).length < 500, "short enough for a log");
+    const warnings = bed.lines.filter(({ level }) => level === "warn");
+    assert.equal(warnings.length, 1, "one line for all of them");
+    assert.ok(JSON.stringify(warnings).length < 1_000, "short enough for a log");
+    const parked = bed.store.memory.all("attempts").map(({ fields }) => fields);
+    assert.equal(parked.length, bad.length);
+    for (const { state, reason } of parked) {
+      assert.deepEqual([state, (reason as { code: string }).code], ["PARKED", "UNUSABLE_NAME"]);
+    }
+    const writes = bed.store.writes.length;
+    await pollOrders(bed.ports);
+    assert.equal(bed.store.writes.length, writes + 2, "the next poll writes its lease, and parks nothing again");
   });
 
   for (const foreign of ["UNKNOWN", "DELIVERED", "REJECTED", "CANCELLED"] as const) {
@@ -148,6 +155,86 @@ describe("the poll", () => {
       assert.deepEqual(publishedIn(bed), ["orders/1"]);
     });
   }
+
+  it("publishes each order once and logs one line when the food service ignores the status filter", async () => {
+    const all = [...ACTIVE_STATUSES, "CANCELLED", "DELIVERED"] as const;
+    const orders = all.flatMap((status) => [1, 2, 3].map((count) => order(`orders/${status}-${count}`, status)));
+    const bed = bedListing(() => ({ orders, nextPageToken: "" }));
+    const result = await pollOrders(bed.ports);
+    assert.equal(result.published, 9);
+    assert.equal(new Set(publishedIn(bed)).size, 9);
+    const problems = bed.lines.filter(({ level }) => level === "warn" || level === "error");
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]?.message ?? "", /ignores status_filter/);
+  });
+
+  for (const [what, page] of [
+    ["empty pages", () => []],
+    ["the same orders", () => [order("orders/1")]],
+    ["orders without a usable name", (count: number) => [order(`pizza/${count % 7}`)]],
+  ] as const) {
+    it(`ends a list whose page token never ends and that brings only ${what}, and starves no other status`, async () => {
+      let given = 0;
+      const bed = bedListing(({ status }) => {
+        if (status !== "NEW") return { orders: [order(`orders/${status}`, status)], nextPageToken: "" };
+        given++;
+        assert.ok(given < 1_000, "it never ends");
+        return { orders: [...page(given)], nextPageToken: String(given) };
+      });
+      const result = await pollOrders(bed.ports);
+      assert.deepEqual([result.outcome, result.failedPages], ["completed", 1]);
+      const others = publishedIn(bed).filter((name) => name !== "orders/1");
+      assert.deepEqual(others.sort(), ["orders/IN_FLIGHT", "orders/PREPARATION"]);
+      const problems = bed.lines.filter(({ level }) => level === "error");
+      assert.match(problems.map(({ message }) => message).join(), /NEW: ENDLESS_LIST/);
+    });
+  }
+
+  for (const code of ["RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL", "INVALID_ARGUMENT"]) {
+    it(`asks for smaller pages when one can't be read (${code}), keeps to the size, and says which param helps`, async () => {
+      const names = Array.from({ length: 60 }, (_, count) => `orders/${count}`);
+      const bed = bedListing(({ status, pageSize, pageToken }) => {
+        if (status !== "PREPARATION") return { orders: [], nextPageToken: "" };
+        if (pageSize > 20) throw callError(code, "Received message larger than max (9000000 vs 4194304)", true);
+        const from = Number(pageToken || "0");
+        const orders = names.slice(from, from + pageSize).map((name) => order(name, "PREPARATION"));
+        return { orders, nextPageToken: from + pageSize < names.length ? String(from + pageSize) : "" };
+      });
+      const result = await pollOrders(bed.ports);
+      assert.deepEqual([result.published, result.failedPages], [60, 0]);
+      const tooLarge = bed.listings.filter(({ pageSize }) => pageSize > 20 && pageSize < 500);
+      assert.ok(tooLarge.length <= 2, "the size that works is kept");
+      const problems = bed.lines.filter(({ level }) => level === "warn");
+      assert.equal(problems.length, 1);
+      assert.match(problems[0]?.message ?? "", /lower POLL_PAGE_SIZE/);
+    });
+  }
+
+  it("gives up on a status that can't be read at any size, and lists the others", async () => {
+    const bed = bedListing(({ status }) => {
+      if (status === "NEW") throw callError("RESOURCE_EXHAUSTED", "too large", true);
+      return { orders: [order(`orders/${status}`, status)], nextPageToken: "" };
+    });
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual([result.published, result.failedPages], [2, 1]);
+    assert.ok(bed.listings.length <= 10, `${bed.listings.length} lists`);
+  });
+
+  it("lists the other statuses again at each tick while one takes many runs", async () => {
+    const bed = bedListing(({ status, pageToken }) => {
+      if (status !== "NEW") return { orders: [order(`orders/${status}`, status)], nextPageToken: "" };
+      bed.clock.advance(9_000);
+      return { orders: [order(`orders/${pageToken || "0"}`)], nextPageToken: String(Number(pageToken || "0") + 1) };
+    });
+    const started = bed.clock.now();
+    await pollOrders(bed.ports);
+    while (bed.clock.now() < started + 600_000) {
+      const next = bed.continuations.shift() ?? assert.fail("it ended");
+      await continuePoll(JSON.parse(JSON.stringify(next)), bed.ports);
+    }
+    const times = publishedIn(bed).filter((name) => name === "orders/IN_FLIGHT").length;
+    assert.ok(times >= 6 && times <= 11, `${times} times in ten minutes`);
+  });
 
   it("believes the order, not the list: one that moved on since goes to the stage that it came to", async () => {
     const bed = bedListing(({ status }) => ({
@@ -171,7 +258,7 @@ describe("the poll", () => {
     const result = await pollOrders(bed.ports);
     assert.deepEqual(publishedIn(bed), ["orders/1", "orders/3"]);
     assert.deepEqual(result, { outcome: "completed", published: 2, unusable: 0, failedPages: 1 });
-    assert.ok(bed.lines.some(({ level, message }) => level === "error" && message.includes("Failed to publish")));
+    assert.ok(bed.lines.some(({ level, message }) => level === "error" && message.includes("failed to publish")));
   });
 
   it("returns only when everything is published", async () => {
@@ -354,17 +441,24 @@ describe("a poll whose time runs short", () => {
   }
   const names = Array.from({ length: 8 }, (_, page) => [`orders/${page}`]);
 
-  it("publishes where it stopped, and other runs go on to the end: no order is left out, none comes twice", async () => {
+  it("publishes where it stopped, and other runs go on to the end: no order is left out, and a short status waits for no long one", async () => {
     const bed = slowBed(names);
+    const started = bed.clock.now();
     const first = await pollOrders(bed.ports);
-    assert.deepEqual([first.outcome, first.published], ["continued", 3]);
+    assert.deepEqual([first.outcome, first.published], ["continued", 2], "each status has had its share");
     let runs = 0;
     for (let next = bed.continuations.shift(); next; next = bed.continuations.shift()) {
       assert.ok(++runs < 10, "it never ends");
       assert.equal((await pollOrders(bed.ports)).outcome, "skipped", "the lease is held in between");
       await continuePoll(JSON.parse(JSON.stringify(next)), bed.ports);
     }
-    assert.deepEqual(publishedIn(bed), [...names.flat(), "orders/last"]);
+    const published = publishedIn(bed);
+    assert.deepEqual(
+      published.filter((name) => name !== "orders/last"),
+      names.flat(),
+    );
+    const [listed, duringTicks] = [published.length - names.length, Math.ceil((bed.clock.now() - started) / 60_000)];
+    assert.ok(listed >= 1 && listed <= duringTicks + 1, `a short status is listed again at each tick: ${listed}`);
     assert.ok(runs >= 3);
     assert.equal((await pollOrders(bed.ports)).outcome, "continued", "the lease is free at the end");
   });
@@ -373,7 +467,8 @@ describe("a poll whose time runs short", () => {
     const bed = slowBed(names);
     await pollOrders(bed.ports);
     const [next] = bed.continuations;
-    assert.deepEqual([next?.statuses, next?.pageToken, next?.step], [["NEW", "PREPARATION", "IN_FLIGHT"], "3", 0]);
+    assert.deepEqual([next?.statuses, next?.pageToken, next?.step], [["NEW"], "1", 0]);
+    assert.deepEqual(next?.positions, [{ status: "NEW", pageToken: "1", pageSize: 500, pages: 1 }]);
   });
 
   it("does nothing for a continuation that comes twice", async () => {
@@ -413,7 +508,7 @@ describe("a poll whose time runs short", () => {
       throw new BusError("no topic");
     });
     await assert.rejects(pollOrders(bed.ports), BusError);
-    assert.equal(bed.published.length, 3, "what was listed is published all the same");
+    assert.equal(bed.published.length, 2, "what was listed is published all the same");
     bed.clock.advance(60_000);
     assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });

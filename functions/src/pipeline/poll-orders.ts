@@ -1,10 +1,12 @@
-/** The poll: lists every order on its way and publishes each to the topic of its stage. */
+/** The poll: lists every active order and publishes each to the topic of its stage. */
+import { parkUnusable, quoteName } from "../attempts/park-unusable.js";
 import { toErrorInfo } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
 import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
+import { type ListingPosition, OrderListing } from "../list-orders.js";
 import { POLL_LEASE, PollTally } from "../poll-health.js";
-import type { Order, OrderMessage, PollProgress, Ports } from "../ports.js";
+import type { Order, OrderMessage, PollContinuation, PollProgress, Ports } from "../ports.js";
 import { parseContinuation } from "./messages.js";
 
 /** How long one pass lists before it hands over, in milliseconds. */
@@ -13,28 +15,37 @@ const LISTING_BUDGET_MS = 30_000;
 /** The time between two ticks, which the passes of a run share, in milliseconds. */
 const TICK_MS = 60_000;
 
-/** So many pages at most are being published while the next one is listed. */
+/** So many pages of a status at most are being published while the next one is listed. */
 const MAX_PAGES_IN_FLIGHT = 4;
+
+/** So many unusable names at most become documents in one run: a service that lists nothing else must not fill the store. */
+const MAX_PARKED_NAMES = 20;
 
 /** What a run did. */
 export interface PollResult {
   outcome: "completed" | "continued" | "skipped";
   published: number;
-  /** Orders whose status is not one of an order on its way, or whose name can't be a document's. */
+  /** Orders that were listed although their status is not active, or whose name can't be stored. */
   unusable: number;
-  /** Pages that could not be listed or published; the next tick comes to their orders. */
+  /** Statuses that could not be listed to their end, and pages that could not be published; the next tick comes to their orders. */
   failedPages: number;
 }
 
-interface Position {
-  statuses: ActiveStatus[];
-  pageToken: string;
+/** One pass over all active orders: the statuses that are not listed to their end, and when the other ones were. */
+interface Pass {
+  positions: ListingPosition[];
+  /** In milliseconds since the epoch. */
+  startedAt: number;
+  /** What earlier runs of the same pass have seen. */
+  progress?: PollProgress | undefined;
+  /** The statuses that are listed again because the pass takes so long; they are counted already. */
+  again?: readonly ActiveStatus[];
 }
 
-/** One scheduled run: so many evenly spaced passes over everything, unless another run is under way. */
+/** One scheduled run: so many evenly spaced passes over everything, unless another run is in progress. */
 export async function pollOrders(ports: Ports): Promise<PollResult> {
   const lease = await acquireLease(POLL_LEASE, maxRunMs(ports), ports);
-  if (!lease) return logResult({ outcome: "skipped", published: 0, unusable: 0, failedPages: 0 }, ports);
+  if (!lease) return logSkipped(ports);
   const run = new PollRun(lease, ports);
   const started = ports.clock.now();
   const passes = ports.settings.POLL_PASSES;
@@ -43,35 +54,61 @@ export async function pollOrders(ports: Ports): Promise<PollResult> {
     if (ports.clock.now() >= started + ((pass + 1) * TICK_MS) / passes) continue;
     const wait = started + (pass * TICK_MS) / passes - ports.clock.now();
     if (wait > 0) await ports.clock.sleep(wait);
-    if (await run.runPass({ statuses: ACTIVE_STATUSES, pageToken: "" })) return logResult(run.result, ports);
+    const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));
+    if (await run.runPass({ positions, startedAt: ports.clock.now() })) return run.log();
   }
   await run.release();
-  return logResult(run.result, ports);
+  return run.log();
 }
 
-/** How long the lease must last, in milliseconds: the last pass, its listing, and the page under way when time was up. */
+function firstPosition(status: ActiveStatus, { settings }: Ports): ListingPosition {
+  return { status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 };
+}
+
+/** How long the lease must last, in milliseconds: the last pass, its listing, and the page in progress when time was up. */
 function maxRunMs({ settings }: Ports): number {
   const lastPass = settings.POLL_PASSES === 1 ? 0 : TICK_MS;
   return lastPass + LISTING_BUDGET_MS + 2 * settings.CALL_DEADLINE_SECONDS * 1000;
 }
 
 /**
- * Goes on where a run stopped, under the same lease.
+ * Continues where a run stopped, under the same lease. A status that takes longer than a tick does not hold up the others: they
+ * are listed again once a tick is over.
  * @throws ValidationError for a payload that is no continuation
  */
 export async function continuePoll(payload: unknown, ports: Ports): Promise<PollResult> {
-  const { holder, step, progress, ...position } = parseContinuation(payload);
+  const continuation = parseContinuation(payload);
+  const { holder, step } = continuation;
   const lease = await resumeLease(POLL_LEASE, { holder, step }, maxRunMs(ports), ports);
-  if (!lease) return logResult({ outcome: "skipped", published: 0, unusable: 0, failedPages: 0 }, ports);
+  if (!lease) return logSkipped(ports);
   const run = new PollRun(lease, ports);
-  if (!(await run.runPass(position, progress))) await run.release();
-  return logResult(run.result, ports);
+  if (!(await run.runPass(passOf(continuation, ports)))) await run.release();
+  return run.log();
 }
 
-/** One run under one lease: what it has published so far and when its time is up. */
-class PollRun {
-  readonly result: PollResult = { outcome: "completed", published: 0, unusable: 0, failedPages: 0 };
+function passOf(continuation: PollContinuation, ports: Ports): Pass {
+  const { statuses, pageToken, progress } = continuation;
+  const now = ports.clock.now();
+  const listed = statuses.map((status, index) => ({
+    ...firstPosition(status, ports),
+    ...(index === 0 && { pageToken }),
+  }));
+  const { positions = listed, startedAt = now } = continuation;
+  if (now < startedAt + TICK_MS) return { positions, startedAt, progress };
+  const others = ACTIVE_STATUSES.filter((status) => positions.every((position) => position.status !== status));
+  const all = [...positions, ...others.map((status) => firstPosition(status, ports))];
+  return { positions: all, startedAt: now, progress, again: others };
+}
 
+/** One run under one lease: what it has published so far, what went wrong, and when its time is up. */
+class PollRun {
+  private readonly result: PollResult = { outcome: "completed", published: 0, unusable: 0, failedPages: 0 };
+  /** What is wrong, in words; all of it goes into one log line. */
+  private readonly problems = new Set<string>();
+  private misfiltered: { count: number; example: string } = { count: 0, example: "" };
+  private readonly unusableNames = new Set<string>();
+  /** What this pass has published, by stage and name: an order that several lists show is published once. */
+  private published = new Set<string>();
   private tally: PollTally;
 
   constructor(
@@ -87,103 +124,141 @@ class PollRun {
     await releaseLease(this.lease, this.ports, this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local"));
   }
 
-  /** Lists from there to the end, or until time is up: then another run takes over, and this is true. */
-  async runPass({ statuses, pageToken }: Position, progress?: PollProgress): Promise<boolean> {
-    const passStarted = this.ports.clock.now();
-    this.tally = new PollTally(this.lease.fields, passStarted, progress);
-    for (const [index, status] of statuses.entries()) {
-      const stoppedAt = await this.list(status, index === 0 ? pageToken : "", passStarted + LISTING_BUDGET_MS);
-      if (stoppedAt === undefined) continue;
-      const { holder, step } = this.lease;
-      const rest = { statuses: statuses.slice(index), pageToken: stoppedAt };
-      await this.ports.bus.publishContinuation({ holder, step, ...rest, progress: this.tally.progress });
-      this.result.outcome = "continued";
-      return true;
-    }
-    return false;
+  /** Lists all statuses concurrently to their end, or until time is up: then another run takes over, and this is true. */
+  async runPass({ positions, startedAt, progress, again = [] }: Pass): Promise<boolean> {
+    const now = this.ports.clock.now();
+    this.tally = new PollTally(this.lease.fields, now, progress);
+    this.published = new Set();
+    const isCounted = ({ status }: ListingPosition) => !again.includes(status);
+    const stopped = await Promise.all(
+      positions.map((position) => this.list(position, now + LISTING_BUDGET_MS, isCounted(position))),
+    );
+    await this.parkUnusableNames();
+    const unfinished = stopped.flatMap((position) => position ?? []);
+    const [first] = unfinished;
+    if (!first) return false;
+    const { holder, step } = this.lease;
+    const statuses = unfinished.map(({ status }) => status);
+    const { pageToken } = first;
+    const rest = { statuses, pageToken, positions: unfinished, startedAt };
+    await this.ports.bus.publishContinuation({ holder, step, ...rest, progress: this.tally.progress });
+    this.result.outcome = "continued";
+    return true;
   }
 
-  /** Lists one status page by page; the page token at which time ran out, or undefined at the end. */
-  private async list(status: ActiveStatus, from: string, until: number): Promise<string | undefined> {
-    const { bus, clock, food, settings, log } = this.ports;
-    const seen = new Set<string>();
+  /** Lists one status page by page; the position at which time ran out, or undefined at the end. */
+  private async list(from: ListingPosition, until: number, isCounted: boolean): Promise<ListingPosition | undefined> {
+    const { bus, clock, food } = this.ports;
+    const listing = new OrderListing(from, food);
     const publishing: Promise<void>[] = [];
-    let pageToken = from;
+    let isFirst = true;
     try {
-      do {
-        if (clock.now() >= until) return pageToken;
-        seen.add(pageToken);
-        const listing = food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
-        // The bus gets ready while the first page is on its way.
-        bus.prepare?.();
-        const page = await listing;
-        this.tally.see(status, page.orders);
+      for (;;) {
+        if (!listing.isOver && clock.now() >= until) return listing.position;
+        const next = listing.next();
+        // The bus gets ready while the first page is listed.
+        if (isFirst) bus.prepare?.();
+        isFirst = false;
+        const orders = await next;
+        if (!orders) return undefined;
+        if (isCounted) this.tally.see(from.status, orders);
         if (publishing.length === MAX_PAGES_IN_FLIGHT) await publishing.shift();
-        publishing.push(this.publish(page.orders));
-        pageToken = page.nextPageToken;
-        if (seen.has(pageToken) && pageToken !== "") {
-          throw new Error(`the food service gave the page token ${JSON.stringify(pageToken)} twice`);
-        }
-      } while (pageToken !== "");
-    } catch (error) {
-      this.fail(error);
-      log.error("Failed to list a page of orders", {
-        component: "poll",
-        status,
-        pageToken,
-        outcome: "failed",
-        reason: toErrorInfo(error),
-      });
+        publishing.push(this.publish(from.status, orders));
+      }
     } finally {
       await Promise.all(publishing);
+      const { problem } = listing;
+      if (problem?.isIncomplete) this.fail(problem);
+      if (problem) this.problems.add(`${from.status}: ${problem.code} ${problem.message}`);
     }
-    return undefined;
   }
 
-  private fail(error: unknown): void {
-    this.result.failedPages++;
-    this.tally.fail(toErrorInfo(error));
-  }
-
-  private async publish(orders: Order[]): Promise<void> {
-    const { bus, log } = this.ports;
+  private async publish(status: ActiveStatus, orders: Order[]): Promise<void> {
     const batches = new Map<Stage, OrderMessage[]>();
     for (const order of orders) {
-      const stage = stageOf(order.status);
-      if (!stage || orderId(order.name) === undefined) {
-        this.result.unusable++;
-        log.warn("Skipped unusable order", {
-          component: "poll",
-          order: order.name.slice(0, 200),
-          status: order.status,
-          outcome: "unusable",
-        });
-        continue;
-      }
+      const stage = this.stageFor(order, status);
+      if (!stage || this.published.has(`${stage} ${order.name}`)) continue;
+      this.published.add(`${stage} ${order.name}`);
       const batch = batches.get(stage) ?? [];
       batch.push({ order: order.name, status: STAGES[stage].takes });
       batches.set(stage, batch);
     }
     for (const [stage, batch] of batches) {
       try {
-        await bus.publishOrders(stage, batch);
+        await this.ports.bus.publishOrders(stage, batch);
         this.result.published += batch.length;
       } catch (error) {
-        this.fail(error);
-        log.error("Failed to publish a page of orders", {
-          component: "poll",
-          topic: STAGES[stage].topic,
-          outcome: "failed",
-          reason: toErrorInfo(error),
-        });
+        const { code, message } = toErrorInfo(error);
+        this.fail({ code, message });
+        this.problems.add(`failed to publish to ${STAGES[stage].topic}: ${code} ${message.slice(0, 300)}`);
       }
     }
   }
+
+  private fail(reason: { code: string; message: string }): void {
+    this.result.failedPages++;
+    this.tally.fail(reason);
+  }
+
+  /** The stage that an order goes to by its own status, whatever list it is in; undefined if it can't go to any. */
+  private stageFor(order: Order, listedAs: ActiveStatus): Stage | undefined {
+    const stage = stageOf(order.status);
+    if (stage && orderId(order.name) !== undefined) return stage;
+    this.result.unusable++;
+    if (stage) this.unusableNames.add(order.name);
+    else {
+      this.misfiltered.count++;
+      this.misfiltered.example ||= `${quoteName(order.name)} is ${order.status} and listed as ${listedAs}`;
+    }
+    return undefined;
+  }
+
+  /** Nothing can be done for an order whose name can't be stored, but an operator must be able to find it. */
+  private async parkUnusableNames(): Promise<void> {
+    const names = [...this.unusableNames].slice(0, MAX_PARKED_NAMES);
+    for (const name of names) {
+      try {
+        await parkUnusable(name, this.ports);
+      } catch (error) {
+        this.problems.add(`failed to store an unusable name: ${toErrorInfo(error).message.slice(0, 300)}`);
+        return;
+      }
+    }
+  }
+
+  /** Logs what the run did, and in one more line what is wrong, if anything is. */
+  log(): PollResult {
+    const { result, problems, misfiltered, unusableNames, ports } = this;
+    if (misfiltered.count > 0) {
+      problems.add(
+        `${misfiltered.count} listed orders are not active (${misfiltered.example}): the food service ignores status_filter, or knows statuses that are new to this build`,
+      );
+    }
+    if (unusableNames.size > 0) {
+      const [example = ""] = unusableNames;
+      problems.add(
+        `${unusableNames.size} orders have names that can't be stored, such as ${quoteName(example)}; they are parked`,
+      );
+    }
+    if (problems.size > 0) {
+      const isIncomplete = result.failedPages > 0;
+      const line = {
+        component: "poll",
+        outcome: isIncomplete ? "failed" : "degraded",
+        problems: [...problems].slice(0, 20),
+      };
+      const message = `Poll met problems: ${[...problems].join("; ")}`.slice(0, 1_000);
+      if (isIncomplete) ports.log.error(message, line);
+      else ports.log.warn(message, line);
+    }
+    const isContinued = result.outcome === "continued";
+    ports.log.info(isContinued ? "Poll continues in another run" : "Poll completed", { component: "poll", ...result });
+    return result;
+  }
 }
 
-function logResult(result: PollResult, { log }: Ports): PollResult {
-  const line = { component: "poll", ...result };
-  if (result.outcome === "skipped") log.warn("Poll skipped: lease held or continuation already processed", line);
-  else log.info(result.outcome === "continued" ? "Poll continues in another run" : "Poll completed", line);
+function logSkipped({ log }: Ports): PollResult {
+  const result: PollResult = { outcome: "skipped", published: 0, unusable: 0, failedPages: 0 };
+  log.warn("Poll skipped: lease held or continuation already processed", { component: "poll", ...result });
   return result;
 }

@@ -2,26 +2,30 @@
 import { ConflictError } from "../domain/errors.js";
 import type { RelationState } from "../domain/order-lifecycle.js";
 import { advanced, type Outcome } from "../domain/outcome.js";
-import type { Ports, Snapshot } from "../ports.js";
+import type { Ports, Snapshot, Write } from "../ports.js";
 import { closingEntry } from "./history.js";
 import { parseRelation, relationIn, stateFields } from "./relation.js";
 
 /**
  * Writes the final state over the relation as it was read, and its entry in the history, both or neither.
- * @throws ConflictError where it has changed since, StoreError
+ * @throws ConflictError if it has changed since, StoreError
  */
 export async function closeRelation(snapshot: Snapshot, state: RelationState, ports: Ports): Promise<Outcome> {
   const { path, version } = snapshot;
   const at = ports.clock.now();
   const relation = parseRelation(path, snapshot.fields);
-  const fields = stateFields(relation, state, at);
+  const fields = { ...stateFields(relation, state, at), ...(snapshot.fields.trouble ? { trouble: null } : {}) };
+  const update: Write = { kind: "update", path, version, fields };
   try {
-    await ports.store.commit([{ kind: "update", path, version, fields }, closingEntry(relation.order, state, at)]);
+    await ports.store.commit([update, closingEntry(relation.order, state, at)]);
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
     // The client may retry a commit that already succeeded, so a conflict can be our own write.
     const [now] = await ports.store.read(path);
-    if (relationIn(now)?.state !== state) throw error;
+    if (relationIn(now)?.state === state) return advanced(state);
+    if (now?.version !== version) throw error;
+    // The order ended like this before, and came back: this end has an entry of its own.
+    await ports.store.commit([update, closingEntry(relation.order, state, at, at)]);
   }
   return advanced(state);
 }

@@ -57,9 +57,18 @@ export function linkEntry(order: string, stage: CreatingStage, name: string, at:
   return entry(linkEntryPath(stage, name), claim === undefined ? fields : { ...fields, claim });
 }
 
-/** The write that tells of an order's end. `at` in milliseconds since the epoch. */
-export function closingEntry(order: string, state: RelationState, at: number): Write {
-  return entry(`${HISTORY}/${v5(`${order} ${state}`, NAMESPACE)}`, { order, state, at: new Date(at) });
+/**
+ * The write that records an order's end. `at` in milliseconds since the epoch.
+ * @param again tells a later end in the same state apart from the first, if the order came back in between
+ */
+export function closingEntry(order: string, state: RelationState, at: number, again?: number): Write {
+  const id = again === undefined ? `${order} ${state}` : `${order} ${state} ${again}`;
+  return entry(`${HISTORY}/${v5(id, NAMESPACE)}`, { order, state, at: new Date(at) });
+}
+
+/** The write that records that a closed relation came back to an earlier state. `at` in milliseconds since the epoch. */
+export function reopeningEntry(order: string, state: RelationState, at: number): Write {
+  return entry(`${HISTORY}/${v5(`${order} reopened ${at}`, NAMESPACE)}`, { order, state, at: new Date(at) });
 }
 
 /** The name of the order that has the link which an entry tells of, undefined where there is no entry. */

@@ -1,9 +1,10 @@
 /** What every stage does first: load the order's relation, or reconcile it if the stage has nothing to add. */
-import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
+import { type CreatingStage, isOpen, RELATION_STATES } from "../domain/order-lifecycle.js";
 import type { Outcome } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { adoptLinks } from "./adopt-links.js";
+import { comeBack } from "./come-back.js";
 import { type Relation, relationIn, relationPath } from "./relation.js";
 import { reportAgain } from "./report-status.js";
 
@@ -25,9 +26,15 @@ export async function loadOrReconcile(
 ): Promise<LoadedRelation> {
   const [snapshot] = await ports.store.read(relationPath(ref.id));
   const relation = relationIn(snapshot);
-  const isClosed = relation?.state !== undefined && !isOpen(relation.state);
-  if (relation && (isClosed || (link && relation[link] !== undefined))) {
-    return { kind: "reconciled", outcome: await reportAgain(relation, ports) };
+  if (snapshot && relation) {
+    const { state } = relation;
+    const isClosed = state !== undefined && !isOpen(state);
+    if (isClosed && !RELATION_STATES[state].reports) {
+      return { kind: "reconciled", outcome: await comeBack(ref, snapshot, relation, ports) };
+    }
+    if (isClosed || (link && relation[link] !== undefined)) {
+      return { kind: "reconciled", outcome: await reportAgain(snapshot, relation, ports) };
+    }
   }
   if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) {
     return { kind: "loaded", snapshot, relation };

@@ -24,7 +24,7 @@ export async function onRelationWritten({ before, after }: RelationChange, ports
   if (after.fields.state !== relation.state) return adoptUnlessChanged(after, ports);
   // Compares the stored states: the links of another program are reported once they are adopted.
   if (before?.fields.state === relation.state) return skipped(`the relation was ${relation.state} before`);
-  return reportStatus(relation, ports);
+  return reportStatus(after, relation, ports);
 }
 
 /** Writes the state that another program's link brought about; the event of that write brings the report. */

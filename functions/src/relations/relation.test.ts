@@ -21,6 +21,8 @@ describe("a relation document", () => {
       placedAt: undefined,
       customer: undefined,
       times: {},
+      discarded: {},
+      trouble: {},
     });
   });
 

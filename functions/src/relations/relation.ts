@@ -3,11 +3,12 @@
  * Other programs read and write `kitchen` and `shipment`; documents with only these are as good as ours.
  */
 import * as v from "valibot";
+import type { Absence } from "../domain/absence.js";
 import { ValidationError } from "../domain/errors.js";
-import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
-import type { Fields, Snapshot, User } from "../ports.js";
+import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
 
 export const RELATIONS = "relations";
 
@@ -16,6 +17,21 @@ const RELATION_SCHEMA = 1;
 
 const name = v.pipe(v.string(), v.check(isStorableName, "must be a resource name"));
 const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
+
+/** The looks that found nothing: see `domain/absence.ts`. */
+export const absenceSchema = v.object({ since: v.date(), last: v.date(), looks: v.pipe(v.number(), v.integer()) });
+
+/** What is wrong with an order and has to last for some time before anything is done about it. Healthy orders have none. */
+const troubleSchema = v.object({
+  /** The food service does not find the order. */
+  missing: v.optional(absenceSchema),
+  /** The food service does not find what is linked. */
+  missingLink: v.optional(v.object({ ...absenceSchema.entries, name })),
+  /** The food service rejects the update of the order's status: how often, and when to try again. */
+  report: v.optional(v.object({ tries: v.number(), nextTryAt: v.date() })),
+  /** Since when an order that was cancelled is shown as active again. */
+  activeAgain: v.optional(v.date()),
+});
 
 const schema = v.object({
   schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
@@ -32,6 +48,9 @@ const schema = v.object({
   ),
   /** When the relation came to each state. */
   times: v.optional(v.pipe(v.custom<object>(isMap, "must be a map"), v.record(state, v.date()))),
+  /** Links that an operator replaced by a new create. A field can't be taken away from other programs, so they stay until then. */
+  discarded: v.optional(v.nullable(v.object({ kitchen: v.optional(name), shipment: v.optional(name) }))),
+  trouble: v.optional(v.nullable(troubleSchema)),
 });
 
 /** A list or a time is an object too. */
@@ -53,6 +72,18 @@ export interface Relation {
   /** The user that the customer is, or why there is none; undefined until that is known. */
   customer: User | { reason: { code: string; message: string } } | undefined;
   times: Partial<Record<RelationState, Date>>;
+  /** Links that no longer count: see the schema. */
+  discarded: Discarded;
+  trouble: Trouble;
+}
+
+export type Discarded = { [S in CreatingStage]?: string | undefined };
+
+export interface Trouble {
+  missing?: Absence | undefined;
+  missingLink?: (Absence & { name: string }) | undefined;
+  report?: { tries: number; nextTryAt: Date } | undefined;
+  activeAgain?: Date | undefined;
 }
 
 /** The path of the relation of the order with this id. */
@@ -66,9 +97,16 @@ export function relationPath(id: string): string {
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
-  const { kitchen, shipment, state, customerId, placedAt, customer, times } = parse(schema, fields, what);
+  const { kitchen, shipment, state, customerId, placedAt, customer, times, discarded, trouble } = parse(
+    schema,
+    fields,
+    what,
+  );
   const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
-  const links = { kitchen, shipment };
+  const links = {
+    kitchen: kitchen === discarded?.kitchen ? undefined : kitchen,
+    shipment: shipment === discarded?.shipment ? undefined : shipment,
+  };
   const closed = state !== undefined && !RELATION_STATES[state].open;
   // An order that another program sent to the kitchen may have only a shipment: an operator found no more.
   if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
@@ -78,11 +116,21 @@ export function parseRelation(path: string, fields: Fields): Relation {
     throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
   }
   const derived = closed ? state : stateOfLinks(links);
-  return { order, ...links, state: derived, customerId, placedAt, customer, times: times ?? {} };
+  return {
+    order,
+    ...links,
+    state: derived,
+    customerId,
+    placedAt,
+    customer,
+    times: times ?? {},
+    discarded: discarded ?? {},
+    trouble: trouble ?? {},
+  };
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
-function stateOfLinks({ kitchen, shipment }: Pick<Relation, "kitchen" | "shipment">): RelationState | undefined {
+export function stateOfLinks({ kitchen, shipment }: Pick<Relation, "kitchen" | "shipment">): RelationState | undefined {
   if (shipment !== undefined) return "IN_FLIGHT";
   return kitchen === undefined ? undefined : "PREPARATION";
 }
@@ -95,4 +143,25 @@ export function relationIn(snapshot: Snapshot | undefined): Relation | undefined
 /** The fields that a write adds when a relation comes to this state. */
 export function stateFields(relation: Relation | undefined, state: RelationState, at: number): Fields {
   return { schema: RELATION_SCHEMA, state, times: { ...relation?.times, [state]: new Date(at) } };
+}
+
+/** The field with what is wrong, for a write: null if nothing is. */
+export function troubleField(trouble: Trouble): Fields {
+  const there = Object.entries(trouble).filter(([, value]) => value !== undefined) as [string, Field][];
+  return { trouble: there.length === 0 ? null : Object.fromEntries(there) };
+}
+
+/** The field with the discarded links, for a write, with this one set or, if undefined, counting again. */
+export function discardedField(discarded: Discarded, stage: CreatingStage, name: string | undefined): Fields {
+  const links = Object.entries({ ...discarded, [stage]: name }).filter(([, link]) => link !== undefined);
+  return { discarded: links.length === 0 ? null : (Object.fromEntries(links) as Fields) };
+}
+
+/** A service that gives times less precisely once than another time is off by less than this, in milliseconds. */
+const PLACED_AT_TOLERANCE_MS = 1_000;
+
+/** Whether an order was placed when its relation says. If either does not say, it counts as the same. */
+export function isSameOrder(relation: Pick<Relation, "placedAt">, order: Pick<Order, "placedAt">): boolean {
+  if (!relation.placedAt || !order.placedAt) return true;
+  return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
 }

@@ -13,6 +13,8 @@ const relation = (state: RelationState, secondsAgo: number) => ({
   placedAt: undefined,
   customer: undefined,
   times: { [state]: new Date(NOW - secondsAgo * 1000) },
+  discarded: {},
+  trouble: {},
 });
 
 function lagOf(...seen: [RelationState, number, OrderStatus | undefined][]) {

@@ -1,30 +1,112 @@
 import assert from "node:assert/strict";
-import type { FoodService } from "../ports.js";
-import type { Relation } from "./relation.js";
+import { resolveAttempt } from "../attempts/resolve-attempt.js";
+import { callError } from "../domain/errors.js";
+import type { Fields } from "../ports.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
+import { relationIn } from "./relation.js";
 import { reportAgain, reportStatus } from "./report-status.js";
+import { sweep } from "./sweep.js";
+
+const HOUR = 3_600_000;
+
+async function bedWith(update: () => void): Promise<{ bed: TestBed; updates: number[] }> {
+  const bed = testBed();
+  const updates: number[] = [];
+  bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "NEW" });
+  bed.food.updateOrder = async () => {
+    updates.push(bed.clock.now());
+    update();
+  };
+  await bed.store.set("relations/1", { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/1" });
+  return { bed, updates };
+}
+
+async function run(report: typeof reportStatus, { ports }: TestBed) {
+  const [snapshot] = await ports.store.read("relations/1");
+  const relation = relationIn(snapshot);
+  assert.ok(snapshot && relation);
+  return report(snapshot, relation, ports);
+}
 
 describe("reporting a status", () => {
-  /** A food service that acknowledges every update and ignores it. */
-  function ignoring(): { food: FoodService; updates: string[] } {
-    const updates: string[] = [];
-    const food = {
-      getOrder: async (name: string) => ({ name, status: "NEW" }),
-      updateOrder: async (name: string, status: string) => void updates.push(`${name} ${status}`),
-    } as unknown as FoodService;
-    return { food, updates };
-  }
-  const relation = { order: "orders/1", state: "PREPARATION", kitchen: "kitchenorders/1" } as Relation;
-
   it("is an outcome of its own: the order advanced before", async () => {
-    assert.deepEqual(await reportStatus(relation, ignoring()), { outcome: "reported", to: "PREPARATION" });
+    const { bed } = await bedWith(() => {});
+    assert.deepEqual(await run(reportStatus, bed), { outcome: "reported", to: "PREPARATION" });
   });
 
   it("happens on every poll if the food service ignores it, and each repetition counts as skipped", async () => {
-    const { food, updates } = ignoring();
+    const { bed, updates } = await bedWith(() => {});
     for (let poll = 1; poll <= 3; poll++) {
-      const outcome = await reportAgain(relation, { food });
+      const outcome = await run(reportAgain, bed);
       assert.deepEqual(outcome, { outcome: "skipped", reason: "PREPARATION is reported again" });
       assert.equal(updates.length, poll);
     }
+  });
+});
+
+describe("a report that the food service rejects", () => {
+  for (const code of ["FAILED_PRECONDITION", "PERMISSION_DENIED", "NOT_FOUND", "INTERNAL", "UNKNOWN", "ABORTED"]) {
+    it(`is tried ever later (${code}), and an operator is asked after the third time`, async () => {
+      const { bed, updates } = await bedWith(() => {
+        throw callError(code, "no", true);
+      });
+      let calls = 0;
+      const { getOrder } = bed.food;
+      bed.food.getOrder = (name) => {
+        calls++;
+        return getOrder(name);
+      };
+      for (let minutes = 0; minutes < 24 * 60; minutes++) {
+        await run(reportAgain, bed);
+        bed.clock.advance(60_000);
+      }
+      assert.ok(updates.length >= 20 && updates.length <= 32, `${updates.length} updates in a day`);
+      assert.equal(calls, updates.length, "no other call in between");
+      const attempt = (await bed.store.fields("attempts/kitchen:1")) ?? {};
+      assert.deepEqual([attempt.state, (attempt.reason as Fields | undefined)?.code], ["PARKED", "REPORT_REJECTED"]);
+    });
+  }
+
+  it("is reported at once when an operator retries, and waits for nobody once it succeeds", async () => {
+    let isRejected = true;
+    const { bed, updates } = await bedWith(() => {
+      if (isRejected) throw callError("FAILED_PRECONDITION", "no", true);
+      bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "PREPARATION" });
+    });
+    for (let tries = 0; tries < 3; tries++) {
+      await run(reportAgain, bed);
+      bed.clock.advance(HOUR);
+    }
+    await run(reportAgain, bed);
+    const before = updates.length;
+    isRejected = false;
+    await resolveAttempt({ order: "orders/1", stage: "kitchen", by: "ana", reason: "it is mended" }, bed.ports);
+    await run(reportAgain, bed);
+    assert.equal(updates.length, before + 1);
+    assert.equal(await bed.store.fields("attempts/kitchen:1"), undefined);
+  });
+
+  it("resolves itself when the food service accepts it after all", async () => {
+    let isRejected = true;
+    const { bed } = await bedWith(() => {
+      if (isRejected) throw callError("FAILED_PRECONDITION", "no", true);
+      bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "PREPARATION" });
+    });
+    for (let tries = 0; tries < 4; tries++) {
+      await run(reportAgain, bed);
+      bed.clock.advance(HOUR);
+    }
+    isRejected = false;
+    await run(reportAgain, bed);
+    await sweep(bed.ports);
+    assert.equal(await bed.store.field("attempts/kitchen:1", "state"), "CLOSED");
+  });
+
+  it("is thrown, and not counted, if the service was only not there", async () => {
+    const { bed } = await bedWith(() => {
+      throw callError("UNAVAILABLE", "away", true);
+    });
+    await assert.rejects(run(reportStatus, bed), { code: "UNAVAILABLE" });
+    assert.equal(await bed.store.field("relations/1", "trouble"), undefined);
   });
 });

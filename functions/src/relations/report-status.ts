@@ -1,29 +1,93 @@
-/** Tells the food service what a relation stands for. */
+/** Reports to the food service what a relation stands for. */
+import { park } from "../attempts/park.js";
+import { type CallError, ConflictError, isCallError } from "../domain/errors.js";
 import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
-import { type Outcome, reported, skipped } from "../domain/outcome.js";
-import type { Ports } from "../ports.js";
-import type { Relation } from "./relation.js";
+import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
+import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
+import type { Ports, Snapshot } from "../ports.js";
+import { isSameOrder, type Relation, type Trouble, troubleField } from "./relation.js";
+import { handleReplacedOrder } from "./replaced-order.js";
+
+/** After so many rejected updates of one order's status, an operator is asked. */
+const MAX_REPORT_TRIES = 3;
+
+/** The wait after the first rejected update; it doubles up to the longest, in milliseconds. */
+const FIRST_REPORT_BACKOFF_MS = 60_000;
+const LONGEST_REPORT_BACKOFF_MS = 3_600_000;
+
+/** After these codes the same update may well succeed: the service was not there, or had no time. */
+const PASSING_CODES = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"];
 
 /**
  * Brings the order's status up to its relation: forwards only, and never away from an end.
- * The order is read right before it is written, since an update has no precondition.
- * @throws CallError
+ * The order is read right before it is written, since an update has no precondition. An update that the service rejects is tried
+ * again after a backoff, without any call in between, and becomes a parked attempt after a few tries.
+ * @throws CallError, StoreError
  */
-export async function reportStatus(relation: Relation, { food }: Pick<Ports, "food">): Promise<Outcome> {
+export async function reportStatus(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
   const target = relation.state && RELATION_STATES[relation.state].reports;
   if (!target) return skipped(`a relation that is ${relation.state ?? "empty"} is not reported`);
-  const order = await food.getOrder(relation.order);
-  if (!mayReport(order.status, target)) return skipped(`the order is ${order.status} already`);
-  await food.updateOrder(order.name, target);
-  return reported(target);
+  const { report } = relation.trouble;
+  if (report && report.nextTryAt.getTime() > ports.clock.now()) return skipped("backing off after a rejected report");
+
+  const ref = orderRefFromId(snapshot.path.slice(snapshot.path.indexOf("/") + 1));
+  const order = await ports.food.getOrder(ref.name);
+  if (!isSameOrder(relation, order)) return handleReplacedOrder(ref, snapshot, relation, order, ports);
+  const isDue = mayReport(order.status, target);
+  try {
+    if (isDue) await ports.food.updateOrder(ref.name, target);
+  } catch (error) {
+    if (!isCallError(error) || PASSING_CODES.includes(error.code)) throw error;
+    return recordRejection(ref, snapshot, relation, error, ports);
+  }
+  if (report) await writeTrouble(snapshot, { ...relation.trouble, report: undefined }, ports);
+  return isDue ? reported(target) : skipped(`the order is ${order.status} already`);
 }
 
 /**
  * The same for a stage that meets an order behind its relation. The relation's trigger has reported it already, so this is not worth a
  * line in the log, above all if the food service ignores it and each poll brings the order again.
- * @throws CallError
+ * @throws CallError, StoreError
  */
-export async function reportAgain(relation: Relation, ports: Pick<Ports, "food">): Promise<Outcome> {
-  const outcome = await reportStatus(relation, ports);
+export async function reportAgain(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
+  const outcome = await reportStatus(snapshot, relation, ports);
   return outcome.outcome === "reported" ? skipped(`${outcome.to} is reported again`) : outcome;
+}
+
+async function recordRejection(
+  ref: OrderRef,
+  snapshot: Snapshot,
+  relation: Relation,
+  error: CallError,
+  ports: Ports,
+): Promise<Outcome> {
+  const tries = (relation.trouble.report?.tries ?? 0) + 1;
+  const backoffMs = Math.min(LONGEST_REPORT_BACKOFF_MS, FIRST_REPORT_BACKOFF_MS * 2 ** (tries - 1));
+  const report = { tries, nextTryAt: new Date(ports.clock.now() + backoffMs) };
+  await writeTrouble(snapshot, { ...relation.trouble, report }, ports);
+  const message = `the food service rejects the status ${relation.state}: ${error.code} ${error.message}`.slice(0, 500);
+  if (tries < MAX_REPORT_TRIES) return blocked(message);
+  const stage = relation.state === "PREPARATION" ? "kitchen" : "shipment";
+  return park(stage, ref, { code: "REPORT_REJECTED", message }, ports);
+}
+
+/**
+ * Writes what is wrong with an order to its relation, unless that was changed in the meantime: then the next look counts again.
+ * @returns the relation's document as it is now
+ * @throws StoreError
+ */
+export async function writeTrouble(
+  snapshot: Snapshot,
+  trouble: Trouble,
+  { store }: Pick<Ports, "store">,
+): Promise<Snapshot> {
+  const { path, version, fields } = snapshot;
+  const field = troubleField(trouble);
+  try {
+    const [written = version] = await store.commit([{ kind: "update", path, version, fields: field }]);
+    return { path, version: written, fields: { ...fields, ...field } };
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    return snapshot;
+  }
 }

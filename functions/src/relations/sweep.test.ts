@@ -37,6 +37,7 @@ const swept = (result: Partial<Awaited<ReturnType<typeof sweep>>>) => ({
   closed: 0,
   expired: 0,
   waiting: 0,
+  missing: 0,
   failed: 0,
   ...result,
 });
@@ -52,13 +53,6 @@ describe("the sweep", () => {
       assert.deepEqual(await sweep(bed.ports), swept({}), "and is done with it");
     });
   }
-
-  it("closes the relation of an order that is gone", async () => {
-    const bed = testBed();
-    await relate(bed, "1");
-    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
-    assert.equal(await bed.store.field("relations/1", "state"), "GONE");
-  });
 
   it("closes the relation that an older scheduler wrote, with only a kitchen order", async () => {
     const bed = testBed();
@@ -126,16 +120,57 @@ describe("the sweep", () => {
     assert.equal(await bed.store.field("relations/2", "state"), "PREPARATION", "not closed for want of an answer");
   });
 
-  it("closes nothing where the orders can't be listed, and does so the next time", async () => {
+  it("asks for each order when a status can't be listed, and closes what has ended", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    place(bed, "2", "PREPARATION");
+    for (const id of ["1", "2"]) await relate(bed, id);
+    bed.food.listOrders = async () => {
+      throw callError("RESOURCE_EXHAUSTED", "too large", true);
+    };
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await bed.store.field("relations/2", "state"), "PREPARATION");
+    assert.equal(bed.lines.filter(({ level }) => level === "warn").length, 1, "one line for all statuses");
+  });
+
+  it("closes nothing while the food service can't be reached, and does so the next time", async () => {
     const bed = testBed();
     place(bed, "1", "CANCELLED");
     await relate(bed, "1");
-    bed.food.hooks.once("listOrders", "before", () => {
-      throw callError("UNAVAILABLE", "down", true);
-    });
-    await assert.rejects(sweep(bed.ports), { code: "UNAVAILABLE" });
+    for (const call of ["listOrders", "getOrder"] as const) {
+      bed.food.hooks.once(call, "before", () => {
+        throw callError("UNAVAILABLE", "down", true);
+      });
+    }
+    bed.food.orders.clear();
+    assert.equal((await sweep(bed.ports)).failed, 1);
     assert.equal(await bed.store.field("relations/1", "state"), "PREPARATION");
+    place(bed, "1", "CANCELLED");
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }), "the lease was given back");
+  });
+
+  it("looks at each listed order's own status when the food service ignores the filter", async () => {
+    const bed = testBed();
+    for (const status of ["CANCELLED", "REJECTED", "DELIVERED", "PREPARATION"] as const) {
+      place(bed, status, status);
+      await relate(bed, status);
+    }
+    bed.food.listOrders = async () => ({ orders: [...bed.food.orders.values()], nextPageToken: "" });
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 3 }));
+    for (const status of ["CANCELLED", "REJECTED", "DELIVERED", "PREPARATION"]) {
+      assert.equal(await bed.store.field(`relations/${status}`, "state"), status, "it ended as what it ended as");
+    }
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+  });
+
+  it("ends when a page token never ends, and still closes what has ended", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    await relate(bed, "1");
+    let pages = 0;
+    bed.food.listOrders = async () => ({ orders: [], nextPageToken: String(++pages) });
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.ok(pages < 1_000, `${pages} pages`);
   });
 
   it("does nothing while another sweep is under way", async () => {

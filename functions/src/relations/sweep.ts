@@ -12,27 +12,41 @@ import {
   expiryOf,
   nextAction,
 } from "../attempts/attempt.js";
+import { park } from "../attempts/park.js";
+import { countLook, isLargeShare } from "../domain/absence.js";
 import { ConflictError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import {
   ACTIVE_STATUSES,
+  type ActiveStatus,
   closingState,
   type OrderStatus,
   RELATION_STATES,
   type RelationState,
+  stageOf,
 } from "../domain/order-lifecycle.js";
+import { orderRefFromId } from "../domain/resource-names.js";
 import { acquireLease, releaseLease } from "../lease.js";
-import type { Ports, Snapshot, Write } from "../ports.js";
+import { OrderListing } from "../list-orders.js";
+import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
 import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
 import { ReportLag } from "./report-lag.js";
+import { writeTrouble } from "./report-status.js";
 
 const LEASE_PATH = "leases/sweep";
 
 /** As long as a sweep may run, in milliseconds. */
 const LEASE_MS = 540_000;
 
+/** How long a sweep judges documents, and how long it lists orders before it asks for them one by one, in milliseconds. */
+const BUDGET_MS = 420_000;
+const LISTING_BUDGET_MS = 60_000;
+
 const PAGE_SIZE = 300;
+
+/** When a large share of the orders is missing, so many looks at most are counted in one sweep: an outage must not become a storm of writes. */
+const MAX_MASS_LOOKS = 100;
 
 const OPEN_RELATION_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
   (state) => RELATION_STATES[state].open,
@@ -52,37 +66,48 @@ export interface SweepResult {
   expired: number;
   /** Attempts that wait for an operator. */
   waiting: number;
+  /** Open relations whose order the food service does not find. */
+  missing: number;
   /** Documents or orders that could not be judged this time. */
   failed: number;
 }
 
 /**
- * Closes relations and attempts whose order has ended, declares attempts uncertain whose lease ran out, and says in one
- * log line each which orders wait for an operator.
- * @throws CallError, StoreError where the orders or documents can't be listed; the next sweep comes to them
+ * Closes relations and attempts whose order has ended, declares attempts uncertain whose lease ran out, and logs which orders wait
+ * for an operator. A status that can't be listed costs one call for each of its orders. An order that is not found is missing: its
+ * relation is closed as GONE after several looks over MISSING_AFTER_MINUTES, unless a large share of all open orders is missing.
+ * @throws StoreError if the documents can't be listed; the next sweep comes to them
  */
 export async function sweep(ports: Ports): Promise<SweepResult> {
-  const result: SweepResult = { outcome: "completed", closed: 0, expired: 0, waiting: 0, failed: 0 };
+  const result: SweepResult = { outcome: "completed", closed: 0, expired: 0, waiting: 0, missing: 0, failed: 0 };
   const lease = await acquireLease(LEASE_PATH, LEASE_MS, ports);
   if (!lease) {
     ports.log.warn("Sweep skipped: another sweep is running", { component: "sweep", outcome: "skipped" });
     return { ...result, outcome: "skipped" };
   }
+  const until = ports.clock.now() + BUDGET_MS;
   let oldestSeconds = 0;
   const examples: WaitingOrder[] = [];
   let isDone = false;
   const lag = new ReportLag(ports.clock.now());
   try {
     const active = await listActive(ports);
-    const endOf = finalStatusLookup(active, ports);
-    await forEachDocument(RELATIONS, OPEN_RELATION_STATES, result, ports, async (found) => {
-      const open = await sweepRelation(found, endOf, result, ports);
-      if (!open) return;
-      oldestSeconds = Math.max(oldestSeconds, ageSeconds(open, ports));
-      lag.see(open, active.get(open.order));
-    });
-    await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, result, ports, (found) =>
-      sweepAttempt(found, endOf, examples, result, ports),
+    const look = orderLookup(active, ports);
+    const missing: { snapshot: Snapshot; relation: Relation }[] = [];
+    let open = 0;
+    const judge = async (snapshot: Snapshot) => {
+      const relation = await sweepRelation(snapshot, look, result, ports);
+      if (!relation) return;
+      open++;
+      oldestSeconds = Math.max(oldestSeconds, ageSeconds(relation, ports));
+      lag.see(relation, active.get(relation.order));
+      if ((await look(relation.order)).kind === "missing") missing.push({ snapshot, relation });
+    };
+    await forEachDocument(RELATIONS, OPEN_RELATION_STATES, until, result, ports, judge);
+    result.missing = missing.length;
+    await handleMissing(missing, open, result, ports);
+    await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, until, result, ports, (found) =>
+      sweepAttempt(found, look, examples, result, ports),
     );
     isDone = true;
   } finally {
@@ -94,43 +119,127 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
 }
 
 /** What the log says of an order that waits for an operator. */
-type WaitingOrder = Pick<Attempt, "order" | "stage" | "state" | "reason">;
+type WaitingOrder = { order: string; stage: string; state: string; reason: unknown };
 
-/** How an order ended, undefined for one that goes on; GONE where the food service does not know it. */
-type FinalStatusLookup = (order: string) => Promise<"DELIVERED" | "REJECTED" | "CANCELLED" | "GONE" | undefined>;
+/** What the food service shows of an order now. */
+type OrderLook =
+  | { kind: "active" }
+  | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
+  /** It does not know the order. That may pass. */
+  | { kind: "missing" };
 
-/** Asks the food service only about orders that are not in its active lists. */
-function finalStatusLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports): FinalStatusLookup {
-  return async (order) => {
-    if (active.has(order)) return undefined;
+type OrderLookup = (order: string) => Promise<OrderLook>;
+
+/** Asks the food service only about orders that its lists do not show as active, and about each of them once. */
+function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports): OrderLookup {
+  const asked = new Map<string, OrderLook>();
+  const ask = async (order: string): Promise<OrderLook> => {
     try {
-      return closingState((await food.getOrder(order)).status);
+      const state = closingState((await food.getOrder(order)).status);
+      return state ? { kind: "ended", state } : { kind: "active" };
     } catch (error) {
-      if (isCallError(error) && error.code === "NOT_FOUND") return "GONE";
+      if (isCallError(error) && error.code === "NOT_FOUND") return { kind: "missing" };
       throw error;
     }
   };
+  return async (order) => {
+    if (active.has(order)) return { kind: "active" };
+    const look = asked.get(order) ?? (await ask(order));
+    asked.set(order, look);
+    return look;
+  };
 }
 
-async function listActive({ food, settings }: Ports): Promise<Map<string, OrderStatus>> {
+/**
+ * All orders that the food service shows as active, each with its own status: a service may ignore the filter. What can't be listed is
+ * left out, and asked for one by one.
+ */
+async function listActive(ports: Ports): Promise<Map<string, OrderStatus>> {
   const statuses = new Map<string, OrderStatus>();
-  for (const status of ACTIVE_STATUSES) {
-    const seen = new Set<string>();
-    let pageToken = "";
-    do {
-      seen.add(pageToken);
-      const page = await food.listOrders({ status, pageSize: settings.POLL_PAGE_SIZE, pageToken });
-      for (const order of page.orders) statuses.set(order.name, order.status);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "" && !seen.has(pageToken));
+  const until = ports.clock.now() + LISTING_BUDGET_MS;
+  const problems = await Promise.all(ACTIVE_STATUSES.map((status) => listInto(statuses, status, until, ports)));
+  const reasons = problems.flatMap((problem) => problem ?? []);
+  if (reasons.length > 0) {
+    const line = { component: "sweep", outcome: "degraded", problems: reasons };
+    ports.log.warn(
+      `Sweep can't list all orders, and asks for them one by one: ${reasons.join("; ")}`.slice(0, 1_000),
+      line,
+    );
   }
   return statuses;
+}
+
+/** Lists the orders of one status; why that was incomplete, undefined if it was not. */
+async function listInto(
+  statuses: Map<string, OrderStatus>,
+  status: ActiveStatus,
+  until: number,
+  { food, clock, settings }: Ports,
+): Promise<string | undefined> {
+  const listing = new OrderListing({ status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 }, food);
+  for (;;) {
+    if (!listing.isOver && clock.now() >= until)
+      return `${status}: listing takes longer than ${LISTING_BUDGET_MS / 1000} s`;
+    const orders = await listing.next();
+    if (!orders) return listing.problem && `${status}: ${listing.problem.code} ${listing.problem.message}`;
+    for (const order of orders) if (stageOf(order.status)) statuses.set(order.name, order.status);
+  }
+}
+
+/**
+ * Handles open relations whose order the food service does not find. Counts the looks; closes those that were missing for long enough.
+ * If so many are missing that the food service is more likely wrong than right, closes none and raises an alert.
+ */
+async function handleMissing(
+  missing: { snapshot: Snapshot; relation: Relation }[],
+  open: number,
+  result: SweepResult,
+  ports: Ports,
+): Promise<void> {
+  const isMass = isLargeShare(missing.length, open);
+  if (isMass) {
+    const message = `${missing.length} of ${open} open orders are missing from the food service: none is closed. Check FOOD_SERVICE_ADDRESS and its data`;
+    ports.log.error(message, { component: "sweep", outcome: "orders_missing", missing: missing.length, open });
+  }
+  let looks = 0;
+  for (const { snapshot, relation } of missing) {
+    if (isMass && looks >= MAX_MASS_LOOKS) return;
+    await judging(snapshot, result, ports, async () => {
+      if (await handleMissingOrder(snapshot, relation, isMass, result, ports)) looks++;
+    });
+  }
+}
+
+/** Returns whether it wrote something. */
+async function handleMissingOrder(
+  snapshot: Snapshot,
+  relation: Relation,
+  isMass: boolean,
+  result: SweepResult,
+  ports: Ports,
+): Promise<boolean> {
+  const { order, trouble } = relation;
+  const windowMs = ports.settings.MISSING_AFTER_MINUTES * 60_000;
+  const { absence, isBelieved } = countLook(trouble.missing, ports.clock.now(), windowMs);
+  if (absence) await writeTrouble(snapshot, { ...trouble, missing: absence }, ports);
+  if (!isBelieved || absence) return absence !== undefined;
+  if (isMass) {
+    const message = "the food service does not find the order, nor a large share of the others";
+    const ref = orderRefFromId(order.slice(order.indexOf("/") + 1));
+    const { outcome } = await park("kitchen", ref, { code: "ORDER_NOT_FOUND", message }, ports);
+    return outcome === "blocked";
+  }
+  await closeRelation(snapshot, "GONE", ports);
+  result.closed++;
+  logClosed(order, "GONE", ports);
+  return true;
 }
 
 /** Goes through matching documents page by page; one that can't be judged is logged and does not stop the others. */
 async function forEachDocument(
   collection: string,
   states: string[],
+  until: number,
   result: SweepResult,
   ports: Ports,
   judge: (found: Snapshot) => Promise<void>,
@@ -146,44 +255,55 @@ async function forEachDocument(
       ...(after && { after }),
     });
     for (const found of page) {
-      try {
-        await judge(found);
-      } catch (error) {
-        // Whoever changed the document meanwhile has judged it.
-        if (error instanceof ConflictError) continue;
+      if (ports.clock.now() >= until) {
         result.failed++;
-        const outcome = error instanceof ValidationError ? "quarantined" : "failed";
-        ports.log.error(`Sweep failed for ${found.path}`, {
-          component: "sweep",
-          path: found.path,
-          outcome,
-          reason: toErrorInfo(error),
-        });
+        const line = { component: "sweep", path: found.path, outcome: "failed" };
+        ports.log.error(`Sweep ran out of time at ${found.path}: the documents after it were not judged`, line);
+        return;
       }
+      await judging(found, result, ports, () => judge(found));
     }
     after = page.at(-1)?.path;
   } while (page.length === PAGE_SIZE);
 }
 
-/** Closes a relation whose order has ended; the relation of one that is on its way comes back. */
+/** Judges one document; what goes wrong is logged and does not stop the others. */
+async function judging(found: Snapshot, result: SweepResult, ports: Ports, judge: () => Promise<void>): Promise<void> {
+  try {
+    await judge();
+  } catch (error) {
+    // The process that changed the document in the meantime has judged it.
+    if (error instanceof ConflictError) return;
+    result.failed++;
+    const outcome = error instanceof ValidationError ? "quarantined" : "failed";
+    const line = { component: "sweep", path: found.path, outcome, reason: toErrorInfo(error) };
+    ports.log.error(`Sweep failed for ${found.path}`, line);
+  }
+}
+
+/** Closes a relation whose order has ended. Returns the relation of an order that goes on or is missing. */
 async function sweepRelation(
   found: Snapshot,
-  endOf: FinalStatusLookup,
+  look: OrderLookup,
   result: SweepResult,
   ports: Ports,
 ): Promise<Relation | undefined> {
   const relation = relationIn(found);
-  const end = relation && (await endOf(relation.order));
-  if (!end) return relation;
-  await closeRelation(found, end, ports);
+  if (!relation) return undefined;
+  const seen = await look(relation.order);
+  if (seen.kind === "missing") return relation;
+  if (seen.kind === "active") {
+    if (relation.trouble.missing) await writeTrouble(found, { ...relation.trouble, missing: undefined }, ports);
+    return relation;
+  }
+  await closeRelation(found, seen.state, ports);
   result.closed++;
-  ports.log.info(`Sweep closed the relation as ${end}`, {
-    order: relation.order,
-    component: "sweep",
-    outcome: "advanced",
-    to: end,
-  });
+  logClosed(relation.order, seen.state, ports);
   return undefined;
+}
+
+function logClosed(order: string, to: RelationState, { log }: Ports): void {
+  log.info(`Sweep closed the relation as ${to}`, { order, component: "sweep", outcome: "advanced", to });
 }
 
 /** How long a relation has been there, in seconds; 0 where another program wrote it and nobody has adopted it yet. */
@@ -194,14 +314,14 @@ function ageSeconds({ times }: Relation, { clock }: Ports): number {
 
 async function sweepAttempt(
   found: Snapshot,
-  endOf: FinalStatusLookup,
+  look: OrderLookup,
   examples: WaitingOrder[],
   result: SweepResult,
   ports: Ports,
 ): Promise<void> {
   const attempt = attemptIn(found);
   if (!attempt) return;
-  const fields = await planAttemptUpdate(attempt, endOf, ports);
+  const fields = await planAttemptUpdate(attempt, look, ports);
   if (fields === "settled") {
     await ports.store.commit([{ kind: "delete", path: found.path, version: found.version }]);
     result.closed++;
@@ -211,12 +331,13 @@ async function sweepAttempt(
     const write: Write = { kind: "update", path: found.path, version: found.version, fields };
     await ports.store.commit([write]);
     if (fields.state === "CLOSED") result.closed++;
-    else result.expired++;
+    if (fields.state === "UNCERTAIN") result.expired++;
   }
-  const { order, stage, state, reason } = { ...attempt, ...fields };
+  const { order, stage, reason } = attempt;
+  const state = (fields?.state as AttemptState | undefined) ?? attempt.state;
   if (!ATTEMPT_STATES[state].needsOperator) return;
   result.waiting++;
-  if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason });
+  if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason: fields?.reason ?? reason });
 }
 
 /** One line, however many orders wait: each is a document that the console lists. */
@@ -226,26 +347,70 @@ function logWaiting(waiting: number, examples: WaitingOrder[], { log }: Ports): 
   log.error(message, { component: "sweep", outcome: "needs_operator", waiting, examples });
 }
 
-/** What is to change in an attempt, or that it is to go; undefined where nothing is. */
-async function planAttemptUpdate(attempt: Attempt, endOf: FinalStatusLookup, ports: Ports) {
-  if (attempt.state === "FAILED" || attempt.state === "PARKED") {
-    // Nothing was created for certain: once the order has ended, or has its link, nobody need care any more.
-    const over = (await endOf(attempt.order)) !== undefined || (await isLinked(attempt, ports));
-    const closed = { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(ports.clock.now()) } as const;
-    return over ? closed : undefined;
-  }
+/** What is to change in an attempt, or that it is to go; undefined if nothing is. */
+async function planAttemptUpdate(
+  attempt: Attempt,
+  look: OrderLookup,
+  ports: Ports,
+): Promise<Fields | "settled" | undefined> {
+  if (attempt.state === "FAILED" || attempt.state === "PARKED") return planClosing(attempt, look, ports);
   if (attempt.state !== "SENDING") return undefined;
   const next = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
   if (next.action === "wait") return undefined;
   if (await isStaleClaim(attempt, ports)) return "settled";
-  const ended = next.action === "send" && (await endOf(attempt.order)) !== undefined;
+  const ended = next.action === "send" && (await isOver(attempt, await look(attempt.order), ports));
+  // A look that found nothing is counted; the attempt stays as it is until that is believed.
+  if (typeof ended === "object") return ended;
   if (next.action !== "declare uncertain" && !ended) return undefined;
-  const reason = { code: "LEASE_EXPIRED", message: ended ? "the order ended before an answer was kept" : next.reason };
-  return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason } as const;
+  const message = ended ? "the order ended before an answer was saved" : next.reason;
+  const reason = { code: "LEASE_EXPIRED", message };
+  return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason };
 }
 
-async function isLinked(attempt: Attempt, ports: Ports): Promise<boolean> {
-  return attempt.state === "PARKED" && (await linkOf(attempt, ports)) !== undefined;
+/** Closes an attempt with which nothing was created, once its order has ended or nothing is wrong with it any more. */
+async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): Promise<Fields | undefined> {
+  const code = attempt.reason?.code;
+  // The order has no name by which it could be asked for.
+  if (code === "UNUSABLE_NAME") return undefined;
+  const seen = await look(attempt.order);
+  const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
+  const over =
+    (attempt.state === "PARKED" && isResolved(attempt, seen, relationIn(snapshot))) ||
+    (await isOver(attempt, seen, ports));
+  if (typeof over === "object") return over;
+  if (over) return { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(ports.clock.now()) };
+  return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
+}
+
+/** Whether what an operator was asked about has resolved itself. */
+function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relation | undefined): boolean {
+  switch (reason?.code) {
+    case "LINK_NOT_FOUND":
+      return relation !== undefined && !relation.trouble.missingLink;
+    case "REPORT_REJECTED":
+      return !relation?.trouble.report;
+    case "ORDER_NOT_FOUND":
+      return seen.kind === "active";
+    case "ACTIVE_AFTER_CANCELLATION":
+      return relation?.state !== "CANCELLED";
+    case "ORDER_REPLACED":
+      return relation === undefined;
+    default:
+      return relation?.[stage] !== undefined;
+  }
+}
+
+/** Whether an attempt's order has ended. For one that is missing, the fields that count the look, until that is believed. */
+async function isOver(
+  { missing, reason }: Attempt,
+  seen: OrderLook,
+  { clock, settings }: Ports,
+): Promise<boolean | Fields> {
+  if (seen.kind !== "missing") return seen.kind === "ended";
+  // It waits because its order is missing.
+  if (reason?.code === "ORDER_NOT_FOUND") return false;
+  const { absence, isBelieved } = countLook(missing ?? undefined, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
+  return absence ? { missing: { ...absence } } : isBelieved;
 }
 
 /**
@@ -259,7 +424,11 @@ async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
   return wasLinkedByUs(entry);
 }
 
-async function linkOf({ order, stage }: Attempt, { store }: Ports): Promise<string | undefined> {
-  const [snapshot] = await store.read(relationPath(order.slice(order.indexOf("/") + 1)));
-  return relationIn(snapshot)?.[stage];
+async function linkOf(attempt: Attempt, { store }: Ports): Promise<string | undefined> {
+  const [snapshot] = await store.read(pathOfRelation(attempt));
+  return relationIn(snapshot)?.[attempt.stage];
+}
+
+function pathOfRelation({ order }: Attempt): string {
+  return relationPath(order.slice(order.indexOf("/") + 1));
 }

@@ -41,6 +41,7 @@ export const TEST_SETTINGS: Settings = {
   CREATE_POLICY: "park",
   CREATE_LEASE_SECONDS: 60,
   CREATE_TRIES: 3,
+  MISSING_AFTER_MINUTES: 60,
 };
 
 type Action = () => unknown;

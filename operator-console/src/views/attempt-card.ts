@@ -7,7 +7,10 @@ import { pill } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];
 
-const ACTION_LABELS = { link: "Link existing…", retry: "Retry…" } as const satisfies Record<Action, string>;
+const ACTION_LABELS = { link: "Link existing…", retry: "Retry…", dismiss: "Dismiss…" } as const satisfies Record<
+  Action,
+  string
+>;
 
 /** @param act is called with the operator's choice; undefined for people who may only look */
 export function attemptCard(

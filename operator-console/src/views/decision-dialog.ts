@@ -22,6 +22,12 @@ const TEXTS = {
     button: "Retry",
     done: "Queued for retry at the next poll.",
   },
+  dismiss: {
+    title: (thing: string) => `Dismiss the ${thing}`,
+    explain: (thing: string) => `Nothing more will be done about the ${thing} for this reason. This can't be undone.`,
+    button: "Dismiss",
+    done: "Dismissed.",
+  },
 } as const satisfies Record<Action, unknown>;
 
 /**

@@ -1,5 +1,6 @@
 /** The flow over time: arrivals and completions, active orders, and the time in each stage, for a day or a week. */
 import { html, nothing, type TemplateResult } from "lit-html";
+import { guard } from "lit-html/directives/guard.js";
 import type { HourView, StatisticsView } from "../../../functions/src/operator-api/schemas.js";
 import { barChart, lineChart } from "../charts.js";
 import type { FlowPoint } from "../documents.js";
@@ -33,9 +34,14 @@ export function flowView(context: Context, query: URLSearchParams): View {
           </nav>
         </header>
         ${problem(statistics.error)}
-        ${statistics.current ? figures(statistics.current, period, live.health.points) : statistics.error ? nothing : loading}`;
+        ${statistics.current ? guarded(statistics.current, period, live.health.points) : statistics.error ? nothing : loading}`;
     },
   };
+}
+
+/** Drawn again only when the figures have changed, unlike ages. */
+function guarded(statistics: StatisticsView, period: Period, points: FlowPoint[]) {
+  return guard([statistics, period, points], () => figures(statistics, period, points));
 }
 
 function periodIn(query: URLSearchParams): Period {

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { RELATION_STATES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { type Action, duration, moment, ORDER_LABELS, RELATION_LABELS, THINGS } from "../labels.js";
+import { type Action, decisionText, duration, moment, ORDER_LABELS, RELATION_LABELS, THINGS } from "../labels.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
 import { timeline } from "./timeline.js";
@@ -236,9 +236,8 @@ function decisions(detail: OrderDetail | undefined): TemplateResult {
     ${entries.length === 0 ? html`<p class="quiet">No decisions yet.</p>` : nothing}
     <ul class="rows">
       ${entries.map(({ by, action, name, stage, reason, at }) => {
-        const did = action === "link" ? `linked ${name}` : `retried the ${THINGS[stage]}`;
         return html`<li>
-          <span class="grow"><strong>${by}</strong> ${did}: “${reason}”</span>
+          <span class="grow"><strong>${by}</strong> ${decisionText({ action, name, stage })}: “${reason}”</span>
           <time class="quiet" datetime=${at}>${moment(new Date(at))}</time>
         </li>`;
       })}

@@ -1,5 +1,6 @@
 /** What is going on now: the system's status, the flow of orders, what needs attention, and every active order. */
 import { html, nothing, type TemplateResult } from "lit-html";
+import { guard } from "lit-html/directives/guard.js";
 import { repeat } from "lit-html/directives/repeat.js";
 import { sparkline } from "../charts.js";
 import type { Attention, Relation } from "../documents.js";
@@ -99,9 +100,11 @@ function flow({ live, statistics }: Context): TemplateResult {
         return html`<li class=${color}>
           <h3>${title}</h3>
           <p class="figure" data-count=${stage}>${shown === undefined ? "–" : count(shown)}</p>
-          ${sparkline(
-            health.points.map((point) => point[stage]),
-            color,
+          ${guard([health.points], () =>
+            sparkline(
+              health.points.map((point) => point[stage]),
+              color,
+            ),
           )}
           <p class="quiet">${times ? `median ${duration(times.medianMs)}, p95 ${duration(times.p95Ms)}` : "no times yet"}</p>
         </li>`;
@@ -217,7 +220,10 @@ function ordersTable({ shown }: Page, now: number): TemplateResult | typeof noth
         ${repeat(
           shown,
           ({ id }) => id,
-          (relation) => orderRow(relation, now),
+          (relation) =>
+            guard([relation, relation.since && duration(now - relation.since.getTime())], () =>
+              orderRow(relation, now),
+            ),
         )}
       </tbody>
     </table>

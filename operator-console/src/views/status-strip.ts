@@ -20,7 +20,7 @@ const LEVEL_WORDS = { ok: "OK", amber: "Warning", red: "Critical", unknown: "No 
 >;
 
 export function statusStrip(context: Context, now = Date.now()): TemplateResult {
-  const { health, attention } = context.live;
+  const { health } = context.live;
   const cells = [
     pollCell(context, now),
     foodServiceCell(context, now),
@@ -30,9 +30,8 @@ export function statusStrip(context: Context, now = Date.now()): TemplateResult 
     reportCell(context, now),
   ];
   const worst = worstOf(cells.map(({ level }) => level));
-  const needs = attention.size > 0 ? `, ${plural(attention.size, "order needs", "orders need")} attention` : "";
   return html`<section class="status" aria-labelledby="status-title">
-    <h2 id="status-title" class="unseen">System status: ${LEVEL_WORDS[worst]}${needs}</h2>
+    <h2 id="status-title" class="unseen">System status: ${LEVEL_WORDS[worst]}</h2>
     <dl>${cells.map(cellTemplate)}</dl>
     ${health.revision ? html`<p class="quiet revision">Revision <code>${health.revision}</code></p>` : nothing}
   </section>`;

@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../functions/src/adapters/firebase/system-clock.js";
-import type { Fields, Ports, Store, Write } from "../../functions/src/ports.js";
-import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
-import { ConsoleServer } from "../../local/console-server.js";
-import { ObservedStore } from "../../local/observed-store.js";
-import { type BundleSize, buildConsole } from "../../operator-console/build.js";
+import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
+import type { Fields, Ports, Store, Write } from "../functions/src/ports.js";
+import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
+import { type BundleSize, buildConsole } from "../operator-console/build.js";
+import { ConsoleServer } from "./console-server.js";
+import { ObservedStore } from "./observed-store.js";
 
 export class SeededConsole {
   private constructor(

@@ -1,0 +1,29 @@
+/** Parks an order whose name can't be stored: it has no documents of its own, so the attempt gets an id made of its name. */
+import { v5 } from "uuid";
+import type { Outcome } from "../domain/outcome.js";
+import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
+import type { Ports } from "../ports.js";
+import { park } from "./park.js";
+
+/** A constant, so that every build gives a name the same id. */
+const NAMESPACE = "6f1b7a52-0f0e-4b0e-9d0a-6f3a2c8f9c11";
+
+/** The name in quotes, short and in ASCII, for logs and documents: the name itself may be anything. */
+export function quoteName(name: string): string {
+  const ascii = name
+    .slice(0, 200)
+    .replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return `"${ascii.slice(0, 200)}${name.length > 200 ? "..." : ""}"`;
+}
+
+/** The order under which operators find a name that can't be stored. */
+function unusableOrderRef(name: string): OrderRef {
+  const ascii = Buffer.from(name, "utf16le").toString("base64");
+  return orderRefFromId(`unusable-${v5(ascii, NAMESPACE)}`);
+}
+
+/** @throws StoreError */
+export function parkUnusable(name: string, ports: Ports): Promise<Outcome> {
+  const message = `the food service lists an order with the name ${quoteName(name)}, which can't be stored`;
+  return park("kitchen", unusableOrderRef(name), { code: "UNUSABLE_NAME", message }, ports);
+}

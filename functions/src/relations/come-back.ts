@@ -1,0 +1,42 @@
+/** A relation that was closed though its order is active: the order came back, or was never gone. */
+import { park } from "../attempts/park.js";
+import { stageOf } from "../domain/order-lifecycle.js";
+import { type Outcome, skipped } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
+import type { Ports, Snapshot } from "../ports.js";
+import { isSameOrder, type Relation } from "./relation.js";
+import { reopenRelation } from "./reopen-relation.js";
+import { handleReplacedOrder } from "./replaced-order.js";
+import { writeTrouble } from "./report-status.js";
+
+/**
+ * So long an order that was cancelled must be shown as active before that is believed, in milliseconds: a replica that is behind
+ * shows it too, and a report would then overwrite the cancellation.
+ */
+const ACTIVE_AGAIN_MS = 60_000;
+
+/**
+ * Reopens the relation of an order that the food service shows again. GONE: at once. CANCELLED: if it is NEW, which we never
+ * write, for a while. If it is further along, our own late report may have overwritten the cancellation: an operator decides.
+ * @throws CallError, StoreError
+ */
+export async function comeBack(ref: OrderRef, snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
+  const order = await ports.food.getOrder(ref.name);
+  const { trouble } = relation;
+  if (!stageOf(order.status)) {
+    if (trouble.activeAgain) await writeTrouble(snapshot, { ...trouble, activeAgain: undefined }, ports);
+    return skipped(`the order is ${order.status}`);
+  }
+  if (!isSameOrder(relation, order)) return handleReplacedOrder(ref, snapshot, relation, order, ports);
+  if (relation.state === "GONE") return reopenRelation(snapshot, relation, ports);
+
+  const since = trouble.activeAgain?.getTime();
+  const now = ports.clock.now();
+  if (since === undefined) await writeTrouble(snapshot, { ...trouble, activeAgain: new Date(now) }, ports);
+  if (since === undefined || now < since + ACTIVE_AGAIN_MS) {
+    return skipped(`the order was cancelled and is shown as ${order.status}`);
+  }
+  if (order.status === "NEW") return reopenRelation(snapshot, relation, ports);
+  const message = `the order was cancelled, but the food service shows it as ${order.status} again`;
+  return park("kitchen", ref, { code: "ACTIVE_AFTER_CANCELLATION", message }, ports);
+}

@@ -1,0 +1,35 @@
+/** Reopens a closed relation: its order is active after all, and continues with the links that it has. */
+import { ConflictError } from "../domain/errors.js";
+import { advanced, type Outcome, skipped } from "../domain/outcome.js";
+import type { Ports, Snapshot, Write } from "../ports.js";
+import { reopeningEntry } from "./history.js";
+import { parseRelation, type Relation, stateFields, stateOfLinks } from "./relation.js";
+
+/**
+ * The writes that bring a closed relation back to the state that its links stand for, with an entry in the history.
+ * @returns undefined for a relation without links, which no state stands for
+ */
+export function reopeningWrites({ path, fields, version }: Snapshot, at: number): Write[] | undefined {
+  const relation = parseRelation(path, fields);
+  const state = stateOfLinks(relation);
+  if (!state) return undefined;
+  const update = { ...stateFields(relation, state, at), trouble: null };
+  return [{ kind: "update", path, version, fields: update }, reopeningEntry(relation.order, state, at)];
+}
+
+/**
+ * Writes the state of its links over a closed relation. The event of that write reports the state to the food service.
+ * @throws StoreError
+ */
+export async function reopenRelation(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
+  const writes = reopeningWrites(snapshot, ports.clock.now());
+  if (!writes) return skipped(`the relation is ${relation.state} and has no links`);
+  try {
+    await ports.store.commit(writes);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    return skipped("the relation was changed concurrently");
+  }
+  const state = stateOfLinks(relation);
+  return state ? advanced(state) : skipped("the relation has no links");
+}

@@ -1,0 +1,34 @@
+/** An order whose name was used before: the food service lost its state, and counts its names from the start again. */
+import { park } from "../attempts/park.js";
+import { ConflictError } from "../domain/errors.js";
+import { advanced, type Outcome, skipped } from "../domain/outcome.js";
+import type { OrderRef } from "../domain/resource-names.js";
+import type { Order, Ports, Snapshot } from "../ports.js";
+import type { Relation } from "./relation.js";
+
+/**
+ * Handles a relation whose order was placed at another time than the relation says. If the earlier order was delivered or rejected,
+ * deletes the relation: its history stays, and the next poll starts the new order. Otherwise something may still be cooking for it, and
+ * nobody can say for whom, so an operator decides.
+ * @throws StoreError
+ */
+export async function handleReplacedOrder(
+  ref: OrderRef,
+  snapshot: Snapshot,
+  relation: Relation,
+  order: Order,
+  ports: Ports,
+): Promise<Outcome> {
+  if (relation.state !== "DELIVERED" && relation.state !== "REJECTED") {
+    const [now, then] = [order.placedAt, relation.placedAt].map((time) => time?.toISOString());
+    const message = `the order was placed at ${now}, but its relation is ${relation.state} and of an order placed at ${then}`;
+    return park("kitchen", ref, { code: "ORDER_REPLACED", message }, ports);
+  }
+  try {
+    await ports.store.commit([{ kind: "delete", path: snapshot.path, version: snapshot.version }]);
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
+    return skipped("the relation was changed concurrently");
+  }
+  return advanced("REPLACED");
+}
