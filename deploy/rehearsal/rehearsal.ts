@@ -46,6 +46,9 @@ const SHOWN: Record<number, RegExp> = {
 /** The commands that need gcloud, and what stands for them when it is not installed. */
 const NEEDS_GCLOUD = /\bgcloud\b|npm run cloud -- (?:prepare|invokers|monitoring)/;
 
+/** It asks for the code that a browser shows. */
+const SIGNS_IN = /gcloud auth application-default login/;
+
 export interface Report {
   ok: boolean;
   functions: number;
@@ -150,9 +153,11 @@ export class Rehearsal {
   async command(where: string, block: string, options: RunOptions = {}): Promise<Ran> {
     this.steps++;
     this.commandBegan = this.google.requests.length;
-    if (!this.hasGcloud && NEEDS_GCLOUD.test(block)) return this.withoutGcloud(block);
+    if (!this.hasGcloud && NEEDS_GCLOUD.test(block)) return this.withoutGcloud(where, block);
     this.say(`${where}: ${block.split("\n").join("\n    ")}`);
-    const ran = await this.workspace.run(block, { answers: this.answersTo(block), ...options });
+    // gcloud signs nobody in while a token is given to it.
+    const env = SIGNS_IN.test(block) ? { CLOUDSDK_AUTH_ACCESS_TOKEN_FILE: undefined } : {};
+    const ran = await this.workspace.run(block, { answers: this.answersTo(block), env, ...options });
     if (ran.status !== 0) {
       throw new RehearsalError(
         `${where} failed with status ${ran.status}:\n${block}\n${ran.output.slice(-6_000)}\n${this.refusals()}`,
@@ -163,8 +168,7 @@ export class Rehearsal {
 
   private answersTo(block: string): Answers {
     if (block.includes("secrets:set")) return [[/Do you want to re-deploy the functions/, "n\n"]];
-    if (block.includes("application-default login"))
-      return [[/Enter authorization code|enter the (?:verification|authorization) code/i, "code\n"]];
+    if (SIGNS_IN.test(block)) return [[/enter the verification code/i, "code\n"]];
     return DEPLOY_ANSWERS;
   }
 
@@ -174,9 +178,12 @@ export class Rehearsal {
     return refused.map(({ status, method, host, path }) => `  ${status} ${method} ${host}${path}`).join("\n");
   }
 
-  private withoutGcloud(block: string): Ran {
+  private async withoutGcloud(where: string, block: string): Promise<Ran> {
     if (block.includes("-- prepare")) prepare(this.project);
     if (block.includes("-- invokers")) letEventsIn(this.project);
+    if (SIGNS_IN.test(block)) this.signInForApplications();
+    const rest = block.split("\n").filter((line) => !NEEDS_GCLOUD.test(line));
+    if (rest.length > 0) return this.command(where, rest.join("\n"));
     return { status: 0, output: "" };
   }
 

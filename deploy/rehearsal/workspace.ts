@@ -27,7 +27,8 @@ export interface RunOptions {
   answers?: Answers;
   /** Whether nobody is at the terminal. */
   isUnattended?: boolean;
-  env?: Record<string, string>;
+  /** Variables to set, or with undefined to leave out. */
+  env?: Record<string, string | undefined>;
 }
 
 export class Workspace {

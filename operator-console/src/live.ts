@@ -14,6 +14,8 @@ export interface Live {
   readonly active: ReadonlyMap<string, Relation>;
   readonly attention: ReadonlyMap<string, Attention>;
   readonly health: Health;
+  /** Whether what is few has arrived once: all but the active orders. What is shown from then on stays where it is. */
+  readonly isReady: boolean;
   /** Whether everything has arrived once. */
   readonly isComplete: boolean;
   /** Whether what is shown may be old. */
@@ -66,6 +68,9 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
       if (!latest || latest.poll !== poll || latest.sweep !== sweep)
         latest = { poll, sweep, health: healthIn(poll, sweep) };
       return latest.health;
+    },
+    get isReady() {
+      return attention.isComplete && health.isComplete;
     },
     get isComplete() {
       return all.every(({ isComplete }) => isComplete);

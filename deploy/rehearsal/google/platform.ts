@@ -110,11 +110,17 @@ function users(call: Call): object {
   };
 }
 
+/** What gcloud asks a person to allow; it insists on getting just that. */
+const SCOPES = [
+  "openid",
+  ...["userinfo.email", "cloud-platform", "sqlservice.login"].map((name) => `https://www.googleapis.com/auth/${name}`),
+];
+
 const token = (name: string) => ({
   access_token: name,
   expires_in: 3600,
   token_type: "Bearer",
-  scope: "https://www.googleapis.com/auth/cloud-platform",
+  scope: SCOPES.join(" "),
 });
 
 const idToken = (email: string) => {

@@ -51,7 +51,7 @@ export class Google implements Shared {
   readonly projects = new Map<string, Project>();
   readonly objects = new Map<string, Buffer>();
   readonly operations = new Map<string, object>();
-  whims: Whims = { metricMisses: 2 };
+  whims: Whims = { metricMisses: 1 };
   /** The certificate that clients must trust, in PEM form, and its key. */
   certificate = "";
   key = "";

@@ -99,7 +99,11 @@ function groupByDay(hours: HourView[]): HourView[][] {
   return [...days.values()];
 }
 
-function activeOverTime(points: FlowPoint[]): TemplateResult {
+/** One point in three of a day is enough for a picture, and for a table that is read out. */
+const POINT_STEP = 3;
+
+function activeOverTime(all: FlowPoint[]): TemplateResult {
+  const points = all.filter((_, index) => (all.length - 1 - index) % POINT_STEP === 0);
   return lineChart({
     title: "Active orders",
     labels: points.map(({ at }) => hourOfDay(at)),

@@ -18,7 +18,7 @@ import {
 import { addressOf, addressWith, navigate } from "../router.js";
 import { completedIn, groupByReason } from "./figures.js";
 import { statusStrip } from "./status-strip.js";
-import { age, type Context, pill, type View } from "./view.js";
+import { age, type Context, loading, pill, type View } from "./view.js";
 
 /** So many orders are shown at a time: more rows than a person reads only slow the browser down. */
 const PAGE_SIZE = 50;
@@ -41,6 +41,7 @@ export function overview(context: Context, query: URLSearchParams): View {
     },
     render: () => {
       context.statistics.refresh();
+      if (!context.live.isReady) return html`<h1 class="unseen">Overview</h1>${loading}`;
       const now = Date.now();
       return html`<h1 class="unseen">Overview</h1>
         ${statusStrip(context, now)} ${attentionSummary(context)} ${flow(context)} ${activeOrders(context, filter, now)}`;
