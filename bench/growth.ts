@@ -9,6 +9,7 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
+import { NO_FLOW_CONTROL } from "../functions/src/flow-control.js";
 import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
@@ -146,6 +147,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
     random: systemRandomness,
     store: counted<Store>(store),
     food: counted<FoodService>(client),
+    flow: NO_FLOW_CONTROL,
     bus: {
       publishOrders: (stage, messages) => {
         published += messages.length;

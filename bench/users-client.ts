@@ -14,7 +14,7 @@ const METHODS = {
 };
 
 const { side, address, load } = JSON.parse(process.argv[2] ?? "") as { side: Side; address: string; load: Load };
-const { client } = connect("The bench's server", address);
+const client = connect("The bench's server", address).connection.startCall();
 await callMany(client, load.warmUp, load.concurrency);
 const started = performance.now();
 await callMany(client, load.calls, load.concurrency);

@@ -10,6 +10,7 @@ import { systemClock, systemRandomness } from "../functions/src/adapters/firebas
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import { InProcessPlatform } from "../functions/src/adapters/memory/platform.js";
 import { configured, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../functions/src/config.js";
+import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
 import type { Log } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
@@ -49,10 +50,12 @@ export async function startEmbedded(
   const stream = createWriteStream(log);
   const food = new GrpcFoodService(settings, systemClock);
   const customers = new GrpcCustomers(settings, systemClock);
+  const flow = new AdaptiveFlowControl(systemClock, settings);
   const outside = {
     clock: systemClock,
     random: systemRandomness,
-    food: withCheckedReplies(food),
+    food: withFlowControl(withCheckedReplies(food), flow),
+    flow,
     customers,
     log: logTo((line) => stream.write(`${line}\n`)),
     settings,

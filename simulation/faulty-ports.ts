@@ -3,7 +3,17 @@
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
-import type { Bus, CreateOptions, Customers, FoodService, Ports, Store } from "../functions/src/ports.js";
+import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
+import type {
+  Bus,
+  Clock,
+  CreateOptions,
+  Customers,
+  FlowControl,
+  FoodService,
+  Ports,
+  Store,
+} from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Fault, Operation } from "./faults.js";
@@ -74,20 +84,33 @@ interface Effect<T> {
 export function portsOf(outside: Outside, process: Process, run: number): Ports {
   const { world, settings } = outside;
   const perform = <T>(effect: Effect<T>): Promise<T> => performIn(world, process, run, effect, outside.food);
+  const clock: Clock = {
+    now: () => world.now + process.skew,
+    sleep: (milliseconds) => new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
+  };
+  const flow = flowOf(process, clock, settings);
   return {
     settings,
     store: faultyStore(outside.store, perform),
-    food: withCheckedReplies(faultyFood(outside, process, perform)),
+    food: withFlowControl(withCheckedReplies(faultyFood(outside, process, perform)), flow),
+    flow,
     bus: faultyBus(outside.bus, perform),
     customers: faultyCustomers(perform),
     random: world.random,
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-    clock: {
-      now: () => world.now + process.skew,
-      sleep: (milliseconds) =>
-        new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
-    },
+    clock,
   };
+}
+
+const flows = new WeakMap<Process, FlowControl>();
+
+/** All runs of a process share its flow control. */
+function flowOf(process: Process, clock: Clock, settings: Settings): FlowControl {
+  const known = flows.get(process);
+  if (known) return known;
+  const flow = new AdaptiveFlowControl(clock, settings);
+  flows.set(process, flow);
+  return flow;
 }
 
 type Perform = <T>(effect: Effect<T>) => Promise<T>;

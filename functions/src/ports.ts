@@ -18,6 +18,7 @@ export interface Ports {
   bus: Bus;
   store: Store;
   food: FoodService;
+  flow: FlowControl;
   customers: Customers;
   log: Log;
   settings: Settings;
@@ -162,6 +163,23 @@ export interface FoodService {
   getKitchenOrder(name: string): Promise<KitchenOrder>;
   createShipment(options: CreateOptions): Promise<Shipment>;
   getShipment(name: string): Promise<Shipment>;
+}
+
+/** What a slot is for. A create's is acquired before its claim, so that no claim waits. */
+export type SlotKind = "list" | "create" | "update" | "lookup";
+
+/** The right to have one call in flight. */
+export interface Slot {
+  /** Makes the call and takes note of how it went; the slot is free when it ends. */
+  run<T>(method: string, call: () => Promise<T>): Promise<T>;
+  /** Gives the slot back, if no call did. */
+  release(): void;
+}
+
+/** Bounds the calls to the food service that are in flight. */
+export interface FlowControl {
+  /** A slot as soon as one is free, or undefined if none was in time: then leave the work to the next poll. */
+  acquire(kind: SlotKind): Promise<Slot | undefined>;
 }
 
 /** A user as the user orchestrators know one. */

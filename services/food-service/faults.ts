@@ -1,4 +1,4 @@
-/** What goes wrong between a caller and the food service: delays, failures and answers that never arrive. */
+/** What goes wrong between a caller and the food service: load, delays, failures and answers that never arrive. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { callError } from "../../functions/src/domain/errors.js";
 import type { Randomness } from "../../functions/src/ports.js";
@@ -30,4 +30,25 @@ export async function withFaults<T>(
   if (faults.delay > 0) await sleep(after);
   if (loses) throw failure();
   return answer;
+}
+
+interface Load {
+  /** How long each call takes, in milliseconds. */
+  callTime: number;
+  /** How many calls are begun in a second at most; others wait. */
+  callsPerSecond: number;
+}
+
+/** Carries calls out as a service does that sustains so much: applied when it begins, and answered when its time is over. */
+export function underLoad({ callTime, callsPerSecond }: Load): <T>(apply: () => Promise<T>) => Promise<T> {
+  let freeAt = 0;
+  return async (apply) => {
+    const now = performance.now();
+    const beginsAt = Math.max(now, freeAt);
+    freeAt = beginsAt + 1_000 / callsPerSecond;
+    if (beginsAt > now) await sleep(beginsAt - now);
+    const reply = await apply();
+    if (callTime > 0) await sleep(callTime);
+    return reply;
+  };
 }

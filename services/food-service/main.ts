@@ -9,6 +9,7 @@ import { type FoodServiceOptions, startFoodService, truthIn } from "./server.js"
 const readShare = numberFrom(0, 1);
 const readSpeed = numberFrom(0.001, 1_000_000);
 const readDelay = numberFrom(0, 600_000, { whole: true });
+const readCount = numberFrom(1, 1_000_000, { whole: true });
 
 const program = new Command("food-service")
   .description("A simulated food service: orders, a kitchen and drones on one TLS address.")
@@ -21,6 +22,9 @@ const program = new Command("food-service")
   .option("--lost-answers <share>", "share of calls that are applied and then fail*, from 0 to 1", readShare, 0)
   .option("--unavailable <methods...>", "methods that always fail*, such as GetKitchenOrder")
   .option("--delay <milliseconds>", "the most that is added to a call*", readDelay, 0)
+  .option("--call-time <milliseconds>", "how long each call takes at least*", readDelay, 0)
+  .option("--calls-per-second <count>", "how many calls are begun in a second at most, others wait*", readCount)
+  .option("--max-streams <count>", "how many calls a connection may have in progress", readCount)
   .option("--seed <text>", "decides every draw; without it each start draws anew")
   .option("--honours-keys", "answer a create whose idempotency-key was seen before with what the first one made", false)
   .option("--state <file>", "the state file", ".local/food-service/state.jsonl")

@@ -15,7 +15,7 @@ import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
 import { type CallerChecks, callerInterceptors } from "./callers.js";
 import { identityIn } from "./certificate.js";
-import { withFaults } from "./faults.js";
+import { underLoad, withFaults } from "./faults.js";
 import { handlersOf } from "./handlers.js";
 import { Journal } from "./journal.js";
 import { FoodServiceModel, type GroundTruth } from "./model/food-service-model.js";
@@ -44,6 +44,12 @@ export interface FoodServiceOptions {
   onCall?: (method: string) => void;
   /** The most that is added to a call, in milliseconds. */
   delay?: number;
+  /** How long each call takes at least, in milliseconds. */
+  callTime?: number;
+  /** How many calls are begun in a second at most; others wait. */
+  callsPerSecond?: number;
+  /** How many calls a connection may have in progress. */
+  maxStreams?: number;
   /** Decides every draw; without one, each start draws anew. */
   seed?: string;
   honoursKeys?: boolean;
@@ -77,6 +83,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
   const { failures = 0, lostAnswers = 0, delay = 0, unavailable = [], onCall = () => {} } = options;
   const { callers = {}, clientCa } = options;
+  const { callTime = 0, callsPerSecond = Number.POSITIVE_INFINITY, maxStreams } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -94,14 +101,16 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
     journal?.replay((event) => model.replay(event));
 
     const chance = seeded(`${life}:faults`);
+    const loaded = underLoad({ callTime, callsPerSecond });
     const faults = { failures, lostAnswers, delay, unavailable };
     const carry = <T>(apply: () => Promise<T>, method: string) => {
       onCall(method);
-      return withFaults(faults, chance, method, apply);
+      return withFaults(faults, chance, method, () => loaded(apply));
     };
     const handlers = handlersOf(model, carry, log);
     const server = new Server({
       "grpc.enable_channelz": 0,
+      ...(maxStreams !== undefined && { "grpc.max_concurrent_streams": maxStreams }),
       interceptors: callerInterceptors(callers, () => clock.now()),
     });
     server.addService(OrderServiceService, handlers.orders);

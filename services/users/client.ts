@@ -29,14 +29,15 @@ export async function askForUser(question: Question): Promise<User> {
   const orchestrator1 = connect("Orchestrator 1", question.server, question.security);
   const until = Date.now() + question.timeoutMilliseconds;
   try {
-    const isReady = await new Promise<boolean>((resolve) => {
-      orchestrator1.client.waitForReady(until, (error) => resolve(error === undefined));
-    });
+    const isReady = await orchestrator1.connection.ready(until).then(
+      () => true,
+      () => false,
+    );
     // If it is not ready, only a call tells why.
     const deadline = Date.now() + (isReady ? question.deadlineMilliseconds : WHY_MILLISECONDS);
     const context = { trace: question.trace ?? randomUUID(), deadline };
     return await ask(orchestrator1, Orchestrator1ServiceService.getUserByName, { name: question.name }, context);
   } finally {
-    orchestrator1.client.close();
+    orchestrator1.connection.close();
   }
 }

@@ -1,6 +1,7 @@
 /** The next server of the chain as its caller sees it: one channel, waited for within the deadline of each call. */
 import type { CallOptions, ClientOptions, MethodDefinition, ServerUnaryCall } from "@grpc/grpc-js";
 import { Client, connectivityState, Metadata, status } from "@grpc/grpc-js";
+import { livenessOptions, RenewingClient } from "../../functions/src/adapters/firebase/renewing-client.js";
 import type { Security } from "./security.js";
 import { channelCredentials } from "./security.js";
 import type { Context, Running } from "./serve.js";
@@ -15,15 +16,17 @@ const CHANNEL_OPTIONS: ClientOptions = {
   "grpc.enable_channelz": 0,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
-  "grpc.dns_min_time_between_resolutions_ms": 1_000,
-  "grpc.service_config_disable_resolution": 1,
+  ...livenessOptions(1_000),
 };
+
+/** A connection on which nothing was answered for so long, while calls waited, is replaced. */
+const SILENCE_MS = 1_000;
 
 /** A server to call, by what people call it and where it listens. */
 export interface Downstream {
   title: string;
   address: string;
-  client: Client;
+  connection: RenewingClient;
 }
 
 /**
@@ -31,7 +34,9 @@ export interface Downstream {
  * @throws StartError where the address is malformed or its security does not allow the call
  */
 export function connect(title: string, address: string, security: Security = {}): Downstream {
-  return { title, address, client: new Client(address, channelCredentials(address, security), CHANNEL_OPTIONS) };
+  const credentials = channelCredentials(address, security);
+  const open = () => new Client(address, credentials, CHANNEL_OPTIONS);
+  return { title, address, connection: new RenewingClient({ open, silenceMs: SILENCE_MS, now: Date.now }) };
 }
 
 /**
@@ -45,7 +50,7 @@ export async function ask<Request, Response>(
   { trace, deadline }: Context,
   parent?: ServerUnaryCall<unknown, unknown>,
 ): Promise<Response> {
-  const { title, address, client } = downstream;
+  const { title, address, connection } = downstream;
   const reserve = Math.min(RESERVE.milliseconds, (deadline - Date.now()) * RESERVE.share);
   // The metadata of a call in progress is nobody else's by now, so it goes on as it is.
   const metadata = parent?.metadata ?? new Metadata();
@@ -55,10 +60,16 @@ export async function ask<Request, Response>(
   // its server on the way may be asked again.
   for (const waitForReady of [false, true]) {
     metadata.setOptions({ waitForReady });
+    const client = connection.startCall();
     try {
-      return await callOnce(client, method, request, metadata, deadline - reserve, parent);
+      const response = await callOnce(client, method, request, metadata, deadline - reserve, parent);
+      connection.endCall(client, null);
+      return response;
     } catch (error) {
-      if (!(error instanceof CallStatus) || isConnected(client)) throw error;
+      const wasConnected = isConnected(client);
+      const isStatus = error instanceof CallStatus;
+      connection.endCall(client, isStatus ? error : null);
+      if (!isStatus || wasConnected) throw error;
       if (error.code === status.UNAVAILABLE) reason = `: ${lastConnectionError(error.details)}`;
       else if (error.code !== status.DEADLINE_EXCEEDED) throw error;
     }
@@ -104,8 +115,8 @@ function lastConnectionError(details: string): string {
 }
 
 /** The server that stops calling the other one once it has stopped. */
-export function callerOf({ client }: Downstream, server: Running): Running {
-  return { ...server, stop: () => server.stop().finally(() => client.close()) };
+export function callerOf({ connection }: Downstream, server: Running): Running {
+  return { ...server, stop: () => server.stop().finally(() => connection.close()) };
 }
 
 function isConnected(client: Client): boolean {

@@ -4,6 +4,7 @@ import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import type { Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { NO_FLOW_CONTROL } from "../../functions/src/flow-control.js";
 import {
   handleOrderMessage,
   type ReactionName,
@@ -54,6 +55,7 @@ class CountedSystem {
       settings: TEST_SETTINGS,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       food: this.counting(this.food),
+      flow: NO_FLOW_CONTROL,
       customers: {
         userByName: async (name) => {
           this.add("call userByName");

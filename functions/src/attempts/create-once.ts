@@ -16,7 +16,7 @@ import {
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
 import { isPlausibleResourceName } from "../domain/resource-names.js";
-import type { CreateOptions, Fields, FoodService, Ports, Snapshot, Write } from "../ports.js";
+import type { CreateOptions, Fields, FoodService, Ports, Slot, Snapshot, Write } from "../ports.js";
 import { linkEntry, linkEntryPath, linkedOrder, STATE_AFTER_LINK } from "../relations/history.js";
 import { relationIn, relationPath } from "../relations/relation.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, nextAction } from "./attempt.js";
@@ -44,8 +44,8 @@ interface Claim {
   path: string;
   version: string;
   tries: number;
-  /** Until when the create may be sent, in milliseconds since the epoch. */
-  deadline: number;
+  /** In milliseconds since the epoch. */
+  leaseUntil: number;
   /** Whether an earlier create of this order and stage may have been carried out. */
   mayHaveBeenApplied: boolean;
   /** Whether no attempt existed: none was made yet, or one was completed after the relation was read. */
@@ -65,6 +65,17 @@ export async function createOnce(request: CreateRequest, ports: Ports): Promise<
       ports,
     );
   }
+  // What has no slot is not claimed: a claim that waits would use up its lease.
+  const slot = await ports.flow.acquire("create");
+  if (!slot) return skipped("the food service has as much to do as it sustains");
+  try {
+    return await createInSlot(request, slot, ports);
+  } finally {
+    slot.release();
+  }
+}
+
+async function createInSlot(request: CreateRequest, slot: Slot, ports: Ports): Promise<Outcome> {
   // An unreachable service must not leave a claim behind.
   await ports.food.ready();
   const acquired = await acquireClaim(request, ports);
@@ -76,7 +87,7 @@ export async function createOnce(request: CreateRequest, ports: Ports): Promise<
 
   let name: string;
   try {
-    name = await sendCreate(request, claim, ports);
+    name = await sendCreate(request, claim, slot, ports);
   } catch (error) {
     return recordFailure(claim, error, ports);
   }
@@ -122,11 +133,10 @@ function newClaim(
   const id = random.uuid();
   const claimedAt = clock.now();
   const leaseUntil = claimedAt + settings.CREATE_LEASE_SECONDS * 1000;
-  const deadline = claimedAt + settings.CALL_DEADLINE_SECONDS * 1000;
   const { tries } = chances;
   const policy = settings.CREATE_POLICY;
   return {
-    claim: { id, path, deadline, ...chances },
+    claim: { id, path, leaseUntil, ...chances },
     fields: claimFields({ order: ref.name, stage, id, policy, tries, claimedAt, leaseUntil }),
   };
 }
@@ -177,9 +187,19 @@ async function isLinked({ stage, ref }: CreateRequest, { store }: Ports): Promis
 }
 
 /** Sends the create; the name of what was created. */
-async function sendCreate({ stage, ref }: CreateRequest, claim: Claim, { food }: Ports): Promise<string> {
-  const options = { idempotencyKey: idempotencyKey(ref.name, stage), deadline: claim.deadline };
-  const { name } = await CREATE[stage](food, options);
+async function sendCreate(
+  { stage, ref }: CreateRequest,
+  claim: Claim,
+  slot: Slot,
+  { clock, food, settings }: Ports,
+): Promise<string> {
+  // From now, not from the claim: a commit that took its time must not shorten it.
+  const deadline = clock.now() + settings.CALL_DEADLINE_SECONDS * 1000;
+  if (deadline > claim.leaseUntil) {
+    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would end first`, false);
+  }
+  const options = { idempotencyKey: idempotencyKey(ref.name, stage), deadline };
+  const { name } = await slot.run(`create ${stage}`, () => CREATE[stage](food, options));
   if (isPlausibleResourceName(stage, name)) return name;
   throw callError("BAD_REPLY", `the create was answered with the name ${JSON.stringify(name.slice(0, 100))}`, true);
 }

@@ -46,6 +46,13 @@ class CallFailedError extends RetryableError {
   }
 }
 
+/** A call was not sent because the other service has as much to do as it sustains. The next poll brings the work again. */
+export class NoSlotError extends CallFailedError {
+  constructor(method: string) {
+    super("NO_SLOT", `${method} was not sent: the service has as much to do as it sustains`, false);
+  }
+}
+
 export type CallError = CallRejectedError | CallFailedError;
 
 /**

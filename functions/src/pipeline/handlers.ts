@@ -12,7 +12,7 @@ import { completeOrder } from "./complete-order.js";
 import { dispatchShipment } from "./dispatch-shipment.js";
 import { continuePoll, pollOrders } from "./poll-orders.js";
 import { resolveCustomer } from "./resolve-customer.js";
-import { runStage, type StageHandler, withOutcomeLog } from "./run-stage.js";
+import { leftToPoll, runStage, type StageHandler, withOutcomeLog } from "./run-stage.js";
 import { sendToKitchen } from "./send-to-kitchen.js";
 
 const STAGE_HANDLERS: Record<Stage, StageHandler> = {
@@ -31,7 +31,8 @@ export { continuePoll };
 
 /** What reacts to relations: to every write, or to new ones only. */
 const REACTIONS = {
-  report: { to: "write", react: onRelationWritten },
+  // A stage that meets an order behind its relation reports again.
+  report: { to: "write", react: (change, ports) => leftToPoll(onRelationWritten(change, ports)) },
   customer: { to: "create", react: resolveCustomer },
 } as const satisfies Record<string, { to: "write" | "create"; react: Reaction }>;
 

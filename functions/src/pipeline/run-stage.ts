@@ -1,7 +1,7 @@
 /** Runs one piece of work: parses its input, logs one line with the outcome, and decides between retry and drop. */
-import { isRetryable, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { isRetryable, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
-import type { Outcome } from "../domain/outcome.js";
+import { type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { parseOrderMessage } from "./messages.js";
@@ -17,8 +17,18 @@ export async function runStage(stage: Stage, payload: unknown, handler: StageHan
   await withOutcomeLog({ component: stage }, ports, async (context) => {
     const ref = parseOrderMessage(payload);
     context.order = ref.name;
-    return handler(ref, ports);
+    return leftToPoll(handler(ref, ports));
   });
+}
+
+/** The outcome of work that the next poll brings again: without a slot for one of its calls it is skipped, not retried. */
+export async function leftToPoll(work: Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof NoSlotError) return skipped(error.message);
+    throw error;
+  }
 }
 
 /** The fields of a log line that are the same whatever the outcome. */

@@ -14,7 +14,7 @@ import {
 } from "../attempts/attempt.js";
 import { park } from "../attempts/park.js";
 import { countLook, isLargeShare } from "../domain/absence.js";
-import { ConflictError, isCallError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { ConflictError, isCallError, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import {
   ACTIVE_STATUSES,
   type ActiveStatus,
@@ -272,8 +272,8 @@ async function judging(found: Snapshot, result: SweepResult, ports: Ports, judge
   try {
     await judge();
   } catch (error) {
-    // The process that changed the document in the meantime has judged it.
-    if (error instanceof ConflictError) return;
+    // Another process has judged it in the meantime, or the service has as much to do as it sustains: the next sweep comes to it.
+    if (error instanceof ConflictError || error instanceof NoSlotError) return;
     result.failed++;
     const outcome = error instanceof ValidationError ? "quarantined" : "failed";
     const line = { component: "sweep", path: found.path, outcome, reason: toErrorInfo(error) };

@@ -5,6 +5,7 @@ import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
 import { callError } from "../domain/errors.js";
 import type { ReportedStatus, Stage } from "../domain/order-lifecycle.js";
+import { NO_FLOW_CONTROL } from "../flow-control.js";
 import type {
   Customers,
   Field,
@@ -226,6 +227,7 @@ export function testBed(
     random: seededRandomness(seed),
     store,
     food,
+    flow: NO_FLOW_CONTROL,
     log,
     settings: { ...TEST_SETTINGS, ...settings },
     customers: {

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { RELATION_STATES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { type Action, decisionText, duration, moment, ORDER_LABELS, RELATION_LABELS, THINGS } from "../labels.js";
+import { type Action, decisionText, duration, moment, ORDER_LABELS, RELATION_LABELS } from "../labels.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
 import { timeline } from "./timeline.js";

@@ -1,5 +1,6 @@
 /** The ports as they are in the cloud and in the Emulator Suite: one of each an instance, made at first use. */
 import * as logger from "firebase-functions/logger";
+import { AdaptiveFlowControl, withFlowControl } from "../../flow-control.js";
 import type { Log, Ports } from "../../ports.js";
 import type { Settings } from "../../settings.js";
 import { FirestoreStore, openFirestore } from "./firestore-store.js";
@@ -28,12 +29,14 @@ export function openPorts(settings: () => Settings): Ports {
 }
 
 function make(settings: Settings): Ports {
+  const flow = new AdaptiveFlowControl(systemClock, settings);
   return {
     clock: systemClock,
     random: systemRandomness,
     bus: new PubSubBus(),
     store: new FirestoreStore(openFirestore()),
-    food: withCheckedReplies(new GrpcFoodService(settings, systemClock)),
+    food: withFlowControl(withCheckedReplies(new GrpcFoodService(settings, systemClock)), flow),
+    flow,
     customers: new GrpcCustomers(settings, systemClock),
     log,
     settings,

@@ -23,11 +23,29 @@ export function openApp(): App {
   return getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
 }
 
-/** The Firestore of this project, or of one that is named. */
-export function openFirestore(project?: string): Firestore {
+/** When calls have waited so long, the connection is pinged, in milliseconds. Google's own clients use no shorter time. */
+const PING_AFTER_MS = 30_000;
+/** How long such a ping may take, in milliseconds. */
+const PING_TIMEOUT_MS = 10_000;
+
+/** Those whose settings are made: they can be made once. */
+const configured = new WeakSet<Firestore>();
+
+/**
+ * The Firestore of this project, or of one that is named. A connection that goes silent is dropped after `pingAfterMs` and
+ * the time of a ping, and its reads and commits are tried again on another.
+ */
+export function openFirestore(project?: string, pingAfterMs = PING_AFTER_MS): Firestore {
   const named = (projectId: string) =>
     getApps().find(({ name }) => name === projectId) ?? initializeApp({ projectId }, projectId);
-  return getFirestore(project === undefined ? openApp() : named(project));
+  const firestore = getFirestore(project === undefined ? openApp() : named(project));
+  if (configured.has(firestore)) return firestore;
+  configured.add(firestore);
+  firestore.settings({
+    "grpc.keepalive_time_ms": pingAfterMs,
+    "grpc.keepalive_timeout_ms": Math.min(pingAfterMs, PING_TIMEOUT_MS),
+  });
+  return firestore;
 }
 
 export class FirestoreStore implements Store {

@@ -1,4 +1,4 @@
-/** Calls over gRPC: one long-lived channel to a service, a deadline on every call, typed failures. */
+/** Calls over gRPC: one long-lived channel to a service, replaced if it is silent, a deadline on every call, typed failures. */
 import {
   type ChannelCredentials,
   Client,
@@ -13,10 +13,13 @@ import type { ClientIdentity, Trust } from "../../credentials.js";
 import { type CallError, callError, toErrorInfo } from "../../domain/errors.js";
 import type { Clock } from "../../ports.js";
 import { type TokenSource, tlsCredentials } from "./grpc-credentials.js";
+import { livenessOptions, RenewingClient } from "./renewing-client.js";
 import type { TlsError } from "./tls-connection.js";
 
-/** No keepalive pings: an instance is frozen between requests, and its pings with it. */
 const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
+
+/** Servers take more frequent pings for an attack. */
+const MIN_PING_MS = 1_000;
 
 export interface Target {
   /** As people know it, for messages. */
@@ -38,22 +41,25 @@ export interface Target {
 }
 
 export class GrpcChannel {
-  private opened: Client | undefined;
+  private readonly renewing: RenewingClient;
   /** Why the last connection failed. */
   private failure: TlsError | undefined;
 
   constructor(
     private readonly target: Target,
     private readonly clock: Clock,
-  ) {}
-
-  /** Made at the first call: an instance calls but some of the services. */
-  private get client(): Client {
-    this.opened ??= new Client(`dns:${this.target.address}`, this.credentials(), {
+  ) {
+    const options = {
       ...CHANNEL_OPTIONS,
-      "grpc.service_config": JSON.stringify(serviceConfig(this.target.idempotentMethods)),
+      ...livenessOptions(Math.max(MIN_PING_MS, target.timeoutMs / 2)),
+      "grpc.service_config": JSON.stringify(serviceConfig(target.idempotentMethods)),
+    };
+    this.renewing = new RenewingClient({
+      open: () => new Client(`dns:${target.address}`, this.credentials(), options),
+      // A create's deadline is a little shorter than a read's: it counts from the claim.
+      silenceMs: 0.9 * target.timeoutMs,
+      now: () => clock.now(),
     });
-    return this.opened;
   }
 
   private credentials(): ChannelCredentials {
@@ -71,13 +77,10 @@ export class GrpcChannel {
     const { name, address, timeoutMs, token } = this.target;
     const unavailable = (reason: string | undefined, cause: unknown) =>
       callError("UNAVAILABLE", reason ?? `${name} at ${address} can't be reached`, false, { cause });
-    await new Promise<void>((resolve, reject) => {
-      this.client.waitForReady(this.clock.now() + timeoutMs, (error) => {
-        if (error) return reject(unavailable(this.failure?.message, error));
-        this.failure = undefined;
-        resolve();
-      });
+    await this.renewing.ready(this.clock.now() + timeoutMs).catch((error: unknown) => {
+      throw unavailable(this.failure?.message, error);
     });
+    this.failure = undefined;
     await token?.token().catch((error: unknown) => {
       throw unavailable(toErrorInfo(error).message, error);
     });
@@ -98,8 +101,9 @@ export class GrpcChannel {
     const { path, requestSerialize, responseDeserialize } = method;
     const sending = new Metadata();
     for (const [key, value] of Object.entries(metadata)) sending.set(key, value);
+    const client = this.renewing.startCall();
     return new Promise((resolve, reject) => {
-      const call = this.client.makeUnaryRequest(
+      const call = client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
@@ -107,9 +111,10 @@ export class GrpcChannel {
         sending,
         { deadline: until },
         (error, response) => {
+          this.renewing.endCall(client, error);
           if (response !== undefined && !error) return resolve(response);
           // Until a call is given to a connection its peer is the channel's own target.
-          const sent = call.getPeer() !== this.client.getChannel().getTarget();
+          const sent = call.getPeer() !== client.getChannel().getTarget();
           if (error?.code === status.UNAUTHENTICATED) this.target.token?.discard();
           reject(toCallError(path, sent ? error : this.explained(error), sent));
         },
@@ -125,7 +130,7 @@ export class GrpcChannel {
   }
 
   close(): void {
-    this.opened?.close();
+    this.renewing.close();
   }
 }
 

@@ -1,5 +1,5 @@
 /** The bus on Pub/Sub. Its client is loaded where something is published. */
-import { credentials } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 import { BusError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
 import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
@@ -12,6 +12,9 @@ const MAX_MESSAGES_PER_PUBLISH = 1000;
 /** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
 const PUBLISH_DEADLINE_MS = 10_000;
 
+/** Clients that share connections would get a silent one back. */
+const OWN_CONNECTION = { "grpc.use_local_subchannel_pool": 1 };
+
 const BACKOFF = {
   initialRetryDelayMillis: 100,
   retryDelayMultiplier: 2,
@@ -21,6 +24,8 @@ const BACKOFF = {
 
 export class PubSubBus implements Bus {
   private client: Promise<PublisherClient> | undefined;
+  private options: ConstructorParameters<typeof PublisherClient>[0];
+  private project: string | undefined;
 
   prepare(): void {
     // Where it can't be loaded, the first publish says so.
@@ -39,7 +44,8 @@ export class PubSubBus implements Bus {
   private async publish(name: string, payloads: object[]): Promise<void> {
     try {
       const client = await this.open();
-      const topic = `projects/${await client.getProjectId()}/topics/${name}`;
+      this.project ??= await client.getProjectId();
+      const topic = `projects/${this.project}/topics/${name}`;
       for (let from = 0; from < payloads.length; from += MAX_MESSAGES_PER_PUBLISH) {
         const messages = payloads
           .slice(from, from + MAX_MESSAGES_PER_PUBLISH)
@@ -50,13 +56,25 @@ export class PubSubBus implements Bus {
         );
       }
     } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (code === status.DEADLINE_EXCEEDED || code === status.UNAVAILABLE) await this.replaceClient();
       throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });
     }
   }
 
   private open(): Promise<PublisherClient> {
-    this.client ??= import("./pubsub-client.js").then(({ PublisherClient }) => new PublisherClient(emulator()));
+    this.options ??= { ...emulator(), ...OWN_CONNECTION };
+    const { options } = this;
+    this.client ??= import("./pubsub-client.js").then(({ PublisherClient }) => new PublisherClient(options));
     return this.client;
+  }
+
+  /** The connection may be silent: the next publish opens another. Publishes in progress end on the old one. */
+  private async replaceClient(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    // A client that could not be loaded has nothing to close.
+    await client?.then((opened) => opened.close()).catch(() => undefined);
   }
 }
 

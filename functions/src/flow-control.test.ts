@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { callError, NoSlotError } from "./domain/errors.js";
+import { AdaptiveFlowControl, withFlowControl } from "./flow-control.js";
+import type { Clock, Slot, SlotKind } from "./ports.js";
+import { testBed } from "./testing/test-bed.js";
+
+/** A clock whose sleepers wake when it is advanced. */
+class SteppedClock implements Clock {
+  private time = 0;
+  private sleepers: { at: number; wake: () => void }[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  sleep(milliseconds: number): Promise<void> {
+    return new Promise((wake) => this.sleepers.push({ at: this.time + milliseconds, wake }));
+  }
+
+  async advance(milliseconds: number): Promise<void> {
+    this.time += milliseconds;
+    const due = this.sleepers.filter(({ at }) => at <= this.time);
+    this.sleepers = this.sleepers.filter(({ at }) => at > this.time);
+    for (const { wake } of due) wake();
+    await settled();
+  }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const overloaded = () => Promise.reject(callError("RESOURCE_EXHAUSTED", "too much", true));
+
+describe("flow control", () => {
+  let clock: SteppedClock;
+  let flow: AdaptiveFlowControl;
+  /** What was granted, in order. */
+  let granted: (SlotKind | "none")[];
+  let held: Slot[];
+
+  beforeEach(() => {
+    clock = new SteppedClock();
+    flow = new AdaptiveFlowControl(clock, { CALL_DEADLINE_SECONDS: 10 });
+    granted = [];
+    held = [];
+  });
+
+  const ask = (kind: SlotKind) =>
+    void flow.acquire(kind).then((slot) => {
+      granted.push(slot ? kind : "none");
+      if (slot) held.push(slot);
+    });
+  const acquire = async () => (await flow.acquire("lookup")) ?? assert.fail("no slot");
+
+  it("begins with two slots, and gives the next one when one is free", async () => {
+    for (let count = 0; count < 3; count++) ask("lookup");
+    await settled();
+    assert.equal(granted.length, 2);
+    held[0]?.release();
+    held[0]?.release();
+    await settled();
+    assert.equal(granted.length, 3);
+  });
+
+  it("gives lists a slot first, then creates, updates and lookups", async () => {
+    ask("lookup");
+    ask("lookup");
+    await settled();
+    for (const kind of ["lookup", "update", "create", "list"] as const) ask(kind);
+    for (let index = 0; index < 4; index++) {
+      held[index]?.release();
+      await settled();
+    }
+    assert.deepEqual(granted, ["lookup", "lookup", "list", "create", "update", "lookup"]);
+  });
+
+  it("gives up after two deadlines", async () => {
+    for (let count = 0; count < 3; count++) ask("lookup");
+    await clock.advance(19_999);
+    assert.deepEqual(granted, ["lookup", "lookup"]);
+    await clock.advance(1);
+    assert.deepEqual(granted, ["lookup", "lookup", "none"]);
+  });
+
+  it("pauses when the service pushes back, and lets a lookup go before a create", async () => {
+    const slot = await acquire();
+    await assert.rejects(slot.run("getOrder", overloaded));
+    ask("create");
+    ask("lookup");
+    await settled();
+    assert.deepEqual(granted, []);
+    await clock.advance(100);
+    assert.deepEqual(granted, ["lookup"]);
+    await held[0]?.run("getOrder", async () => "answered");
+    await settled();
+    assert.deepEqual(granted, ["lookup", "create"]);
+  });
+
+  it("grants no create as long as nothing but pushback comes back", async () => {
+    const slot = await acquire();
+    await assert.rejects(slot.run("getOrder", overloaded));
+    ask("create");
+    for (let seconds = 0; seconds < 19; seconds++) await clock.advance(1_000);
+    assert.deepEqual(granted, []);
+    await clock.advance(1_000);
+    assert.deepEqual(granted, ["none"]);
+  });
+
+  it("takes a refusal for an answer", async () => {
+    const slot = await acquire();
+    await assert.rejects(slot.run("getOrder", () => Promise.reject(callError("NOT_FOUND", "none", true))));
+    ask("create");
+    await settled();
+    assert.deepEqual(granted, ["create"]);
+  });
+
+  describe("of a food service", () => {
+    it("fails a lookup without a slot as not sent, and calls nothing", async () => {
+      const bed = testBed();
+      const food = withFlowControl(bed.food, { acquire: async () => undefined });
+      await assert.rejects(food.getOrder("orders/1"), (error) => error instanceof NoSlotError && !error.sent);
+    });
+  });
+});
