@@ -147,7 +147,7 @@ export class Cloud {
       },
       onLine: (line) => this.keep(project, service, line),
     }).catch((error: Error) => {
-      throw new CloudError(`${name} does not start: ${error.message}\n${this.lines.slice(-8).join("\n")}`);
+      throw new CloudError(`${name} does not start: ${error.message}\n${this.lines.slice(-25).join("\n")}`);
     });
     this.instances.set(name, instance);
   }

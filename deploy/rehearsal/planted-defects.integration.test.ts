@@ -151,8 +151,8 @@ describe("the rehearsal fails for", function () {
 
   it("an API that the deploy must enable itself", async () => {
     const { apis } = rehearsal.project;
-    apis.splice(apis.indexOf("cloudbilling.googleapis.com"), 1);
-    await fails(/the deploy had to enable cloudbilling\.googleapis\.com/);
+    apis.splice(apis.indexOf("cloudscheduler.googleapis.com"), 1);
+    await fails(/the deploy had to enable cloudscheduler\.googleapis\.com/);
   });
 
   it("a project without a Hosting site", async () => {

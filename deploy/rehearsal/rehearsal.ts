@@ -287,6 +287,8 @@ export class Rehearsal {
         stdio: "pipe",
       });
     git("init", "-q");
+    // As in a repository that keeps the params of its projects elsewhere: they stay when a release is checked out.
+    writeFileSync(this.workspace.path(".git/info/exclude"), "/functions/.env.*\n/*.pem\n");
     git("add", "-A");
     git("commit", "-qm", tag);
     git("tag", tag);
