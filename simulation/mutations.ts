@@ -288,7 +288,12 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (report && report.nextTryAt.getTime() > ports.clock.now())",
     "if (report)",
   ),
-  one("give a status up at a page that is too large", "list-orders.ts", "if (!isAboutSize || position.pageSize === 1) {", "if (position) {"),
+  one(
+    "give a status up at a page that is too large",
+    "list-orders.ts",
+    "if (!isAboutSize || position.pageSize === 1) {",
+    "if (position) {",
+  ),
   one(
     "believe foreign replies",
     "adapters/firebase/verified-replies.ts",
