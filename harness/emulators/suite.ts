@@ -83,7 +83,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     command: process.execPath,
     args: [
       ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
-      ...["--require", join(import.meta.dirname, "quiet-work-queue.cjs")],
+      ...["--require", join(import.meta.dirname, "fair-work-queue.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
       "emulators:start",
       ...["--project", PROJECT],
