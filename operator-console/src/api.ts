@@ -1,5 +1,6 @@
 /** The operators' API as the console uses it; the shapes are the server's own. */
 
+import type { Action } from "../../functions/src/attempts/reason-codes.js";
 import type { CreatingStage } from "../../functions/src/domain/order-lifecycle.js";
 import type {
   Decided,
@@ -10,7 +11,6 @@ import type {
   SearchPage,
   StatisticsView,
 } from "../../functions/src/operator-api/schemas.js";
-import type { Action } from "./labels.js";
 
 /** An attempt as an operator saw it. */
 interface SeenVersion {

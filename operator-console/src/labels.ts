@@ -1,5 +1,6 @@
 /** What states and reasons are called in the console, and which color each has. A state without a label does not compile. */
 import type { AttemptState } from "../../functions/src/attempts/attempt.js";
+import type { ReasonCode } from "../../functions/src/attempts/reason-codes.js";
 import type { CreatingStage, OrderStatus, RelationState } from "../../functions/src/domain/order-lifecycle.js";
 
 /** A class of the style sheet. */
@@ -66,44 +67,35 @@ export const THINGS = { kitchen: "kitchen order", shipment: "shipment" } as cons
   string
 >;
 
-/** What an operator may decide. */
-export type Action = "link" | "retry" | "dismiss";
+/** Our own reasons why an order needs attention. A new reason code without a label does not compile. */
+const REASON_LABELS = {
+  STRANDED: "Another system advanced this order",
+  RELATION_TOO_LARGE: "The relation document has no room for the link",
+  LINK_NOT_FOUND: "What was linked no longer exists",
+  REPORT_REJECTED: "The food service rejects the status update",
+  ORDER_NOT_FOUND: "The food service no longer finds the order",
+  ACTIVE_AFTER_CANCELLATION: "Active again after it was cancelled",
+  ORDER_REPLACED: "Another order may have the same name",
+  UNUSABLE_NAME: "The order's name can't be stored",
+} as const satisfies Record<ReasonCode, string>;
 
-interface ReasonLabel {
-  title: string;
-  /** What an operator may do about it. */
-  actions?: readonly Action[];
-}
-
-const DEFAULT_ACTIONS = ["link", "retry"] as const satisfies Action[];
-
-/** Why an order needs attention. A code without a label is shown as it is, with the usual actions. */
-const REASON_LABELS: { [code: string]: ReasonLabel } = {
-  STRANDED: { title: "Another system advanced this order", actions: ["link"] },
-  LINK_NOT_FOUND: { title: "What was linked no longer exists", actions: ["link", "retry", "dismiss"] },
-  REPORT_REJECTED: { title: "The food service rejects the status update", actions: ["retry", "dismiss"] },
-  ORDER_NOT_FOUND: { title: "The food service no longer finds the order", actions: ["dismiss"] },
-  ACTIVE_AFTER_CANCELLATION: { title: "Active again after it was cancelled", actions: ["retry", "dismiss"] },
-  ORDER_REPLACED: { title: "Another order may have the same name", actions: ["retry", "dismiss"] },
-  UNUSABLE_NAME: { title: "The order's name can't be stored", actions: ["dismiss"] },
-  LEASE_EXPIRED: { title: "The process stopped before a reply arrived" },
-  BAD_REPLY: { title: "The food service sent an unusable reply" },
-  INVALID_ARGUMENT: { title: "The food service rejected the request" },
-  NOT_FOUND: { title: "The food service doesn't know this order" },
-  PERMISSION_DENIED: { title: "The food service denied access" },
-  UNAUTHENTICATED: { title: "The food service denied access" },
-  FAILED_PRECONDITION: { title: "The food service rejected the request" },
-  RESOURCE_EXHAUSTED: { title: "The food service is at capacity" },
-  UNAVAILABLE: { title: "The connection was lost" },
-  DEADLINE_EXCEEDED: { title: "The food service didn't reply in time" },
+/** Reasons of creates that failed. A code without a label is shown as it is. */
+const FAILURE_LABELS: { [code: string]: string } = {
+  ...REASON_LABELS,
+  LEASE_EXPIRED: "The process stopped before a reply arrived",
+  BAD_REPLY: "The food service sent an unusable reply",
+  INVALID_ARGUMENT: "The food service rejected the request",
+  NOT_FOUND: "The food service doesn't know this order",
+  PERMISSION_DENIED: "The food service denied access",
+  UNAUTHENTICATED: "The food service denied access",
+  FAILED_PRECONDITION: "The food service rejected the request",
+  RESOURCE_EXHAUSTED: "The food service is at capacity",
+  UNAVAILABLE: "The connection was lost",
+  DEADLINE_EXCEEDED: "The food service didn't reply in time",
 };
 
 export function reasonTitle(code: string): string {
-  return REASON_LABELS[code]?.title ?? sentenceCase(code);
-}
-
-export function actionsFor(code: string): readonly Action[] {
-  return REASON_LABELS[code]?.actions ?? DEFAULT_ACTIONS;
+  return FAILURE_LABELS[code] ?? sentenceCase(code);
 }
 
 /** What an operator did, in the past tense. */

@@ -1,8 +1,9 @@
 /** An attempt with its error in words, and what an operator may do about it. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import { ATTEMPT_STATES } from "../../../functions/src/attempts/attempt.js";
+import { type Action, actionsFor } from "../../../functions/src/attempts/reason-codes.js";
 import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { type Action, ATTEMPT_LABELS, actionsFor, moment, plural, reasonTitle, THINGS } from "../labels.js";
+import { ATTEMPT_LABELS, moment, plural, reasonTitle, THINGS } from "../labels.js";
 import { pill } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];
@@ -19,7 +20,7 @@ export function attemptCard(
 ): TemplateResult {
   const { stage, state, tries, reason, claimedAt, nextTryAt } = attempt;
   const { title, color, explain } = ATTEMPT_LABELS[state];
-  const actions = act && ATTEMPT_STATES[state].needsOperator ? actionsFor(reason?.code ?? "") : [];
+  const actions = act && ATTEMPT_STATES[state].needsOperator ? actionsFor(reason?.code) : [];
   const sent = tries === 0 ? "No request sent." : `${plural(tries, "attempt")}.`;
   const last = claimedAt && tries > 0 ? ` Last attempt ${moment(new Date(claimedAt))}.` : "";
   const next = nextTryAt ? ` Next retry ${moment(new Date(nextTryAt))}.` : "";

@@ -1,8 +1,9 @@
 /** Orders that need attention, those with the same reason together, and one decision for as many as are selected. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
+import { actionsFor } from "../../../functions/src/attempts/reason-codes.js";
 import type { Attention } from "../documents.js";
-import { ATTEMPT_LABELS, actionsFor, plural, reasonTitle, THINGS } from "../labels.js";
+import { ATTEMPT_LABELS, plural, reasonTitle, THINGS } from "../labels.js";
 import { addressOf } from "../router.js";
 import { bulkDialog } from "./bulk-dialog.js";
 import { groupByReason } from "./figures.js";

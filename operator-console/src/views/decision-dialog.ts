@@ -1,8 +1,9 @@
 /** The dialog in which an operator decides about one attempt. */
 import { html, nothing } from "lit-html";
+import type { Action } from "../../../functions/src/attempts/reason-codes.js";
 import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
 import type { Api } from "../api.js";
-import { type Action, THINGS } from "../labels.js";
+import { THINGS } from "../labels.js";
 import { openDialog } from "./dialog.js";
 import { messageOf, problem } from "./view.js";
 

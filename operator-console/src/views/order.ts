@@ -1,8 +1,9 @@
 /** One order: where its time went, what was tried, what people decided, what the food service says now, and the actions. */
 import { html, nothing, type TemplateResult } from "lit-html";
+import type { Action } from "../../../functions/src/attempts/reason-codes.js";
 import { RELATION_STATES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { type Action, decisionText, duration, moment, ORDER_LABELS, RELATION_LABELS } from "../labels.js";
+import { decisionText, duration, moment, ORDER_LABELS, RELATION_LABELS } from "../labels.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
 import { timeline } from "./timeline.js";
