@@ -110,8 +110,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "send long after the lease",
     createOnce,
-    "const deadline = claimedAt + settings.CALL_DEADLINE_SECONDS * 1000;",
-    "const deadline = claimedAt + settings.CALL_DEADLINE_SECONDS * 1_000_000;",
+    "if (deadline > claim.leaseUntil) {",
+    "if (deadline < 0) {",
   ),
   one(
     "link whose attempt it is",
