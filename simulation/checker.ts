@@ -40,6 +40,7 @@ export const INVARIANTS = [
   "every order moves on",
   "every attempt ends",
   "every message is acknowledged",
+  "absence is not an end",
   "writes stop",
   "no head-of-line blocking",
 ] as const;
@@ -236,6 +237,12 @@ function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys,
   const linked = new Map<string, string>();
   for (const { path, before, after } of writes) {
     const [collection, id = "", below] = path.split("/");
+    // The food service never loses anything for good.
+    const code = (after?.reason as Fields | null | undefined)?.code;
+    const isParked = after?.state === "PARKED" && before?.state !== "PARKED";
+    if (after?.state === "GONE" || (isParked && (code === "LINK_NOT_FOUND" || code === "ORDER_NOT_FOUND"))) {
+      violate("absence is not an end", `${path} became ${after.state} (${code}), but what was missing exists`);
+    }
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
     if (poisoned.has(order) && before) violate("unreadable documents stay untouched", `${path} was written`);

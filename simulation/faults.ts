@@ -26,6 +26,8 @@ export type Operation =
 
 const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
 const READS = [...CRASHES, "error", "slow", "outage"] as const;
+/** "empty replica": for a while, the food service lists nothing and finds nothing. */
+const LOOKUPS = [...READS, "empty replica"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
 const CREATES = [
   ...WRITES,
@@ -44,11 +46,11 @@ export const FAULTS = {
   query: READS,
   commit: WRITES,
   ready: ["crash after", "hang", "pause", "suspend", "error"],
-  listOrders: [...READS, "page repeated", "page with gaps", "unusable orders"],
-  getOrder: [...READS, "cancel", "foreign reply", "unknown status", "unstorable order"],
-  getKitchenOrder: [...READS, "cancel", "foreign reply", "unknown status"],
-  getShipment: [...READS, "foreign reply", "unknown status"],
-  updateOrder: [...WRITES, "cancel"],
+  listOrders: [...LOOKUPS, "page repeated", "page with gaps", "unusable orders", "page too large", "filter ignored"],
+  getOrder: [...LOOKUPS, "cancel", "foreign reply", "unknown status", "unstorable order"],
+  getKitchenOrder: [...LOOKUPS, "cancel", "foreign reply", "unknown status"],
+  getShipment: [...LOOKUPS, "foreign reply", "unknown status"],
+  updateOrder: [...WRITES, "cancel", "rejected"],
   createKitchenOrder: CREATES,
   createShipment: CREATES,
   userByName: [...READS, "refused"],

@@ -16,7 +16,7 @@ import type {
 } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
-import type { Fault, Operation } from "./faults.js";
+import { FAULTS, type Fault, type Operation } from "./faults.js";
 import type { Process, Service, World } from "./world.js";
 
 /** Firestore's times begin with the year 1. */
@@ -35,6 +35,14 @@ export interface Outside {
   /** The names that some relation links so far. */
   linked: ReadonlySet<string>;
 }
+
+/** The longest time that the food service answers from an empty replica: shorter than MISSING_AFTER_MINUTES, whatever the clocks say. */
+const EMPTY_MS = 240_000;
+
+const NO_ORDERS = { orders: [], nextPageToken: "" };
+
+/** As long as a report may back off after a few rejections. */
+const REPORT_BACKOFF_MS = 600_000;
 
 /** Clients give up after so many milliseconds. */
 const PATIENCE = 10_000;
@@ -172,7 +180,7 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
       perform({
         operation: "listOrders",
         about: `${request.status} ${request.pageToken}`,
-        apply: () => food.listOrders(request),
+        apply: async () => (world.isFilterIgnored ? allOrders(food) : food.listOrders(request)),
         failure,
         distort: (fault, page) => {
           if (fault === "page repeated") return { ...page, nextPageToken: request.pageToken || page.nextPageToken };
@@ -201,6 +209,11 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
     createShipment: (options) =>
       create("createShipment", options, () => food.makeShipment(options.idempotencyKey), "shipments/"),
   };
+}
+
+/** Every order, whatever was asked for. */
+function allOrders(food: FoodServiceModel): ReturnType<FoodServiceModel["listOrders"]> {
+  return food.listOrders({ status: "UNKNOWN", pageSize: 1_000, pageToken: "" });
 }
 
 function distortGet<R extends { name: string; status: string }>(fault: Fault, reply: R): R {
@@ -269,6 +282,8 @@ function performIn<T>(
   const service = SERVICE_OF[operation];
   // A connection may stand while every call on it fails: then `ready` gives no warning.
   if (!entry.fault && operation !== "ready" && world.now < world.outageUntil[service]) entry.fault = "outage";
+  const isLookup = (FAULTS[operation] as readonly Fault[]).includes("empty replica");
+  if (!entry.fault && isLookup && world.now < world.emptyUntil) entry.fault = "empty replica";
   return new Promise<T>((resolve, reject) => {
     const apply = async (): Promise<T> => {
       const done = effect.apply();
@@ -341,6 +356,24 @@ function performIn<T>(
           service === "food" ? callError("UNAVAILABLE", "no connection", false) : effect.failure("unavailable");
         return world.after(latency, () => fail(error));
       }
+      case "empty replica": {
+        if (world.now >= world.emptyUntil) {
+          const length = world.between(5_000, EMPTY_MS);
+          world.emptyUntil = world.now + length;
+          world.faultLasts(length);
+        }
+        if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));
+        return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
+      }
+      case "page too large":
+        return world.after(latency, () => fail(callError("RESOURCE_EXHAUSTED", "message larger than max", true)));
+      case "filter ignored":
+        world.isFilterIgnored = true;
+        return world.after(latency, () => void apply().then(succeed, fail));
+      case "rejected":
+        // The backoff after a few rejections is longer than the longest between two creates.
+        world.faultLasts(REPORT_BACKOFF_MS);
+        return world.after(latency, () => fail(callError("FAILED_PRECONDITION", "not now", true)));
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
       case "refused at length":

@@ -76,8 +76,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "close without history",
     "relations/close-relation.ts",
-    "fields }, closingEntry(relation.order, state, at)]",
-    "fields }]",
+    "await ports.store.commit([update, closingEntry(relation.order, state, at)]);",
+    "await ports.store.commit([update]);",
   ),
   one("adopt without history", "relations/adopt-links.ts", "fields }, ...missing]", "fields }]"),
   one(
@@ -142,14 +142,14 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "retry without a decision",
     "attempts/resolve-attempt.ts",
-    'const fields = { state: "FAILED", tries: 0,',
-    'const fields = { state: "SENDING", tries: 0,',
+    'const retry = { state: "FAILED", tries: 0,',
+    'const retry = { state: "SENDING", tries: 0,',
   ),
   one(
     "decide about what has changed",
     "attempts/resolve-attempt.ts",
-    "if (version !== undefined && version !== snapshot.version) {",
-    "if (version === snapshot.path) {",
+    "const isOther = (version ?? snapshot.version) !== snapshot.version ||",
+    "const isOther = version === snapshot.path ||",
   ),
   one(
     "link without saving it",
@@ -160,8 +160,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "report backwards",
     "relations/report-status.ts",
-    "if (!mayReport(order.status, target))",
-    "if (order.status === target)",
+    "const isDue = mayReport(order.status, target);",
+    "const isDue = order.status !== target;",
   ),
   one(
     "report over a cancellation",
@@ -172,7 +172,7 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "never report again",
     "relations/load-relation.ts",
-    "outcome: await reportAgain(relation, ports) };",
+    "outcome: await reportAgain(snapshot, relation, ports) };",
     'outcome: { outcome: "skipped", reason: "done" } };',
   ),
   one(
@@ -198,8 +198,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: "pipeline/dispatch-shipment.ts",
-        from: "if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
-        to: "if (order.status === STAGES.kitchen.takes) return reportAgain(relation, ports);\n  if (!order)",
+        from: "if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
+        to: "if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);\n  if (!order)",
       },
       {
         file: "pipeline/dispatch-shipment.ts",
@@ -222,9 +222,9 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "poll the first page only",
-    "pipeline/poll-orders.ts",
-    '} while (pageToken !== "");',
-    '} while (pageToken === "none");',
+    "list-orders.ts",
+    'if (nextPageToken === "") this.isOver = true;',
+    "if (position) this.isOver = true;",
   ),
   one(
     "retry what can't be read",
@@ -241,8 +241,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "complete what is still flying",
     "pipeline/complete-order.ts",
-    "return outcome ? closeRelation(snapshot, outcome, ports)",
-    'return snapshot ? closeRelation(snapshot, outcome ?? "DELIVERED", ports)',
+    "if (outcome) return closeRelation(linked.snapshot, outcome, ports);",
+    'if (linked) return closeRelation(linked.snapshot, outcome ?? "DELIVERED", ports);',
   ),
   one(
     "write over what can't be read",
@@ -251,14 +251,49 @@ export const MUTATIONS: readonly Mutation[] = [
     "try { return snapshot && parseRelation(snapshot.path, snapshot.fields); } catch { return undefined; }",
   ),
   one("read newer schemas", "relations/relation.ts", "v.maxValue(RELATION_SCHEMA)", "v.maxValue(1000)"),
-  one("sweep no relations", "relations/sweep.ts", "  await closeRelation(found, end, ports);", ""),
+  one("sweep no relations", "relations/sweep.ts", "  await closeRelation(found, seen.state, ports);", ""),
   one(
     "sweep no expired attempts",
     "relations/sweep.ts",
     'if (next.action !== "declare uncertain" && !ended) return undefined;',
     "if (next) return undefined;",
   ),
-  one("sweep no failed attempts", "relations/sweep.ts", "return over ? closed : undefined;", "return undefined;"),
+  one(
+    "sweep no failed attempts",
+    "relations/sweep.ts",
+    '  if (over) return { state: "CLOSED",',
+    '  if (code === "none") return { state: "CLOSED",',
+  ),
+  one(
+    "believe the first look for a link",
+    "domain/absence.ts",
+    "looks: 1 }, isBelieved: false };",
+    "looks: 1 }, isBelieved: true };",
+  ),
+  one(
+    "close what is missing at the first look",
+    "relations/sweep.ts",
+    "if (!isBelieved || absence) return absence !== undefined;",
+    "if (isMass && isBelieved) return false;",
+  ),
+  one(
+    "trust the list, not each order's status",
+    "relations/sweep.ts",
+    "for (const order of orders) if (stageOf(order.status)) statuses.set(",
+    "for (const order of orders) if (order) statuses.set(",
+  ),
+  one(
+    "never report after a rejection",
+    "relations/report-status.ts",
+    "if (report && report.nextTryAt.getTime() > ports.clock.now())",
+    "if (report)",
+  ),
+  one(
+    "give a status up at a page that is too large",
+    "list-orders.ts",
+    "if (!isAboutSize || position.pageSize === 1) {",
+    "if (position) {",
+  ),
   one(
     "believe foreign replies",
     "adapters/firebase/verified-replies.ts",

@@ -58,7 +58,7 @@ export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
     CREATE_POLICY: policy,
     CREATE_LEASE_SECONDS: 20,
     CREATE_TRIES: 3,
-    MISSING_AFTER_MINUTES: 5,
+    MISSING_AFTER_MINUTES: 10,
   };
 }
 

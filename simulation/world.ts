@@ -52,6 +52,10 @@ export class World {
   readonly random: Randomness;
   /** Until when each service is out, in milliseconds since the epoch. */
   readonly outageUntil: Record<Service, number> = { store: 0, food: 0, users: 0, bus: 0, platform: 0 };
+  /** Until when the food service answers from an empty replica, in milliseconds since the epoch. */
+  emptyUntil = 0;
+  /** Whether the food service ignores the status filter, from some moment on for good. */
+  isFilterIgnored = false;
   /** When the last fault was over. */
   faultsOver = START;
   private readonly suspended = new Set<Process>();

@@ -98,7 +98,8 @@ export class OrderListing {
   private shrink(error: unknown): void {
     const { code, message } = toErrorInfo(error);
     const { position } = this;
-    if (!isCallError(error) || NOT_ABOUT_SIZE.includes(code) || position.pageSize === 1) {
+    const isAboutSize = isCallError(error) && error.sent && !NOT_ABOUT_SIZE.includes(code);
+    if (!isAboutSize || position.pageSize === 1) {
       this.end(code, message);
       return;
     }

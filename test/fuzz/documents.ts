@@ -207,8 +207,7 @@ export const documents = kind(30, found, async (given, handlers, reached) => {
   }
   const creates = CREATES[action];
   const attempt = creates && there[`attempts/${creates}:7f3c`];
-  const forbidden =
-    there[RELATION]?.unreadable || attempt?.unreadable || (attempt && attempt.fields.state !== "FAILED");
+  const forbidden = there[RELATION]?.unreadable || attempt?.unreadable || (attempt && !maySendAgain(attempt.fields));
   expect(bed.food.created.length <= (creates && !forbidden ? 1 : 0), () => `${bed.food.created.length} creates`);
   expect(
     !there[RELATION]?.unreadable || bed.food.updates.length === 0,
@@ -217,3 +216,9 @@ export const documents = kind(30, found, async (given, handlers, reached) => {
   count(reached, store.writes.length > 0 ? `documents that ${action} acted on` : "documents left as they were");
   expectSound(bed, store);
 });
+
+/** Whether nothing was created with an attempt, and no person has said that nothing is to be. */
+function maySendAgain({ state, isDismissed, reason }: Fields): boolean {
+  const { code } = (reason ?? {}) as { code?: unknown };
+  return state === "FAILED" || (state === "CLOSED" && isDismissed !== true && code !== "STRANDED");
+}

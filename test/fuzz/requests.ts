@@ -190,7 +190,7 @@ function expectGood({ status, headers, body }: ApiResponse, away: Asked["away"])
 }
 
 /** Where a request may change something, if it is let in. */
-const DECIDING = /^\/api\/relations\/7f3c\/(kitchen)\/(link|retry)$/;
+const DECIDING = /^\/api\/relations\/7f3c\/(kitchen)\/(link|retry|dismiss)$/;
 const MAY_CHANGE = ["attempts/kitchen:7f3c", "relations/7f3c"];
 
 /** A change is made only by an operator's sound decision. */

@@ -18,6 +18,9 @@ import type { TlsError } from "./tls-connection.js";
 
 const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
 
+/** A page of a quarter of a million orders fits, in bytes. gRPC's default of 4 MiB stops services that ignore the page size. */
+const MAX_REPLY_BYTES = 32 * 1024 * 1024;
+
 /** Servers take more frequent pings for an attack. */
 const MIN_PING_MS = 1_000;
 
@@ -51,6 +54,7 @@ export class GrpcChannel {
   ) {
     const options = {
       ...CHANNEL_OPTIONS,
+      "grpc.max_receive_message_length": MAX_REPLY_BYTES,
       ...livenessOptions(Math.max(MIN_PING_MS, target.timeoutMs / 2)),
       "grpc.service_config": JSON.stringify(serviceConfig(target.idempotentMethods)),
     };

@@ -1,0 +1,152 @@
+/** Generates mutants from the syntax tree of a file. The operators are those of Stryker, and a few that fit distributed code. */
+import { parse } from "@babel/parser";
+
+/** One small change of a file: the text between two offsets is replaced. */
+export interface GeneratedMutant {
+  file: string;
+  operator: string;
+  line: number;
+  start: number;
+  end: number;
+  replacement: string;
+}
+
+interface Node {
+  type: string;
+  start: number;
+  end: number;
+  loc: { start: { line: number } };
+  [key: string]: unknown;
+}
+
+type Emit = (operator: string, target: Pick<Node, "start" | "end" | "loc">, replacement: string) => void;
+
+/** A comparison, a logical or an arithmetic operator, and what it becomes. */
+const SWAPPED: Record<string, string> = {
+  "<": "<=",
+  "<=": "<",
+  ">": ">=",
+  ">=": ">",
+  "===": "!==",
+  "!==": "===",
+  "&&": "||",
+  "||": "&&",
+  "+": "-",
+  "-": "+",
+  "*": "/",
+  "/": "*",
+};
+
+/** Every mutant of a file, in the order of the text. */
+export function mutantsOf(file: string, text: string): GeneratedMutant[] {
+  const mutants: GeneratedMutant[] = [];
+  const emit: Emit = (operator, { start, end, loc }, replacement) => {
+    if (text.slice(start, end) === replacement) return;
+    mutants.push({ file, operator, line: loc.start.line, start, end, replacement });
+  };
+  const source = (node: unknown) => text.slice((node as Node).start, (node as Node).end);
+  const program = parse(text, { sourceType: "module", plugins: ["typescript"] }).program as unknown as Node;
+  walk(program, (node) => mutate(node, source, emit));
+  return mutants.sort((one, other) => one.start - other.start || (one.operator < other.operator ? -1 : 1));
+}
+
+function walk(node: Node, visit: (node: Node) => void): void {
+  // Types and imports have no behavior.
+  if (node.type.startsWith("TS") && !/^TS(AsExpression|SatisfiesExpression|NonNullExpression)$/.test(node.type)) return;
+  if (node.type === "ImportDeclaration") return;
+  visit(node);
+  for (const child of Object.values(node)) {
+    for (const one of Array.isArray(child) ? child : [child]) {
+      if (one && typeof one === "object" && typeof (one as Node).type === "string" && "start" in one)
+        walk(one as Node, visit);
+    }
+  }
+}
+
+const list = (value: unknown) => value as Node[];
+const one = (value: unknown) => value as Node;
+
+function mutate(node: Node, source: (node: unknown) => string, emit: Emit): void {
+  switch (node.type) {
+    case "IfStatement":
+    case "ConditionalExpression":
+      emit("negate condition", one(node.test), `!(${source(node.test)})`);
+      emit("condition is true", one(node.test), "true");
+      emit("condition is false", one(node.test), "false");
+      break;
+    case "BinaryExpression":
+    case "LogicalExpression": {
+      const [left, right] = [one(node.left), one(node.right)];
+      const swapped = SWAPPED[String(node.operator)];
+      if (swapped) emit("swap operator", node, `${source(left)} ${swapped} ${source(right)}`);
+      if (node.operator === "??") emit("drop default", node, source(left));
+      break;
+    }
+    case "ExpressionStatement":
+      if (isCall(one(node.expression))) emit("remove call", node, ";");
+      break;
+    case "ReturnStatement":
+      if (node.argument) emit("return nothing", one(node.argument), "undefined");
+      break;
+    case "ThrowStatement":
+      emit("swallow error", node, ";");
+      break;
+    case "BlockStatement":
+      mutateBlock(list(node.body), source, emit);
+      break;
+    case "CallExpression":
+    case "NewExpression": {
+      const args = list(node.arguments);
+      const [last, previous] = [args.at(-1), args.at(-2)];
+      if (last && previous) emit("drop argument", { start: previous.end, end: last.end, loc: last.loc }, "");
+      break;
+    }
+    case "ObjectExpression":
+    case "ArrayExpression":
+      for (const part of list(node.properties ?? node.elements)) {
+        if (part?.type === "SpreadElement")
+          emit("drop spread", part, node.type === "ObjectExpression" ? "...{}" : "...[]");
+      }
+      break;
+    case "NumericLiteral":
+      emit("scale constant", node, node.value === 0 ? "1" : String(Number(node.value) * 10));
+      break;
+    case "BooleanLiteral":
+      emit("flip boolean", node, String(!node.value));
+      break;
+    case "UnaryExpression":
+      if (node.operator === "!") emit("drop negation", node, source(node.argument));
+      break;
+    case "AwaitExpression":
+      emit("do not await", node, `(${source(node.argument)} as never)`);
+      break;
+  }
+}
+
+function mutateBlock(body: Node[], source: (node: unknown) => string, emit: Emit): void {
+  const [first, last] = [body[0], body.at(-1)];
+  if (first && last && body.length > 0) emit("empty block", { start: first.start, end: last.end, loc: first.loc }, "");
+  for (const [index, statement] of body.entries()) {
+    const next = body[index + 1];
+    if (!next || !hasAwait(statement) || !hasAwait(next)) continue;
+    emit(
+      "swap awaits",
+      { start: statement.start, end: next.end, loc: statement.loc },
+      `${source(next)}\n${source(statement)}`,
+    );
+  }
+}
+
+function isCall(expression: Node): boolean {
+  const inner = expression.type === "AwaitExpression" ? one(expression.argument) : expression;
+  return inner.type === "CallExpression";
+}
+
+function hasAwait(statement: Node): boolean {
+  let found = false;
+  if (statement.type !== "ExpressionStatement" && statement.type !== "VariableDeclaration") return false;
+  walk(statement, ({ type }) => {
+    found ||= type === "AwaitExpression";
+  });
+  return found;
+}
