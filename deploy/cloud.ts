@@ -50,13 +50,13 @@ async function gcloud(args: string[]): Promise<string> {
   }
 }
 
-async function carryOut({ find, run, renew, problem }: Step): Promise<"done" | "renewed" | "there already"> {
+async function carryOut({ find, run, renew, problem }: Step): Promise<"created" | "updated" | "already exists"> {
   const [found] = find ? (await gcloud(find).catch(() => "")).split("\n") : [];
   const wrong = found === undefined || found === "" ? undefined : problem?.(found);
   if (wrong !== undefined) throw new GcloudError(wrong);
-  if (found && !renew) return "there already";
+  if (found && !renew) return "already exists";
   await untilPropagated(found && renew ? renew(found) : run);
-  return found ? "renewed" : "done";
+  return found ? "updated" : "created";
 }
 
 /** Runs a command, and again for as long as it fails only because something new is not known everywhere. Shows what it waits for. */

@@ -186,7 +186,7 @@ esac
     writeFileSync(join(directory, "gcloud"), fake, { mode: 0o755 });
     const { stdout } = await cloud(["monitoring", "--project", "demo-access"]);
     assert.match(stdout, /waiting until the new metrics can be used/);
-    assert.match(stdout, /keeps the dashboard: done/);
+    assert.match(stdout, /keeps the dashboard: created/);
   });
 
   it("keeps every metric and alert that there is a file for", () => {

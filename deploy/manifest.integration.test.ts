@@ -115,11 +115,13 @@ describe("what is deployed", () => {
     for (const [name, endpoint] of Object.entries(manifest.endpoints)) assert.equal(endpoint.runtime, runtime, name);
   });
 
-  it("is where the page looks for it: Hosting sends requests on to a function of that name, in the usual region", () => {
+  it("is where the console looks for it: Hosting forwards requests to a function of that name, in the default region", () => {
     const { hosting } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
-      hosting: { rewrites: { function: { functionId: string; region: string } }[] };
+      hosting: { rewrites: { function?: { functionId: string; region: string } }[] };
     };
-    for (const { function: to } of hosting.rewrites) {
+    const targets = hosting.rewrites.flatMap(({ function: to }) => (to ? [to] : []));
+    assert.equal(targets.length, 1);
+    for (const to of targets) {
       assert.equal(manifest.endpoints[to.functionId]?.region, to.region);
       assert.ok(manifest.endpoints[to.functionId]?.httpsTrigger, "and that function takes requests");
     }

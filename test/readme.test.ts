@@ -12,6 +12,7 @@ const PAGES = [
 /** Paths that a reader makes, or that exist only while something runs. */
 const MADE_BY_READERS = [
   "functions/.env.YOUR-PROJECT",
+  "functions/.env.$PROJECT",
   "functions/.env.local",
   "functions/.secret.local",
   "./localhost.crt",
@@ -53,7 +54,7 @@ describe("what the documents say", () => {
       return `| \`${param.name}\` | ${usual} | ${description} |`;
     });
     const table = textOf("README.md").split("<!-- params -->")[1]?.split("<!-- /params -->")[0];
-    assert.equal(table?.trim(), ["| param | default | what it is |", "|---|---|---|", ...rows].join("\n"));
+    assert.equal(table?.trim(), ["| param | default | description |", "|---|---|---|", ...rows].join("\n"));
   });
 
   it("tells of every place in the tree", () => {

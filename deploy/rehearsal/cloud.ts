@@ -466,6 +466,8 @@ function frontDoor(google: Google, port: number, ca?: string): Promise<TlsServer
       end.on("close", () => [socket, inner].map((one) => one.destroy()));
     }
   });
+  // Each connection listens for the cut.
+  door.setMaxListeners(0);
   return new Promise((resolve, reject) => {
     door.once("error", reject);
     door.listen(0, "127.0.0.1", () => resolve(door));

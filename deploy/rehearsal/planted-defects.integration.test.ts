@@ -149,10 +149,10 @@ describe("the rehearsal fails for", function () {
     await fails(/must be in the location of the database, europe-west1/);
   });
 
-  it("an API that the deploy must enable itself", async () => {
+  it("an API that is not enabled", async () => {
     const { apis } = rehearsal.project;
     apis.splice(apis.indexOf("cloudscheduler.googleapis.com"), 1);
-    await fails(/the deploy had to enable cloudscheduler\.googleapis\.com/);
+    await fails(/had to enable cloudscheduler|cloudscheduler\.googleapis\.com API has not been used/);
   });
 
   it("a project without a Hosting site", async () => {

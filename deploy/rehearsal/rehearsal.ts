@@ -32,14 +32,14 @@ const DEPLOY_ANSWERS: Answers = [
 
 /** What a step must show, as the README says. */
 const SHOWN: Record<number, RegExp> = {
-  4: /^operators-api may read FOOD_SERVICE_CA: (done|there already)$/m,
+  4: /^operators-api may read FOOD_SERVICE_CA: (created|already exists)$/m,
   5: /Created a new secret version/,
   6: /^(Installing .*\nInstalled .*)?$/,
   7: /The params for your-project are right\./,
   8: /Deploy complete!/,
-  9: /^(.+ may call .+: done\n){7}.+ may call .+: done$/m,
+  9: /^(.+ may call .+: created\n){7}.+ may call .+: created$/m,
   10: /Poll completed/,
-  11: /keeps the dashboard: done/,
+  11: /keeps the dashboard: created/,
   12: /ana@example\.com is operator now/,
 };
 

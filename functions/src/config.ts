@@ -12,39 +12,40 @@ import { parseSettings, type Settings, settingProblems } from "./settings.js";
 
 const REGION = defineString("REGION", {
   default: "us-central1",
-  description: "Where the functions run. Firestore and the food service should be near.",
+  description: "The region of the functions. Choose one near Firestore and the food service.",
 });
 
 export const POLL_SCHEDULE = defineString("POLL_SCHEDULE", {
   default: "* * * * *",
-  description: "When orders are polled, in cron form. A minute is the finest step; POLL_PASSES makes it finer.",
+  description: "Cron schedule of the poll. One minute is the shortest interval; POLL_PASSES allows shorter ones.",
 });
 
 export const SWEEP_SCHEDULE = defineString("SWEEP_SCHEDULE", {
   default: "*/10 * * * *",
-  description: "When relations of orders that have ended are closed and waiting orders are said, in cron form.",
+  description:
+    "Cron schedule of the sweep, which closes relations of finished orders and logs orders that need an operator.",
 });
 
 const FOOD_SERVICE_CA = defineSecret("FOOD_SERVICE_CA", {
-  description: "The certificates that the food service's own is checked with, in PEM form, or the word system.",
+  description: "PEM certificates to verify the food service with, or the word system for the public roots.",
 });
 
 const FOOD_SERVICE_ADDRESS = defineString("FOOD_SERVICE_ADDRESS", {
   default: "localhost:50051",
-  description: "The food service, as host:port.",
+  description: "The food service's address, as host:port.",
 });
 
 const FOOD_SERVICE_SECURITY = defineString("FOOD_SERVICE_SECURITY", {
   default: "tls",
   input: select(["tls", "plaintext"]),
-  description: "tls, or plaintext, which is refused outside the Emulator Suite.",
+  description: "tls, or plaintext, which is allowed only in the Emulator Suite.",
 });
 
 const FOOD_SERVICE_AUTH = defineString("FOOD_SERVICE_AUTH", {
   default: "none",
   input: select(["none", "bearer-token", "google-id-token"]),
   description:
-    "What each call carries to prove who calls: none, bearer-token (the secret FOOD_SERVICE_TOKEN), or google-id-token (the function's own account, signed by Google for FOOD_SERVICE_AUDIENCE).",
+    "How calls authenticate: none, bearer-token (the secret FOOD_SERVICE_TOKEN), or google-id-token (an ID token of the function's account for FOOD_SERVICE_AUDIENCE).",
 });
 
 const FOOD_SERVICE_AUDIENCE = defineString("FOOD_SERVICE_AUDIENCE", {
@@ -69,7 +70,7 @@ export const OPTIONAL_SECRETS = [
   {
     name: "FOOD_SERVICE_CLIENT_CERTIFICATE",
     if: { param: FOOD_SERVICE_CLIENT_AUTH, is: "certificate" },
-    description: "The client certificate in PEM form, and after it those that signed it.",
+    description: "The client certificate in PEM form, followed by the certificates that signed it.",
   },
   {
     name: "FOOD_SERVICE_CLIENT_KEY",
@@ -81,73 +82,73 @@ export const OPTIONAL_SECRETS = [
 const VPC_CONNECTOR = defineString("VPC_CONNECTOR", {
   default: "none",
   description:
-    "The Serverless VPC Access connector to reach a food service without a public address, as name or as projects/…/connectors/…, or none.",
+    "Serverless VPC Access connector to reach a food service without a public address, as a name or as projects/…/connectors/…, or none.",
 });
 
 const VPC_NETWORK = defineString("VPC_NETWORK", {
   default: "none",
-  description: "Instead of a connector, the VPC network that functions join (direct VPC egress), or none.",
+  description: "VPC network for direct VPC egress, instead of a connector, or none.",
 });
 
 const VPC_SUBNETWORK = defineString("VPC_SUBNETWORK", {
   default: "none",
-  description: "The subnetwork of direct VPC egress, or none for the network's own of that region.",
+  description: "Subnetwork for direct VPC egress, or none for the network's own in that region.",
 });
 
 const VPC_EGRESS = defineString("VPC_EGRESS", {
   default: "private-ranges-only",
   input: select(["private-ranges-only", "all-traffic"]),
-  description: "What goes through the VPC, if there is one: private-ranges-only or all-traffic.",
+  description: "Which traffic uses the VPC: private-ranges-only or all-traffic.",
 });
 
 const USERS_ADDRESS = defineString("USERS_ADDRESS", {
   default: "localhost:9000",
-  description: "Orchestrator 1 of the user chain, as host:port.",
+  description: "Address of orchestrator 1 of the user chain, as host:port.",
 });
 
 const USERS_SECURITY = defineString("USERS_SECURITY", {
   default: "plaintext",
   input: select(["tls", "plaintext"]),
-  description: "tls with the system's roots, or plaintext, which is refused outside the Emulator Suite.",
+  description: "tls with the public roots, or plaintext, which is allowed only in the Emulator Suite.",
 });
 
 const CALL_DEADLINE_SECONDS = defineInt("CALL_DEADLINE_SECONDS", {
   default: 10,
-  description: "How long one call to the food service may take, in seconds, from 1 to 60.",
+  description: "Deadline of one call to the food service, in seconds, from 1 to 60.",
 });
 
 const POLL_PASSES = defineInt("POLL_PASSES", {
   default: 1,
-  description: "Evenly spaced passes over all orders within each run of the poll, from 1 to 12.",
+  description: "Number of evenly spaced passes over all active orders in each poll, from 1 to 12.",
 });
 
 const POLL_PAGE_SIZE = defineInt("POLL_PAGE_SIZE", {
   default: 500,
-  description: "Orders asked for at a time, from 1 to 1000.",
+  description: "Orders per page of a listing, from 1 to 1000.",
 });
 
 const CREATE_POLICY = defineString("CREATE_POLICY", {
   default: "park",
   input: select(["park", "idempotency-key"]),
   description:
-    "What follows a create with an unknown outcome: park for an operator, or send again with the same idempotency-key.",
+    "What to do about a create with an unknown outcome: park it for an operator, or resend it with the same idempotency-key.",
 });
 
 const CREATE_LEASE_SECONDS = defineInt("CREATE_LEASE_SECONDS", {
   default: 60,
-  description: "How long a claim keeps others from sending, in seconds, from twice CALL_DEADLINE_SECONDS to 600.",
+  description: "Claim lease duration, in seconds, from twice CALL_DEADLINE_SECONDS to 600.",
 });
 
 const CREATE_TRIES = defineInt("CREATE_TRIES", {
   default: 8,
-  description: "How often a create may be refused before its order is parked, from 1 to 100.",
+  description: "Rejected creates before an order is parked, from 1 to 100.",
 });
 
 /** What the settings are made of. */
 const MISSING_AFTER_MINUTES = defineInt("MISSING_AFTER_MINUTES", {
   default: 60,
   description:
-    "How long an order or its link must be missing from the food service before that is believed, in minutes, from 1 to 10080. Longer than an outage.",
+    "How long the food service must report an order or its link as missing before we treat it as gone, in minutes, from 1 to 10080. Choose a value longer than an outage.",
 });
 
 const params: (StringParam | IntParam)[] = [
