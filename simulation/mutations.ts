@@ -107,12 +107,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'attempt.state === "SENDING"',
   ),
   one("give a link up at once", createOnce, "const MAX_WRITE_TRIES = 5;", "const MAX_WRITE_TRIES = 1;"),
-  one(
-    "send long after the lease",
-    createOnce,
-    "if (deadline > claim.leaseUntil) {",
-    "if (deadline < 0) {",
-  ),
+  one("send long after the lease", createOnce, "if (deadline > claim.leaseUntil) {", "if (deadline < 0) {"),
   one(
     "link whose attempt it is",
     createOnce,
