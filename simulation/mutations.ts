@@ -284,12 +284,6 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (report)",
   ),
   one(
-    "give a status up at a page that is too large",
-    "list-orders.ts",
-    "if (!isAboutSize || position.pageSize === 1) {",
-    "if (position) {",
-  ),
-  one(
     "believe foreign replies",
     "adapters/firebase/verified-replies.ts",
     "if (reply.name === asked) return reply;",
