@@ -107,12 +107,7 @@ export const MUTATIONS: readonly Mutation[] = [
     'attempt.state === "SENDING"',
   ),
   one("give a link up at once", createOnce, "const MAX_WRITE_TRIES = 5;", "const MAX_WRITE_TRIES = 1;"),
-  one(
-    "send long after the lease",
-    createOnce,
-    "const deadline = claimedAt + settings.CALL_DEADLINE_SECONDS * 1000;",
-    "const deadline = claimedAt + settings.CALL_DEADLINE_SECONDS * 1_000_000;",
-  ),
+  one("send long after the lease", createOnce, "if (deadline > claim.leaseUntil) {", "if (deadline < 0) {"),
   one(
     "link whose attempt it is",
     createOnce,
@@ -287,12 +282,6 @@ export const MUTATIONS: readonly Mutation[] = [
     "relations/report-status.ts",
     "if (report && report.nextTryAt.getTime() > ports.clock.now())",
     "if (report)",
-  ),
-  one(
-    "give a status up at a page that is too large",
-    "list-orders.ts",
-    "if (!isAboutSize || position.pageSize === 1) {",
-    "if (position) {",
   ),
   one(
     "believe foreign replies",

@@ -38,7 +38,7 @@ describe("flow control", () => {
 
   beforeEach(() => {
     clock = new SteppedClock();
-    flow = new AdaptiveFlowControl(clock, { CALL_DEADLINE_SECONDS: 10 });
+    flow = new AdaptiveFlowControl(clock, { CALL_DEADLINE_SECONDS: 5 });
     granted = [];
     held = [];
   });
@@ -74,7 +74,7 @@ describe("flow control", () => {
 
   it("gives up after two deadlines", async () => {
     for (let count = 0; count < 3; count++) ask("lookup");
-    await clock.advance(19_999);
+    await clock.advance(9_999);
     assert.deepEqual(granted, ["lookup", "lookup"]);
     await clock.advance(1);
     assert.deepEqual(granted, ["lookup", "lookup", "none"]);
@@ -98,7 +98,7 @@ describe("flow control", () => {
     const slot = await acquire();
     await assert.rejects(slot.run("getOrder", overloaded));
     ask("create");
-    for (let seconds = 0; seconds < 19; seconds++) await clock.advance(1_000);
+    for (let seconds = 0; seconds < 9; seconds++) await clock.advance(1_000);
     assert.deepEqual(granted, []);
     await clock.advance(1_000);
     assert.deepEqual(granted, ["none"]);

@@ -12,6 +12,9 @@ const INITIAL_LIMIT = 2;
 /** As many events as an instance has at a time, with room for what reacts to relations. */
 const MAX_LIMIT = 200;
 
+/** An event's four calls and the waits before them must fit into the time of its function. */
+const LONGEST_WAIT_MS = 15_000;
+
 /** Without lists nothing is seen. Then what finishes work: a create follows lookups made for it, a report ends an order's turn. */
 const PRIORITY: readonly SlotKind[] = ["list", "create", "update", "lookup"];
 
@@ -37,7 +40,7 @@ export class AdaptiveFlowControl implements FlowControl {
   ) {
     const deadlineMs = CALL_DEADLINE_SECONDS * 1000;
     this.limit = new ConcurrencyLimit({ deadlineMs, initial: INITIAL_LIMIT, max: MAX_LIMIT });
-    this.maxWaitMs = 2 * deadlineMs;
+    this.maxWaitMs = Math.min(2 * deadlineMs, LONGEST_WAIT_MS);
   }
 
   acquire(kind: SlotKind): Promise<Slot | undefined> {

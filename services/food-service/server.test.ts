@@ -249,6 +249,23 @@ describe("the food service over TLS", function () {
     await Promise.all([service.stop(), answer]);
   });
 
+  it("works on as many calls of a connection as it has streams, each for as long as a call takes", async () => {
+    const { service, client } = await start({ callTime: 200, maxStreams: 2 });
+    const { name } = service.model.placeOrder("krithik");
+    await call(client, OrderServiceService.getOrder, { name });
+    const started = performance.now();
+    await Promise.all(Array.from({ length: 6 }, () => call(client, OrderServiceService.getOrder, { name })));
+    assert.ok(performance.now() - started >= 590);
+  });
+
+  it("begins as many calls a second as it sustains", async () => {
+    const { service, client } = await start({ callsPerSecond: 20 });
+    const { name } = service.model.placeOrder("krithik");
+    const started = performance.now();
+    await Promise.all(Array.from({ length: 11 }, () => call(client, OrderServiceService.getOrder, { name })));
+    assert.ok(performance.now() - started >= 490);
+  });
+
   it("keeps all of its state from one life to the next, and gives no name twice under the same seed", async () => {
     const state = join(directory, "lives.jsonl");
     const { service, client } = await start({ state, honoursKeys: true, cancelled: 1 });

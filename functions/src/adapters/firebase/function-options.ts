@@ -2,9 +2,9 @@
 import { type Expression, expr, projectID } from "firebase-functions/params";
 
 /**
- * For events: an event waits for calls and documents nearly all of its time, so that many share an instance. Four calls of
- * the longest CALL_DEADLINE_SECONDS and the writes between them fit into the time. Each instance more is load on the food
- * service: at most 20 with 80 events each.
+ * For events: an event waits for calls and documents nearly all of its time, so many share an instance. Four calls of the
+ * longest CALL_DEADLINE_SECONDS, the waits for their slots and the writes between them fit into the time. Flow control keeps
+ * 20 instances with 80 events each from being more than the food service sustains.
  */
 const EVENT_OPTIONS = {
   memory: "256MiB",
