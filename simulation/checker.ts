@@ -4,6 +4,7 @@
  */
 import { LONGEST_BACKOFF } from "../functions/src/attempts/backoff.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import {
   CREATING_STAGES,
   type CreatingStage,
@@ -290,9 +291,13 @@ function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violat
     const [stage = "", id = ""] = path.slice("attempts/".length).split(":");
     return documents(`relations/${id}`)?.[stage] !== undefined;
   };
+  // An attempt may also say that an order needs an operator for a reason of ours, whatever was created.
+  const isOurReason = (fields: Fields | undefined) =>
+    isReasonCode((fields?.reason as { code?: string } | null | undefined)?.code);
+  const ofOurs = new Set(writes.flatMap(({ path, after }) => (isOurReason(after) ? [path] : [])));
   for (const { path, after, at } of writes) {
     const created = createdAt.get(path);
-    if (created === undefined || created > at) continue;
+    if (created === undefined || created > at || ofOurs.has(path)) continue;
     if (after ? !GIVEN_UP.includes(String(after.state)) : isLinked(path)) continue;
     violate(
       "given up only if nothing was created",

@@ -28,8 +28,8 @@ async function main(): Promise<void> {
       if (isFound()) break;
       const single = await replay(base, new Map([point]));
       note(single.violations);
-      // Rare situations: what happens while a process is suspended, under every second fault.
-      if (point[1] !== "suspend") continue;
+      // Rare situations: every second fault while a process is suspended, or after a rejection.
+      if (point[1] !== "suspend" && point[1] !== "refused") continue;
       for (const second of pointsOf(single.history)) {
         if (isFound()) break;
         if (second[0] > point[0]) note((await replay(base, new Map([point, second]))).violations);

@@ -57,7 +57,7 @@ export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
     POLL_PAGE_SIZE: 7,
     CREATE_POLICY: policy,
     CREATE_LEASE_SECONDS: 20,
-    CREATE_TRIES: 3,
+    CREATE_TRIES: 2,
     MISSING_AFTER_MINUTES: 10,
   };
 }

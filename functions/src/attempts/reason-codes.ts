@@ -30,7 +30,12 @@ const REASONS = {
 
 export type ReasonCode = keyof typeof REASONS;
 
+/** Whether this is one of our own reasons, and not the code of a create that failed. */
+export function isReasonCode(code: string | undefined): code is ReasonCode {
+  return code !== undefined && Object.hasOwn(REASONS, code);
+}
+
 /** What an operator can do about an attempt with this reason. A create that failed can be linked, retried or dismissed. */
 export function actionsFor(code: string | undefined): readonly Action[] {
-  return code !== undefined && Object.hasOwn(REASONS, code) ? REASONS[code as ReasonCode].actions : ACTIONS;
+  return isReasonCode(code) ? REASONS[code].actions : ACTIONS;
 }
