@@ -82,7 +82,7 @@ export interface Manifest {
   apis: string[];
 }
 
-/** The manifest of the built functions in this folder with these params, in the form of a dotenv file; nobody is asked. */
+/** The manifest of the built functions in this folder with these params, in the form of a dotenv file. The CLI asks no questions. */
 export async function discover(folder: string, project: string, dotenv: string): Promise<Manifest> {
   const { runtime } = functionsConfiguration();
   const context = { projectId: project, projectDir: dirname(folder), sourceDir: folder, runtime };

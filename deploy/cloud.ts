@@ -136,7 +136,7 @@ add(
 add("invokers", "after the first deploy: each function's account may call that function", invokerSteps);
 add("monitoring", "metrics, alerts and dashboard; again after each change of deploy/monitoring", (place, { channel }) =>
   monitoringSteps(place, channel),
-).option("--channel <name...>", "who is told, as projects/…/notificationChannels/…");
+).option("--channel <name...>", "who is notified, as projects/…/notificationChannels/…");
 
 program
   .command("table")

@@ -14,7 +14,7 @@ import {
 
 /** Everything here is as the arguments of gcloud. */
 export interface Step {
-  /** What it does, for whoever watches. */
+  /** What it does, as shown in the output. */
   does: string;
   /** Prints something where the step is done already. */
   find?: string[];
@@ -153,7 +153,7 @@ export function prepareSteps({ project, number, region }: Place, wanted: Wanted 
       },
       projectRole(`serviceAccount:service-${number}@${agent}.iam.gserviceaccount.com`, role),
     ]),
-    // Cloud Build builds as this account; not every organisation lets it do so by itself.
+    // Cloud Build builds as this account; not every organisation allows that by default.
     projectRole(`serviceAccount:${number}-compute@developer.gserviceaccount.com`, "roles/cloudbuild.builds.builder"),
     ...FUNCTION_NAMES.flatMap((name) => {
       const { work, publishes } = ACCESS[name];

@@ -12,7 +12,7 @@ import { ACCESS, accessTable, accountAddress, accountOf, FUNCTION_NAMES, SECRETS
 const manifest = JSON.parse(readFileSync("deploy/manifest.json", "utf8")) as Manifest;
 const PLACE = { project: "demo-access", number: "123", region: "europe-west1" };
 
-/** A gcloud that keeps what it is asked, and finds what it was told to make before. */
+/** A gcloud that records its calls, and finds what an earlier call created. */
 const FAKE_GCLOUD = `#!/bin/sh
 line="$*"
 found() {

@@ -19,7 +19,7 @@ const STAGE_TOPICS = Object.values(STAGES).map(({ topic }) => topic);
 const POLLED = [...STAGE_TOPICS, CONTINUATION_TOPIC];
 
 export const ACCESS: Record<FunctionName, Access> = {
-  pollOrders: { work: "publishes every order on its way", publishes: POLLED, calledBy: "schedule" },
+  pollOrders: { work: "publishes every active order", publishes: POLLED, calledBy: "schedule" },
   continuePoll: { work: "goes on with a poll that ran out of time", publishes: POLLED, calledBy: "events" },
   sendToKitchen: { work: "creates kitchen orders", publishes: [], calledBy: "events" },
   dispatchShipment: { work: "creates shipments", publishes: [], calledBy: "events" },

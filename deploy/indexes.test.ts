@@ -76,7 +76,7 @@ describe("the indexes", () => {
     assert.deepEqual(
       written.filter((field) => !exempt.has(field)),
       queried,
-      "a field that nobody asks for stands in firestore.indexes.json",
+      "firestore.indexes.json has a field that no query uses",
     );
   });
 
@@ -100,7 +100,7 @@ describe("the indexes", () => {
 });
 
 describe("the ids of documents", () => {
-  it("are spread where they are ours, whatever the order's name: one after another would be one machine's work", async () => {
+  it("are spread when they are ours, whatever the order's name: consecutive ids would load a single machine", async () => {
     const { documents } = await delivery();
     const ids = documents.filter(({ path }) => path.startsWith("history/")).map(({ path }) => path.slice(8));
     assert.equal(ids.length, 3);
@@ -128,7 +128,7 @@ function holdsTime(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.values(value).some(holdsTime);
 }
 
-/** The fields that the operators' page asks Firestore for by itself. */
+/** The fields that the operators' console itself queries in Firestore. */
 function queriesOfThePage(): string[] {
   const files = readdirSync("operator-console", { recursive: true, encoding: "utf8" }).filter((file) =>
     /^src\/.*\.tsx?$/.test(file),

@@ -107,7 +107,7 @@ describe("what is deployed", () => {
       assert.deepEqual(asked, { ...wanted, memory }, name);
     }
     const accounts = Object.values(manifest.endpoints).map(({ serviceAccount }) => serviceAccount);
-    assert.equal(new Set(accounts).size, accounts.length, "nobody shares an account");
+    assert.equal(new Set(accounts).size, accounts.length, "no two functions share an account");
   });
 
   it("runs on the runtime that firebase.json names", () => {
@@ -115,7 +115,7 @@ describe("what is deployed", () => {
     for (const [name, endpoint] of Object.entries(manifest.endpoints)) assert.equal(endpoint.runtime, runtime, name);
   });
 
-  it("is where the console looks for it: Hosting forwards requests to a function of that name, in the default region", () => {
+  it("is at the console's address: Hosting forwards requests to a function of that name, in the default region", () => {
     const { hosting } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
       hosting: { rewrites: { function?: { functionId: string; region: string } }[] };
     };

@@ -35,8 +35,8 @@ const OF_EVERY_DAY = ["moves", "oldest_order_seconds", "orders_published", "poll
 const SEEN_BY: Record<keyof typeof TROUBLES, string[]> = {
   "a create whose outcome is unknown": ["create_failures", "orders_waiting"],
   "a create that is refused": ["create_failures"],
-  "an order that somebody else sent to the kitchen": ["create_failures", "orders_waiting"],
-  "a link that can't be kept": ["not_linked"],
+  "an order that another client sent to the kitchen": ["create_failures", "orders_waiting"],
+  "a link that can't be saved": ["not_linked"],
   "a food service that is away": ["poll_failures"],
   "a call that fails": ["retries"],
   "a document of a newer schema": ["dropped"],
@@ -61,14 +61,14 @@ const CONSOLE_ALERTS: Record<keyof typeof THRESHOLDS, () => number> = {
 
 describe("the console's status strip", () => {
   for (const name of Object.keys(THRESHOLDS) as (keyof typeof THRESHOLDS)[]) {
-    it(`turns red where the alert fires: ${name}`, () => assert.equal(THRESHOLDS[name].red, CONSOLE_ALERTS[name]()));
+    it(`turns red at the threshold of the alert: ${name}`, () => assert.equal(THRESHOLDS[name].red, CONSOLE_ALERTS[name]()));
   }
 });
 
 describe("what is measured", () => {
   const entries: LogEntry[] = [];
 
-  it("is the work of every day, and no trouble where there is none", async () => {
+  it("counts routine work and no failures in a delivery without failures", async () => {
     const { entries: lines, bed } = await delivery();
     assert.equal(bed.food.orders.get("orders/1")?.status, "DELIVERED");
     assert.deepEqual(countedBy(lines), OF_EVERY_DAY);
@@ -149,7 +149,7 @@ describe("the alerts", () => {
   }
 
   it("are there for all that a person must know", () => {
-    const told = Object.values(ALERTS).flatMap(
+    const watched = Object.values(ALERTS).flatMap(
       ({ conditions }) => JSON.stringify(conditions).match(/user\/\w+/g) ?? [],
     );
     const wanted = [
@@ -162,7 +162,7 @@ describe("the alerts", () => {
       "orders_missing",
     ];
     assert.deepEqual(
-      wanted.filter((metric) => !told.includes(`user/${metric}`)),
+      wanted.filter((metric) => !watched.includes(`user/${metric}`)),
       [],
     );
   });

@@ -2,7 +2,7 @@
 import { ALL_PARAMS } from "../functions/src/config.js";
 
 /**
- * Every param under its description, with its default or the value that is set for it. Secrets are not kept in files.
+ * Every param under its description, with its default or the value that is set for it. Secrets are never written to files.
  * @param set values, each as NAME=VALUE
  * @throws RangeError for a name that is no param, or a text of another form
  */

@@ -9,7 +9,7 @@ import { expectAddress, listen, StartError, stop } from "./server.js";
 const ORDER = { name: "orders/a", createTime: "", updateTime: "", customerId: "krithik", status: 1 };
 const insecure = ServerCredentials.createInsecure();
 
-/** A server whose only call is answered when told, and such a call that has arrived. */
+/** A server whose only call is answered on demand, and such a call that has arrived. */
 async function withCallInProgress() {
   const server = new Server();
   const { getOrder } = OrderServiceService;
@@ -61,7 +61,7 @@ describe("listen", () => {
     await stop(server);
   });
 
-  it("names the address that is taken, even where only one of the host's IP addresses is", async () => {
+  it("names the address that is taken, even if only one of the host's IP addresses is", async () => {
     const other = createServer().listen(0, "127.0.0.1");
     await once(other, "listening");
     const address = other.address();
@@ -75,8 +75,8 @@ describe("listen", () => {
 
   it("says that there is no such host", async () => {
     await assert.rejects(
-      listen(new Server(), "nobody.invalid:0", insecure),
-      /there is no host of the name nobody.invalid/,
+      listen(new Server(), "unknown.invalid:0", insecure),
+      /there is no host of the name unknown.invalid/,
     );
   });
 });

@@ -38,7 +38,7 @@ export async function listen(server: Server, address: string, credentials: Serve
   return address.replace(/\d+$/, String(bound));
 }
 
-/** gRPC is content with one of several IP addresses; half a host would send callers to whoever holds the other half. */
+/** gRPC is content with one of several IP addresses; half a host would send callers to the process that holds the other half. */
 async function expectFree(host: string, port: number): Promise<void> {
   const found = await lookup(host, { all: true }).catch((cause: unknown) => {
     throw new StartError(`Can't listen on ${host}:${port}: there is no host of the name ${host}`, { cause });

@@ -138,7 +138,7 @@ describe("two builds side by side", function () {
     assert.deepEqual(await fieldsOf(`relations/${id}`), after);
   });
 
-  it("neither creates where the other is at it: an attempt of the other build counts, whichever it is", async () => {
+  it("neither build creates while the other holds the claim, whichever build that is", async () => {
     const orders = [placed(), placed()];
     const before = count();
     await Promise.all(

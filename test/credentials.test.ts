@@ -112,7 +112,7 @@ describe("a food service that checks who calls", function () {
     await deliver(server, caller);
   });
 
-  it("refuses customers without them, who are told what is missing in one line", async () => {
+  it("refuses customers without them and names what is missing in one line", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     for (const [args, says] of [
       [["--token-file", "token"], /requires a client certificate .*: set --client-certificate and --client-key$/],
@@ -163,7 +163,7 @@ describe("a food service that checks who calls", function () {
     assert.doesNotMatch(log, /UNAUTHENTICATED|expired/);
   });
 
-  it("says which audience it expected, and that there is no token where there can be none", async () => {
+  it("says which audience it expected, and that there is no token when none can be had", async () => {
     const server = await startFood("--require-id-token", AUDIENCE);
     const { env } = await startMetadataServer(3_600);
     const other = await order(server, ["--id-token-audience", "https://other.example.com"], env);

@@ -1,4 +1,4 @@
-/** A run against a food service that somebody else runs, killed in the middle and started again, as real processes. */
+/** A run against a separate food service, killed midway and started again, as real processes. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -56,13 +56,13 @@ describe("the programs", function () {
     }
   });
 
-  it("a server that can't be reached, and a certificate that is none, are said in one message each", async () => {
+  it("each report an unreachable server and an invalid certificate in one message", async () => {
     const unreachable = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
     assert.equal(unreachable.status, 1);
     assert.match(unreachable.stderr, /package\.json holds no certificate/);
-    const nobody = await run("cli/start.ts", "--server", "localhost:1");
-    assert.equal(nobody.status, 1);
-    assert.match(nobody.stderr, /localhost:1/);
-    assert.doesNotMatch(nobody.stderr, /\n\s+at /, "no stack for what a user can mend");
+    const missing = await run("cli/start.ts", "--server", "localhost:1");
+    assert.equal(missing.status, 1);
+    assert.match(missing.stderr, /localhost:1/);
+    assert.doesNotMatch(missing.stderr, /\n\s+at /, "no stack for what a user can mend");
   });
 });

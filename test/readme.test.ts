@@ -57,8 +57,8 @@ describe("what the documents say", () => {
     assert.equal(table?.trim(), ["| param | default | description |", "|---|---|---|", ...rows].join("\n"));
   });
 
-  it("tells of every place in the tree", () => {
-    const told = textOf("README.md");
+  it("names every top-level folder", () => {
+    const readme = textOf("README.md");
     const places = readdirSync(".", { withFileTypes: true })
       .filter(
         (entry) =>
@@ -66,7 +66,7 @@ describe("what the documents say", () => {
       )
       .map(({ name }) => `\`${name}/`);
     assert.deepEqual(
-      places.filter((place) => !told.includes(place)),
+      places.filter((place) => !readme.includes(place)),
       [],
     );
   });

@@ -14,8 +14,8 @@ import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
 
 const SEVERITIES = { info: "INFO", warn: "WARNING", error: "ERROR" } as const;
 
-/** How long an event is on its way, in milliseconds. */
-const ON_ITS_WAY = 150;
+/** How long an event takes to arrive. */
+const EVENT_DELAY_MS = 150;
 
 /** The system with one order, `orders/1`, on ports that remember. */
 export class Happening {
@@ -56,7 +56,7 @@ export class Happening {
         const [collection, id = ""] = (after ?? before)?.path.split("/") ?? [];
         if (collection !== RELATIONS) continue;
         const change = { before, after, at: this.bed.clock.now() };
-        this.bed.clock.advance(ON_ITS_WAY);
+        this.bed.clock.advance(EVENT_DELAY_MS);
         for (const reaction of reactionsTo(change))
           await runReaction(reaction, id, change, this.ports).catch(() => undefined);
       }
@@ -144,12 +144,12 @@ export const TROUBLES = {
     return happening.tick("sweep");
   },
   "a create that is refused": refusedCreate,
-  "an order that somebody else sent to the kitchen": async () => {
+  "an order that another client sent to the kitchen": async () => {
     const happening = new Happening("PREPARATION");
     await happening.tick("pollOrders");
     return happening.tick("sweep");
   },
-  async "a link that can't be kept"() {
+  async "a link that can't be saved"() {
     const happening = new Happening();
     const { store, food } = happening.bed;
     food.hooks.once("createKitchenOrder", "after", () => {

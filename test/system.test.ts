@@ -60,7 +60,7 @@ describe("the whole system in the Emulator Suite", function () {
   const OPERATOR = "operator@example.com";
   const VIEWER = "viewer@example.com";
 
-  /** Asks the API as somebody who has just signed in, or as nobody. */
+  /** Calls the API as a user who has just signed in, or without a token. */
   const ask = async (who: string | undefined, path: string, init: RequestInit = {}) => {
     const { hosting, auth } = suiteOf(system);
     const token = who && { Authorization: `Bearer ${await signIn(auth, who)}` };
@@ -112,7 +112,7 @@ describe("the whole system in the Emulator Suite", function () {
   it("loses and doubles nothing when the food service is killed in mid-run and started again", async () => {
     await place("krithik", 8);
     system.scheduler.start();
-    await until("some order is on its way", async () => (await relations()).size > 0, MINUTE);
+    await until("an order is active", async () => (await relations()).size > 0, MINUTE);
     await food().kill();
     await place("krithik", 1).then(
       () => assert.fail("a food service that was killed took an order"),
@@ -196,12 +196,12 @@ describe("the whole system in the Emulator Suite", function () {
         const answer = await ask(OPERATOR, path, init);
         assert.equal(answer.status, status, `${path}: ${answer.text}`);
       }
-      const nobody = await ask(undefined, "/api/relations");
-      assert.equal(nobody.status, 401);
-      assert.match(nobody.type, /^application\/problem\+json/);
+      const anonymous = await ask(undefined, "/api/relations");
+      assert.equal(anonymous.status, 401);
+      assert.match(anonymous.type, /^application\/problem\+json/);
     });
 
-    it("as much as their role allows, which a command grants and takes, from the next sign-in on", async () => {
+    it("as much as their role allows, which a command grants and revokes, from the next sign-in on", async () => {
       const { auth, project } = suiteOf(system);
       const newcomer = "newcomer@example.com";
       await addPerson(auth, project, newcomer, "{}");
@@ -217,15 +217,15 @@ describe("the whole system in the Emulator Suite", function () {
       assert.equal(await status(), 404, "let in, and there is no such order");
       assert.match((await roles("list")).stdout, /newcomer@example.com +operator/);
 
-      assert.equal((await roles("take", newcomer)).status, 0);
+      assert.equal((await roles("revoke", newcomer)).status, 0);
       assert.equal((await ask(newcomer, "/api/relations?pageSize=1")).status, 403);
       for (const wrong of [
-        ["grant", "nobody@example.com", "viewer"],
+        ["grant", "unknown@example.com", "viewer"],
         ["grant", newcomer, "king"],
       ]) {
         const { status, stderr } = await roles(...wrong);
         assert.equal(status, 1);
-        assert.match(stderr, /Nobody has an account|There is no role king/);
+        assert.match(stderr, /No account has this address|There is no role king/);
       }
     });
   });

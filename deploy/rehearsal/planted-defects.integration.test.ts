@@ -78,7 +78,7 @@ describe("the rehearsal fails for", function () {
     await fails(/Invalid service account \([a-z-]+@\)/);
   });
 
-  it("an account that nobody made", async () => {
+  it("an account that does not exist", async () => {
     const { accounts, policies } = rehearsal.project;
     const address = accounts.find((account) => account.startsWith("sweep-orders@")) ?? assert.fail();
     accounts.splice(accounts.indexOf(address), 1);

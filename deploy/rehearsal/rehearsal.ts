@@ -155,7 +155,7 @@ export class Rehearsal {
     this.commandBegan = this.google.requests.length;
     if (!this.hasGcloud && NEEDS_GCLOUD.test(block)) return this.withoutGcloud(where, block);
     this.say(`${where}: ${block.split("\n").join("\n    ")}`);
-    // gcloud signs nobody in while a token is given to it.
+    // gcloud refuses to sign in while it is given a token.
     const env = SIGNS_IN.test(block) ? { CLOUDSDK_AUTH_ACCESS_TOKEN_FILE: undefined } : {};
     const ran = await this.workspace.run(block, { answers: this.answersTo(block), env, ...options });
     if (ran.status !== 0) {
@@ -197,7 +197,7 @@ export class Rehearsal {
     this.say(`left out: ${what}`);
   }
 
-  /** A first deploy where nobody can answer; the project is then as it was before. */
+  /** A first deploy without a terminal to answer questions; it leaves the project unchanged. */
   private async rehearseUnattended({ commands }: PrintedStep): Promise<void> {
     const before = structuredClone(this.project);
     for (const command of commands) {

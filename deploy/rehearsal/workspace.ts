@@ -25,7 +25,7 @@ export type Answers = [question: RegExp, answer: string][];
 
 export interface RunOptions {
   answers?: Answers;
-  /** Whether nobody is at the terminal. */
+  /** Whether the command runs without a terminal. */
   isUnattended?: boolean;
   /** Variables to set, or with undefined to leave out. */
   env?: Record<string, string | undefined>;
@@ -90,7 +90,7 @@ export class Workspace {
     return join(this.directory, ...names);
   }
 
-  /** Runs a shell block as a reader pastes it, at a terminal unless nobody attends; resolves when it has ended. */
+  /** Runs a shell block as a reader pastes it, at a terminal unless `isUnattended`; resolves when it has ended. */
   run(block: string, { answers = [], isUnattended = false, env = {} }: RunOptions = {}): Promise<Ran> {
     const shell = ["bash", "-eo", "pipefail", "-c", block];
     // script gives the command a terminal of its own.

@@ -32,7 +32,7 @@ function problemOf(authorization: string, { token, audience }: CallerChecks, now
   return typeof exp === "number" && exp * 1000 > now ? undefined : "the token has expired";
 }
 
-/** What an ID token says. Its signature is not checked: whoever calls a simulated food service has nothing to gain. */
+/** What an ID token says. Its signature is not checked: a caller of a simulated food service has nothing to gain. */
 function claimsOf(token: string): { aud?: unknown; exp?: unknown } {
   try {
     return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as object;

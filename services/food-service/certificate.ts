@@ -33,7 +33,7 @@ export async function identityIn(directory: string): Promise<Identity> {
     createSecureContext({ key: identity.key, cert: identity.certificate });
     return identity;
   } catch (error) {
-    const message = `The certificate ${path} is of no use: ${toErrorInfo(error).message}. ${remedy}.`;
+    const message = `The certificate ${path} can't be used: ${toErrorInfo(error).message}. ${remedy}.`;
     throw new StartError(message, { cause: error });
   }
 }

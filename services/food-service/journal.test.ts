@@ -50,7 +50,7 @@ describe("the state file", () => {
     assert.equal(readFileSync(file, "utf8"), '{"n":1}\n{"n":3}\n{"n":4}\n');
   });
 
-  it("leaves a torn line where it only reads: the writer may be at it", () => {
+  it("leaves a torn line alone when it only reads: the writer may still be writing it", () => {
     open().journal.append({ n: 1 });
     appendFileSync(file, '{"n"');
     assert.deepEqual(open("read").events, [{ n: 1 }]);
@@ -74,7 +74,7 @@ describe("the state file", () => {
     assert.throws(() => journal.replay(refuse), /state\.jsonl is damaged in line 1: unheard of/);
   });
 
-  it("keeps nothing where another program has written to the file", () => {
+  it("stores nothing when another program has written to the file", () => {
     const { journal } = open();
     open().journal.append({ n: 1 });
     assert.throws(() => journal.append({ n: 2 }), /another program has written/);

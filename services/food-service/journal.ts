@@ -16,8 +16,8 @@ export class Journal {
   ) {}
 
   /**
-   * Opens a state file, to append to or only to read. Appending makes it where there is none.
-   * @throws StartError where it can't be opened
+   * Opens a state file, to append to or only to read. Appending creates the file if it does not exist.
+   * @throws StartError if it can't be opened
    */
   static open(file: string, use: "append" | "read"): Journal {
     try {

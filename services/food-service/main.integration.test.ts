@@ -36,7 +36,7 @@ describe("the food service's programs", function () {
     return child;
   }
 
-  /** What a program that ends by itself says, and its status. */
+  /** Runs a program until it exits; its output and its status. */
   async function run(program: "main" | "order", ...options: string[]) {
     const child = begin(program, ...options);
     const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
@@ -83,17 +83,17 @@ describe("the food service's programs", function () {
     client.close();
     await kill(first.child);
 
-    const kept = new Set((await truth()).orders.map(({ name }) => name));
+    const saved = new Set((await truth()).orders.map(({ name }) => name));
     assert.ok(answered.length >= 200);
     assert.deepEqual(
-      answered.filter((name) => !kept.has(name)),
+      answered.filter((name) => !saved.has(name)),
       [],
     );
     const second = await serve(first.address);
     const { out, status } = await order(second.address, "--customer", "krithik");
     assert.equal(status, 0);
     const { orders } = await truth();
-    assert.equal(orders.length, kept.size + 1);
+    assert.equal(orders.length, saved.size + 1);
     assert.equal(orders.at(-1)?.name, out.trim());
   });
 

@@ -51,7 +51,7 @@ describe("the food service over TLS", function () {
     await Promise.all(running.splice(0).map((service) => service.stop()));
   });
 
-  /** A service whose clock moves when told, and a client that trusts it. */
+  /** A service with a manual clock, and a client that trusts it. */
   async function start(options: Partial<FoodServiceOptions> = {}) {
     const clock = { time: Date.now(), now: () => clock.time };
     const usual = { address: "localhost:0", certificates: directory, seed: "7", clock };
@@ -84,7 +84,7 @@ describe("the food service over TLS", function () {
     clock.time += HOUR;
     const { name } = placed;
     const updated = await call(client, OrderServiceService.updateOrder, {
-      order: order({ name, status: Order_Status.IN_FLIGHT, customerId: "somebody else" }),
+      order: order({ name, status: Order_Status.IN_FLIGHT, customerId: "another customer" }),
       updateMask: ["status"],
     });
     assert.deepEqual(updated, {
@@ -174,7 +174,7 @@ describe("the food service over TLS", function () {
     await assert.rejects(call(client, DroneServiceService.getShipment, { name }), { code: status.NOT_FOUND, details });
   });
 
-  it("knows a create again by its key where it honours keys, and keeps the key in the truth where not", async () => {
+  it("recognizes a repeated create by its key when it honours keys, and records the key in the truth when it does not", async () => {
     for (const honoursKeys of [true, false]) {
       const { service, client } = await start({ honoursKeys });
       const create = () => call(client, KitchenServiceService.createKitchenOrder, KITCHEN_ORDER, keyed("a"));
@@ -281,7 +281,7 @@ describe("the food service over TLS", function () {
     assert.notEqual((await call(again.client, DroneServiceService.createShipment, SHIPMENT, keyed("b"))).name, name);
   });
 
-  it("answers INTERNAL and changes nothing where the state can't be kept, and says why in its log", async () => {
+  it("answers INTERNAL, changes nothing and logs why when the state can't be stored", async () => {
     const state = join(directory, "shared.jsonl");
     const lines: string[] = [];
     const { service, client } = await start({ state, log: (line) => lines.push(line) });
@@ -319,7 +319,7 @@ describe("the food service over TLS", function () {
     assert.deepEqual(hosts, ["localhost", "127.0.0.1", "::1"]);
     const clearly = (error: Error) => {
       return (
-        error instanceof StartError && /localhost\.crt is of no use: .+\. Remove .+localhost\.key/.test(error.message)
+        error instanceof StartError && /localhost\.crt can't be used: .+\. Remove .+localhost\.key/.test(error.message)
       );
     };
     const broken = mkdtempSync(join(directory, "broken-"));
@@ -346,7 +346,7 @@ describe("the food service over TLS", function () {
     ]);
   });
 
-  it("takes orders from a customer's client, which says what is wrong where it can't", async () => {
+  it("takes orders from a customer's client, which says what is wrong when it can't order", async () => {
     const { service } = await start();
     const place = async (placing: object) => {
       const names: string[] = [];

@@ -76,7 +76,7 @@ export interface RunningFoodService {
 
 /**
  * Starts the food service with what its state file knows.
- * @throws StartError where the address is taken, or the certificate or the state file is of no use
+ * @throws StartError if the address is taken, or if the certificate or the state file can't be used
  */
 export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;

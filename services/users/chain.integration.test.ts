@@ -69,7 +69,7 @@ describe("the chain of user orchestrators", () => {
     assert.equal(details, 'The name "abc" is shorter than 6 characters: it has 3, counted in UTF-8 bytes');
   });
 
-  it("changes no refusal on its way, whatever is in the name", async () => {
+  it("passes a refusal on unchanged, whatever is in the name", async () => {
     const short = fc.string({ unit: "grapheme", maxLength: 5 }).filter((name) => Buffer.byteLength(name) < 6);
     const property = fc.asyncProperty(short, async (name) => {
       let expected = "";
@@ -355,7 +355,7 @@ describe("servers that come and go", () => {
     assert.ok(tries >= 5, `${tries} tries`);
   });
 
-  it("the client says UNAVAILABLE where orchestrator 1 is not there", async () => {
+  it("the client reports UNAVAILABLE when orchestrator 1 is not running", async () => {
     const question = {
       name: "krithik",
       server: "127.0.0.1:1",
@@ -472,7 +472,7 @@ describe("TLS", () => {
     }
   }).timeout(20_000);
 
-  it("refuses plaintext off loopback unless told", async () => {
+  it("refuses plaintext off loopback unless it is allowed", async () => {
     const message = { name: "StartError", message: /plaintext, it is off loopback/ };
     await assert.rejects(startUserData({ log: NO_LOG, address: "0.0.0.0:0" }), message);
     await assert.rejects(

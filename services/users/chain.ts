@@ -1,4 +1,4 @@
-/** The three servers in one go, a process each: started from the data up, kept running, stopped from orchestrator 1 down. */
+/** The three servers, a process each: starts them from the data up, restarts one that exits, stops them from orchestrator 1 down. */
 import { fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,7 +14,7 @@ export const TYPESCRIPT = ["--import", pathToFileURL(createRequire(import.meta.u
 /** Three servers share few cores: no helper threads for the garbage collection, which gets more room instead. */
 const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
 
-/** Between the end of a server that nobody stopped and its next start. */
+/** Between the unexpected exit of a server and its restart. */
 const RESTART_MILLISECONDS = 500;
 
 export type Role = "data" | "orchestrator2" | "orchestrator1";
@@ -31,7 +31,7 @@ export interface ServerProcess {
 /**
  * Starts a server by its flags and waits until it listens. It outlives no program that started it: it stops when that is gone.
  * @param output where its log and its errors go; `ignore` drops the log alone
- * @throws StartError where it ended instead; it has said why itself
+ * @throws StartError if it exits instead; it has reported the reason itself
  */
 export async function startProcess(
   role: Role,
@@ -72,24 +72,24 @@ export interface Chain {
 }
 
 /**
- * Starts the chain and keeps it: a server that ends by itself is started again where it listened.
- * @throws StartError where one of the servers can't start; the others are stopped then
+ * Starts the chain and supervises it: a server that exits unexpectedly is restarted at the same address.
+ * @throws StartError if a server can't start; the others are then stopped
  */
 export async function startChain({ addresses, flags, log, output }: ChainOptions): Promise<Chain> {
-  const kept: KeptServer[] = [];
+  const started: SupervisedServer[] = [];
   const stop = async () => {
-    for (const server of kept.toReversed()) await server.stop();
+    for (const server of started.toReversed()) await server.stop();
   };
-  const keep = async (role: Role, own: string[]) => {
-    const server = new KeptServer(role, addresses[role], [...own, ...flags.all], log, output);
-    kept.push(server);
+  const startServer = async (role: Role, own: string[]) => {
+    const server = new SupervisedServer(role, addresses[role], [...own, ...flags.all], log, output);
+    started.push(server);
     await server.start();
     return server;
   };
   try {
-    const data = await keep("data", flags.data);
-    const orchestrator2 = await keep("orchestrator2", ["--data", data.address]);
-    const orchestrator1 = await keep("orchestrator1", ["--orchestrator2", orchestrator2.address]);
+    const data = await startServer("data", flags.data);
+    const orchestrator2 = await startServer("orchestrator2", ["--data", data.address]);
+    const orchestrator1 = await startServer("orchestrator1", ["--orchestrator2", orchestrator2.address]);
     const servers = { data, orchestrator2, orchestrator1 };
     return {
       addresses: { data: data.address, orchestrator2: orchestrator2.address, orchestrator1: orchestrator1.address },
@@ -102,11 +102,11 @@ export async function startChain({ addresses, flags, log, output }: ChainOptions
   }
 }
 
-/** A server process that is started again when it ended though nobody stopped it. */
-class KeptServer {
+/** A server process that is restarted when it exits without a request to stop. */
+class SupervisedServer {
   private process: ServerProcess | undefined;
   private readonly stopping = new AbortController();
-  private kept: Promise<void> = Promise.resolve();
+  private supervision: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly role: Role,
@@ -124,22 +124,22 @@ class KeptServer {
   async start(): Promise<void> {
     this.process = await startProcess(this.role, ["--address", this.address, ...this.flags], this.output);
     this.address = this.process.address;
-    this.kept = this.keep(this.process);
+    this.supervision = this.supervise(this.process);
   }
 
   async stop(): Promise<void> {
     this.stopping.abort();
     this.process?.signal("SIGTERM");
-    await this.kept;
+    await this.supervision;
   }
 
-  private async keep(process: ServerProcess): Promise<void> {
+  private async supervise(process: ServerProcess): Promise<void> {
     let current: ServerProcess | undefined = process;
     const { signal } = this.stopping;
     while (true) {
       const ended: number | string = current === undefined ? "did not start" : await current.ended;
       if (signal.aborted) return;
-      this.log.warn("ended by itself, starting it again", { role: this.role, ended });
+      this.log.warn("exited unexpectedly, restarting it", { role: this.role, ended });
       await sleep(RESTART_MILLISECONDS, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       current = await startProcess(this.role, ["--address", this.address, ...this.flags], this.output).catch(

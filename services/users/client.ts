@@ -16,7 +16,7 @@ export interface Question {
   deadlineMilliseconds: number;
   /** For the server to be reachable. */
   timeoutMilliseconds: number;
-  /** Appears in the log of every server on the way; a new one where there is none. */
+  /** Appears in the log of every server on the way; a new one is made if it is missing. */
   trace?: string | undefined;
   security: Security;
 }

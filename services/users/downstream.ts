@@ -7,11 +7,11 @@ import { channelCredentials } from "./security.js";
 import type { Context, Running } from "./serve.js";
 import { CallStatus, TRACE_ID } from "./serve.js";
 
-/** Kept from the time that is left, so that "can't be reached" still gets back to the caller: a share, and at most this. */
+/** Reserved from the remaining time to return "can't be reached" to the caller: a share, and at most this. */
 const RESERVE = { share: 0.1, milliseconds: 200 };
 
 const CHANNEL_OPTIONS: ClientOptions = {
-  // An answer may be a little longer than its question; whoever asked first applies a limit of their own.
+  // An answer may be a little longer than its question; the first caller applies its own limit.
   "grpc.max_receive_message_length": -1,
   "grpc.enable_channelz": 0,
   "grpc.initial_reconnect_backoff_ms": 100,
@@ -52,7 +52,7 @@ export async function ask<Request, Response>(
 ): Promise<Response> {
   const { title, address, connection } = downstream;
   const reserve = Math.min(RESERVE.milliseconds, (deadline - Date.now()) * RESERVE.share);
-  // The metadata of a call in progress is nobody else's by now, so it goes on as it is.
+  // Nothing else uses the metadata of a call in progress, so it is passed on without a copy.
   const metadata = parent?.metadata ?? new Metadata();
   metadata.set(TRACE_ID, trace);
   let reason = "";
@@ -86,7 +86,7 @@ function callOnce<Request, Response>(
   parent: ServerUnaryCall<unknown, unknown> | undefined,
 ): Promise<Response> {
   const options: CallOptions = parent === undefined ? { deadline } : { deadline, parent };
-  // gRPC keeps the stack of every call for an error that may come; here nobody would see it, and it costs time.
+  // gRPC captures a stack for every call in case it fails; nothing here shows it, and it costs time.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {

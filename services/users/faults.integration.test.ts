@@ -1,4 +1,4 @@
-/** What the servers do, each a process, when they are told to stop or are killed while calls are in flight. */
+/** How the servers, each a process, behave when they are stopped or killed while calls are in flight. */
 import assert from "node:assert/strict";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -156,7 +156,7 @@ describe("a stop under load", function () {
     await until("the log says it", () => logged().some(({ message }) => /breaking off/.test(message)));
   });
 
-  it("orchestrator 2 killed under load: no call hangs, OK or UNAVAILABLE, and the chain recovers by itself", async () => {
+  it("every call ends with OK or UNAVAILABLE and the chain recovers when orchestrator 2 is killed under load", async () => {
     await start(0);
     client = new Client(chain.addresses.orchestrator1, credentials.createInsecure());
     const outcomes: Outcome[] = [];

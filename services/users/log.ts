@@ -17,7 +17,7 @@ let waiting: string | undefined;
 /** Writes what one turn of the event loop logs in one go, and what is left when the process ends. */
 function writeSoon(lines: string): void {
   if (waiting === undefined) {
-    // Whoever read the log may be gone; the server goes on without it.
+    // The reader of the log may be gone; the server continues without it.
     process.stdout.on("error", () => {});
     process.on("exit", () => flush((text) => writeSync(process.stdout.fd, text)));
     waiting = "";

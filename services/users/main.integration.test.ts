@@ -48,7 +48,7 @@ describe("the client's command line", () => {
     assert.equal(chain.log.calls("from-the-client").length, 3);
   });
 
-  it("says in one line that nobody is there", async () => {
+  it("reports an unreachable server in one line", async () => {
     const { status, stderr } = await run(["client", "-n", "krithik", "--server", "127.0.0.1:1", "--timeout", "0.5"]);
     assert.equal(
       stderr,
@@ -132,7 +132,7 @@ describe("the servers' command lines", function () {
 
   for (const [signal, how] of [
     ["SIGINT", "stops in order with status 0"],
-    ["SIGKILL", "can say nothing any more, and its servers stop by themselves"],
+    ["SIGKILL", "logs nothing more, and its servers stop on their own"],
   ] as const) {
     it(`the chain on ${signal} ${how}; nothing is left listening`, async () => {
       const ports = ["--orchestrator1", "--orchestrator2", "--data"].flatMap((flag) => [flag, "127.0.0.1:0"]);

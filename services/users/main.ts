@@ -49,7 +49,7 @@ function serverCommand(name: string, description: string): Command {
     .addOption(new Option("--tls-key <file>", "the certificate's key, PEM").env("USERS_TLS_KEY"));
 }
 
-/** A command with the flags of whoever calls a server. */
+/** A command with the flags of a caller. */
 function callerCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
@@ -104,7 +104,7 @@ const orchestrator1 = serverCommand("orchestrator1", "Orchestrator 1: where clie
 
 type ChainFlags = Omit<ServerFlags, "address"> & ChainOptions["addresses"] & { delay: number };
 
-const chain = serverCommand("chain", "All three servers, a process each; one that ends by itself is started again.")
+const chain = serverCommand("chain", "All three servers, a process each; one that exits unexpectedly is restarted.")
   .addOption(addressOption("orchestrator1", "where orchestrator 1 listens", ORCHESTRATOR1))
   .addOption(addressOption("orchestrator2", "where orchestrator 2 listens", ORCHESTRATOR2))
   .addOption(addressOption("data", "where the user data service listens", DATA))

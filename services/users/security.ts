@@ -18,7 +18,7 @@ export interface Security {
 
 /**
  * How a server at this address speaks.
- * @throws StartError where a file is of no use, and where it would be plaintext off loopback
+ * @throws StartError if a file can't be used, or if it would be plaintext off loopback
  */
 export function serverCredentials(address: string, security: Security): ServerCredentials {
   const { tlsCertificate, tlsKey } = security;
@@ -45,7 +45,7 @@ export function serverCredentials(address: string, security: Security): ServerCr
 
 /**
  * How to speak to a server at this address.
- * @throws StartError where the file is of no use, and where it would be plaintext off loopback
+ * @throws StartError if the file can't be used, or if it would be plaintext off loopback
  */
 export function channelCredentials(address: string, security: Security): ChannelCredentials {
   const { ca } = security;

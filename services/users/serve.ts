@@ -75,7 +75,7 @@ export class CallStatus extends Error {
 
 /**
  * Starts a server with one service.
- * @throws StartError where it can't listen or its certificate is of no use
+ * @throws StartError if it can't listen or its certificate can't be used
  */
 export async function serve<Service extends ServiceDefinition>(
   title: string,
@@ -99,7 +99,7 @@ export async function serve<Service extends ServiceDefinition>(
   return { address, server, stop: () => stop(server) };
 }
 
-/** A server that says that it is not healthy any more as soon as it stops, and lets nobody who watches that hold it up. */
+/** A server that reports itself unhealthy as soon as it stops, and does not wait for clients that watch its health. */
 class StoppableServer extends Server {
   private readonly watches = new Set<{ end(): void }>();
   private stopping = () => {};

@@ -47,7 +47,7 @@ export async function place(system: System, customer: string): Promise<string> {
   throw new Error("no order was placed");
 }
 
-/** Creates the kitchen order of an order, which nobody links, as after a lost answer; its name. */
+/** Creates an unlinked kitchen order for an order, as after a lost answer, and returns its name. */
 export async function cook(system: System, id: string): Promise<string> {
   const { address, certificate } = foodOf(system);
   const client = new Client(address, credentials.createSsl(Buffer.from(certificate)));

@@ -346,7 +346,7 @@ describe("the console's views", function () {
     await page.getByRole("status").getByText("You're offline").waitFor({ state: "hidden", timeout: MINUTE_MS });
   });
 
-  it("answers nobody without its token, and no other site", async () => {
+  it("rejects requests without its token and requests from another site", async () => {
     assert.equal((await fetch(`${served.address}/events`)).status, 401);
     assert.equal((await fetch(`${served.address}/api/orders`)).status, 401);
     const port = new URL(served.address).port;

@@ -18,7 +18,7 @@ const OPERATOR = "operator@example.com";
 const VIEWER = "viewer@example.com";
 const LOST = { code: "UNAVAILABLE", message: "the answer was lost" };
 
-/** Whoever is signed out sees the form; then the page is theirs. */
+/** Fills in the form that a signed-out user sees. */
 async function signIn(page: Page, email: string, password = PASSWORD): Promise<void> {
   await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password").fill(password);
@@ -59,7 +59,7 @@ describe("the operators' page", function () {
 
   const row = (page: Page, id: string) => page.getByRole("row").filter({ has: page.getByRole("link", { name: id }) });
 
-  it("is served with headers that let nobody else in", async () => {
+  it("is served with headers that keep other sites out", async () => {
     const { headers } = await fetch(address);
     const policy = headers.get("content-security-policy") ?? "";
     assert.match(policy, /default-src 'none'/);
@@ -86,7 +86,7 @@ describe("the operators' page", function () {
     assert.deepEqual(await accessibilityProblems(page), []);
   });
 
-  it("shows nothing but what to do to somebody without a role", async () => {
+  it("shows a user without a role only how to get one", async () => {
     const { page } = await open();
     await signIn(page, STRANGER);
     await page.getByText("doesn't have access").waitFor();
@@ -162,7 +162,7 @@ describe("the operators' page", function () {
       .waitFor({ timeout: COLD_MS });
   });
 
-  it("tells an operator that somebody else was first, and changes nothing", async () => {
+  it("reports that another operator was first, and changes nothing", async () => {
     const id = await place(system, "krithik");
     await seedAttempt(system, id, "UNCERTAIN", LOST);
     const { page } = await open();
@@ -198,7 +198,7 @@ describe("the operators' page", function () {
     assert.equal(response.status, 403);
   });
 
-  it("says when it is offline, and goes on by itself", async () => {
+  it("says when it is offline, and resumes when it is online again", async () => {
     const { page, context } = await open();
     await signIn(page, VIEWER);
     await page.getByRole("heading", { name: "Active orders" }).waitFor();

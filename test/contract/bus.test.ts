@@ -102,12 +102,12 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
       assert.deepEqual(sorted(await taken("orders-new")), sorted(all));
     });
 
-    it("brings the same message twice where it was published twice", async () => {
+    it("delivers a message twice when it was published twice", async () => {
       await bus.publishOrders("kitchen", [...orders(1), ...orders(1)]);
       assert.equal((await taken("orders-new")).length, 2);
     });
 
-    it("publishes nothing where there is nothing", async () => {
+    it("publishes nothing when given no messages", async () => {
       await bus.publishOrders("kitchen", []);
       assert.deepEqual(await taken("orders-new"), []);
     });

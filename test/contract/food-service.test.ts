@@ -175,7 +175,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       }
     });
 
-    it("has one empty page where there is nothing to list", async () => {
+    it("returns one empty page when there is nothing to list", async () => {
       const { food } = await start();
       const page = await food.listOrders({ status: "NEW", pageSize: 10, pageToken: "" });
       assert.deepEqual(page, { orders: [], nextPageToken: "" });
@@ -222,7 +222,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       });
     }
 
-    it("makes something new at every create where it does not honour keys", async () => {
+    it("makes something new at every create when it ignores keys", async () => {
       const { food, model } = await start();
       const names = [inTime("k"), inTime("k")].map(async (options) => (await food.createKitchenOrder(options)).name);
       assert.equal(new Set(await Promise.all(names)).size, 2);
@@ -233,7 +233,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       for (const { idempotencyKey } of [...kitchenOrders, ...shipments]) assert.equal(idempotencyKey, "k");
     });
 
-    it("makes one thing a key where it honours keys, a kitchen order and a shipment apart", async () => {
+    it("makes one kitchen order and one shipment per key when it honours keys", async () => {
       const { food, model } = await start({ honoursKeys: true });
       const first = await food.createKitchenOrder(inTime("k"));
       assert.equal((await food.createKitchenOrder(inTime("k"))).name, first.name);
@@ -289,7 +289,7 @@ type Method =
   | "updateOrder";
 type Answer = (call: ServerUnaryCall<never, unknown>, answer: sendUnaryData<unknown>) => void;
 
-/** A server that answers each method as told, and counts. */
+/** A server that answers each method as configured, and counts the calls. */
 async function startServer(answer: Answer) {
   const calls: Partial<Record<string, number>> = {};
   const server = new Server({ "grpc.enable_channelz": 0 });
@@ -367,7 +367,7 @@ describe("the connection to the food service", () => {
     for (const { sent, refused } of failures) assert.deepEqual([sent, refused], [false, false]);
   });
 
-  it("is refused where the certificate is not of the given authority, and nothing was sent", async () => {
+  it("fails before anything is sent when the certificate is not from the given authority", async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), "diet-certificates-"));
     open.push(() => rmSync(elsewhere, { recursive: true, force: true }));
     const { certificate } = await identityIn(elsewhere);
@@ -395,17 +395,17 @@ describe("the connection to the food service", () => {
   for (const method of METHODS) {
     const repeats = !CREATES.includes(method);
 
-    it(`${repeats ? "repeats" : "never repeats"} ${method} where the service says UNAVAILABLE`, async () => {
+    it(`${repeats ? "repeats" : "never repeats"} ${method} when the service answers UNAVAILABLE`, async () => {
       const { food, calls } = await serving((_, answer) => answer({ code: status.UNAVAILABLE, details: "busy" }));
       assert.deepEqual(await failureOf(CALLS[method](food)), { code: "UNAVAILABLE", sent: true, refused: false });
       assert.equal(calls[method], repeats ? 4 : 1);
     });
 
-    it(`${repeats ? "fails" : "knows that it was sent"} where the service dies after it got ${method}`, async () => {
+    it(`${repeats ? "fails" : "reports the call as sent"} when the service dies after it received ${method}`, async () => {
       const { cable, food, calls } = await cabled(() => cable.cut());
       const { code, sent, refused } = await failureOf(CALLS[method](food));
       assert.deepEqual([code, refused], ["UNAVAILABLE", false]);
-      // What became of the last try says nothing of the tries before, and nobody asks: what is repeated does no harm.
+      // The outcome of the last try says nothing about earlier ones, and no caller needs it: a repeated call is harmless.
       if (!repeats) assert.equal(sent, true);
       assert.equal(calls[method], 1);
     });

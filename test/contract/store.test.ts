@@ -310,11 +310,11 @@ for (const [where, open] of Object.entries(STORES)) {
 
     describe("commits", () => {
       it("several writes with a version each", async () => {
-        const kept = await create(`${path}b`, { a: 1 });
+        const updated = await create(`${path}b`, { a: 1 });
         const gone = await create(`${path}c`, { a: 1 });
         const versions = await store.commit([
           { kind: "create", path: `${path}a`, fields: { a: 1 } },
-          { kind: "update", path: `${path}b`, version: kept, fields: { a: 2 } },
+          { kind: "update", path: `${path}b`, version: updated, fields: { a: 2 } },
           { kind: "delete", path: `${path}c`, version: gone },
         ]);
         assert.equal(versions.length, 3);

@@ -90,7 +90,7 @@ function isStorable(fields: Fields): boolean {
   }
 }
 
-/** Sound documents, some with one field that spoils them, some with fields that nobody knows, and some that are anything. */
+/** Valid documents, some with one invalid field, some with unknown fields, and some with arbitrary content. */
 function planted(
   sound: fc.Arbitrary<Fields>,
   bad: Record<string, fc.Arbitrary<unknown>>,
@@ -192,7 +192,7 @@ export const documents = kind(30, found, async (given, handlers, reached) => {
     expect(complaint === undefined, () => `answered otherwise than described: ${complaint}: ${brief(answer)}`);
   } else if (action === "pollOrders" || action === "sweep") {
     await handlers[action](ports).catch((error: unknown) => {
-      // A lease that can't be read is said to whoever runs this; it is not a crash.
+      // An unreadable lease is reported as an error; it is not a crash.
       if (!(error instanceof ValidationError)) throw error;
     });
   } else if (action === "report" || action === "customer") await handlers.runReaction(action, "7f3c", change, ports);

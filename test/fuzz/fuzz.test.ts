@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { type FuzzOptions, fuzz, KIND_NAMES } from "./fuzz.js";
 import { HANDLERS, type Handlers } from "./kind.js";
 
-const told = ({ failures }: Awaited<ReturnType<typeof fuzz>>) => failures.map(({ kind, told }) => `${kind}: ${told}`);
+const reportsOf = ({ failures }: Awaited<ReturnType<typeof fuzz>>) =>
+  failures.map(({ kind, report }) => `${kind}: ${report}`);
 
-/** The input that a failure tells of, which stands on its last line. */
+/** The input of a failure, which is the last line of its report. */
 const inputIn = (failure = "") => failure.split("\n").at(-1);
 
 describe("hostile input", function () {
@@ -13,7 +14,7 @@ describe("hostile input", function () {
 
   it("gets no 5xx, no crash and no stray write out of any handler", async () => {
     const findings = await fuzz({ inputs: 2_000, seed: 7 });
-    assert.deepEqual(told(findings), []);
+    assert.deepEqual(reportsOf(findings), []);
     assert.ok(findings.inputs >= 2_000);
     assert.deepEqual(Object.keys(findings.byKind), KIND_NAMES);
     for (const what of [
@@ -121,11 +122,11 @@ describe("hostile input", function () {
       const { failures } = await fuzz({ inputs: 1_000, seed: 7, only, handlers: broken });
       const [failure] = failures;
       assert.ok(failure, "nothing was found");
-      assert.match(failure.told, says);
+      assert.match(failure.report, says);
       const { seed, path } = failure;
       const again = await fuzz({ inputs: 1, seed, only, path, handlers: broken });
-      assert.equal(inputIn(again.failures[0]?.told), inputIn(failure.told));
-      assert.deepEqual(told(await fuzz({ inputs: 1, seed, only, path })), [], "nothing is wrong with what is deployed");
+      assert.equal(inputIn(again.failures[0]?.report), inputIn(failure.report));
+      assert.deepEqual(reportsOf(await fuzz({ inputs: 1, seed, only, path })), [], "nothing is wrong with what is deployed");
     });
   }
 });

@@ -1,7 +1,7 @@
-/** What somebody who means harm, or knows no better, puts where a name, a text or a field should be. */
+/** Malicious or mistaken input in place of a name, a text or a field. */
 import fc from "fast-check";
 
-/** Ids that lead elsewhere, are reserved, can't be kept, or look like another. */
+/** Ids that lead elsewhere, are reserved, can't be stored, or look like another. */
 const KNOWN_IDS = [
   "",
   ".",
@@ -75,7 +75,7 @@ const fieldName = fc.oneof(
   fc.string({ maxLength: 8 }),
 );
 
-/** Fields that nobody asked for; `__proto__` is one as any other. */
+/** Unexpected fields; `__proto__` is one of them. */
 export const extraFields: fc.Arbitrary<[string, unknown][]> = fc.array(fc.tuple(fieldName, hostileValue), {
   maxLength: 3,
 });
@@ -98,11 +98,11 @@ export function damaged(
     )
     .chain(([changed, gone, extra]) =>
       fc.tuple(...changed.map((name) => fc.oneof(fields[name] ?? hostileValue, hostileValue))).map((values) => {
-        const kept = Object.entries(sound).filter(([name]) => !gone.includes(name));
+        const remaining = Object.entries(sound).filter(([name]) => !gone.includes(name));
         // Object.fromEntries makes a field even of __proto__, as JSON.parse does.
         return Object.fromEntries([
           ...extra,
-          ...kept,
+          ...remaining,
           ...changed.map((name, index): [string, unknown] => [name, values[index]]),
         ]);
       }),

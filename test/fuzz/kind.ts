@@ -25,7 +25,7 @@ export interface Failure {
   /** Where it is among the inputs of this seed. */
   path: string;
   /** What did not hold, and for which input. */
-  told: string;
+  report: string;
 }
 
 interface Search {
@@ -61,7 +61,7 @@ export function kind<I>(
       return {
         seed,
         path: found.counterexamplePath ?? "",
-        told: `${why}\n${fc.stringify(found.counterexample).slice(0, 4_000)}`,
+        report: `${why}\n${fc.stringify(found.counterexample).slice(0, 4_000)}`,
       };
     },
   };
@@ -88,13 +88,13 @@ export function brief(value: unknown): string {
 /** A line must fit into Cloud Logging, which takes 256 KiB. */
 const LONGEST_LINE = 100_000;
 
-/** What holds after every input: nothing was kept that Firestore would refuse, nothing crashed on the way, no object was changed. */
+/** What holds after every input: nothing was stored that Firestore would reject, nothing crashed, no object was changed. */
 export function expectSound(bed: TestBed, store: StrictStore): void {
   expect(store.complaints.length === 0, () => String(store.complaints[0]));
   for (const line of bed.lines) {
     const { outcome, reason } = line.fields as { outcome?: string; reason?: { code?: string } | string };
     const code = typeof reason === "object" ? reason.code : undefined;
-    // gRPC's codes are in capitals; what is left is the name of an error that nobody foresaw.
+    // gRPC's codes are in capitals; what is left is the name of an unexpected error.
     const foreseen = code === undefined || /^[A-Z_]+$/.test(code) || FORESEEN.includes(code);
     expect(foreseen, () => `${outcome}: ${brief(line)}`);
     expect(

@@ -36,7 +36,7 @@ progress.end();
 for (const [what, times] of [...reached].sort(([one], [other]) => (one < other ? -1 : 1)))
   console.log(`${times} ${what}`);
 for (const failure of failures) {
-  console.error(`\n${failure.kind}: ${failure.told}`);
+  console.error(`\n${failure.kind}: ${failure.report}`);
   console.error(`Again: npm run fuzz -- --kind ${failure.kind} --seed ${failure.seed} --path ${failure.path}`);
 }
 console.log(JSON.stringify({ inputs, byKind, failures: failures.length }));

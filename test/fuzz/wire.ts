@@ -20,7 +20,7 @@ interface Sent {
   /** Around the request line: usual ones, and ones that break it. */
   version: string;
   extra: [string, string][];
-  /** How the length of the body is told. */
+  /** How the length of the body is declared. */
   framing: "length" | "too long" | "chunked" | "no" | "gzip" | "bad gzip";
 }
 
@@ -66,10 +66,10 @@ function bytesOf({ given: { request }, version, extra, framing }: Sent): Buffer 
   return Buffer.concat([head, Buffer.from(`${body.byteLength.toString(16)}\r\n`), body, Buffer.from("\r\n0\r\n\r\n")]);
 }
 
-/** As long as nothing may come back until the other end is told that there is no more, in milliseconds. */
+/** How long to wait for an answer before the connection is half-closed, in milliseconds. */
 const PAUSE = 200;
 
-/** Sends bytes and resolves with all that comes back; rejects where the other end keeps the connection and says nothing. */
+/** Sends bytes and resolves with all that comes back; rejects if the other end holds the connection open and sends nothing. */
 function exchange(port: number, bytes: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");
@@ -146,7 +146,7 @@ export const wire: Kind = {
         Buffer.from("GET /api/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"),
       );
       if (failure || after.includes(" 200 OK")) return failure;
-      return { seed: search[0].seed, path: "", told: `the server is gone: ${brief(after)}` };
+      return { seed: search[0].seed, path: "", report: `the server is gone: ${brief(after)}` };
     } finally {
       console.error = error;
       server.closeAllConnections();

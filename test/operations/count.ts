@@ -31,7 +31,7 @@ const FUNCTION_OF = {
   customer: "onRelationCreated",
 } as const satisfies Record<Stage | ReactionName, string>;
 
-/** The whole system in memory, with every operation counted. Nothing happens by itself: ticks are asked for. */
+/** The whole system in memory, with every operation counted. Nothing runs on its own: each tick is an explicit call. */
 class CountedSystem {
   readonly clock = new ManualClock();
   readonly food: FoodServiceModel;
@@ -149,7 +149,7 @@ function plus(counts: Counts, other: Counts, times = 1): Counts {
   return Object.fromEntries(Object.entries(sum).filter(([, count]) => count !== 0));
 }
 
-/** What each costs: a poll with no order on its way, an idle tick of one order, and an order from NEW to DELIVERED without them. */
+/** What each costs: a poll with no active order, an idle tick of one order, and an order from NEW to DELIVERED without them. */
 export interface Costs {
   poll: Counts;
   idle: Counts;

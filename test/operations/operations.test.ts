@@ -19,7 +19,7 @@ describe("what the platform bills", () => {
     assert.equal(total(costs.order, "write"), relations + attempts + (history ?? 0), "nothing else is written");
   });
 
-  it("is no write, one read and one call for an idle tick of an order on its way", () => {
+  it("is no write, one read and one call for an idle tick of an active order", () => {
     assert.deepEqual(
       ["write", "read", "call"].map((kind) => total(costs.idle, kind)),
       [0, 1, 1],

@@ -83,11 +83,11 @@ describe("firestore.rules", function () {
   after(() => environment?.cleanup());
 
   for (const [who, claims] of Object.entries(PEOPLE)) {
-    describe(`for somebody ${who}`, () => {
+    describe(`for a user ${who}`, () => {
       let firestore: Firestore;
       before(() => {
         const context: RulesTestContext = claims
-          ? environment.authenticatedContext("somebody", claims)
+          ? environment.authenticatedContext("user-1", claims)
           : environment.unauthenticatedContext();
         firestore = context.firestore() as unknown as Firestore;
       });
@@ -130,7 +130,7 @@ describe("firestore.rules", function () {
         ],
         ["the audit", false, () => query(collection(firestore, "audit"))],
         ["the leases", false, () => query(collection(firestore, "leases"))],
-        ["what nobody has named", false, () => query(collection(firestore, "elsewhere"))],
+        ["a collection that the rules do not name", false, () => query(collection(firestore, "elsewhere"))],
       ];
       for (const [what, insiders, ask] of lists) {
         it(`${isInsider && insiders ? "list" : "don't list"} ${what}`, async () => {

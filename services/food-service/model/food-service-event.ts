@@ -1,4 +1,4 @@
-/** The changes of the simulated food service that time alone does not bring about, in the form in which they are kept. */
+/** The changes of the simulated food service that time alone does not cause, in the form in which they are stored. */
 import * as v from "valibot";
 import { ValidationError } from "../../../functions/src/domain/errors.js";
 import { ORDER_STATUSES, type OrderStatus } from "../../../functions/src/domain/order-lifecycle.js";

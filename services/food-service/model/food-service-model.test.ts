@@ -19,7 +19,7 @@ function evenly(): Randomness {
   };
 }
 
-/** A model whose clock moves when told, and the events that it emitted, as they come back from JSON. */
+/** A model with a manual clock, and the events that it emitted, as they come back from JSON. */
 function setUp(options: Partial<FoodServiceOptions> = {}) {
   const clock = { time: START, now: () => clock.time };
   const events: FoodServiceEvent[] = [];
@@ -122,7 +122,7 @@ describe("the food service's model", () => {
     assert.ok(Math.abs(rejected - 400) < 60, `${rejected} rejected`);
   });
 
-  it("cancels an order on its way at the drawn moment, and leaves one that has ended alone", async () => {
+  it("cancels an active order at the drawn moment, and leaves a finished one alone", async () => {
     const { model, clock, events } = setUp({ cancelled: 1 });
     const names = ["NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED", "REJECTED"].map(
       () => model.placeOrder("krithik").name,
@@ -197,7 +197,7 @@ describe("the food service's model", () => {
     const { model } = setUp();
     const gets = [model.getOrder, model.getKitchenOrder, model.getShipment].map((get) => get.bind(model));
     for (const get of gets) {
-      await assert.rejects(get("orders/of-nobody"), failsWith("NOT_FOUND", "orders/of-nobody"));
+      await assert.rejects(get("orders/unknown"), failsWith("NOT_FOUND", "orders/unknown"));
       for (const name of ["", "x".repeat(100_000), "a\u0000b"]) {
         await assert.rejects(get(name), failsWith("INVALID_ARGUMENT", "name must"));
       }
@@ -216,7 +216,7 @@ describe("the food service's model", () => {
     assert.deepEqual(events, []);
   });
 
-  it("answers a key seen before with the first one's result where it honours keys, each kind for itself", async () => {
+  it("returns the first result for a repeated key when it honours keys, separately for each kind", async () => {
     const { model, clock } = setUp({ honoursIdempotencyKey: true });
     const kitchen = await model.createKitchenOrder(options("a"));
     const shipment = await model.createShipment(options("a"));
@@ -235,7 +235,7 @@ describe("the food service's model", () => {
     );
   });
 
-  it("creates again for a key seen before where it honours none, and the truth shows the key twice", async () => {
+  it("creates again for a repeated key when it ignores keys, and the truth shows the key twice", async () => {
     const { model } = setUp();
     const first = await model.createKitchenOrder(options("a"));
     assert.notEqual((await model.createKitchenOrder(options("a"))).name, first.name);
@@ -278,7 +278,7 @@ describe("the food service's model", () => {
     }
   });
 
-  it("changes nothing where an event can't be kept", async () => {
+  it("changes nothing when an event can't be stored", async () => {
     let fails = false;
     const onEvent = () => {
       if (fails) throw new Error("disk full");
@@ -294,7 +294,7 @@ describe("the food service's model", () => {
     assert.deepEqual(model.truth(), before);
   });
 
-  it("does not take a cancellation back where the clock goes back", async () => {
+  it("does not undo a cancellation when the clock goes back", async () => {
     const { model, clock } = setUp({ cancelled: 1 });
     const { name } = model.placeOrder("krithik");
     clock.time += 60 * MINUTE;
@@ -304,7 +304,7 @@ describe("the food service's model", () => {
     assert.ok((model.truth().orders[0]?.changes.at(-1)?.at ?? "") >= new Date(START + 60 * MINUTE).toISOString());
   });
 
-  it("keeps names apart where the randomness repeats itself", () => {
+  it("gives unique names when the randomness repeats", () => {
     const { model } = setUp({ random: { uuid: () => "same", fraction: () => 0 } });
     model.placeOrder("krithik");
     assert.throws(() => model.placeOrder("krithik"), /orders\/same twice/);
@@ -428,10 +428,10 @@ describe("the food service's model, whatever happens to it", () => {
               happen(each, names, world);
             }
           } while (pageToken !== "");
-          const kept = names.slice(0, count).filter((name) => !moved.has(name));
+          const unmoved = names.slice(0, count).filter((name) => !moved.has(name));
           assert.deepEqual(
-            seen.filter((name) => kept.includes(name)),
-            kept,
+            seen.filter((name) => unmoved.includes(name)),
+            unmoved,
           );
         },
       ),

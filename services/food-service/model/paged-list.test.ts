@@ -14,7 +14,7 @@ describe("PagedList", () => {
     );
   });
 
-  it("names no next page where all that follows has gone", () => {
+  it("names no next page when everything after it was removed", () => {
     const list = new PagedList<string>();
     list.add("a");
     const last = list.add("b");

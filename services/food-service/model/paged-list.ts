@@ -31,11 +31,11 @@ export class PagedList<T> {
     place.gone = true;
     this.gone++;
     if (this.gone <= SPARE || this.gone * 2 <= this.places.length) return;
-    this.places = this.places.filter((kept) => !kept.gone);
+    this.places = this.places.filter((each) => !each.gone);
     this.gone = 0;
   }
 
-  /** Up to `size` items from the place of this number on, and the number to go on from where there are more. */
+  /** Up to `size` items from the place of this number on, and the number to go on from if there are more. */
   page(from: number, size: number): { items: T[]; next: number | undefined } {
     const items: T[] = [];
     for (let index = this.indexOf(from); index < this.places.length; index++) {
