@@ -16,10 +16,10 @@ import {
 export interface Step {
   /** What it does, as shown in the output. */
   does: string;
-  /** Prints something where the step is done already. */
+  /** Prints something if the step is already done. */
   find?: string[];
   run: string[];
-  /** What is run instead where it is done already; nothing without it. */
+  /** What runs instead if the step is already done; nothing if undefined. */
   renew?(found: string): string[];
   /** What is wrong with what is there already; undefined when it can be used. */
   problem?(found: string): string | undefined;

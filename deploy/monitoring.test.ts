@@ -61,11 +61,12 @@ const CONSOLE_ALERTS: Record<keyof typeof THRESHOLDS, () => number> = {
 
 describe("the console's status strip", () => {
   for (const name of Object.keys(THRESHOLDS) as (keyof typeof THRESHOLDS)[]) {
-    it(`turns red at the threshold of the alert: ${name}`, () => assert.equal(THRESHOLDS[name].red, CONSOLE_ALERTS[name]()));
+    it(`turns red at the threshold of the alert: ${name}`, () =>
+      assert.equal(THRESHOLDS[name].red, CONSOLE_ALERTS[name]()));
   }
 });
 
-describe("what is measured", () => {
+describe("the metrics", () => {
   const entries: LogEntry[] = [];
 
   it("counts routine work and no failures in a delivery without failures", async () => {
@@ -76,7 +77,7 @@ describe("what is measured", () => {
   });
 
   for (const [name, happen] of Object.entries(TROUBLES)) {
-    it(`is ${name}`, async () => {
+    it(`counts ${name}`, async () => {
       const lines = (await happen()).entries;
       const missing = SEEN_BY[name as keyof typeof TROUBLES].filter((metric) => !countedBy(lines).includes(metric));
       assert.deepEqual(missing, []);
@@ -84,7 +85,7 @@ describe("what is measured", () => {
     });
   }
 
-  it("is seen by every metric, with each label and each value that it takes", () => {
+  it("each count at least one entry, with every label and value that they extract", () => {
     for (const [name, { filter, labelExtractors = {}, valueExtractor, metricDescriptor }] of Object.entries(METRICS)) {
       const seen = entries.filter((entry) => matches(filter, entry));
       assert.notEqual(seen.length, 0, `nothing is counted by ${name}`);
@@ -108,7 +109,7 @@ describe("what is measured", () => {
     }
   });
 
-  it("measures what it says: the lag of a report, and the age of the oldest order", async () => {
+  it("measure the lag of a report and the age of the oldest order", async () => {
     const { entries: lines } = await delivery();
     const valuesOf = (name: string) => {
       const { filter, valueExtractor = "" } = METRICS[name] ?? assert.fail(name);
@@ -136,7 +137,7 @@ describe("the alerts", () => {
   const operations = readFileSync("docs/operations.md", "utf8");
 
   for (const [name, alert] of Object.entries(ALERTS)) {
-    it(`${name} looks at a metric that there is, and says what to do in a chapter that there is`, () => {
+    it(`${name} uses an existing metric, and refers to an existing chapter`, () => {
       assert.equal(alert.userLabels.alert, name, "its label is how it is found again");
       for (const { conditionThreshold, conditionAbsent } of alert.conditions) {
         const filter = (conditionThreshold ?? conditionAbsent)?.filter ?? "";
@@ -148,7 +149,7 @@ describe("the alerts", () => {
     });
   }
 
-  it("are there for all that a person must know", () => {
+  it("cover every metric that an operator must act on", () => {
     const watched = Object.values(ALERTS).flatMap(
       ({ conditions }) => JSON.stringify(conditions).match(/user\/\w+/g) ?? [],
     );
@@ -169,7 +170,7 @@ describe("the alerts", () => {
 });
 
 describe("the dashboard", () => {
-  it("shows metrics and labels that there are", () => {
+  it("shows only existing metrics and labels", () => {
     const text = JSON.stringify(read("dashboard"));
     const { mosaicLayout } = read("dashboard") as { mosaicLayout: { tiles: object[] } };
     const shown = [...text.matchAll(/logging\.googleapis\.com\/user\/(\w+)/g)].map(([, name = ""]) => name);

@@ -24,7 +24,7 @@ export function expectAddress(text: string): Address {
 
 /**
  * Listens on every IP address of the host and resolves with the address, its port as bound.
- * @throws StartError where the port is taken or the host can't be listened on
+ * @throws StartError if the port is taken or the host can't be listened on
  */
 export async function listen(server: Server, address: string, credentials: ServerCredentials): Promise<string> {
   const { host, port } = expectAddress(address);

@@ -10,7 +10,7 @@ const PATIENCE = 300_000;
 const NAMES = ["cold-start", "stage", "poll", "pipeline", "growth", "users"];
 
 describe("the benches", () => {
-  it("each measure, judge what they measured, and find what the food service says really happened", async function () {
+  it("each measure, judge the measurement, and agree with the food service's record", async function () {
     this.timeout(PATIENCE);
     const child = spawn(process.execPath, ["local/run.mjs", "bench/main.ts", ...NAMES, "--tiny", "--runs", "1"], {
       stdio: ["ignore", "pipe", "pipe"],

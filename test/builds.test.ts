@@ -97,7 +97,7 @@ describe("two builds side by side", function () {
     }
   }
 
-  it("the old one leaves alone what the new one wrote, creates nothing for it, and the new one goes on with it", async () => {
+  it("the old build ignores what the new build wrote and creates nothing for it, and the new build continues", async () => {
     const { name, id } = placed();
     await newer.succeeds("sendToKitchen", isNew(name));
     const written = await fieldsOf(`relations/${id}`);
@@ -119,7 +119,7 @@ describe("two builds side by side", function () {
     assert.ok((await fieldsOf(`relations/${id}`))?.shipment);
   });
 
-  it("the new one takes up what the old one wrote, and from then on it is the new one's", async () => {
+  it("the new build takes over what the old build wrote", async () => {
     const { name, id } = placed();
     await older.succeeds("sendToKitchen", isNew(name));
     const written = await fieldsOf(`relations/${id}`);
@@ -149,7 +149,7 @@ describe("two builds side by side", function () {
     assert.deepEqual(count(), [(before[0] ?? 0) + 2, before[1]]);
   });
 
-  it("the new one continues with an attempt that the old one left, the old one not with the new one's", async () => {
+  it("the new build continues an attempt that the old build left, but the old build does not continue one of the new build", async () => {
     const attempt = (schema: number, order: string) => ({
       schema: { integerValue: schema },
       order: { stringValue: order },

@@ -169,7 +169,7 @@ describe("the deployed functions, on emulators", () => {
     }
   });
 
-  it("create once where a message is delivered many times at the same moment", async () => {
+  it("create once when a message is delivered many times concurrently", async () => {
     const { name, id } = placed();
     const before = food.model.truth().kitchenOrders.length;
     const event = messageEvent({ order: name, status: "NEW" });
@@ -200,7 +200,7 @@ describe("the deployed functions, on emulators", () => {
     assert.equal(instance.lines.filter((line) => line.outcome === "quarantined" && line.order === name).length, 3);
   });
 
-  it("have nothing to tell of a relation that was deleted", async () => {
+  it("report nothing for a deleted relation", async () => {
     const { name, id } = placed();
     await put(`relations/${id}`, { kitchen: { stringValue: "k/1" } });
     const document = await documentAt(`relations/${id}`);
@@ -209,7 +209,7 @@ describe("the deployed functions, on emulators", () => {
     assert.equal(await statusOf(name), "NEW");
   });
 
-  it("go on with a poll where it stopped, page by page to the last", async () => {
+  it("continue a poll from the page where it stopped to the last one", async () => {
     const orders = Array.from({ length: 5 }, placed);
     await succeeds("pollOrders", scheduled());
     for (const { topic } of Object.values(STAGES)) await topics.take(topic);
@@ -231,7 +231,7 @@ describe("the deployed functions, on emulators", () => {
     assert.equal((await documentAt(`relations/${id}`))?.fields.state?.stringValue, "CANCELLED");
   });
 
-  it("drop a message that is no JSON, and one that is too old", async () => {
+  it("drop a message that is not JSON, and one that is too old", async () => {
     const { name } = placed();
     const event = messageEvent({ order: name, status: "NEW" });
     const message = { messageId: "1", data: Buffer.from("{").toString("base64") };
@@ -241,7 +241,7 @@ describe("the deployed functions, on emulators", () => {
     assert.ok(lineOf("dropped") && lineOf("quarantined"));
   });
 
-  it("fail where the food service is away, so that the event comes again, and leave no claim behind", async function () {
+  it("fail and leave no claim when the food service is unavailable, so that the event is delivered again", async function () {
     this.timeout(40_000);
     const { name, id } = placed();
     await food.stop();

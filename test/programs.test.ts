@@ -38,7 +38,7 @@ describe("the programs", function () {
     await until("the food service is gone", async () => !(await answers(port)), MINUTE);
   });
 
-  it("a port that is taken is said by its name, with status 1", async () => {
+  it("a program names a port that is taken and exits with status 1", async () => {
     const squatter = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => squatter.once("listening", resolve));
     const { port } = squatter.address() as { port: number };
@@ -56,7 +56,7 @@ describe("the programs", function () {
     }
   });
 
-  it("each report an unreachable server and an invalid certificate in one message", async () => {
+  it("npm start reports an unreachable server and an invalid certificate in one message each", async () => {
     const unreachable = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
     assert.equal(unreachable.status, 1);
     assert.match(unreachable.stderr, /package\.json holds no certificate/);

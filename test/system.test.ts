@@ -155,8 +155,8 @@ describe("the whole system in the Emulator Suite", function () {
     assert.deepEqual(states.slice(-2), states.includes("DELIVERED") ? ["IN_FLIGHT", "PREPARATION"] : states.slice(-2));
   });
 
-  describe("shows operators, through Hosting,", () => {
-    it("every order, page by page, and all of one", async () => {
+  describe("the API, through Hosting,", () => {
+    it("lists every order, page by page, and shows one with its history", async () => {
       const listed: string[] = [];
       let pageToken = "";
       do {
@@ -172,14 +172,14 @@ describe("the whole system in the Emulator Suite", function () {
       assert.equal(history.length, 3);
     });
 
-    it("customers, through the user orchestrators", async () => {
+    it("shows customers from the user orchestrators", async () => {
       assert.deepEqual(await get("/api/customers/krithik"), { name: "krithik", class: "7", roll: 70 });
       const unknown = await ask(VIEWER, "/api/customers/ana");
       assert.equal(unknown.status, 404);
       assert.match(unknown.text, /shorter than 6/);
     });
 
-    it("in words why a request is refused, and never a stack", async () => {
+    it("explains why it rejects a request, and never shows a stack", async () => {
       const largeBody = JSON.stringify({ reason: "x".repeat(20_000) });
       const json = { "Content-Type": "application/json", "Idempotency-Key": "x" };
       for (const [path, init, status] of [
@@ -201,7 +201,7 @@ describe("the whole system in the Emulator Suite", function () {
       assert.match(anonymous.type, /^application\/problem\+json/);
     });
 
-    it("as much as their role allows, which a command grants and revokes, from the next sign-in on", async () => {
+    it("enforces roles, which a command grants and revokes, from the next sign-in on", async () => {
       const { auth, project } = suiteOf(system);
       const newcomer = "newcomer@example.com";
       await addPerson(auth, project, newcomer, "{}");

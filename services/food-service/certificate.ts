@@ -18,8 +18,8 @@ interface Identity {
 }
 
 /**
- * The key and the certificate in this directory, made for localhost where there are none.
- * @throws StartError where they can't be read, made or used
+ * The key and the certificate in this directory, made for localhost if they do not exist.
+ * @throws StartError if they can't be read, made or used
  */
 export async function identityIn(directory: string): Promise<Identity> {
   const path = join(directory, "localhost.crt");

@@ -27,7 +27,7 @@ const PROTO = join(PROTO_FOLDER, "food/v1/food.proto");
 export interface FoodServiceOptions {
   /** `host:port`; port 0 leaves the choice to the system. */
   address: string;
-  /** The directory of key and certificate, which are made where there are none. */
+  /** The directory of key and certificate, which are made if they do not exist. */
   certificates: string;
   /** The state file; without one, nothing outlives the process. */
   state?: string;
@@ -140,7 +140,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
 
 /**
  * What a state file says really happened, as of now.
- * @throws StartError where it can't be read or a line of it is no event
+ * @throws StartError if it can't be read or a line of it is not an event
  */
 export function truthIn(state: string): GroundTruth {
   const model = new FoodServiceModel({ clock: Date, random: seeded("") });

@@ -17,7 +17,7 @@ export interface UserDataOptions extends ServeOptions {
 
 /**
  * Starts the user data service.
- * @throws StartError where it can't listen
+ * @throws StartError if it can't listen
  */
 export async function startUserData(options: UserDataOptions): Promise<Running> {
   const { delayMilliseconds = 0 } = options;

@@ -31,7 +31,7 @@ export interface Downstream {
 
 /**
  * A channel to the server; it connects with the first call, and again whenever it lost the server.
- * @throws StartError where the address is malformed or its security does not allow the call
+ * @throws StartError if the address is malformed or its security does not allow the call
  */
 export function connect(title: string, address: string, security: Security = {}): Downstream {
   const credentials = channelCredentials(address, security);
@@ -41,7 +41,7 @@ export function connect(title: string, address: string, security: Security = {})
 
 /**
  * One call, waiting within its deadline for the server to be reachable.
- * @throws CallStatus: UNAVAILABLE where it was not reachable in time, with the reason, else the status as it came
+ * @throws CallStatus UNAVAILABLE, with the reason, if the server was not reachable in time; otherwise the server's own status
  */
 export async function ask<Request, Response>(
   downstream: Downstream,

@@ -13,7 +13,7 @@ export interface Orchestrator1Options extends ServeOptions {
 
 /**
  * Starts orchestrator 1; orchestrator 2 may come up later.
- * @throws StartError where it can't listen
+ * @throws StartError if it can't listen
  */
 export async function startOrchestrator1(options: Orchestrator1Options): Promise<Running> {
   const orchestrator2 = connect("Orchestrator 2", options.orchestrator2, options.security);

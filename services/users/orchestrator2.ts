@@ -13,7 +13,7 @@ export interface Orchestrator2Options extends ServeOptions {
 
 /**
  * Starts orchestrator 2; the user data service may come up later.
- * @throws StartError where it can't listen
+ * @throws StartError if it can't listen
  */
 export async function startOrchestrator2(options: Orchestrator2Options): Promise<Running> {
   const data = connect("User data", options.data, options.security);

@@ -60,7 +60,7 @@ type Answers<Service> = {
     : never;
 };
 
-/** The status that a call ends with where there is no answer. */
+/** The status that a call ends with if there is no answer. */
 export class CallStatus extends Error {
   override readonly name = "CallStatus";
 

@@ -126,14 +126,14 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
   });
 }
 
-describe("a bus that does not take a message", () => {
+describe("a bus that can't publish", () => {
   const failsWith = (topic: string) => (error: unknown) => {
     assert.ok(error instanceof BusError, String(error));
     assert.ok(error.message.includes(topic) && error.cause !== undefined);
     return true;
   };
 
-  it("says so where the topic is missing", async function () {
+  it("rejects with the topic's name when the topic does not exist", async function () {
     this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { pubsub } = await emulators();
     const topics = new PubSubTopics(pubsub, "demo-contract");
@@ -143,7 +143,7 @@ describe("a bus that does not take a message", () => {
     await assert.rejects(bus.publishOrders("completion", orders(3)), failsWith("orders-in-flight"));
   });
 
-  it("says so within its deadline where nothing answers: the poll's lease must not run out over it", async function () {
+  it("rejects within its deadline when nothing answers, before the poll's lease expires", async function () {
     this.timeout(30_000);
     const bus = await openPubSubBus("127.0.0.1:1");
     const started = Date.now();

@@ -130,10 +130,11 @@ for (const [where, open] of Object.entries(STORES)) {
     };
     const fieldsOf = async (at: string) => (await store.read(at))[0]?.fields;
 
-    describe("reads", () => {
-      it("nothing where there is no document", async () => assert.deepEqual(await store.read(path), [undefined]));
+    describe("read", () => {
+      it("returns undefined when there is no document", async () =>
+        assert.deepEqual(await store.read(path), [undefined]));
 
-      it("several in the order in which they are asked for, with gaps", async () => {
+      it("returns several documents in the requested order, with gaps for missing ones", async () => {
         await create(path, { a: 1 });
         await create(`${path}x`, { a: 2 });
         const found = await store.read(`${path}x`, `${path}-none`, path);
@@ -147,14 +148,14 @@ for (const [where, open] of Object.entries(STORES)) {
         );
       });
 
-      it("a document below another without the other", async () => {
+      it("returns a nested document whose parent does not exist", async () => {
         await create(`${path}/history/NEW`, { a: 1 });
         assert.equal((await store.read(path))[0], undefined);
         assert.deepEqual(await fieldsOf(`${path}/history/NEW`), { a: 1 });
       });
     });
 
-    describe("keeps", () => {
+    describe("stored fields", () => {
       const values: Record<string, Field> = {
         text: "größe 😀 \u2028",
         "empty text": "",
@@ -182,7 +183,7 @@ for (const [where, open] of Object.entries(STORES)) {
         "a map with keys that look like paths": { "a.b": 1, "c/d": 2, "`": 3 },
       };
       for (const [what, value] of Object.entries(values)) {
-        it(`${what} as it is`, async () => {
+        it(`returns ${what} unchanged`, async () => {
           await create(path, { value });
           assert.deepEqual(await fieldsOf(path), { value });
           const [found] = await store.read(path);
@@ -191,7 +192,7 @@ for (const [where, open] of Object.entries(STORES)) {
         });
       }
 
-      it("its own copy: what the caller changes later is not kept", async () => {
+      it("are a copy, unaffected when the caller changes the original", async () => {
         const fields: Fields = { map: { list: [1] }, at: new Date(5) };
         await create(path, fields);
         ((fields.map as Fields).list as number[]).push(2);
@@ -199,7 +200,7 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(await fieldsOf(path), { map: { list: [1] }, at: new Date(5) });
       });
 
-      it("what it holds from whoever changes what was read", async () => {
+      it("are unaffected when a reader changes what it read", async () => {
         await create(path, { map: { list: [1] } });
         const [found] = await store.read(path);
         try {
@@ -212,20 +213,20 @@ for (const [where, open] of Object.entries(STORES)) {
       });
     });
 
-    describe("creates", () => {
-      it("only where there is no document, and leaves the one that is there", async () => {
+    describe("create", () => {
+      it("fails when the document exists, and leaves it unchanged", async () => {
         const version = await create(path, { a: 1 });
         await assert.rejects(create(path, { a: 2 }), ConflictError);
         assert.deepEqual(await store.read(path), [{ path, fields: { a: 1 }, version }]);
       });
 
-      it("once where several do at the same moment", async () => {
+      it("succeeds once when several run concurrently", async () => {
         const all = await Promise.allSettled([1, 2, 3, 4, 5].map((a) => create(path, { a })));
         assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
         for (const each of all) if (each.status === "rejected") assert.ok(each.reason instanceof ConflictError);
       });
 
-      it("again where it was deleted", async () => {
+      it("succeeds after the document was deleted", async () => {
         const version = await create(path, { a: 1 });
         await store.commit([{ kind: "delete", path, version }]);
         await create(path, { b: 2 });
@@ -233,14 +234,14 @@ for (const [where, open] of Object.entries(STORES)) {
       });
     });
 
-    describe("updates", () => {
-      it("top-level fields by a merge, and replaces a map whole", async () => {
+    describe("update", () => {
+      it("merges top-level fields, and replaces a map whole", async () => {
         const version = await create(path, { a: 1, map: { x: 1, y: 2 }, list: [1, 2] });
         await store.commit([{ kind: "update", path, version, fields: { b: 2, map: { z: 3 }, list: [3] } }]);
         assert.deepEqual(await fieldsOf(path), { a: 1, b: 2, map: { z: 3 }, list: [3] });
       });
 
-      it("only the version that was read", async () => {
+      it("fails when the version is stale", async () => {
         const first = await create(path, { a: 1 });
         const [second] = await store.commit([{ kind: "update", path, version: first, fields: { a: 2 } }]);
         assert.notEqual(second, first);
@@ -249,7 +250,7 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(await store.read(path), [{ path, fields: { a: 2 }, version: second }]);
       });
 
-      it("never a document that is gone, nor one that was never there", async () => {
+      it("fails when the document was deleted or never existed", async () => {
         const version = await create(path, { a: 1 });
         await store.commit([{ kind: "delete", path, version }]);
         for (const at of [path, `${path}-none`]) {
@@ -259,7 +260,7 @@ for (const [where, open] of Object.entries(STORES)) {
         }
       });
 
-      it("never a document that was deleted and created anew", async () => {
+      it("fails when the document was deleted and created again", async () => {
         const version = await create(path, { a: 1 });
         await store.commit([{ kind: "delete", path, version }]);
         await create(path, { a: 2 });
@@ -267,7 +268,7 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(await fieldsOf(path), { a: 2 });
       });
 
-      it("with the version that the commit before gave, without reading in between", async () => {
+      it("accepts the version that the previous commit returned, without a read in between", async () => {
         let version = await create(path, { a: 0 });
         for (let a = 1; a <= 3; a++) {
           [version = ""] = await store.commit([{ kind: "update", path, version, fields: { a } }]);
@@ -275,7 +276,7 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(await store.read(path), [{ path, fields: { a: 3 }, version }]);
       });
 
-      it("to no new version where they change nothing", async () => {
+      it("returns the same version when nothing changes", async () => {
         const version = await create(path, { a: 1, map: { b: new Date(5) } });
         const fields = { a: 1, map: { b: new Date(5) } };
         const versions = await store.commit([{ kind: "update", path, version, fields }]);
@@ -283,7 +284,7 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.equal((await store.read(path))[0]?.version, version);
       });
 
-      it("once where several update the same version at the same moment", async () => {
+      it("succeeds once when several update the same version concurrently", async () => {
         const version = await create(path, { a: 0 });
         const all = await Promise.allSettled(
           [1, 2, 3, 4, 5].map((a) => store.commit([{ kind: "update", path, version, fields: { a } }])),
@@ -293,23 +294,23 @@ for (const [where, open] of Object.entries(STORES)) {
       });
     });
 
-    describe("deletes", () => {
-      it("only the version that was read", async () => {
+    describe("delete", () => {
+      it("fails when the version is stale", async () => {
         const version = await create(path, { a: 1 });
         await store.commit([{ kind: "update", path, version, fields: { a: 2 } }]);
         await assert.rejects(store.commit([{ kind: "delete", path, version }]), ConflictError);
         assert.deepEqual(await fieldsOf(path), { a: 2 });
       });
 
-      it("nothing that is not there", async () => {
+      it("fails when the document does not exist", async () => {
         const version = await create(path, { a: 1 });
         await store.commit([{ kind: "delete", path, version }]);
         await assert.rejects(store.commit([{ kind: "delete", path, version }]), ConflictError);
       });
     });
 
-    describe("commits", () => {
-      it("several writes with a version each", async () => {
+    describe("commit", () => {
+      it("returns a version for each of several writes", async () => {
         const updated = await create(`${path}b`, { a: 1 });
         const gone = await create(`${path}c`, { a: 1 });
         const versions = await store.commit([
@@ -336,7 +337,7 @@ for (const [where, open] of Object.entries(STORES)) {
       };
       for (const [what, write] of Object.entries(failing)) {
         for (const place of ["first", "last"]) {
-          it(`nothing at all where ${what}, the ${place}, meets a conflict`, async () => {
+          it(`writes nothing when ${what}, the ${place} write, conflicts`, async () => {
             const stale = await create(path, { a: 1 });
             await store.commit([{ kind: "update", path, version: stale, fields: { a: 2 } }]);
             const good: Write = { kind: "create", path: `${path}x`, fields: { a: 1 } };
@@ -349,7 +350,7 @@ for (const [where, open] of Object.entries(STORES)) {
       }
     });
 
-    describe("rejects", () => {
+    describe("validation", () => {
       const nested = (levels: number): Field => (levels === 0 ? 1 : { a: nested(levels - 1) });
       const values: Record<string, Field> = {
         "a time in the year 0": new Date("0000-01-01T00:00:00Z"),
@@ -371,7 +372,7 @@ for (const [where, open] of Object.entries(STORES)) {
         "no value": undefined as unknown as Field,
       };
       for (const [what, value] of Object.entries(values)) {
-        it(`${what}, at a create and at an update`, async () => {
+        it(`rejects ${what}, in a create and in an update`, async () => {
           await assert.rejects(create(path, { value }), ValidationError);
           assert.equal(await fieldsOf(path), undefined);
           const version = await create(path, { a: 1 });
@@ -381,25 +382,25 @@ for (const [where, open] of Object.entries(STORES)) {
         });
       }
 
-      it("an update with which the document is too large", async () => {
+      it("rejects an update that makes the document too large", async () => {
         const version = await create(path, { a: "x".repeat(600_000) });
         const update: Write = { kind: "update", path, version, fields: { b: "x".repeat(600_000) } };
         await assert.rejects(store.commit([update]), ValidationError);
         assert.equal((await store.read(path))[0]?.version, version);
       });
 
-      it("an update without fields", async () => {
+      it("rejects an update without fields", async () => {
         const version = await create(path, { a: 1 });
         await assert.rejects(store.commit([{ kind: "update", path, version, fields: {} }]), ValidationError);
       });
 
       for (const id of ["", ".", "..", "__x__", "a\ud800", "x".repeat(1_501), "a/b"]) {
-        it(`the id ${JSON.stringify(id.slice(0, 10))} of ${id.length} characters`, async () => {
+        it(`rejects the id ${JSON.stringify(id.slice(0, 10))} of ${id.length} characters`, async () => {
           await assert.rejects(create(`things/${id}`, { a: 1 }), ValidationError);
         });
       }
 
-      it("the whole commit for one write of it", async () => {
+      it("rejects the whole commit when one write is invalid", async () => {
         const good: Write = { kind: "create", path, fields: { a: 1 } };
         const bad: Write = { kind: "create", path: `${path}x`, fields: { at: new Date(Number.NaN) } };
         await assert.rejects(store.commit([good, bad]), ValidationError);
@@ -407,7 +408,7 @@ for (const [where, open] of Object.entries(STORES)) {
       });
     });
 
-    it("commits one of several that create the same document at the same moment, with all that goes with it", async () => {
+    it("commits one of several concurrent creates of the same document, with its other writes", async () => {
       const shared: Write = { kind: "create", path, fields: { a: 1 } };
       const own = ["1", "2", "3"].map((id) => `${path}-${id}`);
       const all = await Promise.allSettled(
@@ -418,7 +419,7 @@ for (const [where, open] of Object.entries(STORES)) {
       assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
     });
 
-    describe("queries", () => {
+    describe("query", () => {
       let collection: string;
       beforeEach(() => {
         collection = `queried-${randomUUID()}`;
@@ -431,9 +432,9 @@ for (const [where, open] of Object.entries(STORES)) {
         return found.map(({ path: at }) => at.slice(collection.length + 1));
       };
 
-      it("nothing in a collection that is empty", async () => assert.deepEqual(await ids(), []));
+      it("returns nothing from an empty collection", async () => assert.deepEqual(await ids(), []));
 
-      it("documents whose field is one of the values, with fields and version", async () => {
+      it("returns documents whose field is one of the values, with fields and version", async () => {
         const version = await put("1");
         await put("2", "CLOSED");
         await put("3", "HALF");
@@ -446,25 +447,25 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(found, { path: `${collection}/1`, fields: { state: "OPEN" }, version });
       });
 
-      it("no document of another collection, nor below", async () => {
+      it("returns no document of another collection or of a nested one", async () => {
         await put("1");
         await create(`${collection}x/2`, { state: "OPEN" });
         await create(`${collection}/1/history/NEW`, { state: "OPEN" });
         assert.deepEqual(await ids(), ["1"]);
       });
 
-      it("by path, whatever the order of creation", async () => {
+      it("sorts by path, whatever the order of creation", async () => {
         for (const id of ["b", "a", "10", "9", "B", "_", "ä", "aa"]) await put(id);
         assert.deepEqual(await ids(), ["10", "9", "B", "_", "a", "aa", "b", "ä"]);
       });
 
-      it("by path in the order of UTF-8, which is not that of UTF-16", async () => {
+      it("sorts paths in the order of UTF-8, which differs from that of UTF-16", async () => {
         for (const id of ["😀", "\uff5e", "z"]) await put(id);
         assert.deepEqual(await ids(), ["z", "\uff5e", "😀"]);
         assert.deepEqual(await ids({ after: "\uff5e" }), ["😀"]);
       });
 
-      it("page by page, each document once", async () => {
+      it("returns each document once, page by page", async () => {
         const all = Array.from({ length: 7 }, (_, index) => `id-${index}`);
         for (const id of all) await put(id);
         const seen: string[] = [];
@@ -475,14 +476,14 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(seen, all);
       });
 
-      it("goes on after a document that is gone by now", async () => {
+      it("continues after a document that was deleted", async () => {
         for (const id of ["1", "2", "3"]) await put(id);
         const [found] = await store.read(`${collection}/2`);
         await store.commit([{ kind: "delete", path: `${collection}/2`, version: found?.version ?? "" }]);
         assert.deepEqual(await ids({ after: "2" }), ["3"]);
       });
 
-      it("what was committed just before", async () => {
+      it("sees the previous commit", async () => {
         const version = await put("1");
         assert.deepEqual(await ids(), ["1"]);
         await store.commit([{ kind: "update", path: `${collection}/1`, version, fields: { state: "CLOSED" } }]);

@@ -9,7 +9,7 @@ const ajv = new Ajv2020({ strict: false });
 ajv.addSchema(openApiDocument(), "api");
 const validators = new Map<string, ValidateFunction>();
 
-/** How an answer of a route, with method and path as the document has them, is not what it promises; undefined where it is. */
+/** How an answer differs from what the document promises for this method and path; undefined if it does not. */
 export function complaintAbout(
   method: string,
   path: string,

@@ -126,7 +126,11 @@ describe("hostile input", function () {
       const { seed, path } = failure;
       const again = await fuzz({ inputs: 1, seed, only, path, handlers: broken });
       assert.equal(inputIn(again.failures[0]?.report), inputIn(failure.report));
-      assert.deepEqual(reportsOf(await fuzz({ inputs: 1, seed, only, path })), [], "nothing is wrong with what is deployed");
+      assert.deepEqual(
+        reportsOf(await fuzz({ inputs: 1, seed, only, path })),
+        [],
+        "nothing is wrong with what is deployed",
+      );
     });
   }
 });

@@ -82,7 +82,7 @@ export const extraFields: fc.Arbitrary<[string, unknown][]> = fc.array(fc.tuple(
 
 /**
  * The same object with some fields replaced, some left out and some added.
- * @param fields what each may be replaced with; hostile values where left out
+ * @param fields what each may be replaced with; hostile values if left out
  */
 export function damaged(
   sound: Record<string, unknown>,

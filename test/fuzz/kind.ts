@@ -44,7 +44,7 @@ export interface Kind {
   search(search: Search, handlers: Handlers, reached: Reached): Promise<Failure | undefined>;
 }
 
-/** A kind of this share, of whose inputs each must hold: `hold` rejects where one does not. */
+/** A kind with this share, each of whose inputs must hold: `hold` rejects if one does not. */
 export function kind<I>(
   share: number,
   input: fc.Arbitrary<I>,

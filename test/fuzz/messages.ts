@@ -19,7 +19,7 @@ const continuation = damaged({ holder: "a", step: 0, statuses: ["NEW", "IN_FLIGH
 interface Brought {
   to: Stage | "continuation";
   payload: unknown;
-  /** What the food service says of the order that the message names, whatever its name; undefined where it knows none. */
+  /** What the food service says of the order that the message names, whatever its name; undefined if it knows none. */
   status: OrderStatus | undefined;
   /** How far the order is by our own documents. */
   linked: "nothing" | "kitchen" | "shipment";
@@ -53,7 +53,7 @@ const brought: fc.Arbitrary<Brought> = fc
   )
   .map(([what, world]) => ({ ...what, ...world }));
 
-/** The order that a payload names, undefined where nothing may come of it. */
+/** The order that a payload names; undefined if the payload must have no effect. */
 function orderIn(payload: unknown): string | undefined {
   if (typeof payload !== "object" || payload === null || Array.isArray(payload)) return undefined;
   const own = new Map(Object.entries(payload));

@@ -20,7 +20,7 @@ const SEEN = "1";
 
 export interface Asked {
   request: ApiRequest;
-  /** The path as the document has it, where the method is the route's own. */
+  /** The path as in the document, if the method is the route's own. */
   described: string | undefined;
   person: Person;
   /** What can't be reached. */

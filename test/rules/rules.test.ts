@@ -1,4 +1,4 @@
-/** Holds firestore.rules against everybody who may come: every collection, every way in, every role. */
+/** Checks firestore.rules for every collection, every kind of access and every role. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import {
@@ -26,15 +26,15 @@ import { ATTEMPT_STATES } from "../../functions/src/attempts/attempt.js";
 import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
 
 const PEOPLE = {
-  "signed out": undefined,
-  "without a role": {},
-  "with an unknown role": { role: "king" },
-  "with a role that is no text": { role: ["operator"] },
-  viewer: { role: "viewer" },
-  operator: { role: "operator" },
+  "a signed-out user": undefined,
+  "a user without a role": {},
+  "a user with an unknown role": { role: "king" },
+  "a user with a role that is not text": { role: ["operator"] },
+  "a viewer": { role: "viewer" },
+  "an operator": { role: "operator" },
 } as const satisfies Record<string, object | undefined>;
 
-const INSIDERS = ["viewer", "operator"];
+const INSIDERS = ["a viewer", "an operator"];
 
 /** Every collection that the functions write, what stands in it, and whether insiders may read it. */
 const DOCUMENTS = {
@@ -83,7 +83,7 @@ describe("firestore.rules", function () {
   after(() => environment?.cleanup());
 
   for (const [who, claims] of Object.entries(PEOPLE)) {
-    describe(`for a user ${who}`, () => {
+    describe(`for ${who}`, () => {
       let firestore: Firestore;
       before(() => {
         const context: RulesTestContext = claims
@@ -101,7 +101,7 @@ describe("firestore.rules", function () {
           else await assertFails(read);
         });
 
-        it(`take no write to ${path}`, async () => {
+        it(`reject a write to ${path}`, async () => {
           await assertFails(setDoc(doc(firestore, path), { state: "PARKED" }));
           await assertFails(updateDoc(doc(firestore, path), { state: "PARKED" }));
           await assertFails(deleteDoc(doc(firestore, path)));

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { GoogleError } from "./errors.js";
 import type { Project } from "./project.js";
 
-/** How the stand-in differs from a Google where everything is in order: for tests that see the rehearsal fail. */
+/** How the stand-in differs from a Google on which everything works: for tests in which the rehearsal must fail. */
 export interface Whims {
   /** How often a new metric is not found yet. */
   metricMisses: number;

@@ -246,7 +246,7 @@ export class FoodServiceModel implements FoodService {
     this.shipmentKeys.clear();
   }
 
-  /** Creates a kitchen order as the wire does, where the key may be missing. */
+  /** Creates a kitchen order as the wire does; the key may be missing. */
   makeKitchenOrder(key: string | null): KitchenOrderRecord {
     const at = this.now();
     const first = this.options.honoursIdempotencyKey && key !== null ? this.kitchenKeys.get(key) : undefined;
@@ -259,7 +259,7 @@ export class FoodServiceModel implements FoodService {
     return kitchenRecord(event, at);
   }
 
-  /** Creates a shipment as the wire does, where the key may be missing. */
+  /** Creates a shipment as the wire does; the key may be missing. */
   makeShipment(key: string | null): ShipmentRecord {
     const at = this.now();
     const first = this.options.honoursIdempotencyKey && key !== null ? this.shipmentKeys.get(key) : undefined;
@@ -310,7 +310,7 @@ export class FoodServiceModel implements FoodService {
     this.apply(event);
   }
 
-  /** The time, after everything that was due by then. It never goes back, even where the clock does. */
+  /** The time, after everything that was due by then. It never goes back, even if the clock does. */
   private now(): number {
     this.settle(this.options.clock.now());
     return this.latest;
