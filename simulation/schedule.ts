@@ -207,6 +207,8 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator 
     const isResent = ({ state }: Fields) => state === "UNCERTAIN";
     if (attempts.some((attempt) => attempt && isResent(attempt) && !needing.includes(attempt))) return false;
     if (operator && needing.length > 0) return false;
+    // A look that found something missing is followed by another one.
+    if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
     const ended = closingState((await system.food.getOrder(name)).status) !== undefined;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
