@@ -217,7 +217,7 @@ describe("the whole system in the Emulator Suite", function () {
       assert.equal(await status(), 404, "let in, and there is no such order");
       assert.match((await roles("list")).stdout, /newcomer@example.com +operator/);
 
-      assert.equal((await roles("take", newcomer)).status, 0);
+      assert.equal((await roles("revoke", newcomer)).status, 0);
       assert.equal((await ask(newcomer, "/api/relations?pageSize=1")).status, 403);
       for (const wrong of [
         ["grant", "nobody@example.com", "viewer"],
@@ -225,7 +225,7 @@ describe("the whole system in the Emulator Suite", function () {
       ]) {
         const { status, stderr } = await roles(...wrong);
         assert.equal(status, 1);
-        assert.match(stderr, /Nobody has an account|There is no role king/);
+        assert.match(stderr, /No account has this address|There is no role king/);
       }
     });
   });
