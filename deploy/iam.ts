@@ -26,7 +26,11 @@ export const ACCESS: Record<FunctionName, Access> = {
   completeOrder: { work: "records the outcome of shipments", publishes: [], calledBy: "events" },
   onRelationWritten: { work: "reports statuses to the food service", publishes: [], calledBy: "events" },
   onRelationCreated: { work: "resolves customers", publishes: [], calledBy: "events" },
-  sweep: { work: "closes relations of ended orders and logs orders awaiting an operator", publishes: [], calledBy: "schedule" },
+  sweep: {
+    work: "closes relations of ended orders and logs orders awaiting an operator",
+    publishes: [],
+    calledBy: "schedule",
+  },
   api: { work: "serves the operators' API", publishes: [], calledBy: "people", signIns: true },
 };
 
