@@ -1,4 +1,4 @@
-/** What a bench is, and how its result is judged, kept and shown. */
+/** What a bench is, and how its result is judged, saved and shown. */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ export interface Given {
   runs: number;
   /** Whether only to prove that it works: as little as possible of everything. */
   tiny: boolean;
-  /** Is told what happens. */
+  /** Receives progress messages. */
   say(line: string): void;
 }
 
@@ -47,14 +47,14 @@ export interface KeptResult extends Result {
   machine: ReturnType<typeof machine>;
 }
 
-/** Runs it, and keeps the result where it is to be kept. */
-export async function run(bench: Bench, given: Given, kept: boolean): Promise<Result> {
+/** Runs a bench, and saves its result if `save` is set. */
+export async function run(bench: Bench, given: Given, save: boolean): Promise<Result> {
   const before = machine();
   const figures = await bench.measure(given);
   const { name, targets } = bench;
   const met = Object.entries(targets).every(([figure, target]) => isMet(figures[figure], target));
   const result = { bench: name, met, figures, targets };
-  if (!kept) return result;
+  if (!save) return result;
   mkdirSync(RESULTS, { recursive: true });
   const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: given.runs, ...result };
   appendFileSync(join(RESULTS, `${name}.jsonl`), `${JSON.stringify(line)}\n`);

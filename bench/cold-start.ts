@@ -68,8 +68,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const events: Record<Name, () => object> = {
     pollOrders: () => ({}),
     // No poll is under way, so that it finds its turn over: a read of the lease.
-    continuePoll: () =>
-      messageEvent(CONTINUATION_TOPIC, { holder: "nobody", step: 1, statuses: ["NEW"], pageToken: "" }),
+    continuePoll: () => messageEvent(CONTINUATION_TOPIC, { holder: "none", step: 1, statuses: ["NEW"], pageToken: "" }),
     sendToKitchen: () => orderEvent("kitchen", fresh.pop() ?? first),
     dispatchShipment: () => orderEvent("shipment", preparing.order),
     completeOrder: () => orderEvent("completion", flying.order),

@@ -156,7 +156,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
       },
       publishContinuation: (continuation) => bus.publishContinuation(continuation),
     },
-    customers: { userByName: () => Promise.reject(new Error("nobody is looked up here")) },
+    customers: { userByName: () => Promise.reject(new Error("this bench looks up no customer")) },
     log: { debug: none, info: none, warn: none, error: none },
     settings: parseSettings({ ...SETTINGS, FOOD_SERVICE_ADDRESS: food.address }),
   };

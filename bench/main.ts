@@ -31,9 +31,9 @@ const program = new Command("npm run bench --")
     numberFrom(1, 100, { whole: true }),
     FEWEST,
   )
-  .option("--tiny", "as little as possible, to prove that it works; nothing is kept", false)
+  .option("--tiny", "as little as possible, to prove that it works; saves no result", false)
   .option("--node <program>", "the Node.js that the functions run on", process.execPath)
-  .option("--profile", "each instance leaves a profile of its CPU time in the run's folder; nothing is kept", false)
+  .option("--profile", "each instance writes a CPU profile to the run's folder; saves no result", false)
   .addHelpText(
     "after",
     `\nQuestions:\n${BENCHES.map(({ name, question }) => `  ${name.padEnd(12)}${question}`).join("\n")}`,
@@ -54,7 +54,7 @@ if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);
 process.env.METADATA_SERVER_DETECTION = "none";
 const signal = stopOnSignals(() => process.exit(130));
 const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-const kept = !tiny && !profile;
+const save = !tiny && !profile;
 let status = 0;
 const progress = new Progress({ unit: "benches", total: chosen.length });
 try {
@@ -63,7 +63,7 @@ try {
       signal.throwIfAborted();
       const say = (line: string) => progress.news(`${bench.name}: ${line}`);
       if (world.profiles) say(`profiles in ${world.profiles}`);
-      const result = await Promise.race([run(bench, { world, runs, tiny, say }, kept), aborted]);
+      const result = await Promise.race([run(bench, { world, runs, tiny, say }, save), aborted]);
       if (!result.met) progress.found(`${bench.name} misses a target`);
       progress.advance();
       // On a terminal the result goes above the line of progress.

@@ -12,7 +12,7 @@ export class BenchError extends Error {
   override readonly name = "BenchError";
 }
 
-/** Measures each side so often. The sides take turns at going first; the first round warms the machine up and is not kept. */
+/** Measures each side this many times. The sides take turns going first; the first round is a warm-up and does not count. */
 export async function alternate<S extends string, R>(
   sides: readonly S[],
   runs: number,

@@ -74,7 +74,7 @@ interface Carried {
 
 async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   const { orders, warmUp } = SIZES[tiny ? "tiny" : "full"];
-  // Nobody installs the peer for a proof that the bench works.
+  // A tiny run only proves that the bench works, so it does not install the peer.
   const sides: Side[] = tiny ? ["ours", "bare"] : ["ours", ...PEERS];
   if (!tiny) await installRestate(say);
   let number = 0;

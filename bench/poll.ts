@@ -30,7 +30,7 @@ interface Poll {
   perSecond: number;
   /** Milliseconds an order. */
   cpu: number;
-  /** How many processors this side, the food service and the emulator kept busy together. */
+  /** How many processors this side, the food service and the emulator used together. */
   cores: number;
   memory: number;
 }

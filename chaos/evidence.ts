@@ -40,7 +40,7 @@ const REFUSALS = [3, 5, 7, 9, 11, 12, 16];
 const IN_TIME = { share: 0.4, leftMs: 1_000 };
 
 /** What came of a create for the process that sent it, as far as can be seen from outside. */
-export type Outcome = "told" | "refused" | "in doubt";
+export type Outcome = "confirmed" | "refused" | "in doubt";
 
 export interface Created {
   order: string;
@@ -81,7 +81,7 @@ export class TraceReader {
     });
   }
 
-  /** Runs of this stage over this order during which nobody can know what happened: the instance died or stood still. */
+  /** Runs of this stage for this order whose outcome is unknown, because the instance died or was suspended. */
   troubledRuns(order: string, stage: CreatingStage): Delivery[] {
     return this.records.deliveries.filter(
       (run) =>
@@ -112,7 +112,7 @@ export class TraceReader {
     if (call.status !== 0 || call.answeredAt === undefined) return "in doubt";
     const left = call.timeoutMs - (call.answeredAt - call.at);
     const late = left < Math.max(IN_TIME.share * call.timeoutMs, IN_TIME.leftMs);
-    return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "told";
+    return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "confirmed";
   }
 
   /** The delivery in which an instance made a call: it has one of an order at a time. */
@@ -155,9 +155,9 @@ export class TraceReader {
       case "createKitchenOrder":
       case "createShipment": {
         const outcome = this.outcomeOf(call, run);
-        const fault = outcome === "told" ? undefined : outcome === "refused" ? "refused" : "error after";
-        const [told] = entry(call.method, call.key, call.key, outcome === "told" ? "NEW" : undefined);
-        return told ? [{ ...told, fault }] : [];
+        const fault = outcome === "confirmed" ? undefined : outcome === "refused" ? "refused" : "error after";
+        const [created] = entry(call.method, call.key, call.key, outcome === "confirmed" ? "NEW" : undefined);
+        return created ? [{ ...created, fault }] : [];
       }
       default:
         return [];
@@ -184,7 +184,7 @@ export class TraceReader {
       );
       for (const run of runs) {
         claim(path, at, run);
-        // What was cut off on its way to the proxy was sent all the same, as far as its sender knows.
+        // A call that was cut off before it reached the proxy still counts as sent: its sender cannot tell the difference.
         entries.push({ ...EFFECT, at: at + 1, process: run.process, run: run.number, about: path, fault: "late" });
       }
     }

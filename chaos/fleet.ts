@@ -226,7 +226,7 @@ export class Fleet implements FunctionRunner {
         instance.name === name &&
         instance.state === "ready" &&
         instance.inFlight.size < CONCURRENCY &&
-        // Two deliveries of one order on one instance could not be told apart afterwards; on two they can.
+        // Two deliveries of one order on one instance cannot be distinguished afterwards; on two instances they can.
         (order === undefined || ![...instance.inFlight].some((delivery) => delivery.order === order)),
     );
     if (!this.stopping && this.countOf(name) === 0) void this.startOne(name);

@@ -29,7 +29,7 @@ export interface ChaosOptions {
   policy: "park" | "idempotency-key";
   seed: number;
   onProgress(message: string): void;
-  /** Is told now and then how often a process was killed so far. */
+  /** Called from time to time with the number of kills so far. */
   onKills(kills: number): void;
   signal: AbortSignal;
 }
@@ -278,7 +278,7 @@ async function documentsIn(firestore: string): Promise<Documents> {
   return all;
 }
 
-/** Counts what the food service did to calls by itself. */
+/** Counts the failures that the food service caused, as opposed to the proxy. */
 function countFailures(proxy: FoodServiceProxy, truth: ReturnType<FoodServiceProcess["truth"]>, counts: Counts): void {
   const made = new Map([...truth.kitchenOrders, ...truth.shipments].map((one) => [one.idempotencyKey, one.createdAt]));
   for (const { status, key, at, answeredAt = 0 } of proxy.calls) {

@@ -25,7 +25,7 @@ export interface Judged {
   parked: number;
   /** Attempts that wait for an operator because their outcome is not known. */
   uncertain: number;
-  /** Creates whose outcome nobody can know, worked out from what was killed, stopped, reset and not answered. */
+  /** Creates whose outcome cannot be known, derived from what was killed, stopped, reset and left unanswered. */
   undecidable: number;
   lost: number;
   duplicates: number;
@@ -139,7 +139,7 @@ function orphansIn(truth: GroundTruth, documents: Documents): string[] {
   return all.filter((name) => !accounted.has(name)).map((name) => `${name} was created, but nothing tells of it`);
 }
 
-/** Holds the attempts that are UNCERTAIN against the creates whose outcome nobody can know: they must be the same. */
+/** Compares the UNCERTAIN attempts with the creates whose outcome cannot be known: they must be the same. */
 function judgeCertainty(reading: TraceReader, truth: GroundTruth, documents: Documents) {
   const problems: string[] = [];
   let undecidable = 0;

@@ -50,7 +50,7 @@ interface Options extends RunnerOptions {
 const options = program.opts<Options>();
 const { orders, deadline = 120 + orders / 2 } = options;
 
-// Whoever wants the line alone still sees on stderr that something happens.
+// With --json, stdout carries only the result line; progress goes to stderr.
 const out = options.json ? process.stderr : process.stdout;
 const progress = new Progress({ unit: "orders ended", total: orders, out });
 
@@ -131,7 +131,7 @@ async function relationsIn({ documents: read }: System): Promise<Map<string, Rel
   );
 }
 
-/** The orders that are still on their way on either side. */
+/** The orders that have not ended on both sides. */
 function unended({ placed, truth, relations }: Evidence): string[] {
   const known = new Map(truth.orders.map((order) => [order.name, order]));
   return placed.filter((name) => whyNotEnded(known.get(name), relations.get(name)) !== undefined);

@@ -14,8 +14,8 @@ export function pathOf(order: PlacedOrder, relation: Relation | undefined, truth
   const seconds = (at: number) => ((at - start) / 1000).toFixed(1);
   const times = relation?.times as Record<string, Date | undefined> | undefined;
   const steps = order.changes.map(({ status, at }) => {
-    const kept = times?.[status];
-    return { at: Date.parse(at), text: kept ? `${status} (${seconds(kept.getTime())})` : status };
+    const time = times?.[status];
+    return { at: Date.parse(at), text: time ? `${status} (${seconds(time.getTime())})` : status };
   });
   for (const [title, created] of [
     ["meal", kitchen],

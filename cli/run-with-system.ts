@@ -41,7 +41,7 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   return Promise.race([work, aborted]);
 }
 
-/** Shows what is in the way; a failure that nobody foresaw comes with its stack. */
+/** Prints the error: its message if it is expected, otherwise with its stack. */
 function said(error: unknown): number {
   console.error(error instanceof StartError ? error.message : error);
   return 1;

@@ -1,4 +1,4 @@
-/** `npm run scheduler`: the local scheduler alone, for an Emulator Suite that somebody started by hand. */
+/** `npm run scheduler`: the local scheduler alone, for an Emulator Suite that was started by hand. */
 import { Command } from "commander";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";

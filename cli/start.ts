@@ -168,7 +168,7 @@ async function waitForFirestore(host: string, signal: AbortSignal): Promise<void
 
 /**
  * Without relations, orders that an earlier run sent to the kitchen wait for an operator, and those still NEW may be cooked twice.
- * @throws StartError unless somebody agrees
+ * @throws StartError unless the user confirms
  */
 async function confirmFreshStart(connection: FoodServiceConnection, data: string | undefined): Promise<void> {
   const view = new FoodServiceView(connection);
@@ -191,7 +191,7 @@ async function confirmFreshStart(connection: FoodServiceConnection, data: string
   );
 }
 
-/** Shows where everything is, then how many orders are where, until Ctrl-C or until the system ends by itself. */
+/** Shows where everything is, then how many orders are where, until Ctrl-C or until the system stops. */
 async function show({ system, signal }: Running): Promise<number> {
   system.scheduler.start();
   console.log(readyBlock(system));

@@ -192,7 +192,7 @@ describe("the verdict over a run", () => {
     it(`finds a status that went ${what}`, () => {
       const given = evidence("a");
       becomes(first(given).order, ...changes);
-      assert.match(judge(given).problems.join(), /orders\/a went from \w+ to \w+, which nobody may bring about/);
+      assert.match(judge(given).problems.join(), /orders\/a went from \w+ to \w+, which is never allowed/);
     });
   }
 
@@ -242,7 +242,7 @@ describe("the verdict over a run", () => {
     assert.equal(summary.lost, 0);
   });
 
-  it("finds a relation of an order that nobody placed", () => {
+  it("reports a relation of an order that was never placed", () => {
     const given = evidence("a");
     given.relations.set("orders/ghost", relation("orders/ghost", "GONE"));
     assert.deepEqual(judge(given).problems, [

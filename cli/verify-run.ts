@@ -41,7 +41,7 @@ export interface Verdict {
   summary: Summary;
   /** Each thing that is wrong, in a sentence; none for a good run. */
   problems: string[];
-  /** What is worth telling, but nobody's fault here. */
+  /** What is worth mentioning, but is not a problem. */
   notes: string[];
 }
 
@@ -49,10 +49,10 @@ type CreatingStage = (typeof CREATING_STAGES)[number];
 type Created = GroundTruth["kitchenOrders"][number] | GroundTruth["shipments"][number];
 
 /**
- * How long a report that read the order before its customer cancelled may be under way, in milliseconds. The food service
- * can't be told to refuse it: its UpdateOrder has no precondition.
+ * How long a status report may be in flight if it read the order before the customer cancelled. The food service can't reject
+ * such a report, because its UpdateOrder has no precondition.
  */
-const REPORT_UNDER_WAY = 2_000;
+const REPORT_IN_FLIGHT_MS = 2_000;
 
 /** Judges a run. */
 export function judge({ placed, truth, relations }: Evidence): Verdict {
@@ -104,7 +104,7 @@ export function judge({ placed, truth, relations }: Evidence): Verdict {
   return { summary, problems, notes };
 }
 
-/** Why an order is still on its way, undefined for one that has ended on both sides. */
+/** Why an order is still in progress; undefined if it has ended on both sides. */
 export function whyNotEnded(order: PlacedOrder | undefined, relation: Relation | undefined): string | undefined {
   if (!order) return "the food service does not know it";
   if (!ORDER_STATUSES[order.status].ended) return `it is still ${order.status}`;
@@ -167,12 +167,12 @@ function judgeChanges({ name, changes }: PlacedOrder, problems: string[], notes:
     if (by === "customer" ? status === "CANCELLED" : mayReport(before.status, status as ReportedStatus)) continue;
     const change = `${name} went from ${before.status} to ${status}`;
     const gap = Date.parse(at) - Date.parse(before.at);
-    if (before.status === "CANCELLED" && before.by === "customer" && gap <= REPORT_UNDER_WAY) {
+    if (before.status === "CANCELLED" && before.by === "customer" && gap <= REPORT_IN_FLIGHT_MS) {
       notes.push(
         `${change}: its customer cancelled ${gap} ms before a report that was under way, which can't be prevented`,
       );
     } else {
-      problems.push(`${change}, which nobody may bring about`);
+      problems.push(`${change}, which is never allowed`);
     }
   }
 }

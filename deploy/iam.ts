@@ -20,14 +20,18 @@ const POLLED = [...STAGE_TOPICS, CONTINUATION_TOPIC];
 
 export const ACCESS: Record<FunctionName, Access> = {
   pollOrders: { work: "publishes every active order", publishes: POLLED, calledBy: "schedule" },
-  continuePoll: { work: "goes on with a poll that ran out of time", publishes: POLLED, calledBy: "events" },
+  continuePoll: { work: "continues a poll that ran out of time", publishes: POLLED, calledBy: "events" },
   sendToKitchen: { work: "creates kitchen orders", publishes: [], calledBy: "events" },
   dispatchShipment: { work: "creates shipments", publishes: [], calledBy: "events" },
-  completeOrder: { work: "keeps the outcome of shipments", publishes: [], calledBy: "events" },
+  completeOrder: { work: "records the outcome of shipments", publishes: [], calledBy: "events" },
   onRelationWritten: { work: "reports statuses to the food service", publishes: [], calledBy: "events" },
   onRelationCreated: { work: "resolves customers", publishes: [], calledBy: "events" },
-  sweep: { work: "closes what has ended and says what waits", publishes: [], calledBy: "schedule" },
-  api: { work: "answers the operators", publishes: [], calledBy: "people", signIns: true },
+  sweep: {
+    work: "closes relations of ended orders and logs orders awaiting an operator",
+    publishes: [],
+    calledBy: "schedule",
+  },
+  api: { work: "serves the operators' API", publishes: [], calledBy: "people", signIns: true },
 };
 
 /** Every function reads and writes documents, and calls the food service. */

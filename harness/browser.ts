@@ -31,7 +31,7 @@ const PAGE_TIMEOUT_MS = 180_000;
 export interface Watched {
   page: Page;
   context: BrowserContext;
-  /** Requests to other machines, violations of the content security policy, and errors that nobody caught. */
+  /** Requests to other machines, violations of the content security policy, and uncaught errors. */
   troubles: string[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * Firestore's events as its emulator makes them: in binary, like the platform's. The emulator calls one server for all, which
- * brings each event to whoever takes those of its project.
+ * Firestore's events as its emulator makes them: in binary, like the platform's. The emulator calls one server for all
+ * projects, and that server passes each event to the subscriber of its project.
  */
 import {
   createServer,

@@ -151,7 +151,7 @@ export class FoodServiceProcess {
       this.port = found;
       return;
     }
-    // Killed while it started: whoever did so starts it again.
+    // Killed while it started: the code that killed it starts it again.
     if (this.child !== child) return;
     await child.stop("SIGKILL", 0);
     signal?.throwIfAborted();

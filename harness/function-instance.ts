@@ -49,7 +49,7 @@ export class FunctionInstance {
     port: Promise<number>,
   ) {
     this.listening = this.waitFor(port);
-    // Whoever spawns an instance without waiting for it learns of its end from `child`.
+    // A caller that does not wait for the instance learns of its end from `child`.
     this.listening.catch(() => undefined);
   }
 

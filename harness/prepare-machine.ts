@@ -53,7 +53,7 @@ function playwrightsOwn(): string {
 
 /**
  * Sees to it that everything is there.
- * @param onProgress is told what is being downloaded
+ * @param onProgress called with what is being downloaded
  * @throws MissingError with one sentence: what is missing, and the command that installs it; StartError for an emulator
  */
 export async function prepareMachine(onProgress: (message: string) => void): Promise<void> {

@@ -1,8 +1,8 @@
 /** What processes cost, as the operating system counts it. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The unit of CPU time in /proc, in milliseconds. Linux has shown it to programs as this on every machine for decades. */
-const TICK = 10;
+/** The unit of CPU time in /proc. Linux has shown it to programs as this on every machine for decades. */
+const TICK_MS = 10;
 
 export interface Usage {
   /** User and system time of all threads so far, in milliseconds. */
@@ -30,7 +30,7 @@ function processIn(pid: string, group: number): Usage[] {
     // The program's name, in brackets, may have any character in it.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     if (Number(fields[2]) !== group) return [];
-    const cpu = (Number(fields[11]) + Number(fields[12])) * TICK;
+    const cpu = (Number(fields[11]) + Number(fields[12])) * TICK_MS;
     const [, kibibytes = "0"] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
     return [{ cpu, memory: Number(kibibytes) / 1024 }];
   } catch {

@@ -1,8 +1,8 @@
-/** The folder of a run under .local/, with its logs and all that it writes. The last few are kept to look things up. */
+/** The folder of a run under .local/, with its logs and all that it writes. The last few remain for later inspection. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-const KEPT = 5;
+const MAX_FINISHED_RUNS = 5;
 
 /** Makes a folder for this process's next run, and removes those of runs that are over but for the newest. */
 export function makeRunDirectory(root: string): string {
@@ -11,7 +11,7 @@ export function makeRunDirectory(root: string): string {
   const over = readdirSync(runs)
     .filter((name) => !isRunning(Number(/-(\d+)$/.exec(name)?.[1])))
     .sort();
-  for (const name of over.slice(0, -KEPT)) rmSync(join(runs, name), { recursive: true, force: true });
+  for (const name of over.slice(0, -MAX_FINISHED_RUNS)) rmSync(join(runs, name), { recursive: true, force: true });
 
   const moment = new Date().toISOString().replace(/\D/g, "").slice(0, 17);
   const directory = join(runs, `${moment}-${process.pid}`);

@@ -1,6 +1,6 @@
 /**
- * Gives the Firestore emulator, which forgets, a memory: a proxy before it that answers a commit when the documents are in this
- * run's file as well. What a function was told is committed survives the end of every process.
+ * A proxy that makes the Firestore emulator durable: it answers a commit only when the documents are also in this run's file.
+ * A commit that was acknowledged to a function survives the end of every process.
  */
 import { once } from "node:events";
 import {
@@ -159,7 +159,7 @@ export class FirestoreJournal {
   private connection(): ClientHttp2Session {
     if (!this.session || this.session.closed || this.session.destroyed) {
       this.session = connect(`http://${this.target.firestore}`);
-      // Each request fails by itself.
+      // Each request reports its own failure.
       this.session.on("error", () => undefined);
     }
     return this.session;

@@ -24,7 +24,7 @@ export function endQuietlyOnBrokenPipe() {
       process.on("exit", () => {
         process.exitCode = 0;
       });
-      // Nobody listens in a program that holds nothing open.
+      // A program that holds nothing open has no listener.
       if (!process.emit("SIGTERM", "SIGTERM")) process.exit();
     });
   }

@@ -156,7 +156,7 @@ describe("running a program from a fresh clone", function () {
     assert.ok(!calls().includes("ci root"));
   });
 
-  it("is content with what somebody installed by hand, packages for other machines missing", async () => {
+  it("accepts packages installed by hand, even if those for other machines are missing", async () => {
     for (const folder of [root, join(root, "functions")]) {
       mkdirSync(join(folder, "node_modules"));
       const there = { packages: { "node_modules/a": { version: "1.0.0" } } };
@@ -232,7 +232,7 @@ describe("running a program from a fresh clone", function () {
     assert.match(err, /\nStopped: something that the program waited for can no longer happen\./);
   });
 
-  it("ends without a word when nobody reads its output any more", async () => {
+  it("ends silently when its output is closed", async () => {
     program("for (let line = 0; ; line++) { console.log(line); await new Promise((r) => setTimeout(r, 1)); }");
     const { child, output, ended } = start();
     while (output.out === "") await once(child.stdout, "data");
@@ -242,7 +242,7 @@ describe("running a program from a fresh clone", function () {
     assert.deepEqual([status, signal, err], [0, null, before]);
   });
 
-  it("lets a program stop in order when nobody reads its output any more", async () => {
+  it("lets a program shut down cleanly when its output is closed", async () => {
     program(`
       import { writeFileSync } from "node:fs";
       const writing = setInterval(() => console.log("line"), 1);

@@ -111,7 +111,7 @@ describe("the local scheduler", () => {
     assert.equal(fired.length, 1);
   });
 
-  it("tells of a failure and does not fire again by itself", async () => {
+  it("reports a failure and does not retry it", async () => {
     answer = (_request, response) => void response.writeHead(500).end();
     const scheduler = await open();
     assert.deepEqual(await scheduler.tick(), [{ function: "poll", outcome: "failed", status: 500 }]);

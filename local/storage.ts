@@ -1,4 +1,4 @@
-/** Where an embedded run keeps its documents: in memory, in a file that outlives it, or in a Firestore that somebody else runs. */
+/** Where an embedded run keeps its documents: in memory, in a file that outlives it, or in an external Firestore. */
 import { FirestoreStore, openFirestore, snapshotOf } from "../functions/src/adapters/firebase/firestore-store.js";
 import type { DeliverChange } from "../functions/src/adapters/memory/platform.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
@@ -45,7 +45,7 @@ export const inFile =
       store,
       documents: async (collection) => store.all(collection),
       start: async () => {
-        // Whoever held them is gone: only one run at a time uses the file.
+        // Their holders are gone: only one run at a time uses the file.
         store.clear(LEASES);
         store.startDelivery();
       },
@@ -73,7 +73,7 @@ export const inFirestore =
     };
   };
 
-/** Delivers the changes of relations, whoever makes them, as Firestore's triggers would. */
+/** Delivers all changes of relations as Firestore's triggers would, no matter which program makes them. */
 class RelationListener {
   private readonly known = new Map<string, Snapshot>();
   private unsubscribe = () => {};

@@ -36,7 +36,7 @@ export interface SystemOptions {
   foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
   /** Seconds between runs by scheduled function, instead of the function's own schedule. */
   intervals?: { pollOrders?: number; sweep?: number } | undefined;
-  /** Orchestrator 1 of somebody else's user chain, as host:port, instead of one of this run's own. */
+  /** Orchestrator 1 of an external user chain, as host:port, instead of one started by this run. */
   users?: string | undefined;
   /** Whether to run in one process, without Java or emulators; undefined for what this machine can do. */
   embedded?: boolean | undefined;
@@ -48,9 +48,9 @@ export interface SystemOptions {
   params?: Record<string, string>;
   /** Whether the person's own params in functions/.env* hold for what is left open. */
   withOwnParams?: boolean;
-  /** Is told what happens while it starts. */
+  /** Receives progress messages during start-up. */
   onProgress?(message: string): void;
-  /** Is told what goes wrong while it runs on. */
+  /** Receives a message for each problem after start-up. */
   onTrouble?(message: string): void;
   /** Gives the start up when aborted. */
   /** Whether a system that runs embedded serves the console; the Emulator Suite's hosting always does. */
@@ -92,7 +92,7 @@ export interface System {
   scheduler: Scheduler;
   /** The log of the functions and of what runs them. */
   log: string;
-  /** Resolves with the reason when the system ends by itself. */
+  /** Resolves with the reason when the system ends without being stopped. */
   failed: Promise<string>;
   /** Stops everything and resolves when nothing runs and nothing listens. */
   stop(): Promise<void>;
@@ -177,7 +177,7 @@ interface Programs {
   programs: Record<"firestore" | "pubsub", string>;
 }
 
-/** Java and the emulators; undefined where they are missing and nobody insists on them. */
+/** Java and the emulators; undefined if they are missing and not required. */
 async function programsFor(
   { embedded }: SystemOptions,
   onProgress: (message: string) => void,

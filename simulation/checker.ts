@@ -2,7 +2,7 @@
  * Holds what happened against what must always hold. It judges by the recorded history, the documents and the food
  * service's own ground truth, and knows nothing of how the handlers work.
  */
-import { LONGEST_BACKOFF } from "../functions/src/attempts/backoff.js";
+import { MAX_BACKOFF_MS } from "../functions/src/attempts/backoff.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import {
@@ -19,7 +19,7 @@ import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
-import { type Run, TICK } from "./system.js";
+import { type Run, TICK_MS } from "./system.js";
 import type { Entry } from "./world.js";
 
 export const INVARIANTS = [
@@ -310,8 +310,8 @@ function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violat
 const REPORTED: readonly (Fault | undefined)[] = [undefined, "pause", "suspend", "cancel", ...DECIDABLE];
 
 /**
- * Whether a run may not know what became of its create, given its effects from its claim on: it died, the create's answer
- * told nothing, its claim came late, or the store failed it again and again.
+ * Whether a run may not know the outcome of its create, given its effects from its claim on: it died, the create's answer
+ * was inconclusive, its claim came late, or the store failed it again and again.
  */
 function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
   if (run.ended === "lost" || run.ended === "running") return true;
@@ -407,12 +407,12 @@ function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate):
     inTime("shipment", order, packaged.get(order), Date.parse(createdAt));
   }
   function inTime(stage: string, order: string, due = 0, at: number): void {
-    if (poisoned.has(order) || at - due <= TICK + SECOND) return;
-    violate("no head-of-line blocking", `${order}: its ${stage} came ${(at - due) / SECOND} s after it was due`);
+    if (poisoned.has(order) || at - due <= TICK_MS + SECOND_MS) return;
+    violate("no head-of-line blocking", `${order}: its ${stage} came ${(at - due) / SECOND_MS} s after it was due`);
   }
 }
 
-const SECOND = 1000;
+const SECOND_MS = 1000;
 
-/** How long after the last fault every order must have moved on, in milliseconds. */
-export const GRACE = LONGEST_BACKOFF + 2 * TICK;
+/** How long after the last fault every order must have advanced. */
+export const GRACE_MS = MAX_BACKOFF_MS + 2 * TICK_MS;

@@ -24,7 +24,7 @@ interface Failure {
 /** A search stops at so many failures: the first ones tell. */
 const MOST_FAILURES = 3;
 
-/** Is told, after each schedule, what a search has found so far. */
+/** Called after each schedule with what the search has found so far. */
 type OnSchedule = (findings: Findings) => void;
 
 export function noFindings(): Findings {

@@ -44,8 +44,8 @@ const NO_ORDERS = { orders: [], nextPageToken: "" };
 /** As long as a report may back off after a few rejections. */
 const REPORT_BACKOFF_MS = 600_000;
 
-/** Clients give up after so many milliseconds. */
-const PATIENCE = 10_000;
+/** How long a client waits for an answer. */
+const CALL_TIMEOUT_MS = 10_000;
 
 /** A commit that creates or takes over an attempt, and does nothing else. */
 const CLAIM = /^(create|update) attempts\/\S+$/;
@@ -74,8 +74,8 @@ const SERVICE_OF: Record<Operation, Service> = {
   deploy: "platform",
 };
 
-/** After so long the platform has given up any run that hangs. */
-const HANG = 180_000;
+/** After this time the platform has ended any run that hangs. */
+const HANG_MS = 180_000;
 
 interface Effect<T> {
   operation: Operation;
@@ -219,7 +219,7 @@ function allOrders(food: FoodServiceModel): ReturnType<FoodServiceModel["listOrd
 function distortGet<R extends { name: string; status: string }>(fault: Fault, reply: R): R {
   if (fault === "unknown status") return { ...reply, status: "UNKNOWN" };
   if (fault === "unstorable order") return { ...reply, placedAt: BEFORE_ALL_YEARS, customerId: "\ud800" };
-  // Somebody else's, and further along than ours may be.
+  // The resource of another order, further along than ours may be.
   const status = { orders: "NEW", kitchenorders: "PACKAGED", shipments: "DELIVERED" }[reply.name.split("/")[0] ?? ""];
   return { ...reply, name: `${reply.name}x`, status };
 }
@@ -231,7 +231,7 @@ function distortCreate<R extends { name: string }>(
   linked: ReadonlySet<string>,
 ): R {
   if (fault === "empty name") return { ...reply, name: "" };
-  if (fault === "foreign name") return { ...reply, name: "orders/somebody-elses" };
+  if (fault === "foreign name") return { ...reply, name: "orders/foreign" };
   const other = [...linked].find((name) => name.startsWith(prefix) && name !== reply.name);
   return { ...reply, name: other ?? "" };
 }
@@ -318,7 +318,7 @@ function performIn<T>(
               .finally(() => world.kill(process)),
         );
       case "hang":
-        world.faultLasts(HANG);
+        world.faultLasts(HANG_MS);
         return undefined;
       case "pause":
       case "suspend":
@@ -338,13 +338,13 @@ function performIn<T>(
               .finally(() => fail(effect.failure("the answer was lost"))),
         );
       case "slow":
-        world.faultLasts(PATIENCE);
-        return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
+        world.faultLasts(CALL_TIMEOUT_MS);
+        return world.after(CALL_TIMEOUT_MS, () => fail(effect.failure("no answer in time")));
       case "late": {
-        const lateness = world.between(PATIENCE, 120_000);
+        const lateness = world.between(CALL_TIMEOUT_MS, 120_000);
         world.faultLasts(lateness);
         world.after(lateness, () => void apply().catch(() => {}));
-        return world.after(PATIENCE, () => fail(effect.failure("no answer in time")));
+        return world.after(CALL_TIMEOUT_MS, () => fail(effect.failure("no answer in time")));
       }
       case "outage": {
         if (world.now >= world.outageUntil[service]) {

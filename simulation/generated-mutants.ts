@@ -101,7 +101,7 @@ async function searchFor(mutant: GeneratedMutant): Promise<{ caughtBy: string | 
     output += chunk;
   });
   const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  // A program that fails or hangs is noticed by whoever starts it.
+  // The caller of the simulation notices a program that fails or hangs.
   if (status !== 0) return { caughtBy: "simulation: the program fails or hangs", schedules: 0 };
   const { invariants, schedules } = JSON.parse(output) as { invariants: string[]; schedules: number };
   return { caughtBy: invariants.length > 0 ? `simulation: ${invariants.join(", ")}` : undefined, schedules };

@@ -54,11 +54,11 @@ async function inParallel(options: Options): Promise<Findings> {
     child.stdin?.end(program);
     child.send({ options, part, parts } satisfies Share);
     return new Promise<Findings>((resolve, reject) => {
-      child.on("message", ({ findings, progress: told }: { findings?: Findings; progress?: SearchProgress }) => {
+      child.on("message", ({ findings, progress: update }: { findings?: Findings; progress?: SearchProgress }) => {
         if (findings) resolve(findings);
-        done[part] = (findings ?? told)?.schedules ?? 0;
+        done[part] = (findings ?? update)?.schedules ?? 0;
         progress.to(done.reduce((sum, one) => sum + one, 0));
-        if (told?.finding) progress.found(told.finding);
+        if (update?.finding) progress.found(update.finding);
       });
       child.on("exit", (code) => reject(new Error(`a part of the search ended with status ${code}`)));
     });

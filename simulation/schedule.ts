@@ -11,10 +11,10 @@ import {
 import type { Fields } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
-import { check, GRACE, type Violation } from "./checker.js";
+import { check, GRACE_MS, type Violation } from "./checker.js";
 import { type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
-import { SWEEP_EVERY, System, TICK } from "./system.js";
+import { SWEEP_INTERVAL_MS, System, TICK_MS } from "./system.js";
 import { type Entry, World } from "./world.js";
 
 /** What is simulated, but for the faults. */
@@ -37,10 +37,10 @@ export interface Outcome {
   struck: Map<number, Fault>;
 }
 
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
-/** How long after the horizon a last create may take to run its course, in milliseconds: kitchen, drone and sweep. */
-const AFTER_HORIZON = 10 * TICK;
+/** How long after the horizon a last create may take to finish: kitchen, drone and sweep. */
+const AFTER_HORIZON_MS = 10 * TICK_MS;
 
 export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
   return {
@@ -91,28 +91,28 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
   system.start();
   if (scenario.operator) new Operator(system).start();
   const other = policy === "park" ? "idempotency-key" : "park";
-  if (scenario.redeploys) world.after(world.between(30_000, 4 * TICK), () => system.deploy(settingsFor(other)));
+  if (scenario.redeploys) world.after(world.between(30_000, 4 * TICK_MS), () => system.deploy(settingsFor(other)));
 
   // Faults strike for as long as the orders take when all goes well, and once more.
-  const faultsUntil = world.now + 10 * TICK;
+  const faultsUntil = world.now + 10 * TICK_MS;
   let stuckAtHorizon: string[] | undefined;
   let horizon = faultsUntil;
   do {
-    await world.until(world.now + TICK);
+    await world.until(world.now + TICK_MS);
     quiet = world.now >= faultsUntil;
-    horizon = world.faultsOver + GRACE;
+    horizon = world.faultsOver + GRACE_MS;
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
   } while (
     (world.now < world.faultsOver || !(await isOver(system, poisoned, scenario))) &&
-    world.now < horizon + AFTER_HORIZON
+    world.now < horizon + AFTER_HORIZON_MS
   );
   quiet = true;
   const unsettled = !system.isIdle;
   const overAtWrite = writes.length;
   const overAtEffect = world.history.length;
-  await world.until(world.now + SWEEP_EVERY);
+  await world.until(world.now + SWEEP_INTERVAL_MS);
   system.stop();
-  await world.until(world.now + HOUR);
+  await world.until(world.now + HOUR_MS);
 
   const documents = (path: string) => system.fieldsAt(path);
   const { history } = world;
@@ -207,6 +207,8 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator 
     const isResent = ({ state }: Fields) => state === "UNCERTAIN";
     if (attempts.some((attempt) => attempt && isResent(attempt) && !needing.includes(attempt))) return false;
     if (operator && needing.length > 0) return false;
+    // A look that found something missing is followed by another one.
+    if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
     const ended = closingState((await system.food.getOrder(name)).status) !== undefined;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
@@ -232,7 +234,7 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const ended = (
       made: { changes: { status: string; at: string }[] } | undefined,
       when: (status: string) => boolean,
-    ) => made?.changes.some((change) => when(change.status) && Date.parse(change.at) <= now - 2 * TICK);
+    ) => made?.changes.some((change) => when(change.status) && Date.parse(change.at) <= now - 2 * TICK_MS);
     const inFlight = relation?.shipment !== undefined;
     const serviceIsDone = inFlight
       ? ended(shipments.get(String(relation.shipment)), (is) => is === "DELIVERED" || is === "REJECTED")

@@ -18,12 +18,12 @@ import { FoodServiceModel } from "../services/food-service/model/food-service-mo
 import { type Outside, portsOf } from "./faulty-ports.js";
 import type { Process, World } from "./world.js";
 
-export const TICK = 60_000;
-export const SWEEP_EVERY = 3 * TICK;
+export const TICK_MS = 60_000;
+export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 
-/** After so long the platform gives a run up. */
-const RUN_TIMEOUT = 120_000;
-const POLL_TIMEOUT = 180_000;
+/** After this time the platform ends a run. */
+const RUN_TIMEOUT_MS = 120_000;
+const POLL_TIMEOUT_MS = 180_000;
 
 const INSTANCES = 3;
 
@@ -42,7 +42,7 @@ export class System {
   readonly runs: Run[] = [];
   /** The names of all orders so far. */
   readonly placed: string[] = [];
-  /** Told of every document written. */
+  /** Called for every document written. */
   onDocument: (change: RelationChange) => void = () => {};
   private readonly outside: Outside;
   private readonly processes: Process[] = [];
@@ -67,7 +67,9 @@ export class System {
     const bus = new MemoryBus(
       (stage, payload) => this.deliver(stage, payload),
       (payload) =>
-        this.withFault(undefined, () => this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT)),
+        this.withFault(undefined, () =>
+          this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT_MS),
+        ),
     );
     this.outside = { world, store: this.store, food: this.food, bus, settings, linked: this.linked };
   }
@@ -94,13 +96,13 @@ export class System {
     const { order, stage, link } = resolution;
     const operation = link === undefined ? "retry" : "link";
     this.world.effect({ process: 0, run: 0, operation, about: `${stage} ${order}`, subject: "" });
-    this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT, onEnd);
+    this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, onEnd);
   }
 
   /** Starts the schedules. */
   start(): void {
-    this.every(TICK, "poll", SCHEDULED.pollOrders);
-    this.every(SWEEP_EVERY, "sweep", SCHEDULED.sweep);
+    this.every(TICK_MS, "poll", SCHEDULED.pollOrders);
+    this.every(SWEEP_INTERVAL_MS, "sweep", SCHEDULED.sweep);
   }
 
   /** Places the order of this number and returns its name. */
@@ -131,9 +133,10 @@ export class System {
       this.world.after(milliseconds, tick);
       const { fault } = this.world.effect({ process: 0, run: 0, operation: "tick", about: name, subject: "" });
       if (fault === "missed") return;
-      this.invoke(work, POLL_TIMEOUT);
-      if (fault === "doubled") this.invoke(work, POLL_TIMEOUT);
-      if (fault === "overlapping") this.world.after(this.world.between(1, 200), () => this.invoke(work, POLL_TIMEOUT));
+      this.invoke(work, POLL_TIMEOUT_MS);
+      if (fault === "doubled") this.invoke(work, POLL_TIMEOUT_MS);
+      if (fault === "overlapping")
+        this.world.after(this.world.between(1, 200), () => this.invoke(work, POLL_TIMEOUT_MS));
     };
     this.world.after(this.world.between(0, 1000), tick);
   }
@@ -145,9 +148,10 @@ export class System {
     const { fault } = this.world.effect({ process: 0, run: 0, operation: "deliver", about, subject: "" });
     if (fault === "poison") {
       const poison = [{ order: "orders/../x", status: "NEW" }, { __proto__: null }, null, "NEW", { order: 7 }];
-      for (const given of poison) this.withFault(undefined, () => this.deliverUntilTaken(taking(given), RUN_TIMEOUT));
+      for (const given of poison)
+        this.withFault(undefined, () => this.deliverUntilTaken(taking(given), RUN_TIMEOUT_MS));
     }
-    this.withFault(fault, () => this.deliverUntilTaken(taking(payload), RUN_TIMEOUT));
+    this.withFault(fault, () => this.deliverUntilTaken(taking(payload), RUN_TIMEOUT_MS));
   }
 
   private onWrite(change: RelationChange): void {
@@ -163,7 +167,7 @@ export class System {
 
   private react(path: string, work: (ports: Ports) => Promise<void>): void {
     const { fault } = this.world.effect({ process: 0, run: 0, operation: "react", about: path, subject: "" });
-    this.withFault(fault, () => this.deliverUntilTaken(work, RUN_TIMEOUT));
+    this.withFault(fault, () => this.deliverUntilTaken(work, RUN_TIMEOUT_MS));
   }
 
   private withFault(fault: string | undefined, deliver: () => void): void {
@@ -191,7 +195,7 @@ export class System {
     );
   }
 
-  /** Runs a handler on some instance; `onEnd` is told how it ended. */
+  /** Runs a handler on some instance; `onEnd` receives its outcome. */
   private invoke(
     work: (ports: Ports) => Promise<unknown>,
     timeout: number,

@@ -36,12 +36,12 @@ export interface SearchProgress {
   finding: string | undefined;
 }
 
-const TELL_MS = 200;
-let toldAt = 0;
+const REPORT_INTERVAL_MS = 200;
+let reportedAt = 0;
 
 function tell({ schedules, failures: [first] }: Findings): void {
-  if (Date.now() - toldAt < TELL_MS && !first) return;
-  toldAt = Date.now();
+  if (Date.now() - reportedAt < REPORT_INTERVAL_MS && !first) return;
+  reportedAt = Date.now();
   process.send?.({ progress: { schedules, finding: first?.violations[0] } satisfies SearchProgress });
 }
 

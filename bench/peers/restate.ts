@@ -16,7 +16,7 @@ import type { World } from "../world.js";
 const FOLDER = join(ROOT, "bench", "peers", "restate");
 
 /** How long its server may take to start, in milliseconds. */
-const START_TIME = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
 export type RestateMode = "bidirectional" | "request-response";
 
@@ -28,7 +28,7 @@ export interface Restate {
   stop(): Promise<void>;
 }
 
-/** Installs it where it is not: nobody but this bench needs it. */
+/** Installs Restate if it is missing. Only this bench needs it. */
 export async function installRestate(say: (line: string) => void): Promise<void> {
   if (existsSync(join(FOLDER, "node_modules", "@restatedev", "restate-server"))) return;
   say("installing Restate");
@@ -72,7 +72,7 @@ export async function startRestate(
     },
   });
   world.onEnd(() => server.stop("SIGKILL", 0));
-  const deadline = Date.now() + START_TIME;
+  const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await answers(port)) || !(await registered(admin, port, mode))) {
     const ended = service.ended ?? server.ended;
     if (ended !== undefined || Date.now() > deadline) throw new BenchError(`Restate ${ended ?? "does not answer"}`);

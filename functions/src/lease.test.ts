@@ -5,9 +5,9 @@ import { acquireLease, type Lease, releaseLease, resumeLease } from "./lease.js"
 import { type TestBed, testBed } from "./testing/test-bed.js";
 
 const PATH = "leases/poll";
-const TERM = 50_000;
+const LEASE_MS = 50_000;
 
-const take = (bed: TestBed) => acquireLease(PATH, TERM, bed.ports);
+const take = (bed: TestBed) => acquireLease(PATH, LEASE_MS, bed.ports);
 
 async function taken(bed: TestBed): Promise<Lease> {
   return (await take(bed)) ?? assert.fail("the lease is held");
@@ -17,7 +17,7 @@ describe("a lease", () => {
   it("is one holder's until it ends, and anybody's from then on", async () => {
     const bed = testBed();
     const first = await taken(bed);
-    bed.clock.advance(TERM - 1);
+    bed.clock.advance(LEASE_MS - 1);
     assert.equal(await take(bed), undefined);
     bed.clock.advance(1);
     assert.notEqual((await taken(bed)).holder, first.holder);
@@ -32,7 +32,7 @@ describe("a lease", () => {
   it("is not given back by a holder who lost it", async () => {
     const bed = testBed();
     const slow = await taken(bed);
-    bed.clock.advance(TERM);
+    bed.clock.advance(LEASE_MS);
     await taken(bed);
     await releaseLease(slow, bed.ports);
     assert.equal(await take(bed), undefined);
@@ -55,29 +55,29 @@ describe("a lease", () => {
   it("is handed over once: a doubled hand-over does nothing", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
-    const next = await resumeLease(PATH, { holder, step }, TERM, bed.ports);
+    const next = await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
     assert.deepEqual([next?.holder, next?.step], [holder, 1]);
-    assert.equal(await resumeLease(PATH, { holder, step }, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports), undefined);
   });
 
   it("lasts its whole term again after a hand-over", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
-    bed.clock.advance(TERM - 1);
-    await resumeLease(PATH, { holder, step }, TERM, bed.ports);
-    bed.clock.advance(TERM - 1);
+    bed.clock.advance(LEASE_MS - 1);
+    await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
+    bed.clock.advance(LEASE_MS - 1);
     assert.equal(await take(bed), undefined);
   });
 
   it("is not resumed if another run holds it, it was released, or it never existed", async () => {
     const bed = testBed();
-    assert.equal(await resumeLease(PATH, { holder: "a", step: 0 }, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, { holder: "a", step: 0 }, LEASE_MS, bed.ports), undefined);
     const lost = await taken(bed);
-    bed.clock.advance(TERM);
+    bed.clock.advance(LEASE_MS);
     const held = await taken(bed);
-    assert.equal(await resumeLease(PATH, lost, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, lost, LEASE_MS, bed.ports), undefined);
     await releaseLease(held, bed.ports);
-    assert.equal(await resumeLease(PATH, held, TERM, bed.ports), undefined);
+    assert.equal(await resumeLease(PATH, held, LEASE_MS, bed.ports), undefined);
   });
 
   it("is its taker's where the commit was applied and answered with a conflict", async () => {
@@ -94,7 +94,7 @@ describe("a lease", () => {
       throw new StoreError("no answer");
     });
     await assert.rejects(take(bed), StoreError);
-    bed.clock.advance(TERM);
+    bed.clock.advance(LEASE_MS);
     assert.ok(await take(bed));
   });
 
@@ -111,7 +111,7 @@ describe("a lease", () => {
         assert.match(error.message, /leases\/poll is not a lease; delete it/);
         return true;
       });
-      await assert.rejects(resumeLease(PATH, { holder: "a", step: 0 }, TERM, bed.ports), ValidationError);
+      await assert.rejects(resumeLease(PATH, { holder: "a", step: 0 }, LEASE_MS, bed.ports), ValidationError);
       assert.deepEqual(await bed.store.fields(PATH), broken);
     });
   }

@@ -154,10 +154,10 @@ export class PollTally {
   /** The history with this run in it. */
   private pointsAt(now: number): PollHealth["points"] {
     const at = Math.floor(now / POINT_MS) * POINT_MS;
-    const kept = (this.previous?.points ?? []).filter((point) => point.at.getTime() > now - HISTORY_MS);
-    const last = kept.at(-1);
+    const recent = (this.previous?.points ?? []).filter((point) => point.at.getTime() > now - HISTORY_MS);
+    const last = recent.at(-1);
     const isSame = last?.at.getTime() === at;
     const arrived = this.progress.arrived + (isSame ? last.arrived : 0);
-    return [...(isSame ? kept.slice(0, -1) : kept), { at: new Date(at), ...this.progress.active, arrived }];
+    return [...(isSame ? recent.slice(0, -1) : recent), { at: new Date(at), ...this.progress.active, arrived }];
   }
 }

@@ -20,7 +20,7 @@ describe("finding Java", () => {
     mkdirSync(dirname(program), { recursive: true });
     writeFileSync(program, `#!/bin/sh\necho 'openjdk version "${version}" 2025-01-01' >&2\n`);
     chmodSync(program, 0o755);
-    if (release) writeFileSync(join(home, "release"), `IMPLEMENTOR="Somebody"\nJAVA_VERSION="${version}"\n`);
+    if (release) writeFileSync(join(home, "release"), `IMPLEMENTOR="Example"\nJAVA_VERSION="${version}"\n`);
     return home;
   }
 

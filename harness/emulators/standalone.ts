@@ -18,8 +18,8 @@ export const EMULATOR_START_TIMEOUT_MS = 180_000;
 /** Another program may take the port between our look and the emulator's. */
 const MAX_STARTS = 3;
 
-/** A push without a response is made again after this time, in seconds; 10 is the minimum of Pub/Sub. */
-const ACK_DEADLINE = 10;
+/** A push without a response is retried after this time; 10 is the minimum of Pub/Sub. */
+const ACK_DEADLINE_SECONDS = 10;
 
 const LINES_IN_MESSAGE = 15;
 
@@ -153,7 +153,7 @@ export async function subscribe(pubsub: string, project: string, topic: string, 
     await put(`subscriptions/${topic}-${index}`, {
       topic: `projects/${project}/topics/${topic}`,
       pushConfig: { pushEndpoint },
-      ackDeadlineSeconds: ACK_DEADLINE,
+      ackDeadlineSeconds: ACK_DEADLINE_SECONDS,
       retryPolicy: { minimumBackoff: "1s", maximumBackoff: "2.5s" },
     });
   }

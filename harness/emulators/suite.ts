@@ -15,14 +15,14 @@ export const PROJECT = "demo-diet-orchestrator";
 
 const EMULATORS = "functions,firestore,pubsub,hosting,auth";
 
-/** How long the suite may take to be ready, in milliseconds. The slowest part is Java on a busy machine. */
-const START_TIME = 180_000;
+/** How long the suite may take to be ready. The slowest part is Java on a busy machine. */
+const START_TIMEOUT_MS = 180_000;
 
 /** How long the functions may take to be loaded, in seconds. */
-const LOAD_TIME = 90;
+const LOAD_TIMEOUT_SECONDS = 90;
 
 /** How long functions that are under way get to finish when the suite stops, in milliseconds. */
-const GRACE = 15_000;
+const STOP_GRACE_MS = 15_000;
 
 /** When no function has begun or ended for so long, none is waiting, in milliseconds. */
 const IDLE_MS = 300;
@@ -59,7 +59,7 @@ export interface Suite {
   log: string;
   /** Whether functions are running, or events are waiting for one. */
   isBusy(): boolean;
-  /** Resolves with how it ended when it ends by itself. */
+  /** Resolves with the reason when the suite ends without being stopped. */
   exited: Promise<string>;
   stop(): Promise<void>;
 }
@@ -98,7 +98,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     },
   });
   const stop = async (signal: NodeJS.Signals = "SIGINT") => {
-    await child.stop(signal, GRACE);
+    await child.stop(signal, STOP_GRACE_MS);
     await endEmulators();
     await untilSilent(ports);
     await new Promise((resolve) => logStream.end(resolve));
@@ -144,7 +144,7 @@ function environment({ programs }: SuiteOptions, { home }: MarkedJava, temporary
     FIRESTORE_EMULATOR_BINARY_PATH: programs.firestore,
     PUBSUB_EMULATOR_BINARY_PATH: pubsub,
     FUNCTIONS_EMULATOR_PARALLEL: process.env.FUNCTIONS_EMULATOR_PARALLEL ?? String(PARALLEL_FUNCTIONS),
-    FUNCTIONS_DISCOVERY_TIMEOUT: String(LOAD_TIME),
+    FUNCTIONS_DISCOVERY_TIMEOUT: String(LOAD_TIMEOUT_SECONDS),
     // No look-ups of credentials, of news and of newer versions: nothing here needs the network.
     METADATA_SERVER_DETECTION: "none",
     XDG_CONFIG_HOME: temporary,
@@ -222,7 +222,7 @@ class OutputWatch {
 }
 
 async function untilReady(child: Child, output: OutputWatch, log: string, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + START_TIME;
+  const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
     signal.throwIfAborted();
     if (output.failure !== undefined) {
@@ -236,7 +236,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
     }
     if (Date.now() > deadline) {
       throw new StartError(
-        `The Emulator Suite is not ready after ${START_TIME / 1000} s. The end of ${log}:\n${output.end}`,
+        `The Emulator Suite is not ready after ${START_TIMEOUT_MS / 1000} s. The end of ${log}:\n${output.end}`,
       );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);

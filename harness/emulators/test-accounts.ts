@@ -25,7 +25,7 @@ export async function addPeople(auth: string, project: string): Promise<void> {
   }
 }
 
-/** Gives somebody an account with these custom claims, in JSON. */
+/** Creates an account with these custom claims, in JSON. */
 export async function addPerson(auth: string, project: string, email: string, claims: string): Promise<void> {
   const accounts = `http://${auth}/identitytoolkit.googleapis.com/v1/projects/${project}/accounts`;
   const { localId } = await post(accounts, { email, password: PASSWORD, emailVerified: true });
@@ -44,7 +44,7 @@ async function post(address: string, body: object): Promise<{ localId?: string; 
   return (await response.json()) as { localId?: string; idToken?: string };
 }
 
-/** The ID token of somebody who signs in. */
+/** Signs in and returns the ID token. */
 export async function signIn(auth: string, email: string): Promise<string> {
   const address = `http://${auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`;
   const { idToken } = await post(address, { email, password: PASSWORD, returnSecureToken: true });

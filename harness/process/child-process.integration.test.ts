@@ -70,7 +70,7 @@ describe("child processes", () => {
     assert.equal(child.ended, "was ended by SIGKILL");
   });
 
-  it("leave nothing behind where they end by themselves", async () => {
+  it("leave nothing behind when they exit without being stopped", async () => {
     const { child, grandchild } = await family("setTimeout(() => process.exit(3), 100)");
     assert.equal(await child.exited, "ended with status 3");
     await untilGone(grandchild);

@@ -50,7 +50,7 @@ describe("choosing ports", () => {
     );
   });
 
-  it("keeps the usual ports where nobody chose, and takes free ones for what has no flag", async () => {
+  it("uses the default ports if none are chosen, and free ones for listeners without a flag", async () => {
     const free = await choosePorts({ from: "auto" });
     const usual = Object.fromEntries(PORT_FLAGS.map(({ listener }) => [listener, free[listener]])) as typeof free;
     const ports = await choosePorts({ from: usual });

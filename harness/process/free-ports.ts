@@ -38,9 +38,9 @@ const LENT_FROM = 32_768;
 const LOWEST = 10_000;
 
 export interface PortChoice {
-  /** What the listeners have where nobody chose; "auto" takes free ones for all, a number that many from there on. */
+  /** The default ports: "auto" takes a free port for each listener, a number takes consecutive ports from there. */
   from: "auto" | number | Record<NamedListener, number>;
-  /** What somebody chose for single listeners. */
+  /** Ports chosen for single listeners, which override the defaults. */
   chosen?: Partial<Record<NamedListener, number>>;
   /** Listeners that this run does without. */
   without?: NamedListener[];

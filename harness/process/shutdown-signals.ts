@@ -2,8 +2,8 @@
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** A terminal and npm both pass one Ctrl-C on; what comes within this time is the same one. In milliseconds. */
-const SAME = 700;
+/** A terminal and npm both forward one Ctrl-C; signals within this time count as the same one. */
+const SAME_SIGNAL_MS = 700;
 
 /** Aborted by the first signal; calls `force` at the second. */
 export function stopOnSignals(force: () => void): AbortSignal {
@@ -14,7 +14,7 @@ export function stopOnSignals(force: () => void): AbortSignal {
       if (!stopping.signal.aborted) {
         first = Date.now();
         stopping.abort(new Error(`stopped by ${signal}`));
-      } else if (Date.now() - first > SAME) {
+      } else if (Date.now() - first > SAME_SIGNAL_MS) {
         force();
       }
     });

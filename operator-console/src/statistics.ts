@@ -14,7 +14,7 @@ export class Statistics {
     private readonly onChange: () => void,
   ) {}
 
-  /** Fetches the figures unless they are fresh, or nobody looks. */
+  /** Fetches the figures unless they are fresh or the page is hidden. */
   refresh(): void {
     const isHidden = document.visibilityState === "hidden";
     if ((isHidden && this.current) || performance.now() - this.fetchedAt < REFRESH_MS) return;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Randomness } from "../ports.js";
-import { backoffAfter, LONGEST_BACKOFF } from "./backoff.js";
+import { backoffAfter, MAX_BACKOFF_MS } from "./backoff.js";
 
 const drawing = (fraction: number): Randomness => ({ fraction: () => fraction, uuid: () => "" });
 
@@ -20,7 +20,7 @@ describe("backoffAfter", () => {
     fc.assert(
       fc.property(fc.nat(), fraction, (tries, drawn) => {
         const wait = backoffAfter(tries, drawing(drawn));
-        const bound = Math.min(LONGEST_BACKOFF, 5_000 * 2 ** Math.max(0, tries - 1));
+        const bound = Math.min(MAX_BACKOFF_MS, 5_000 * 2 ** Math.max(0, tries - 1));
         assert.ok(Number.isInteger(wait) && wait >= bound / 2 && wait <= bound, `${wait} of ${bound}`);
       }),
     );

@@ -17,8 +17,8 @@ import { idempotencyKey } from "./idempotency-key.js";
 const ID = "7f3c";
 const ORDER = `orders/${ID}`;
 const RELATION = `relations/${ID}`;
-const LEASE = 60_000;
-const LONG = 365 * 24 * 3_600_000;
+const LEASE_MS = 60_000;
+const YEAR_MS = 365 * 24 * 3_600_000;
 
 const HANDLERS = { kitchen: sendToKitchen, shipment: dispatchShipment };
 const CALLS = { kitchen: "createKitchenOrder", shipment: "createShipment" } as const;
@@ -124,7 +124,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       bed.food.hooks.once(call, "before", async () => {
         const claim = await attemptOf(bed, stage);
         assert.deepEqual([claim?.state, claim?.tries, claim?.order], ["SENDING", 1, ORDER]);
-        assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE));
+        assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE_MS));
       });
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
       const written = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
@@ -211,7 +211,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
             bed.store.hooks.once(operation, when, fails(error));
           }
           await scheduler.waitFor(Promise.all([deliver(bed, stage), deliver(bed, stage), deliver(bed, stage)]));
-          bed.clock.advance(LONG);
+          bed.clock.advance(YEAR_MS);
           await scheduler.waitFor(deliver(bed, stage));
           await scheduler.waitFor(deliver(bed, stage));
           assert.ok(bed.food.created.length <= 1, `${bed.food.created.length} creates`);
@@ -234,7 +234,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const bed = await bedFor(stage);
         bed.food.hooks.once(call, "before", fails(callError("UNAVAILABLE", "not connected", false)));
         await deliver(bed, stage);
-        bed.clock.advance(LONG);
+        bed.clock.advance(YEAR_MS);
         // The first commit is the claim of a new attempt, which fails: one exists. The second is the claim.
         bed.store.hooks.once("commit", "before", () => bed.store.hooks.once("commit", "after", fails(error)));
         assert.equal((await deliver(bed, stage)).outcome, "advanced");
@@ -288,10 +288,10 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const name = stage === "kitchen" ? "kitchenorders/1" : "shipments/1";
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === name));
       assert.equal((await deliver(bed, stage)).outcome, "skipped");
-      bed.clock.advance(LEASE);
+      bed.clock.advance(LEASE_MS);
       assert.equal((await deliver(bed, stage)).outcome, "blocked");
       assert.equal(await stateOf(bed, stage), "UNCERTAIN");
-      bed.clock.advance(LONG);
+      bed.clock.advance(YEAR_MS);
       assert.equal((await deliver(bed, stage)).outcome, "skipped");
       assert.equal(bed.food.created.length, 1);
     });
@@ -341,7 +341,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
           assert.equal((await deliver(bed, stage)).outcome, "skipped");
           bed.clock.advance(1);
         }
-        bed.clock.advance(LONG);
+        bed.clock.advance(YEAR_MS);
         assert.equal((await deliver(bed, stage)).outcome, "skipped");
         assert.deepEqual(bed.food.created, []);
       });
@@ -357,7 +357,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const attempt = await attemptOf(bed, stage);
         assert.equal(attempt?.state, "UNCERTAIN");
         assert.deepEqual(attempt?.reason, { code, message: "no answer" });
-        bed.clock.advance(LONG);
+        bed.clock.advance(YEAR_MS);
         assert.equal((await deliver(bed, stage)).outcome, "skipped");
         assert.equal(bed.food.created.length, 1);
         assert.equal(await linkOf(bed, stage), undefined);
@@ -385,7 +385,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
         bed.food.hooks.once(call, "after", fails(callError("UNAVAILABLE", "no answer", true)));
         await deliver(bed, stage);
-        bed.clock.advance(LONG);
+        bed.clock.advance(YEAR_MS);
         bed.food.hooks.once(call, "before", fails(error));
         await deliver(bed, stage);
         assert.equal(await stateOf(bed, stage), "UNCERTAIN");
@@ -397,7 +397,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       bed.food.hooks.once(call, "after", fails(callError("UNKNOWN", "no answer", true)));
       await deliver(bed, stage);
       bed.ports.settings.CREATE_POLICY = "idempotency-key";
-      bed.clock.advance(LONG);
+      bed.clock.advance(YEAR_MS);
       assert.equal((await deliver(bed, stage)).outcome, "skipped");
       assert.equal(bed.food.created.length, 1);
     });
@@ -416,7 +416,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const slow = deliver(bed, stage);
       await until(() => bed.food.created.length === 1);
 
-      bed.clock.advance(LEASE - 1);
+      bed.clock.advance(LEASE_MS - 1);
       assert.equal((await deliver(bed, stage)).outcome, "skipped");
       bed.clock.advance(1);
       assert.equal((await deliver(bed, stage)).outcome, "blocked");
@@ -438,7 +438,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
       const slow = deliver(bed, stage);
       await until(() => bed.store.writes.some((write) => write.path === path));
-      bed.clock.advance(LEASE);
+      bed.clock.advance(LEASE_MS);
       await deliver(bed, stage);
       assert.equal(await stateOf(bed, stage), "UNCERTAIN");
       answer.come();
@@ -453,7 +453,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       bed.food.hooks.once(call, "after", () => answer.came);
       const slow = deliver(bed, stage);
       await until(() => bed.food.created.length === 1);
-      bed.clock.advance(LEASE);
+      bed.clock.advance(LEASE_MS);
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
       answer.come();
       assert.deepEqual([(await slow).thrown, (await slow).outcome], [undefined, "advanced"]);
@@ -466,7 +466,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       bed.food.hooks.once(call, "before", () => new Promise(() => {}));
       void deliver(bed, stage);
       await until(() => bed.store.writes.some((write) => write.path === path));
-      bed.clock.advance(LEASE);
+      bed.clock.advance(LEASE_MS);
       const outcomes = await Promise.all([deliver(bed, stage), deliver(bed, stage), deliver(bed, stage)]);
       assert.deepEqual(
         outcomes.map(({ thrown }) => thrown),
@@ -632,7 +632,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         const kitchen = model.makeKitchenOrder(null).name;
         await bed.store.set(`relations/${id}`, { kitchen });
         await model.updateOrder(name, "PREPARATION");
-        bed.clock.advance(LONG);
+        bed.clock.advance(YEAR_MS);
       }
       bed.ports.food = model;
       await runStage(stage, { order: name, status: STAGES[stage].takes }, HANDLERS[stage], bed.ports);

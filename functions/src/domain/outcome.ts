@@ -3,7 +3,7 @@
 export type Outcome<To extends string = string> =
   /** The order came to a new state here. */
   | { outcome: "advanced"; to: To }
-  /** The food service was told a state that the order reached before. */
+  /** A state that the order had reached before was reported to the food service. */
   | { outcome: "reported"; to: To }
   /** Nothing to do now. The next poll brings the order again. */
   | { outcome: "skipped"; reason: string }

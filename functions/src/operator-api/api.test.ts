@@ -22,7 +22,7 @@ const AT = new Date("2026-01-01T00:00:00.000Z");
 const PEOPLE: Record<string, Person> = {
   viewer: { id: "v", name: "vera@example.com", role: "viewer" },
   operator: { id: "o", name: "ana@example.com", role: "operator" },
-  nobody: { id: "n", name: "n@example.com", role: undefined },
+  none: { id: "n", name: "n@example.com", role: undefined },
   king: { id: "k", name: "k@example.com", role: "king" },
 };
 
@@ -173,7 +173,7 @@ describe("the operators' API", () => {
       });
 
       it(`rejects a person without a role (${method} ${path})`, async () => {
-        for (const as of ["nobody", "king"]) assert.equal((await bed.ask(method, path, { as })).status, 403);
+        for (const as of ["none", "king"]) assert.equal((await bed.ask(method, path, { as })).status, 403);
       });
     }
 

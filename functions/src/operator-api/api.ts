@@ -76,7 +76,7 @@ export class Api {
     const rank = ROLES.indexOf(person.role as Role);
     if (rank < ROLES.indexOf(role)) {
       const has = rank < 0 ? "You have no role" : `You are ${person.role}`;
-      throw new Problem("role", `${has}; this needs the role ${role}. Ask whoever runs this to grant it.`);
+      throw new Problem("role", `${has}; this needs the role ${role}. Ask an administrator to grant it.`);
     }
     const wait = this.limit.consume(person.id);
     if (wait > 0)

@@ -5,7 +5,7 @@ import type { Clock } from "../ports.js";
 const BURST = 60;
 const PER_SECOND = 10;
 
-/** More people than this are not remembered; whoever came longest ago starts afresh. */
+/** At most this many people are remembered. Beyond that, the least recent is forgotten and starts with a full bucket. */
 const MOST_PEOPLE = 1_000;
 
 export class RateLimit {
@@ -13,13 +13,13 @@ export class RateLimit {
 
   constructor(private readonly clock: Pick<Clock, "now">) {}
 
-  /** Takes one request of a person's; after how many seconds the next is due where there is none left, else 0. */
+  /** Takes one token from a person's bucket. Returns 0, or if the bucket is empty, the seconds until the next token. */
   consume(person: string): number {
     const now = this.clock.now();
     const { tokens, at } = this.buckets.get(person) ?? { tokens: BURST, at: now };
     const left = Math.min(BURST, tokens + (PER_SECOND * Math.max(0, now - at)) / 1000);
     const allowed = left >= 1;
-    // The map keeps the order of insertion: whoever comes goes to its end.
+    // The map keeps insertion order, so this moves the person to its end.
     this.buckets.delete(person);
     this.buckets.set(person, { tokens: allowed ? left - 1 : left, at: now });
     const oldest = this.buckets.keys().next();

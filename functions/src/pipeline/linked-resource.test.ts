@@ -8,7 +8,7 @@ import { sweep } from "../relations/sweep.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 import { handleOrderMessage } from "./handlers.js";
 
-const MINUTE = 60_000;
+const MINUTE_MS = 60_000;
 const DECISION = { order: "orders/1", by: "ana", reason: "asked the kitchen" } as const;
 
 /** An order whose kitchen order or shipment the food service has lost. */
@@ -31,7 +31,7 @@ const deliver = (bed: TestBed, stage: CreatingStage) =>
 async function deliverFor(bed: TestBed, stage: CreatingStage, minutes: number): Promise<void> {
   for (let passed = 0; passed < minutes; passed++) {
     await deliver(bed, stage);
-    bed.clock.advance(MINUTE);
+    bed.clock.advance(MINUTE_MS);
   }
 }
 

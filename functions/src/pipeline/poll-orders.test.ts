@@ -203,7 +203,7 @@ describe("the poll", () => {
       const result = await pollOrders(bed.ports);
       assert.deepEqual([result.published, result.failedPages], [60, 0]);
       const tooLarge = bed.listings.filter(({ pageSize }) => pageSize > 20 && pageSize < 500);
-      assert.ok(tooLarge.length <= 2, "the size that works is kept");
+      assert.ok(tooLarge.length <= 2, "the size that works is reused");
       const problems = bed.lines.filter(({ level }) => level === "warn");
       assert.equal(problems.length, 1);
       assert.match(problems[0]?.message ?? "", /lower POLL_PAGE_SIZE/);

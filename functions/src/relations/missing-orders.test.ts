@@ -9,7 +9,7 @@ import type { Fields } from "../ports.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 import { sweep } from "./sweep.js";
 
-const MINUTE = 60_000;
+const MINUTE_MS = 60_000;
 
 function place(bed: TestBed, id: string, status: OrderStatus, placedAt?: Date): void {
   const name = `orders/${id}`;
@@ -38,7 +38,7 @@ const stateOf = (bed: TestBed, id: string) => bed.store.field(`relations/${id}`,
 async function sweepFor(bed: TestBed, minutes: number): Promise<void> {
   for (let passed = 0; passed < minutes; passed += 10) {
     await sweep(bed.ports);
-    bed.clock.advance(10 * MINUTE);
+    bed.clock.advance(10 * MINUTE_MS);
   }
 }
 
@@ -51,7 +51,7 @@ async function tick(bed: TestBed): Promise<void> {
     if (collection !== "relations") continue;
     for (const reaction of reactionsTo(change)) await runReaction(reaction, id, change, bed.ports);
   }
-  bed.clock.advance(MINUTE);
+  bed.clock.advance(MINUTE_MS);
 }
 
 describe("an order that the food service does not find", () => {
@@ -86,10 +86,10 @@ describe("an order that the food service does not find", () => {
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     bed.food.orders.delete("orders/1");
     await sweep(bed.ports);
-    bed.clock.advance(48 * 60 * MINUTE);
+    bed.clock.advance(48 * 60 * MINUTE_MS);
     for (let look = 0; look < 5; look++) {
       await sweep(bed.ports);
-      bed.clock.advance(MINUTE);
+      bed.clock.advance(MINUTE_MS);
     }
     assert.equal(await stateOf(bed, "1"), "PREPARATION");
   });
@@ -212,7 +212,7 @@ describe("an order that comes back", () => {
       await tick(bed);
       place(bed, "1", "CANCELLED");
       await handleOrderMessage("kitchen", { order: "orders/1", status: "NEW" }, bed.ports);
-      bed.clock.advance(MINUTE);
+      bed.clock.advance(MINUTE_MS);
     }
     assert.equal(await stateOf(bed, "1"), "CANCELLED");
     assert.deepEqual(bed.food.updates, []);

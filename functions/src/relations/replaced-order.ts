@@ -8,8 +8,8 @@ import type { Relation } from "./relation.js";
 
 /**
  * Handles a relation whose order was placed at another time than the relation says. If the earlier order was delivered or rejected,
- * deletes the relation: its history stays, and the next poll starts the new order. Otherwise something may still be cooking for it, and
- * nobody can say for whom, so an operator decides.
+ * deletes the relation: its history stays, and the next poll starts the new order. Otherwise something may still be cooking, and it is
+ * unknown for which order, so an operator decides.
  * @throws StoreError
  */
 export async function handleReplacedOrder(

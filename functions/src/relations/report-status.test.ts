@@ -7,7 +7,7 @@ import { relationIn } from "./relation.js";
 import { reportAgain, reportStatus } from "./report-status.js";
 import { sweep } from "./sweep.js";
 
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 async function bedWith(update: () => void): Promise<{ bed: TestBed; updates: number[] }> {
   const bed = testBed();
@@ -67,7 +67,7 @@ describe("a report that the food service rejects", () => {
     });
   }
 
-  it("is reported at once when an operator retries, and waits for nobody once it succeeds", async () => {
+  it("is reported immediately when an operator retries, and no longer needs an operator once it succeeds", async () => {
     let isRejected = true;
     const { bed, updates } = await bedWith(() => {
       if (isRejected) throw callError("FAILED_PRECONDITION", "no", true);
@@ -75,7 +75,7 @@ describe("a report that the food service rejects", () => {
     });
     for (let tries = 0; tries < 3; tries++) {
       await run(reportAgain, bed);
-      bed.clock.advance(HOUR);
+      bed.clock.advance(HOUR_MS);
     }
     await run(reportAgain, bed);
     const before = updates.length;
@@ -94,7 +94,7 @@ describe("a report that the food service rejects", () => {
     });
     for (let tries = 0; tries < 4; tries++) {
       await run(reportAgain, bed);
-      bed.clock.advance(HOUR);
+      bed.clock.advance(HOUR_MS);
     }
     isRejected = false;
     await run(reportAgain, bed);

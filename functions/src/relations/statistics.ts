@@ -21,7 +21,7 @@ export const STATISTICS_PATH = "statistics/hours";
 const STATISTICS_SCHEMA = 1;
 export const HOUR_MS = 3_600_000;
 
-/** So many hours are kept: seven days. */
+/** How many hours are stored: seven days. */
 export const MAX_HOURS = 168;
 
 /** An hour is counted so long after its end, when the last commits of it have arrived. */
@@ -76,8 +76,8 @@ export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "
   const arrivedIn = arrivalsIn(poll);
   for (const hour of due) hours[hour] = await countHour(hour, arrivedIn(hour), store);
   const oldest = hourOf(clock.now() - MAX_HOURS * HOUR_MS);
-  const kept = Object.fromEntries(Object.entries(hours).filter(([hour]) => hour >= oldest));
-  const fields: Fields = { schema: STATISTICS_SCHEMA, hours: kept };
+  const recent = Object.fromEntries(Object.entries(hours).filter(([hour]) => hour >= oldest));
+  const fields: Fields = { schema: STATISTICS_SCHEMA, hours: recent };
   const write: Write = found
     ? { kind: "update", path: STATISTICS_PATH, version: found.version, fields }
     : { kind: "create", path: STATISTICS_PATH, fields };

@@ -9,7 +9,7 @@ import { type TestBed, testBed } from "../testing/test-bed.js";
 import { linkEntry } from "./history.js";
 import { sweep } from "./sweep.js";
 
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 
 function place(bed: TestBed, id: string, status: OrderStatus): string {
   const name = `orders/${id}`;
@@ -26,7 +26,7 @@ async function attempt(bed: TestBed, id: string, fields: Fields): Promise<string
   const claim = { order: `orders/${id}`, stage: "kitchen", id: "a", policy, tries: 1 } as const;
   const path = `attempts/kitchen:${id}`;
   await bed.store.set(path, {
-    ...claimFields({ ...claim, claimedAt: 0, leaseUntil: bed.clock.now() + HOUR }),
+    ...claimFields({ ...claim, claimedAt: 0, leaseUntil: bed.clock.now() + HOUR_MS }),
     ...fields,
   });
   return path;
@@ -183,7 +183,7 @@ describe("the sweep", () => {
     assert.deepEqual(concurrent, { ...swept({}), outcome: "skipped" });
   });
 
-  it("leaves it to whoever changed the relation in the meantime", async () => {
+  it("changes nothing if the relation was changed concurrently", async () => {
     const bed = testBed();
     place(bed, "1", "CANCELLED");
     await relate(bed, "1");
@@ -209,9 +209,9 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), "SENDING");
   });
 
-  it("declares a create uncertain whose lease ran out, and says so at every sweep until somebody decides", async () => {
+  it("marks a create whose lease expired as uncertain, and reports it at every sweep until an operator decides", async () => {
     const { bed, path } = await bedWith({});
-    bed.clock.advance(HOUR);
+    bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
     assert.equal(await inState(bed, path), "UNCERTAIN");
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
@@ -239,14 +239,14 @@ describe("the sweep of attempts", () => {
 
   it("leaves an expired create with a key to the next message, which sends it again", async () => {
     const { bed, path } = await bedWith({}, "NEW", { CREATE_POLICY: "idempotency-key" });
-    bed.clock.advance(HOUR);
+    bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({}));
     assert.equal(await inState(bed, path), "SENDING");
   });
 
   it("declares an expired create with a key uncertain where no message comes any more", async () => {
     const { bed, path } = await bedWith({}, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
-    bed.clock.advance(HOUR);
+    bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
     assert.equal(await inState(bed, path), "UNCERTAIN");
   });
@@ -265,7 +265,7 @@ describe("the sweep of attempts", () => {
     });
   }
 
-  it("closes a parked attempt whose link somebody else made", async () => {
+  it("closes a parked attempt whose link was made elsewhere", async () => {
     const { bed, path } = await bedWith({ state: "PARKED", leaseUntil: null }, "PREPARATION");
     await relate(bed, "1");
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
@@ -277,7 +277,7 @@ describe("the sweep of attempts", () => {
     await relate(bed, "1");
     const entry = linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now(), "an earlier claim");
     await bed.store.commit([entry]);
-    bed.clock.advance(HOUR);
+    bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
     assert.equal(await inState(bed, path), undefined);
   });
@@ -286,7 +286,7 @@ describe("the sweep of attempts", () => {
     const { bed, path } = await bedWith({}, "PREPARATION");
     await relate(bed, "1");
     await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
-    bed.clock.advance(HOUR);
+    bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
     assert.equal(await inState(bed, path), "UNCERTAIN");
   });
@@ -299,7 +299,7 @@ describe("the sweep of attempts", () => {
 
   it("never touches what it can't read, and goes on with the others", async () => {
     const { bed } = await bedWith({ schema: 2 });
-    bed.clock.advance(HOUR);
+    bed.clock.advance(HOUR_MS);
     place(bed, "2", "NEW");
     await attempt(bed, "2", { leaseUntil: new Date(bed.clock.now() - 1) });
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1, failed: 1 }));

@@ -306,7 +306,7 @@ function logClosed(order: string, to: RelationState, { log }: Ports): void {
   log.info(`Sweep closed the relation as ${to}`, { order, component: "sweep", outcome: "advanced", to });
 }
 
-/** How long a relation has been there, in seconds; 0 where another program wrote it and nobody has adopted it yet. */
+/** The age of a relation in seconds; 0 if another program wrote it and it has not been adopted yet. */
 function ageSeconds({ times }: Relation, { clock }: Ports): number {
   const began = Math.min(...Object.values(times).map((time) => time.getTime()));
   return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
@@ -414,8 +414,8 @@ async function isOver(
 }
 
 /**
- * Whether a claim came when the link was made already. A claim that made a link deleted the attempt, so that this one is
- * younger than the link, and whoever had it saw the link before sending anything.
+ * Whether a claim was made after the link already existed. The claim that made the link deleted its attempt, so this attempt is
+ * younger than the link, and its owner saw the link before it sent anything.
  */
 async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
   const link = await linkOf(attempt, ports);

@@ -111,7 +111,7 @@ class WatchedStore implements Store {
     return this.hooks.around("query", () => this.memory.count(matching));
   }
 
-  /** The fields of a document as they are now, undefined where there is none. */
+  /** The current fields of a document, or undefined if it does not exist. */
   async fields(path: string): Promise<Fields | undefined> {
     return (await this.memory.read(path))[0]?.fields;
   }

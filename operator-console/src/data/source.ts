@@ -27,7 +27,7 @@ export interface Watcher {
 }
 
 export interface DataSource {
-  /** Calls back when the session is known and each time it changes; undefined when nobody is signed in. */
+  /** Calls back when the session is known and each time it changes; undefined when signed out. */
   onSession(listener: (session: Session | undefined) => void): void;
   /** Undefined when sessions come without a password. Rejects with a sentence for the person. */
   signIn: ((email: string, password: string) => Promise<void>) | undefined;

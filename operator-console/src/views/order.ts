@@ -198,7 +198,7 @@ function details(relation: RelationView | undefined): TemplateResult {
   </section>`;
 }
 
-/** What the food service says, asked for when somebody wants to know. */
+/** The food service's view of the order, loaded on request. */
 function upstream({ foodService }: Known, { loadFoodService }: Actions): TemplateResult {
   return html`<section aria-labelledby="upstream-title">
     <header class="section-head">

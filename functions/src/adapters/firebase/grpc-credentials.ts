@@ -21,7 +21,7 @@ export interface TokenSource {
 
 /**
  * Credentials over TLS; a token is sent over TLS only.
- * @param onFailure is told in one line why a connection fails
+ * @param onFailure called with one line that says why a connection failed
  */
 export function tlsCredentials(
   target: TlsTarget,

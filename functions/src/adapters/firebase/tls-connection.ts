@@ -36,7 +36,7 @@ export class TlsConnector {
   /** The context that the last server was verified with. */
   private context: SecureContext;
 
-  /** @param onFailure is told why a connection fails, also when the server ends it after the handshake */
+  /** @param onFailure called with the reason when a connection fails, also when the server closes it after the handshake */
   constructor(
     private readonly target: TlsTarget,
     private readonly onFailure: (error: TlsError) => void = () => {},
@@ -66,8 +66,8 @@ export class TlsConnector {
     } catch (error) {
       const signer = error instanceof UnverifiedError ? signerOf(error.chain, this.target.trust) : undefined;
       if (signer === undefined || this.target.trust.length < 2) throw error;
-      // Of several trusted certificates with one subject OpenSSL takes the first, whoever signed. With the signer alone in
-      // the store it can't take another; it checks all that it checked before.
+      // If several trusted certificates share a subject, OpenSSL takes the first, even if another one signed. With only the
+      // signer in the store it can't take another; all its other checks still apply.
       this.context = contextOf(this.target, [signer]);
       if (again === undefined) throw error;
       return handshake(await again(), this.target, this.context);
@@ -114,7 +114,7 @@ class UnverifiedError extends Error {
 function contextOf({ client }: TlsTarget, trust: Trust): SecureContext {
   return createSecureContext({
     ...(trust !== "system" && { ca: trust.map((certificate) => certificate.toString()) }),
-    // Whoever trusts a server's own certificate, or an intermediate one, need not trust what signed that.
+    // Trusting a server's own certificate, or an intermediate one, does not require trusting its issuer.
     allowPartialTrustChain: true,
     ...(client && { cert: pemOf(client.certificates), key: client.key.export({ format: "pem", type: "pkcs8" }) }),
   });
@@ -148,7 +148,7 @@ function handshake(socket: Socket, { host }: TlsTarget, secureContext: SecureCon
     secured.once("secureConnect", () => {
       if (!secured.authorized) return fail(new UnverifiedError(String(secured.authorizationError), sentBy(secured)));
       clearTimeout(timer);
-      // The error listener stays: later ones are reported by whoever uses the connection, and must not end the process.
+      // The error listener stays: the user of the connection reports later errors, and they must not end the process.
       secured.off("close", onClose);
       resolve(secured);
     });

@@ -20,7 +20,7 @@ const ENVIRONMENT = {
   MISSING_AFTER_MINUTES: "60",
 };
 
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 const ORDER = { order: "orders/1", status: "NEW" };
 const CONTINUATION = { holder: "a", step: 0, statuses: ["NEW"], pageToken: "" };
 /** A document that is refused after it was unpacked, and before anything else is asked. */
@@ -195,19 +195,19 @@ describe("the deployed functions", () => {
 
     it(`${name} drops a message that is older than an hour: the poll has brought its order again`, async () => {
       const data = JSON.stringify(TOPICS[name].payload);
-      const lines = await linesOf(() => raw(name)(pubSubEvent(name, data, ago(HOUR + 1_000))));
+      const lines = await linesOf(() => raw(name)(pubSubEvent(name, data, ago(HOUR_MS + 1_000))));
       assert.deepEqual(
         lines.map(({ outcome, severity }) => [outcome, severity]),
         [["dropped", "WARNING"]],
       );
       assert.match(String(lines[0]?.message), /too old/);
       const wrap = wrapped(name);
-      const event = { time: ago(HOUR + 1_000), data: { message: { json: TOPICS[name].payload } } };
+      const event = { time: ago(HOUR_MS + 1_000), data: { message: { json: TOPICS[name].payload } } };
       assert.deepEqual(await outcomesOf(async () => wrap(event)), ["dropped"]);
     });
 
     it(`${name} still looks at a message that is nearly an hour old`, async () => {
-      const lines = await linesOf(() => raw(name)(pubSubEvent(name, "{", ago(HOUR - 60_000))));
+      const lines = await linesOf(() => raw(name)(pubSubEvent(name, "{", ago(HOUR_MS - 60_000))));
       assert.doesNotMatch(String(lines[0]?.message), /too old/);
     });
   }
@@ -265,9 +265,9 @@ describe("the deployed functions", () => {
 
     it("drop a write that is older than an hour, and a new relation that is older than a day", async () => {
       const after = { kitchen: "k/1" };
-      assert.deepEqual(await outcomesOf(() => written({ before: {}, after }, ago(HOUR + 1_000))), ["dropped"]);
-      assert.deepEqual(await outcomesOf(() => created(after, ago(24 * HOUR + 1_000))), ["dropped"]);
-      assert.deepEqual(await outcomesOf(() => created(UNREADABLE, ago(23 * HOUR))), ["quarantined"]);
+      assert.deepEqual(await outcomesOf(() => written({ before: {}, after }, ago(HOUR_MS + 1_000))), ["dropped"]);
+      assert.deepEqual(await outcomesOf(() => created(after, ago(24 * HOUR_MS + 1_000))), ["dropped"]);
+      assert.deepEqual(await outcomesOf(() => created(UNREADABLE, ago(23 * HOUR_MS))), ["quarantined"]);
     });
   });
 });
