@@ -56,13 +56,10 @@ describe("the programs", function () {
     }
   });
 
-  it("npm start reports an unreachable server and an invalid certificate in one message each", async () => {
-    const unreachable = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
-    assert.equal(unreachable.status, 1);
-    assert.match(unreachable.stderr, /package\.json holds no certificate/);
-    const missing = await run("cli/start.ts", "--server", "localhost:1");
-    assert.equal(missing.status, 1);
-    assert.match(missing.stderr, /localhost:1/);
-    assert.doesNotMatch(missing.stderr, /\n\s+at /, "no stack for what a user can mend");
+  it("npm start reports an invalid certificate in one message", async () => {
+    const invalid = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
+    assert.equal(invalid.status, 1);
+    assert.match(invalid.stderr, /package\.json holds no certificate/);
+    assert.doesNotMatch(invalid.stderr, /\n\s+at /, "no stack for what a user can fix");
   });
 });
