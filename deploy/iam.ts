@@ -31,7 +31,7 @@ export const ACCESS: Record<FunctionName, Access> = {
     publishes: [],
     calledBy: "schedule",
   },
-  api: { work: "serves the operators' API", publishes: [], calledBy: "people", signIns: true },
+  api: { work: "serves the operator API", publishes: [], calledBy: "people", signIns: true },
 };
 
 /** Every function reads and writes documents, and calls the food service. */
