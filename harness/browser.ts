@@ -25,7 +25,7 @@ export async function startBrowser(debuggingPort?: number): Promise<Browser> {
 }
 
 /** How long to wait for what a page must show; the machine may be busy. */
-const PAGE_TIMEOUT_MS = 180_000;
+const PAGE_TIMEOUT_MS = 60_000;
 
 /** A page, and what went wrong in it that a person would not see. */
 export interface Watched {

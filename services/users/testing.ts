@@ -59,7 +59,13 @@ export class PlainClient extends Client {
 
   /** Asks orchestrator 1; rejects with gRPC's error. `started` gets the call, to cancel it. */
   ask(name: string, options: Calling = {}): Promise<User> {
-    return call(this, Orchestrator1ServiceService.getUserByName, { name }, options);
+    // This client sets no deadline of its own.
+    return call(
+      this,
+      Orchestrator1ServiceService.getUserByName,
+      { name },
+      { deadline: Number.POSITIVE_INFINITY, ...options },
+    );
   }
 }
 

@@ -167,6 +167,8 @@ describe("the operators' page", function () {
     await seedAttempt(system, id, "UNCERTAIN", LOST);
     const { page } = await open();
     await signIn(page, OPERATOR);
+    // The page must have signed in before it is left.
+    await page.getByRole("region", { name: /needs? attention/ }).waitFor();
     await page.goto(`${address}/orders/${id}`);
     await page.getByRole("button", { name: "Retry…" }).click();
     await page.getByLabel("Reason").fill("nothing there");
@@ -223,7 +225,7 @@ describe("the operators' page", function () {
         assert.equal(await overflow(), 0);
         await page
           .getByRole("region", { name: /needs? attention/ })
-          .getByRole("link")
+          .locator('a[href*="/orders/"]')
           .first()
           .click();
         await page.getByRole("heading", { name: "Open attempts" }).waitFor();
@@ -242,7 +244,7 @@ describe("the operators' page", function () {
     await page.keyboard.press("Enter");
     const link = page
       .getByRole("region", { name: /needs? attention/ })
-      .getByRole("link")
+      .locator('a[href*="/orders/"]')
       .first();
     await link.waitFor();
     for (let tabs = 0; tabs < 40 && !(await link.evaluate((node) => node === document.activeElement)); tabs++) {
