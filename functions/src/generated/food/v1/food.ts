@@ -21,7 +21,7 @@ import {
 import { FieldMask } from "../../google/protobuf/field_mask.js";
 
 /**
- * The food service, run by somebody else: orders, the kitchen and drone shipments, which know nothing of each other.
+ * The food service, run by another company: orders, the kitchen and drone shipments, which know nothing about each other.
  * Names and numbers are wire format and never change.
  */
 
