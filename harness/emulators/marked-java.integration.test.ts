@@ -32,6 +32,7 @@ describe("a marked Java", () => {
     assert.deepEqual(seen, [
       mark,
       "-Xrs",
+      "-XX:TieredStopAtLevel=1",
       "-Da=b c",
       "-jar",
       "/some/emulator v1.2.jar",
