@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { identityIn } from "../services/food-service/certificate.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { truthIn } from "../services/food-service/server.js";
+import { programArgs } from "../services/program-args.js";
 import { StartError } from "../services/server.js";
 import { type Child, startChild } from "./process/child-process.js";
 import { quoteForShell } from "./process/shell.js";
@@ -169,7 +170,7 @@ export class FoodServiceProcess {
     const { speed, rejected = 0, cancelled = 0, failures = 0, lostAnswers = 0, delay = 0 } = simulation;
     const { seed, honoursKeys } = simulation;
     return [
-      ...["--import", "tsx", join(ROOT, "services/food-service/main.ts")],
+      ...programArgs("services/food-service/main.ts"),
       ...["--address", this.address, "--certificates", certificates, "--state", this.state],
       ...["--speed", String(speed), "--rejected", String(rejected), "--cancelled", String(cancelled)],
       ...["--failures", String(failures), "--lost-answers", String(lostAnswers), "--delay", String(delay)],

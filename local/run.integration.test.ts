@@ -76,7 +76,8 @@ describe("running a program from a fresh clone", function () {
   beforeEach(() => {
     root = realpathSync(mkdtempSync(join(tmpdir(), "clone-")));
     for (const folder of ["local", "bin", "functions/src"]) mkdirSync(join(root, folder), { recursive: true });
-    for (const name of ["run.mjs", "guards.mjs"]) copyFileSync(join(HERE, name), join(root, "local", name));
+    for (const name of ["run.mjs", "guards.mjs", "programs.mjs"])
+      copyFileSync(join(HERE, name), join(root, "local", name));
     writeFileSync(join(root, "functions", "build.mjs"), BUILD);
     writeFileSync(join(root, "bin", "npm"), NPM);
     chmodSync(join(root, "bin", "npm"), 0o755);

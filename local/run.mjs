@@ -8,6 +8,7 @@ import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { bypassProxiesOnLoopback, endQuietlyOnBrokenPipe, explainUnsettledExit, stopWithNpm } from "./guards.mjs";
+import { areProgramsBuilt, buildPrograms, builtPrograms } from "./programs.mjs";
 
 const OLDEST_NODE = [20, 19];
 
@@ -86,13 +87,20 @@ async function install() {
   );
 }
 
-/** Builds the functions, unless the build is newer than all that it is made of. */
+/** Builds the functions and the programs, each unless its build is newer than all that it is made of. */
 async function build() {
   const script = join(functions, "build.mjs");
   await once(
     "building",
-    () => !isBuilt(),
-    () => run(process.execPath, [script], "The functions can't be built"),
+    () => !isBuilt() || !areProgramsBuilt(root),
+    async () => {
+      if (!isBuilt()) await run(process.execPath, [script], "The functions can't be built");
+      if (!areProgramsBuilt(root)) {
+        await buildPrograms(root).catch(() => {
+          throw new Stop("The programs can't be built; the reasons are above.");
+        });
+      }
+    },
   );
 }
 
@@ -159,9 +167,14 @@ try {
   // In this same process, so signals reach the program and its status is ours.
   const path = resolve(program);
   process.argv = [process.argv[0], path, ...args];
-  const { register } = await import("tsx/esm/api");
-  register();
-  await import(pathToFileURL(path).href);
+  // The program's children look there, too: see services/program-args.ts.
+  process.env.BUILT_PROGRAMS = builtPrograms(root);
+  const built = join(builtPrograms(root), program.replace(/\.ts$/, ".js"));
+  if (!existsSync(built)) {
+    const { register } = await import("tsx/esm/api");
+    register();
+  }
+  await import(pathToFileURL(existsSync(built) ? built : path).href);
 } catch (error) {
   if (!(error instanceof Stop)) throw error;
   console.error(error.message);

@@ -14,8 +14,8 @@ import { Cloud } from "./cloud.js";
 import { checkSent } from "./compare.js";
 import type { FunctionResource, Project } from "./google/project.js";
 import { Google, type Recorded } from "./google/stand-in.js";
-import { letEventsIn, prepare } from "./prepared.js";
 import { chapterOf, commandsOf, type PrintedStep, stepsOf } from "./guide-steps.js";
+import { letEventsIn, prepare } from "./prepared.js";
 import { type Answers, type Ran, type RunOptions, Workspace } from "./workspace.js";
 
 export const PROJECT = "your-project";
@@ -142,7 +142,8 @@ export class Rehearsal {
   private async guideStep(step: PrintedStep): Promise<void> {
     if (step.number === 10) await this.runInCloud();
     let output = "";
-    for (const command of step.commands) output += (await this.command(`deployment guide, step ${step.number}`, command)).output;
+    for (const command of step.commands)
+      output += (await this.command(`deployment guide, step ${step.number}`, command)).output;
     const shown = SHOWN[step.number] ?? assert.fail(`step ${step.number} is new`);
     if (this.hasGcloud || !step.commands.some((command) => NEEDS_GCLOUD.test(command))) {
       const text = output.replace(/[\u2800-\u28ff]/g, "").trim();

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { programArgs } from "../../services/program-args.js";
 import { ROOT } from "../root.js";
 import { type Child, startChild } from "./child-process.js";
 
@@ -17,7 +18,7 @@ export class Program {
     const lines: string[] = [];
     const child = await startChild({
       command: process.execPath,
-      args: ["--import", "tsx", join(ROOT, file), ...args],
+      args: [...programArgs(file), ...args],
       cwd: ROOT,
       env: { ...process.env, ...env },
       onLine: (line) => lines.push(line),

@@ -6,16 +6,15 @@ import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { TYPESCRIPT } from "./chain.js";
+import { programArgs } from "../program-args.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
 import { NO_LOG, startRecorded, until } from "./testing.js";
 
-const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const MAIN = programArgs("services/users/main.ts");
 
 /** Runs the program to its end. */
 async function run(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
+  const child = spawn(process.execPath, [...MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });
@@ -136,7 +135,7 @@ describe("the servers' command lines", function () {
   ] as const) {
     it(`the chain on ${signal} ${how}; nothing is left listening`, async () => {
       const ports = ["--orchestrator1", "--orchestrator2", "--data"].flatMap((flag) => [flag, "127.0.0.1:0"]);
-      const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, "chain", ...ports], {
+      const child = spawn(process.execPath, [...MAIN, "chain", ...ports], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       const ended = once(child, "exit");
