@@ -62,14 +62,16 @@ describe("the client's command line", () => {
   });
 
   it("waits for a server that is not up yet", async () => {
+    // While this listens, the system gives the port to no one else on any address.
     const reserved = createServer().listen(0, "127.0.0.1");
     await once(reserved, "listening");
     const { port } = reserved.address() as { port: number };
-    reserved.close();
-    const asking = run(["client", "--server", `127.0.0.1:${port}`, "--timeout", "60"]);
+    const address = `127.0.0.2:${port}`;
+    const asking = run(["client", "--server", address, "--timeout", "600"]);
+    // Time for the client to meet the missing server; what follows holds whether it has or not.
     await sleep(2_000);
     const late = await startOrchestrator1({
-      address: `127.0.0.1:${port}`,
+      address,
       orchestrator2: chain.orchestrator2.address,
       log: NO_LOG,
     });
@@ -79,6 +81,7 @@ describe("the client's command line", () => {
       assert.equal(status, 0);
     } finally {
       await late.stop();
+      reserved.close();
     }
   });
 
