@@ -2,7 +2,8 @@
  * Builds lib/, which is what is deployed. The SDKs are in it: an instance that starts reads a handful of files instead of a
  * thousand. What is imported at its first use is a file of its own. docs/performance.md says what each part of this gives.
  */
-import { rmSync } from "node:fs";
+import { realpathSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -67,6 +68,7 @@ const { metafile } = await build({
   metafile: true,
 });
 
-// Where a package lacks a module, the project's own node_modules, one folder up, may have it in another version.
-const foreign = Object.keys(metafile.inputs).find((path) => path.startsWith("../"));
-if (foreign) throw new Error(`functions/package.json has no package that contains ${foreign}`);
+// Where a package lacks a module, a node_modules further up may have it, in another version.
+const own = realpathSync(fileURLToPath(new URL("node_modules", import.meta.url)));
+const foreign = Object.keys(metafile.inputs).find((path) => path.includes("node_modules") && !resolve(path).startsWith(own));
+if (foreign) throw new Error(`The functions' packages lack a module, and esbuild took ${foreign}`);
