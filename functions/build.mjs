@@ -70,5 +70,7 @@ const { metafile } = await build({
 
 // Where a package lacks a module, a node_modules further up may have it, in another version.
 const own = realpathSync(fileURLToPath(new URL("node_modules", import.meta.url)));
-const foreign = Object.keys(metafile.inputs).find((path) => path.includes("node_modules") && !resolve(path).startsWith(own));
+const foreign = Object.keys(metafile.inputs).find(
+  (path) => path.includes("node_modules") && !resolve(path).startsWith(own),
+);
 if (foreign) throw new Error(`The functions' packages lack a module, and esbuild took ${foreign}`);
