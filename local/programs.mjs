@@ -64,7 +64,7 @@ export async function buildPrograms(root) {
     bundle: true,
     splitting: true,
     platform: "node",
-    target: "node20",
+    target: "node24",
     format: "esm",
     keepNames: true,
     banner: { js: COMMON_JS },
