@@ -97,8 +97,7 @@ function billTable(costs: Costs): string {
     const seconds = invocations * instanceSeconds;
     const instances = instancesOf(costs, orders, instanceSeconds);
     const ticksOfStage = Math.round(idleTicks(costs) / WAITING_STAGES);
-    const reads =
-      lifeOf(costs, "read") + WAITING_STAGES * idleReads(ticksOfStage, instances, ASSUMED.rememberedTicks);
+    const reads = lifeOf(costs, "read") + WAITING_STAGES * idleReads(ticksOfStage, instances, ASSUMED.rememberedTicks);
     const parts = {
       Firestore: orders * (reads * PRICES.read + writes * PRICES.write + deletes * PRICES.delete),
       "Cloud Run functions":
