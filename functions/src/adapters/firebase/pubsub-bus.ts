@@ -2,7 +2,7 @@
 import { credentials, status } from "@grpc/grpc-js";
 import { BusError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
-import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
+import { CONTINUATION_TOPIC, packOrders } from "../../pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../ports.js";
 import type { PublisherClient } from "./pubsub-client.js";
 
@@ -33,7 +33,7 @@ export class PubSubBus implements Bus {
   }
 
   async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
-    await this.publish(STAGES[stage].topic, messages);
+    await this.publish(STAGES[stage].topic, packOrders(stage, messages));
   }
 
   async publishContinuation(continuation: PollContinuation): Promise<void> {

@@ -10,7 +10,7 @@ import { ValidationError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
 import {
   continuePoll,
-  handleOrderMessage,
+  handleStageMessage,
   type ReactionName,
   runReaction,
   SCHEDULED,
@@ -72,7 +72,7 @@ const STAGE_FUNCTIONS = {
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
   return onMessagePublished({ ...optionsOf(STAGE_FUNCTIONS[name]), topic: STAGES[name].topic, retry: true }, (event) =>
-    dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
+    dropIfStale(name, event, () => handleStageMessage(name, jsonIn(event.data.message), ports())),
   );
 }
 
