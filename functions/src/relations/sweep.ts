@@ -19,6 +19,7 @@ import {
   ACTIVE_STATUSES,
   type ActiveStatus,
   closingState,
+  mayReport,
   type OrderStatus,
   RELATION_STATES,
   type RelationState,
@@ -123,7 +124,7 @@ type WaitingOrder = { order: string; stage: string; state: string; reason: unkno
 
 /** What the food service shows of an order now. */
 type OrderLook =
-  | { kind: "active" }
+  | { kind: "active"; status: OrderStatus }
   | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
   /** It does not know the order. That may pass. */
   | { kind: "missing" };
@@ -135,15 +136,17 @@ function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports):
   const asked = new Map<string, OrderLook>();
   const ask = async (order: string): Promise<OrderLook> => {
     try {
-      const state = closingState((await food.getOrder(order)).status);
-      return state ? { kind: "ended", state } : { kind: "active" };
+      const { status } = await food.getOrder(order);
+      const state = closingState(status);
+      return state ? { kind: "ended", state } : { kind: "active", status };
     } catch (error) {
       if (isCallError(error) && error.code === "NOT_FOUND") return { kind: "missing" };
       throw error;
     }
   };
   return async (order) => {
-    if (active.has(order)) return { kind: "active" };
+    const status = active.get(order);
+    if (status !== undefined) return { kind: "active", status };
     const look = asked.get(order) ?? (await ask(order));
     asked.set(order, look);
     return look;
@@ -388,7 +391,8 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
     case "LINK_NOT_FOUND":
       return relation !== undefined && !relation.trouble.missingLink;
     case "REPORT_REJECTED":
-      return !relation?.trouble.report;
+    case "REPORT_IGNORED":
+      return !relation?.trouble.report || !isBehind(seen, relation);
     case "ORDER_NOT_FOUND":
       return seen.kind === "active";
     case "ACTIVE_AFTER_CANCELLATION":
@@ -398,6 +402,12 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
     default:
       return relation?.[stage] !== undefined;
   }
+}
+
+/** Whether the food service shows an order as less far than its relation. */
+function isBehind(seen: OrderLook, { state }: Relation): boolean {
+  const target = state && RELATION_STATES[state].reports;
+  return seen.kind !== "ended" && target !== undefined && (seen.kind === "missing" || mayReport(seen.status, target));
 }
 
 /** Whether an attempt's order has ended. For one that is missing, the fields that count the look, until that is believed. */
