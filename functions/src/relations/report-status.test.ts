@@ -88,7 +88,14 @@ describe("a report that the food service acknowledges and ignores", () => {
     await run(reportAgain, bed);
     const times = { IN_FLIGHT: new Date(bed.clock.now()) };
     const trouble = (await bed.store.field("relations/1", "trouble")) ?? null;
-    await bed.store.set("relations/1", { schema: 1, state: "IN_FLIGHT", kitchen: "k/1", shipment: "s/1", times, trouble });
+    await bed.store.set("relations/1", {
+      schema: 1,
+      state: "IN_FLIGHT",
+      kitchen: "k/1",
+      shipment: "s/1",
+      times,
+      trouble,
+    });
     assert.deepEqual(await run(reportStatus, bed), { outcome: "reported", to: "IN_FLIGHT" });
     assert.equal(updates.length, 2);
     assert.equal(await bed.store.field("relations/1", "trouble"), null);
