@@ -49,6 +49,8 @@ export interface SuiteOptions {
   secrets: Record<string, string>;
   /** Where the functions find Firestore, as host:port; undefined for the suite's own emulator. */
   firestore?: string | undefined;
+  /** The Authentication emulator posts there before it acknowledges a change of an account. */
+  accountsChangedUrl?: string | undefined;
   withOwnParams: boolean;
   /** Gives up when aborted. */
   signal: AbortSignal;
@@ -84,6 +86,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     args: [
       ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
       ...["--require", join(import.meta.dirname, "fair-work-queue.cjs")],
+      ...["--require", join(import.meta.dirname, "durable-accounts.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
       "emulators:start",
       ...["--project", PROJECT],
@@ -132,7 +135,11 @@ function layOut({ root, directory, ports, params, secrets, firestore, withOwnPar
   writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
 }
 
-function environment({ programs }: SuiteOptions, { home }: MarkedJava, temporary: string): NodeJS.ProcessEnv {
+function environment(
+  { programs, accountsChangedUrl }: SuiteOptions,
+  { home }: MarkedJava,
+  temporary: string,
+): NodeJS.ProcessEnv {
   // firebase-tools gives this path to a shell without quotes.
   const pubsub = join(temporary, "pubsub-emulator");
   symlinkSync(programs.pubsub, pubsub);
@@ -150,6 +157,7 @@ function environment({ programs }: SuiteOptions, { home }: MarkedJava, temporary
     XDG_CONFIG_HOME: temporary,
     NO_UPDATE_NOTIFIER: "1",
     CI: "true",
+    ...(accountsChangedUrl && { ACCOUNTS_CHANGED_URL: accountsChangedUrl }),
   };
 }
 
