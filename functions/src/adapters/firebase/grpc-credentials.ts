@@ -22,13 +22,15 @@ export interface TokenSource {
 /**
  * Credentials over TLS; a token is sent over TLS only.
  * @param onFailure called with one line that says why a connection failed
+ * @param grpc the copy of grpc-js that the channel is of: a program outside `functions/` has one of its own
  */
 export function tlsCredentials(
   target: TlsTarget,
   token: TokenSource | undefined,
   onFailure?: (error: TlsError) => void,
+  grpc: Grpc = { ChannelCredentials, CallCredentials },
 ): ChannelCredentials {
-  const channel = new TlsCredentials(target, onFailure);
+  const channel = channelCredentials(new TlsConnector(target, onFailure), grpc);
   return token === undefined ? channel : channel.compose(bearer(token));
 }
 
@@ -51,40 +53,38 @@ function bearer(source: TokenSource): CallCredentials {
   });
 }
 
+type Grpc = { ChannelCredentials: typeof ChannelCredentials; CallCredentials: typeof CallCredentials };
+
 /** grpc-js leaves the choice among trusted certificates to OpenSSL, which errs if two have one subject: TlsConnector does not. */
-class TlsCredentials extends ChannelCredentials {
-  private readonly connector: TlsConnector;
+function channelCredentials(connector: TlsConnector, grpc: Grpc): ChannelCredentials {
+  class TlsCredentials extends grpc.ChannelCredentials {
+    override _isSecure(): boolean {
+      return true;
+    }
 
-  constructor(target: TlsTarget, onFailure?: (error: TlsError) => void) {
-    super();
-    this.connector = new TlsConnector(target, onFailure);
-  }
+    override _equals(other: ChannelCredentials): boolean {
+      return this === other;
+    }
 
-  override _isSecure(): boolean {
-    return true;
+    override _createSecureConnector(
+      _target: experimental.GrpcUri,
+      options: ChannelOptions,
+      callCredentials = grpc.CallCredentials.createEmpty(),
+    ): experimental.SecureConnector {
+      // Through a proxy the socket's peer is not the server: there the next attempt of the channel connects again.
+      const isProxied = "grpc.http_connect_target" in options;
+      return {
+        connect: async (socket) => {
+          const again = isProxied ? undefined : redialer(socket);
+          return { socket: await connector.secure(socket, again), secure: true };
+        },
+        waitForReady: () => Promise.resolve(),
+        getCallCredentials: () => callCredentials,
+        destroy: () => {},
+      };
+    }
   }
-
-  override _equals(other: ChannelCredentials): boolean {
-    return this === other;
-  }
-
-  override _createSecureConnector(
-    _target: experimental.GrpcUri,
-    options: ChannelOptions,
-    callCredentials = CallCredentials.createEmpty(),
-  ): experimental.SecureConnector {
-    // Through a proxy the socket's peer is not the server: there the next attempt of the channel connects again.
-    const isProxied = "grpc.http_connect_target" in options;
-    return {
-      connect: async (socket) => {
-        const again = isProxied ? undefined : redialer(socket);
-        return { socket: await this.connector.secure(socket, again), secure: true };
-      },
-      waitForReady: () => Promise.resolve(),
-      getCallCredentials: () => callCredentials,
-      destroy: () => {},
-    };
-  }
+  return new TlsCredentials();
 }
 
 function redialer({ remoteAddress, remotePort }: Socket): (() => Promise<Socket>) | undefined {
