@@ -1,7 +1,9 @@
 /** Connections that go silent without ending: the clients leave them, and nothing is sent twice. */
 import assert from "node:assert/strict";
+import diagnostics from "node:diagnostics_channel";
 import dns from "node:dns";
 import { mkdtempSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -147,6 +149,32 @@ describe("a connection that goes silent", function () {
       assert.ok(elapsed < DEADLINE_MS + SLACK_MS, `${elapsed} ms`);
       await food.getOrder("orders/1");
     });
+  }
+
+  for (const security of ["tls", "plaintext"] as const) {
+    it(`leaves no socket behind when its peer never ends it, over ${security}`, async () => {
+      const { port, certificate } = await startServer(security);
+      const proxy = await startProxy(port);
+      const sockets = new Set<Socket>();
+      const remember = (message: unknown) => {
+        const { socket } = message as { socket: Socket };
+        socket.once("connect", () => socket.remotePort === proxy.port && sockets.add(socket));
+      };
+      diagnostics.subscribe("net.client.socket", remember);
+      cleanUp.push(() => diagnostics.unsubscribe("net.client.socket", remember));
+      const food = foodAt(proxy.port, security, certificate);
+      await food.getOrder("orders/1");
+      proxy.silence("both");
+      proxy.answersNew = false;
+      await assert.rejects(food.getOrder("orders/1"));
+      for (let tries = 0; tries < 2; tries++) await assert.rejects(food.ready());
+      food.close();
+      const open = () => [...sockets].filter((socket) => !socket.destroyed);
+      for (const started = Date.now(); open().length > 0; await sleep(50)) {
+        assert.ok(Date.now() - started < 120_000, `${open().length} of ${sockets.size} sockets are open`);
+      }
+      assert.ok(sockets.size >= 3, `${sockets.size} connections`);
+    }).timeout(180_000);
   }
 
   it("does not look ready for long when no other is answered either", async () => {

@@ -70,7 +70,7 @@ describe("the rate of calls", () => {
     });
 
     it(`has few creates rejected by a token bucket of ${perSecond} calls a second`, () => {
-      const { reads, creates, rejectedReads, rejectedCreates } = load(tokenBucket(perSecond, 2 * perSecond), 600_000);
+      const { reads, creates, rejectedCreates } = load(tokenBucket(perSecond, 2 * perSecond), 600_000);
       assert.ok(rejectedCreates <= 8, `${rejectedCreates} of ${creates}`);
       assert.ok((reads + creates) / 600 > 0.6 * perSecond, `${(reads + creates) / 600} calls a second`);
     });
@@ -80,7 +80,11 @@ describe("the rate of calls", () => {
     const few = fixedWindow(10);
     const many = fixedWindow(200);
     let taken = 0;
-    load({ accepts: (now) => (now < 60_000 ? few.accepts(now) : (now >= 300_000 && taken++, many.accepts(now))) }, 360_000);
+    const accepts = (now: number) => {
+      if (now >= 300_000) taken++;
+      return now < 60_000 ? few.accepts(now) : many.accepts(now);
+    };
+    load({ accepts }, 360_000);
     assert.ok(taken / 60 > 100, `${taken / 60} calls a second`);
   });
 });

@@ -123,7 +123,9 @@ describe("flow control", () => {
       "gRPC message exceeds maximum size 4194304: 5000000",
     ]) {
       const slot = await acquire();
-      await assert.rejects(slot.run("listOrders", () => Promise.reject(callError("RESOURCE_EXHAUSTED", message, true))));
+      await assert.rejects(
+        slot.run("listOrders", () => Promise.reject(callError("RESOURCE_EXHAUSTED", message, true))),
+      );
       (await acquire()).release();
     }
   });

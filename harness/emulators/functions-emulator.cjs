@@ -8,7 +8,7 @@
  * - A process that dies while it loads is replaced.
  * It prints QUEUE_BUSY and QUEUE_IDLE, and once functions run, it no longer logs each step of each event: 1.8 GB for 1,000 orders.
  */
-const { createServer } = require("node:http");
+const { createServer, ServerResponse } = require("node:http");
 
 const QUEUE_BUSY = "functions: busy";
 const QUEUE_IDLE = "functions: idle";
@@ -113,8 +113,10 @@ FunctionsEmulator.prototype.handleHttpsTrigger = async function (request, respon
 FunctionsEmulator.prototype.createHubServer = function () {
   const hub = createHubServer.call(this);
   const serve = (request, response) => {
-    if (isFirestoreEvent(request)) request.once("end", () => acknowledge(response));
-    hub(request, response);
+    if (!isFirestoreEvent(request)) return hub(request, response);
+    request.once("end", () => response.writeHead(200).end());
+    // What the function answers later goes nowhere.
+    hub(request, new ServerResponse(request));
   };
   hub.listen = (...address) => createServer(serve).listen(...address);
   return hub;
@@ -122,14 +124,4 @@ FunctionsEmulator.prototype.createHubServer = function () {
 
 function isFirestoreEvent({ method, headers }) {
   return method === "POST" && String(headers["ce-type"] ?? "").startsWith("google.cloud.firestore.");
-}
-
-/** What the function answers later goes nowhere. */
-function acknowledge(response) {
-  response.status(200).end();
-  Object.assign(response, {
-    writeHead: () => response,
-    write: () => true,
-    end: () => response.emit("finish"),
-  });
 }

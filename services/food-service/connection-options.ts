@@ -1,12 +1,7 @@
 /** How a program reaches a food service, verifies it and proves who calls: the same options in each of them. */
 import type { Command } from "commander";
 import type { FoodServiceConnection } from "../../functions/src/adapters/firebase/grpc-food-service.js";
-import {
-  parseBearerToken,
-  parseCertificates,
-  parsePrivateKey,
-  pemOf,
-} from "../../functions/src/credentials.js";
+import { parseBearerToken, parseCertificates, parsePrivateKey, pemOf } from "../../functions/src/credentials.js";
 import type { CallError } from "../../functions/src/domain/errors.js";
 import { readCredential } from "../read-credential.js";
 import { StartError } from "../server.js";

@@ -465,7 +465,10 @@ describe("TLS", () => {
       assert.equal((await askForUser({ ...question, security: ours })).roll, 70);
       const doubtful = await failure(askForUser({ ...question, security: { ca: file("theirs.crt") } }));
       assert.equal(doubtful.code, status.UNAVAILABLE);
-      assert.match(doubtful.details, /can't be reached: the certificate of the server signs itself .* add the right one to --ca/);
+      assert.match(
+        doubtful.details,
+        /can't be reached: the certificate of the server signs itself .* add the right one to --ca/,
+      );
       const plain = await failure(askForUser({ ...question, security: {} }));
       assert.equal(plain.code, status.UNAVAILABLE);
     } finally {
@@ -535,7 +538,9 @@ describe("TLS", () => {
   it("a certificate without its key, a file that is none, a key of another: one clear error each", async () => {
     const start = (security: object) => startUserData({ log: NO_LOG, address: ANY_PORT, security });
     await assert.rejects(start({ tlsCertificate: file("ours.crt") }), { message: /needs both/ });
-    await assert.rejects(start({ tlsCertificate: file("none"), tlsKey: file("ours.key") }), { message: /There is no TLS certificate .*--tls-certificate/ });
+    await assert.rejects(start({ tlsCertificate: file("none"), tlsKey: file("ours.key") }), {
+      message: /There is no TLS certificate .*--tls-certificate/,
+    });
     const mixed = { tlsCertificate: file("ours.crt"), tlsKey: file("theirs.key") };
     await assert.rejects(start(mixed), { message: /is not the private key of the first certificate/ });
     const noAuthority = { log: NO_LOG, address: ANY_PORT, data: "localhost:1", security: { ca: file("ours.key") } };

@@ -1,12 +1,14 @@
 /** TLS by flag, and plaintext on loopback only unless it is asked for. Used by the servers and their callers. */
 import { CallCredentials, ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
-import { tlsCredentials } from "../../functions/src/adapters/firebase/grpc-credentials.js";
+import { plaintextCredentials, tlsCredentials } from "../../functions/src/adapters/firebase/grpc-credentials.js";
 import { parseCertificates, parsePrivateKey, pemOf, type Trust } from "../../functions/src/credentials.js";
 import { readCredential } from "../read-credential.js";
 import { expectAddress, StartError } from "../server.js";
 
 /** What messages call these options. */
 const OPTIONS = { trust: "--ca", client: "the address of one that requires none" };
+
+const GRPC = { ChannelCredentials, CallCredentials };
 
 /** Names of PEM files, as given by flag. */
 export interface Security {
@@ -58,12 +60,12 @@ export function channelCredentials(address: string, security: Security): Channel
     const { host, port } = expectAddress(address);
     const trust: Trust = ca === "system" ? ca : readCredential("CA", ca, parseCertificates);
     const target = { name: "the server", host, port, trust, client: undefined, options: OPTIONS };
-    return tlsCredentials(target, undefined, undefined, { ChannelCredentials, CallCredentials });
+    return tlsCredentials(target, undefined, undefined, GRPC);
   }
   if (!mayBePlaintext(address, security)) {
     throw new StartError(`Not calling ${address} in plaintext, it is off loopback: give --ca, or --plaintext`);
   }
-  return ChannelCredentials.createInsecure();
+  return plaintextCredentials(GRPC);
 }
 
 function mayBePlaintext(address: string, security: Security): boolean {

@@ -66,7 +66,10 @@ const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filt
 
 /** For each collection, the path of the last document that a sweep judged before it ran out of time. One that can't be read begins anew. */
 const cursor = v.optional(v.fallback(v.nullable(v.string()), null), null);
-const cursorsSchema = v.fallback(v.object({ relations: cursor, attempts: cursor }), { relations: null, attempts: null });
+const cursorsSchema = v.fallback(v.object({ relations: cursor, attempts: cursor }), {
+  relations: null,
+  attempts: null,
+});
 
 /** The log names so many waiting orders. */
 const MAX_EXAMPLES = 5;

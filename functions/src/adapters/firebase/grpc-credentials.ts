@@ -30,8 +30,14 @@ export function tlsCredentials(
   onFailure?: (error: TlsError) => void,
   grpc: Grpc = { ChannelCredentials, CallCredentials },
 ): ChannelCredentials {
-  const channel = channelCredentials(new TlsConnector(target, onFailure), grpc);
+  const connector = new TlsConnector(target, onFailure);
+  const channel = channelCredentials(connector, grpc);
   return token === undefined ? channel : channel.compose(bearer(token));
+}
+
+/** Credentials without TLS and without tokens. */
+export function plaintextCredentials(grpc: Grpc = { ChannelCredentials, CallCredentials }): ChannelCredentials {
+  return channelCredentials(undefined, grpc);
 }
 
 /** The token that a deployment was given. */
@@ -55,11 +61,21 @@ function bearer(source: TokenSource): CallCredentials {
 
 type Grpc = { ChannelCredentials: typeof ChannelCredentials; CallCredentials: typeof CallCredentials };
 
-/** grpc-js leaves the choice among trusted certificates to OpenSSL, which errs if two have one subject: TlsConnector does not. */
-function channelCredentials(connector: TlsConnector, grpc: Grpc): ChannelCredentials {
-  class TlsCredentials extends grpc.ChannelCredentials {
+/** After that no call is in progress on a channel that was closed, in milliseconds. */
+const LONGEST_CALL_MS = 60_000;
+
+/** How long the peer of a connection that was closed may take to close it too, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/**
+ * grpc-js leaves the choice among trusted certificates to OpenSSL, which errs if two have one subject: TlsConnector does not. It also
+ * leaves it to the peer when a closed connection ends: a silent one would never end.
+ * @param connector undefined for plaintext
+ */
+function channelCredentials(connector: TlsConnector | undefined, grpc: Grpc): ChannelCredentials {
+  class Credentials extends grpc.ChannelCredentials {
     override _isSecure(): boolean {
-      return true;
+      return connector !== undefined;
     }
 
     override _equals(other: ChannelCredentials): boolean {
@@ -73,18 +89,42 @@ function channelCredentials(connector: TlsConnector, grpc: Grpc): ChannelCredent
     ): experimental.SecureConnector {
       // Through a proxy the socket's peer is not the server: there the next attempt of the channel connects again.
       const isProxied = "grpc.http_connect_target" in options;
+      let isClosed = false;
+      const connections = new Set<Socket>();
       return {
         connect: async (socket) => {
           const again = isProxied ? undefined : redialer(socket);
-          return { socket: await connector.secure(socket, again), secure: true };
+          const connected = connector ? await connector.secure(socket, again) : socket;
+          if (isClosed) {
+            connected.destroy();
+            throw new Error("the channel was closed");
+          }
+          connections.add(connected.once("close", () => connections.delete(connected)));
+          return { socket: destroyedSoonAfterEnd(connected), secure: connector !== undefined };
         },
         waitForReady: () => Promise.resolve(),
         getCallCredentials: () => callCredentials,
-        destroy: () => {},
+        destroy: () => {
+          isClosed = true;
+          // It does not end one whose peer has not sent its HTTP/2 settings yet.
+          setTimeout(() => {
+            for (const connection of connections) connection.destroy();
+          }, LONGEST_CALL_MS).unref();
+        },
       };
     }
   }
-  return new TlsCredentials();
+  return new Credentials();
+}
+
+function destroyedSoonAfterEnd<S extends Socket>(socket: S): S {
+  const end = socket.end.bind(socket) as (...args: unknown[]) => S;
+  return Object.assign(socket, {
+    end(...args: unknown[]) {
+      setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS).unref();
+      return end(...args);
+    },
+  });
 }
 
 function redialer({ remoteAddress, remotePort }: Socket): (() => Promise<Socket>) | undefined {
