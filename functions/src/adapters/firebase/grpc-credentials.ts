@@ -90,7 +90,8 @@ function channelCredentials(connector: TlsConnector | undefined, grpc: Grpc): Ch
       // Through a proxy the socket's peer is not the server: there the next attempt of the channel connects again.
       const isProxied = "grpc.http_connect_target" in options;
       let isClosed = false;
-      const connections = new Set<Socket>();
+      /** By the bytes that had been received when they were handed to gRPC. */
+      const connections = new Map<Socket, number>();
       return {
         connect: async (socket) => {
           const again = isProxied ? undefined : redialer(socket);
@@ -99,16 +100,18 @@ function channelCredentials(connector: TlsConnector | undefined, grpc: Grpc): Ch
             connected.destroy();
             throw new Error("the channel was closed");
           }
-          connections.add(connected.once("close", () => connections.delete(connected)));
+          connections.set(connected, connected.bytesRead);
+          connected.once("close", () => connections.delete(connected));
           return { socket: destroyedSoonAfterEnd(connected), secure: connector !== undefined };
         },
         waitForReady: () => Promise.resolve(),
         getCallCredentials: () => callCredentials,
         destroy: () => {
           isClosed = true;
-          // It does not end one whose peer has not sent its HTTP/2 settings yet.
+          // gRPC does not end one whose peer has not sent its HTTP/2 settings yet. There may be calls on others.
+          for (const [connection, received] of connections) if (connection.bytesRead === received) connection.destroy();
           setTimeout(() => {
-            for (const connection of connections) connection.destroy();
+            for (const connection of connections.keys()) connection.destroy();
           }, LONGEST_CALL_MS).unref();
         },
       };
