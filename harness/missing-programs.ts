@@ -2,7 +2,7 @@
  * What the tests need beside Node.js that only the machine's own package manager can bring, and the one command that does. It imports
  * nothing that must be installed first: a machine that lacks something learns so at once.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { StartError } from "../services/start-error.js";
@@ -74,8 +74,12 @@ export async function expectPrograms(): Promise<void> {
 function hasChromium(machine: { env: NodeJS.ProcessEnv; home: string }): boolean {
   const { PLAYWRIGHT_BROWSERS_PATH: chosen } = machine.env;
   const playwrights = [".cache/ms-playwright", "Library/Caches/ms-playwright"].map((name) => join(machine.home, name));
-  const playwright = [...(chosen ? [chosen] : []), ...playwrights].find((folder) => existsSync(folder)) ?? "";
+  const playwright = [...(chosen ? [chosen] : []), ...playwrights].find(hasBrowser) ?? "";
   return findChromium({ ...machine, playwright }) !== undefined;
+}
+
+function hasBrowser(folder: string): boolean {
+  return existsSync(folder) && readdirSync(folder).some((name) => name.startsWith("chromium"));
 }
 
 async function canDownload(): Promise<boolean> {
