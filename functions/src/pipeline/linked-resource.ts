@@ -1,5 +1,6 @@
 /** Reads the kitchen order or shipment that a relation links. If it is not found again and again, an operator is asked. */
 import { park } from "../attempts/park.js";
+import { RESOURCES, type Resource } from "../attempts/resources.js";
 import { countLook } from "../domain/absence.js";
 import { isCallError } from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
@@ -11,13 +12,6 @@ import { writeTrouble } from "../relations/report-status.js";
 
 /** The codes by which a food service says that a name means nothing to it; BAD_REPLY is an answer about something else. */
 const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
-
-const READ = {
-  kitchen: (name: string, { food }: Ports) => food.getKitchenOrder(name),
-  shipment: (name: string, { food }: Ports) => food.getShipment(name),
-};
-
-type Resource<S extends CreatingStage> = Awaited<ReturnType<(typeof READ)[S]>>;
 
 export type LinkedResource<S extends CreatingStage> =
   | { kind: "found"; resource: Resource<S>; snapshot: Snapshot }
@@ -36,7 +30,7 @@ export async function readLinked<S extends CreatingStage>(
 ): Promise<LinkedResource<S>> {
   const { trouble } = relation;
   try {
-    const resource = (await READ[stage](name, ports)) as Resource<S>;
+    const resource = (await RESOURCES[stage].get(ports.food, name)) as Resource<S>;
     if (!trouble.missingLink) return { kind: "found", resource, snapshot };
     const healed = await writeTrouble(snapshot, { ...trouble, missingLink: undefined }, ports);
     return { kind: "found", resource, snapshot: healed };
