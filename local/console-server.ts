@@ -43,6 +43,15 @@ const TYPES: { [ending: string]: string } = {
   svg: "image/svg+xml",
 };
 
+/** The page of each view, as firebase.json has them. */
+const VIEWS = [
+  [/^\/$/, "index"],
+  [/^\/attention$/, "attention"],
+  [/^\/orders$/, "orders"],
+  [/^\/orders\/[^/]+$/, "order"],
+  [/^\/flow$/, "flow"],
+] as const;
+
 export interface ConsoleOptions {
   ports: Ports;
   store: ObservedStore;
@@ -153,9 +162,10 @@ export class ConsoleServer {
   private sendFile(pathname: string, request: IncomingMessage, response: ServerResponse): void {
     const [, asset, ending = ""] = /^\/((?:assets\/[\w-]+|icon)\.(js|css|svg))$/.exec(pathname) ?? [];
     if (asset === undefined) {
-      const isView = /^\/($|attention$|orders$|orders\/[^/]+$|flow$)/.test(pathname);
-      const page = readFileSync(join(this.options.dist, "embedded.html"), "utf8").replace("TOKEN", this.token);
-      send(request, response, isView ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }, page);
+      const view = VIEWS.find(([address]) => address.test(pathname));
+      const file = join(this.options.dist, "embedded", `${view?.[1] ?? "index"}.html`);
+      const page = readFileSync(file, "utf8").replace("TOKEN", this.token);
+      send(request, response, view ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }, page);
       return;
     }
     try {
