@@ -80,6 +80,7 @@ class Console {
   private view: View = opening;
   /** Counts the views that were opened: one that has loaded too late is not shown. */
   private opened = 0;
+  private drawnAt = Number.NEGATIVE_INFINITY;
   private drawing: ReturnType<typeof setTimeout> | undefined;
   private isDenied = false;
   private readonly stops: (() => void)[] = [];
@@ -136,14 +137,16 @@ class Console {
   }
 
   private drawSoon(): void {
+    const wait = Math.max(0, this.drawnAt + DRAW_MS - performance.now());
     this.drawing ??= setTimeout(() => {
       this.drawing = undefined;
       this.draw();
-    }, DRAW_MS);
+    }, wait);
   }
 
   private draw(): void {
     if (this.isDenied) return;
+    this.drawnAt = performance.now();
     const needs = this.context.live.attention.size;
     document.title = `${needs > 0 ? `(${needs}) ` : ""}${this.view.title} · Orders`;
     render(
