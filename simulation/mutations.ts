@@ -240,6 +240,19 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (linked) return closeRelation(linked.snapshot, outcome ?? "DELIVERED", ports);',
   ),
   one(
+    "advance on a remembered link",
+    "pipeline/dispatch-shipment.ts",
+    'if (known.kind === "waiting") return skipped(',
+    'if (known.kind === "unknown" && known.resource) return createOnce({ stage: "shipment", ref, order: { name: ref.name, customerId: "", status: "PREPARATION" }, snapshot: undefined }, ports);\n  if (known.kind === "waiting") return skipped(',
+  ),
+  one(
+    "wait for what is ready",
+    "pipeline/linked-resource.ts",
+    'if (isAwaited(stage, resource)) return { kind: "waiting", resource };',
+    'if (resource) return { kind: "waiting", resource };',
+  ),
+  one("remember a link for every order", "link-cache.ts", '[stage, id].join(" ");', '[stage, id.length].join(" ");'),
+  one(
     "write over what can't be read",
     "relations/relation.ts",
     "return snapshot && parseRelation(snapshot.path, snapshot.fields);",
