@@ -282,7 +282,7 @@ export const linkBody = v.strictObject({
 export const retryBody = v.strictObject({ reason: reasonText, version });
 
 export const decisionsBody = v.strictObject({
-  action: v.literal("retry"),
+  action: v.picklist(["retry", "dismiss"]),
   reason: reasonText,
   attempts: v.pipe(
     v.array(
