@@ -1,7 +1,7 @@
 /** Reports to the food service what a relation stands for. */
 import { park } from "../attempts/park.js";
 import { ConflictError, isCallError } from "../domain/errors.js";
-import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
+import { LAST_CREATING_STAGE, mayReport, RELATION_STATES, stageLeadingTo } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
 import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
@@ -92,7 +92,7 @@ async function recordFailure(
   await writeTrouble(snapshot, { ...relation.trouble, report }, ports);
   const reason = { code, message: message.slice(0, 500) };
   if (tries < MAX_REPORT_TRIES) return code === "REPORT_IGNORED" ? skipped(reason.message) : blocked(reason.message);
-  return park(state === "PREPARATION" ? "kitchen" : "shipment", ref, reason, ports);
+  return park((state && stageLeadingTo(state)) ?? LAST_CREATING_STAGE, ref, reason, ports);
 }
 
 /**
