@@ -12,7 +12,7 @@ const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 export const TYPESCRIPT = ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href];
 
 /** Three servers share few cores: no helper threads for the garbage collection, which gets more room instead. */
-const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
+export const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
 
 /** Between the unexpected exit of a server and its restart. */
 const RESTART_MILLISECONDS = 500;
