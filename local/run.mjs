@@ -1,15 +1,15 @@
 /**
  * Runs a TypeScript program of this project in this process: `node local/run.mjs cli/start.ts ARGUMENTS`. First it installs
- * what is missing, and builds the functions if they have changed. It needs nothing but Node.js itself.
+ * what is missing, and builds the functions if they have changed. It needs nothing but Node.js itself, which `local/run` finds.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { OLDEST_NODE } from "../harness/node/install-node.mjs";
 import { bypassProxiesOnLoopback, endQuietlyOnBrokenPipe, explainUnsettledExit, stopWithNpm } from "./guards.mjs";
-
-const OLDEST_NODE = [20, 19];
+import { areProgramsBuilt, buildPrograms, builtPrograms } from "./programs.mjs";
 
 /** A lock that its owner has not refreshed for this long is abandoned. */
 const ABANDONED_MS = 15_000;
@@ -24,11 +24,9 @@ const say = (line) => console.error(line);
 class Stop extends Error {}
 
 function checkNode() {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  const [oldestMajor, oldestMinor] = OLDEST_NODE;
-  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return;
+  if (Number.parseInt(process.versions.node, 10) >= OLDEST_NODE) return;
   throw new Stop(
-    `This needs Node.js ${OLDEST_NODE.join(".")} or newer; this is ${process.versions.node}. See https://nodejs.org.`,
+    `This needs Node.js ${OLDEST_NODE} or newer; this is ${process.versions.node}. npm's scripts, such as \`npm start\`, and \`sh local/run\` find it.`,
   );
 }
 
@@ -86,13 +84,20 @@ async function install() {
   );
 }
 
-/** Builds the functions, unless the build is newer than all that it is made of. */
+/** Builds the functions and the programs, each unless its build is newer than all that it is made of. */
 async function build() {
   const script = join(functions, "build.mjs");
   await once(
     "building",
-    () => !isBuilt(),
-    () => run(process.execPath, [script], "The functions can't be built"),
+    () => !isBuilt() || !areProgramsBuilt(root),
+    async () => {
+      if (!isBuilt()) await run(process.execPath, [script], "The functions can't be built");
+      if (!areProgramsBuilt(root)) {
+        await buildPrograms(root).catch(() => {
+          throw new Stop("The programs can't be built; the reasons are above.");
+        });
+      }
+    },
   );
 }
 
@@ -159,9 +164,14 @@ try {
   // In this same process, so signals reach the program and its status is ours.
   const path = resolve(program);
   process.argv = [process.argv[0], path, ...args];
-  const { register } = await import("tsx/esm/api");
-  register();
-  await import(pathToFileURL(path).href);
+  // The program's children look there, too: see services/program-args.ts.
+  process.env.BUILT_PROGRAMS = builtPrograms(root);
+  const built = join(builtPrograms(root), program.replace(/\.ts$/, ".js"));
+  if (!existsSync(built)) {
+    const { register } = await import("tsx/esm/api");
+    register();
+  }
+  await import(pathToFileURL(existsSync(built) ? built : path).href);
 } catch (error) {
   if (!(error instanceof Stop)) throw error;
   console.error(error.message);

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { freePort } from "../../harness/free-port.js";
+
 import { startChild } from "../../harness/process/child-process.js";
-import { answers } from "../../harness/process/free-ports.js";
+import { answers, freePort } from "../../harness/process/free-ports.js";
 import { BenchError } from "../measure.js";
 import type { World } from "../world.js";
 import { buildService, postOrder } from "./peer.js";

@@ -2,9 +2,8 @@
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "../../harness/free-port.js";
 import { startChild } from "../../harness/process/child-process.js";
-import { answers } from "../../harness/process/free-ports.js";
+import { answers, freePort } from "../../harness/process/free-ports.js";
 import { BenchError } from "../measure.js";
 import type { World } from "../world.js";
 import { buildService, folderOf, postOrder } from "./peer.js";
