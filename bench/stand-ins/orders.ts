@@ -22,23 +22,3 @@ export function listOrderNames(from: number, to: number): string[] {
     (_, index) => `orders/${String(from + index).padStart(8, "0")}-7a5e-4a0c-9c0b-6f0f2f7d9b41`,
   );
 }
-
-/** What tells whether each order came once: how many there were, and two sums of their numbers. */
-export class Tally {
-  count = 0;
-  sum = 0;
-  squares = 0;
-
-  add(number: number): void {
-    this.count++;
-    this.sum += number;
-    // A prime keeps the sum exact.
-    this.squares = (this.squares + (number % 1_000_003) * (number % 1_000_003)) % 9_007_199_254_740_881;
-  }
-
-  static ofAll(count: number): Tally {
-    const tally = new Tally();
-    for (let number = 0; number < count; number++) tally.add(number);
-    return tally;
-  }
-}

@@ -7,16 +7,26 @@ import type { AddressInfo } from "node:net";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { CONTINUATION_TOPIC } from "../../functions/src/pipeline/messages.js";
-import { Tally } from "./orders.js";
 
 interface PublishRequest {
   topic: string;
   payloads: string[];
 }
 
-let tally = new Tally();
+/** A bit for each number of an order that was seen. */
+const seen = new Uint8Array(2 ** 20);
+let distinct = 0;
+let orders = 0;
 let messages = 0;
 let continuations: unknown[] = [];
+
+function see(number: number): void {
+  orders++;
+  const [byte, bit] = [number >>> 3, 1 << (number & 7)];
+  if ((seen[byte] ?? 0) & bit) return;
+  seen[byte] = (seen[byte] ?? 0) | bit;
+  distinct++;
+}
 
 /** `topic` is field 1 of a request, `messages` field 2, and `data` field 1 of a message. */
 function parseRequest(bytes: Buffer): PublishRequest {
@@ -67,8 +77,7 @@ server.addService(
       if (topic.endsWith(`/${CONTINUATION_TOPIC}`)) continuations.push(...payloads.map((text) => JSON.parse(text)));
       else {
         messages += payloads.length;
-        for (const text of payloads)
-          for (const [, number] of text.matchAll(/orders\/(\d+)/g)) tally.add(Number(number));
+        for (const text of payloads) for (const [, number] of text.matchAll(/orders\/(\d+)/g)) see(Number(number));
       }
       respond(
         null,
@@ -78,11 +87,9 @@ server.addService(
   },
 );
 
-/** What was published since it was last asked for, as JSON. */
+/** What was published so far, and the continuations since it was last asked, as JSON. */
 const answers = createServer((_, response) => {
-  response.end(JSON.stringify({ tally, messages, continuations }));
-  tally = new Tally();
-  messages = 0;
+  response.end(JSON.stringify({ distinct, orders, messages, continuations }));
   continuations = [];
 });
 
