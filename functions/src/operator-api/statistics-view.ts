@@ -12,6 +12,7 @@ import {
   mergeHistograms,
   quantileOf,
   STATISTICS_PATH,
+  sampleStages,
   samplesIn,
   type TimedStage,
 } from "../relations/statistics.js";
@@ -22,6 +23,8 @@ const MAX_COUNTED_NOW = 3;
 
 /** An answer is used again for so long, which bounds what many open consoles cost. */
 const FRESH_MS = 20_000;
+
+const NO_TIMES: HourStatistics["stages"] = { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} };
 
 const answers = new WeakMap<Store, { at: number; view: Promise<StatisticsView> }>();
 
@@ -45,7 +48,8 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
   const arrived = arrivalsIn(poll);
   const all: { [hour: string]: HourStatistics } = { ...known };
   for (const [hour, counts] of counted) {
-    all[hour] = { arrived: arrived(hour), counts, stages: { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} } };
+    const stages = hasTimes(known) ? NO_TIMES : await sampleStages(hour, store);
+    all[hour] = { arrived: arrived(hour), counts, stages };
   }
   const first = names.findIndex((hour) => all[hour]);
   const shown = names.slice(Math.max(0, first));
@@ -54,6 +58,11 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
     day: summaryOf(names.slice(-24), all),
     week: summaryOf(names, all),
   };
+}
+
+/** Whether there are times yet. In the first hour of a system there are none, so those of the present are looked up. */
+function hasTimes(hours: { [hour: string]: HourStatistics }): boolean {
+  return Object.values(hours).some(({ stages }) => Object.values(stages).some((bins) => samplesIn(bins) > 0));
 }
 
 function hourView(hour: string, statistics: HourStatistics | undefined): HourView {

@@ -7,7 +7,7 @@ import {
   RELATION_STATES,
 } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { duration, moment, RELATION_LABELS, THINGS } from "../labels.js";
+import { duration, moment, RELATION_LABELS, sentenceCase, THINGS } from "../labels.js";
 import type { Route } from "../router.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
@@ -203,7 +203,7 @@ function details(relation: RelationView | undefined): TemplateResult {
   const customerId = relation?.customerId;
   return html`<section aria-labelledby="details-title">
     <h2 id="details-title">Details</h2>
-    <dl class="facts">
+    <dl class="card facts">
       <dt>Customer</dt>
       <dd>${customerId ? html`<a href=${`/orders?q=${encodeURIComponent(customerId)}`}>${customerId}</a>` : "—"}</dd>
       <dt>Customer profile</dt>
@@ -225,10 +225,10 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
     </header>
     ${
       foodService === undefined
-        ? html`<p class="quiet">Asks the food service for the status right now.</p>`
+        ? html`<p class="card quiet">Asks the food service for the status right now.</p>`
         : foodService === "missing"
-          ? html`<p>The food service doesn't know this order.</p>`
-          : html`<dl class="facts">
+          ? html`<p class="card">The food service doesn't know this order.</p>`
+          : html`<dl class="card facts">
               <dt>Order</dt>
               <dd>${ORDER_LABELS[foodService.order.status]}</dd>
               ${foodService.order.placedAt ? html`<dt>Placed</dt><dd>${moment(new Date(foodService.order.placedAt))}</dd>` : nothing}
@@ -245,7 +245,7 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
 
 function linked(found: FoodServiceView["kitchenOrder"]): string {
   if (found === null) return "—";
-  return "status" in found ? found.status : `${found.problem.code}: ${found.problem.message}`;
+  return "status" in found ? sentenceCase(found.status) : `${found.problem.code}: ${found.problem.message}`;
 }
 
 function decisions(detail: OrderDetail | undefined): TemplateResult {
@@ -253,7 +253,7 @@ function decisions(detail: OrderDetail | undefined): TemplateResult {
   return html`<section aria-labelledby="decisions-title">
     <h2 id="decisions-title">Operator decisions</h2>
     ${entries.length === 0 ? html`<p class="quiet">No decisions yet.</p>` : nothing}
-    <ul class="rows">
+    <ul class="rows ${entries.length > 0 ? "card" : ""}">
       ${entries.map(({ by, action, name, stage, reason, at }) => {
         return html`<li>
           <span class="grow"><strong>${by}</strong> ${decisionText({ action, name, stage })}: “${reason}”</span>
