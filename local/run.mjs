@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { registerHooks } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -84,6 +85,28 @@ async function install() {
   );
 }
 
+/** Whether these are the tests of the whole project. */
+function needsEmulators(program, args) {
+  return program === "test/run.ts" && !args.some((arg) => arg === "--unit" || arg.endsWith(".test.ts"));
+}
+
+/** An install takes a minute or two: what would be missing after it is said before it. */
+async function expectPrograms() {
+  const hooks = registerHooks({
+    resolve: (specifier, context, next) => next(sourceOf(specifier, context.parentURL), context),
+  });
+  const missing = await import("../harness/missing-programs.ts");
+  hooks.deregister();
+  await missing.expectPrograms().catch((error) => {
+    throw error.name === "StartError" ? new Stop(error.message) : error;
+  });
+}
+
+/** Node.js runs TypeScript, but takes the name of an import as it is written: x.js is x.ts. */
+function sourceOf(specifier, importer) {
+  return importer?.endsWith(".ts") && specifier.startsWith(".") ? specifier.replace(/\.js$/, ".ts") : specifier;
+}
+
 /** Builds the functions and the programs, each unless its build is newer than all that it is made of. */
 async function build() {
   const script = join(functions, "build.mjs");
@@ -158,6 +181,7 @@ try {
   bypassProxiesOnLoopback();
   const [program, ...args] = process.argv.slice(2);
   if (!program || !existsSync(program)) throw new Stop("Usage: node local/run.mjs PROGRAM.ts ARGUMENTS");
+  if (!isInstalled(root) && needsEmulators(program, args)) await expectPrograms();
   await install();
   await build();
 

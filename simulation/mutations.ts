@@ -193,8 +193,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: "pipeline/dispatch-shipment.ts",
-        from: "if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
-        to: "if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);\n  if (!order)",
+        from: "if (isBefore(order.status, STAGES.shipment.takes)) return reportAgain(snapshot, relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
+        to: "if (isBefore(order.status, STAGES.shipment.takes)) return reportAgain(snapshot, relation, ports);\n  if (!order)",
       },
       {
         file: "pipeline/dispatch-shipment.ts",
@@ -293,8 +293,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "never report after a rejection",
     "relations/report-status.ts",
-    "if (report && report.nextTryAt.getTime() > ports.clock.now())",
-    "if (report)",
+    "if (failed && failed.nextTryAt.getTime() > ports.clock.now())",
+    "if (failed)",
   ),
   one(
     "believe foreign replies",

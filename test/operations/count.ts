@@ -3,7 +3,7 @@
 import { ManualClock } from "../../functions/src/adapters/memory/clock.js";
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
-import type { Stage } from "../../functions/src/domain/order-lifecycle.js";
+import { STAGES } from "../../functions/src/domain/order-lifecycle.js";
 import { NO_FLOW_CONTROL } from "../../functions/src/flow-control.js";
 import { RecentLinks } from "../../functions/src/link-cache.js";
 import {
@@ -23,14 +23,11 @@ import { FoodServiceModel } from "../../services/food-service/model/food-service
  */
 export type Counts = Record<string, number>;
 
-/** The deployed function of each stage and reaction. */
+/** The deployed function of each reaction. */
 const FUNCTION_OF = {
-  kitchen: "sendToKitchen",
-  shipment: "dispatchShipment",
-  completion: "completeOrder",
   report: "onRelationWritten",
   customer: "onRelationCreated",
-} as const satisfies Record<Stage | ReactionName, string>;
+} as const satisfies Record<ReactionName, string>;
 
 /** The whole system in memory, with every operation counted. Nothing runs on its own: each tick is an explicit call. */
 class CountedSystem {
@@ -91,7 +88,7 @@ class CountedSystem {
           this.add("message", messages.length);
           for (const message of messages) {
             this.waiting.push(() =>
-              this.invoke(FUNCTION_OF[stage], () => handleOrderMessage(stage, message, this.ports)),
+              this.invoke(STAGES[stage].function, () => handleOrderMessage(stage, message, this.ports)),
             );
           }
         },

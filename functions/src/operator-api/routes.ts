@@ -239,7 +239,7 @@ function pathIn(token: string): string {
 
 /** What is stored about an order. */
 async function storedOf({ name, id }: OrderRef, { store }: Ports) {
-  const paths = [relationPath(id), attemptPath("kitchen", id), attemptPath("shipment", id)] as const;
+  const paths = [relationPath(id), ...CREATING_STAGES.map((stage) => attemptPath(stage, id))];
   const about = (collection: string) => store.query({ collection, field: "order", oneOf: [name], limit: MAX_ENTRIES });
   const [[relation, ...attempts], history, audit] = await Promise.all([
     store.read(...paths),

@@ -1,6 +1,8 @@
 /** Hourly statistics as the API shows them: the hours that the sweep has counted, and those since, counted now. */
 
 import { hourOf } from "../domain/hours.js";
+import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
 import type { Ports, Store } from "../ports.js";
 import {
@@ -14,17 +16,14 @@ import {
   STATISTICS_PATH,
   sampleStages,
   samplesIn,
-  type TimedStage,
 } from "../relations/statistics.js";
-import type { HourView, StageSummary, StatisticsView } from "./schemas.js";
+import { type HourView, STATES, type StageSummary, type StatisticsView } from "./schemas.js";
 
 /** So many hours at most are counted now: when sweeps have not run for longer, the ones before are missing. */
 const MAX_COUNTED_NOW = 3;
 
 /** An answer is used again for so long, which bounds what many open consoles cost. */
 const FRESH_MS = 20_000;
-
-const NO_TIMES: HourStatistics["stages"] = { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} };
 
 const answers = new WeakMap<Store, { at: number; view: Promise<StatisticsView> }>();
 
@@ -47,8 +46,9 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
   const counted = await Promise.all(missing.map(async (hour) => [hour, await countStates(hour, store)] as const));
   const arrived = arrivalsIn(poll);
   const all: { [hour: string]: HourStatistics } = { ...known };
+  const noTimes = recordOf(ACTIVE_STATUSES, () => ({}));
   for (const [hour, counts] of counted) {
-    const stages = hasTimes(known) ? NO_TIMES : await sampleStages(hour, store);
+    const stages = hasTimes(known) ? noTimes : await sampleStages(hour, store);
     all[hour] = { arrived: arrived(hour), counts, stages };
   }
   const first = names.findIndex((hour) => all[hour]);
@@ -66,15 +66,7 @@ function hasTimes(hours: { [hour: string]: HourStatistics }): boolean {
 }
 
 function hourView(hour: string, statistics: HourStatistics | undefined): HourView {
-  const counts = {
-    PREPARATION: 0,
-    IN_FLIGHT: 0,
-    DELIVERED: 0,
-    REJECTED: 0,
-    CANCELLED: 0,
-    GONE: 0,
-    ...statistics?.counts,
-  };
+  const counts = { ...recordOf(STATES, () => 0), ...statistics?.counts };
   return {
     at: `${hour}:00:00.000Z`,
     arrived: statistics?.arrived ?? 0,
@@ -88,10 +80,9 @@ function summaryOf(names: string[], hours: { [hour: string]: HourStatistics }): 
 }
 
 function stagesOf(hours: HourStatistics[]): HourView["stages"] {
-  const quantiles = (stage: TimedStage) => {
+  return recordOf(ACTIVE_STATUSES, (stage) => {
     const bins = mergeHistograms(hours.map(({ stages }) => stages[stage]));
     const samples = samplesIn(bins);
     return samples === 0 ? null : { samples, medianMs: quantileOf(bins, 0.5), p95Ms: quantileOf(bins, 0.95) };
-  };
-  return { NEW: quantiles("NEW"), PREPARATION: quantiles("PREPARATION"), IN_FLIGHT: quantiles("IN_FLIGHT") };
+  });
 }

@@ -2,7 +2,7 @@
 import { MISSING_LINK } from "../attempts/attempt.js";
 import { createOnce } from "../attempts/create-once.js";
 import { park } from "../attempts/park.js";
-import { closingState, KITCHEN_STATUSES, STAGES } from "../domain/order-lifecycle.js";
+import { closingState, isBefore, KITCHEN_STATUSES, STAGES } from "../domain/order-lifecycle.js";
 import { type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports, Snapshot, WaitingOrder } from "../ports.js";
@@ -43,7 +43,7 @@ export async function dispatchShipment(ref: WaitingOrder, ports: Ports): Promise
   const finalState = closingState(order.status);
   if (finalState) return closeRelation(snapshot, finalState, ports);
   if (!isSameOrder(relation, order)) return handleReplacedOrder(ref, snapshot, relation, order, ports);
-  if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);
+  if (isBefore(order.status, STAGES.shipment.takes)) return reportAgain(snapshot, relation, ports);
   if (order.status !== STAGES.shipment.takes) return skipped(`the order is ${order.status}`);
   return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
 }

@@ -3,29 +3,17 @@
  * again, an operator is asked.
  */
 import { park } from "../attempts/park.js";
+import { RESOURCES, type Resource } from "../attempts/resources.js";
 import { countLook } from "../domain/absence.js";
 import { type CallError, isCallError } from "../domain/errors.js";
-import { type CreatingStage, KITCHEN_STATUSES, SHIPMENT_STATUSES } from "../domain/order-lifecycle.js";
+import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
-import type { KitchenOrder, Ports, Shipment, Snapshot, WaitingOrder } from "../ports.js";
+import type { Ports, Snapshot, WaitingOrder } from "../ports.js";
 import { isSameOrder, type Relation } from "../relations/relation.js";
 import { writeTrouble } from "../relations/report-status.js";
 
 /** The codes by which a food service says that a name means nothing to it; BAD_REPLY is an answer about something else. */
 const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
-
-const READ = {
-  kitchen: (name: string, { food }: Ports) => food.getKitchenOrder(name),
-  shipment: (name: string, { food }: Ports) => food.getShipment(name),
-};
-
-/** Whether an order has to wait for what is linked. */
-const IS_AWAITED = {
-  kitchen: ({ status }: KitchenOrder) => !KITCHEN_STATUSES[status].packaged,
-  shipment: ({ status }: Shipment) => SHIPMENT_STATUSES[status].outcome === undefined,
-};
-
-type Resource<S extends CreatingStage> = Awaited<ReturnType<(typeof READ)[S]>>;
 
 /** What an order waits for, or else what was read, if anything: then its relation must be read. */
 export type AwaitedLink<S extends CreatingStage> =
@@ -44,7 +32,7 @@ export async function readRemembered<S extends CreatingStage>(
   const name = ports.links.find(stage, order);
   if (name === undefined) return { kind: "unknown" };
   try {
-    const resource = (await READ[stage](name, ports)) as Resource<S>;
+    const resource = (await RESOURCES[stage].get(ports.food, name)) as Resource<S>;
     if (isAwaited(stage, resource)) return { kind: "waiting", resource };
     ports.links.forget(stage, order);
     return { kind: "unknown", resource };
@@ -56,8 +44,9 @@ export async function readRemembered<S extends CreatingStage>(
   }
 }
 
+/** Whether an order has to wait for what is linked. */
 function isAwaited<S extends CreatingStage>(stage: S, resource: Resource<S>): boolean {
-  return (IS_AWAITED[stage] as (resource: Resource<S>) => boolean)(resource);
+  return (RESOURCES[stage].isAwaited as (resource: Resource<S>) => boolean)(resource);
 }
 
 export type LinkedResource<S extends CreatingStage> =
@@ -80,7 +69,7 @@ export async function readLinked<S extends CreatingStage>(
 ): Promise<LinkedResource<S>> {
   const { trouble } = relation;
   try {
-    const resource = seen?.name === name ? seen : ((await READ[stage](name, ports)) as Resource<S>);
+    const resource = seen?.name === name ? seen : ((await RESOURCES[stage].get(ports.food, name)) as Resource<S>);
     if (isAwaited(stage, resource) && isHealthy(ref, relation)) ports.links.remember(stage, ref, name);
     if (!trouble.missingLink) return { kind: "found", resource, snapshot };
     const healed = await writeTrouble(snapshot, { ...trouble, missingLink: undefined }, ports);

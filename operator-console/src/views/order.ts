@@ -8,6 +8,7 @@ import {
 } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
 import { duration, moment, RELATION_LABELS, sentenceCase, THINGS } from "../labels.js";
+import { readDocuments, readFoodService, readOrder } from "../order-requests.js";
 import type { Route } from "../router.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
@@ -64,13 +65,13 @@ export function order(context: Context, { id }: Route): View {
   const loadFoodService = () =>
     load(
       "foodService",
-      context.api.foodService(id).then((found) => found ?? "missing"),
+      readFoodService(context.api, id).then((found) => found ?? "missing"),
     );
-  const loadDocuments = () => load("documents", context.api.documents(id));
+  const loadDocuments = () => load("documents", readDocuments(context.api, id));
 
   async function loadDetail(): Promise<void> {
     const mine = ++number;
-    const found = context.api.order(id).then((detail) => detail ?? ("missing" as const));
+    const found = readOrder(context.api, id).then((detail) => detail ?? ("missing" as const));
     await load(
       "detail",
       found.then((detail) => (mine === number ? detail : known.detail)),
