@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { FirestoreStore, openFirestore } from "../../functions/src/adapters/firebase/firestore-store.js";
+import { GrpcStore } from "../../functions/src/adapters/firebase/grpc-store.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import { attemptPath } from "../../functions/src/attempts/attempt.js";
 import { ConflictError, ValidationError } from "../../functions/src/domain/errors.js";
@@ -29,6 +30,12 @@ async function openFirestoreStore(project?: string): Promise<Opened> {
   const environment = { FIRESTORE_EMULATOR_HOST: host, GCLOUD_PROJECT: "demo-contract" };
   const firestore = withEnvironment(environment, () => openFirestore(project));
   return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
+}
+
+async function openGrpcStore(): Promise<Opened> {
+  const { firestore: host } = await emulators();
+  const store = withEnvironment({ FIRESTORE_EMULATOR_HOST: host }, () => new GrpcStore({ project: "demo-grpc" }));
+  return { store, close: async () => store.close() };
 }
 
 /** Closing it checks that the file has just what the emulator has. */
@@ -66,6 +73,7 @@ const STORES: Record<string, () => Promise<Opened>> = {
   "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
   "in a file": openSqliteStore,
   "on Firestore": () => openFirestoreStore(),
+  "on Firestore over gRPC alone": openGrpcStore,
   "on Firestore's emulator with a journal": openJournaledStore,
 };
 
