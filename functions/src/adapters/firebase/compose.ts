@@ -3,9 +3,9 @@ import * as logger from "firebase-functions/logger";
 import { AdaptiveFlowControl, withFlowControl } from "../../flow-control.js";
 import type { Log, Ports } from "../../ports.js";
 import type { Settings } from "../../settings.js";
-import { FirestoreStore, openFirestore } from "./firestore-store.js";
 import { GrpcCustomers } from "./grpc-customers.js";
 import { GrpcFoodService } from "./grpc-food-service.js";
+import { GrpcStore } from "./grpc-store.js";
 import { PubSubBus } from "./pubsub-bus.js";
 import { systemClock, systemRandomness } from "./system-clock.js";
 import { withCheckedReplies } from "./verified-replies.js";
@@ -34,7 +34,7 @@ function make(settings: Settings): Ports {
     clock: systemClock,
     random: systemRandomness,
     bus: new PubSubBus(),
-    store: new FirestoreStore(openFirestore()),
+    store: new GrpcStore(),
     food: withFlowControl(withCheckedReplies(new GrpcFoodService(settings, systemClock)), flow),
     flow,
     customers: new GrpcCustomers(settings, systemClock),

@@ -5,21 +5,22 @@ import type { Field, Fields, Snapshot } from "../../ports.js";
 
 const NANOS_PER_MS = 1_000_000;
 
+/** The full name of a document; no project or database has a slash in its name. */
+const NAME = /^projects\/[^/]+\/databases\/[^/]+\/documents\/(.+)$/s;
+
 /** What only other programs write: bytes, places, references. No schema of ours accepts it. */
 class ForeignValue {
   constructor(readonly kind: string | undefined) {}
 }
 
-/** A document's full name, under `root`: `projects/…/databases/…/documents`. */
-export function snapshotFrom(document: Document, root: string): Snapshot {
-  if (!document.name.startsWith(`${root}/`) || !document.updateTime) {
-    throw new Error(`Firestore sent a document without a name or version: ${document.name}`);
-  }
-  const path = document.name.slice(root.length + 1);
-  return { path, fields: fieldsFrom(document.fields), version: versionFrom(document.updateTime) };
+/** @throws Error if it is no document that exists */
+export function snapshotFrom({ name, fields, updateTime }: Document): Snapshot {
+  const [, path] = NAME.exec(name) ?? [];
+  if (path === undefined || !updateTime) throw new Error(`${name || "a document without a name"} has no path or version`);
+  return { path, fields: fieldsFrom(fields), version: versionFrom(updateTime) };
 }
 
-export function fieldsFrom(fields: { [name: string]: Value }): Fields {
+function fieldsFrom(fields: { [name: string]: Value }): Fields {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, fieldFrom(value)]));
 }
 

@@ -75,7 +75,7 @@ export class GrpcStore implements Store {
       const request = { database: this.database, documents, mask: undefined, consistencySelector: undefined, requestOptions: undefined };
       const found = new Map<string, Snapshot | undefined>();
       for (const { result } of await this.api.callForAll(METHODS.read, request, this.headers)) {
-        if (result?.$case === "found") found.set(result.found.name, snapshotFrom(result.found, this.root));
+        if (result?.$case === "found") found.set(result.found.name, snapshotFrom(result.found));
         else if (result) found.set(result.missing, undefined);
       }
       const unanswered = documents.find((name) => !found.has(name));
@@ -114,7 +114,7 @@ export class GrpcStore implements Store {
         startAt: after === undefined ? undefined : { values: [this.reference(after)], before: false },
       };
       const answers = await this.api.callForAll(METHODS.query, queryRequest(parent, page), this.headers);
-      return answers.flatMap(({ document }) => (document ? [snapshotFrom(document, this.root)] : []));
+      return answers.flatMap(({ document }) => (document ? [snapshotFrom(document)] : []));
     });
   }
 
