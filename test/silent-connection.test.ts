@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { GrpcStore } from "../functions/src/adapters/firebase/grpc-store.js";
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
 import { parseTrust } from "../functions/src/credentials.js";
@@ -221,7 +222,22 @@ describe("a connection that goes silent", function () {
       assert.ok(elapsed < 20_000, `${elapsed} ms`);
     });
 
-    it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {
+    it("is left by the store when its ping is not answered, and the read is answered by another", async function () {
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
+      const { firestore: host } = await emulators();
+      const proxy = await startProxy(portOf(host));
+      const environment = { FIRESTORE_EMULATOR_HOST: `127.0.0.1:${proxy.port}` };
+      const store = withEnvironment(environment, () => new GrpcStore({ project: "demo-silent", pingAfterMs: 1_000 }));
+      cleanUp.push(() => store.close());
+      await store.read("things/1");
+      proxy.silence("both");
+      const started = performance.now();
+      assert.deepEqual(await store.read("things/1"), [undefined]);
+      const elapsed = performance.now() - started;
+      assert.ok(elapsed < 20_000, `${elapsed} ms`);
+    });
+
+    it("is left by the bus after a publish that was not answered in time", async function () {
       this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { pubsub: host } = await emulators();
       await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });

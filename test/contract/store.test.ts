@@ -533,38 +533,43 @@ for (const [where, open] of Object.entries(STORES)) {
   });
 }
 
-describe("Firestore", () => {
-  let opened: Opened;
-  before(async function () {
-    this.timeout(EMULATOR_START_TIMEOUT_MS);
-    opened = await openFirestoreStore("demo-edges");
-  });
-  after(() => opened?.close());
+for (const [how, open] of [
+  ["through its client library", () => openFirestoreStore("demo-edges")],
+  ["over gRPC alone", openGrpcStore],
+] as const) {
+  describe(`Firestore ${how}`, () => {
+    let opened: Opened;
+    before(async function () {
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
+      opened = await open();
+    });
+    after(() => opened?.close());
 
-  it("accepts whatever the store in memory accepts", async function () {
-    this.timeout(120_000);
-    const memory = new MemoryStore();
-    const accepted = new Map<string, number>();
-    await fc.assert(
-      fc.asyncProperty(edgeDocument, fc.boolean(), async (fields, asUpdate) => {
-        const path = `edges/${randomUUID()}`;
-        const writeTo = async (store: Store) => {
-          if (!asUpdate) return store.commit([{ kind: "create", path, fields }]);
-          const [version = ""] = await store.commit([{ kind: "create", path, fields: { first: 1 } }]);
-          return store.commit([{ kind: "update", path, version, fields }]);
-        };
-        const error: unknown = await writeTo(memory).then(
-          () => undefined,
-          (reason: unknown) => reason,
-        );
-        const outcome = error === undefined ? "accepted" : "rejected";
-        accepted.set(outcome, (accepted.get(outcome) ?? 0) + 1);
-        if (error !== undefined) return void assert.ok(error instanceof ValidationError, String(error));
-        await writeTo(opened.store);
-        assert.deepEqual((await opened.store.read(path))[0]?.fields, memory.peek(path)?.fields);
-      }),
-      { numRuns: 150 },
-    );
-    for (const outcome of ["accepted", "rejected"]) assert.ok((accepted.get(outcome) ?? 0) > 15, outcome);
+    it("accepts whatever the store in memory accepts", async function () {
+      this.timeout(120_000);
+      const memory = new MemoryStore();
+      const accepted = new Map<string, number>();
+      await fc.assert(
+        fc.asyncProperty(edgeDocument, fc.boolean(), async (fields, asUpdate) => {
+          const path = `edges/${randomUUID()}`;
+          const writeTo = async (store: Store) => {
+            if (!asUpdate) return store.commit([{ kind: "create", path, fields }]);
+            const [version = ""] = await store.commit([{ kind: "create", path, fields: { first: 1 } }]);
+            return store.commit([{ kind: "update", path, version, fields }]);
+          };
+          const error: unknown = await writeTo(memory).then(
+            () => undefined,
+            (reason: unknown) => reason,
+          );
+          const outcome = error === undefined ? "accepted" : "rejected";
+          accepted.set(outcome, (accepted.get(outcome) ?? 0) + 1);
+          if (error !== undefined) return void assert.ok(error instanceof ValidationError, String(error));
+          await writeTo(opened.store);
+          assert.deepEqual((await opened.store.read(path))[0]?.fields, memory.peek(path)?.fields);
+        }),
+        { numRuns: 150 },
+      );
+      for (const outcome of ["accepted", "rejected"]) assert.ok((accepted.get(outcome) ?? 0) > 15, outcome);
+    });
   });
-});
+}

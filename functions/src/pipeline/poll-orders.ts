@@ -148,7 +148,7 @@ class PollRun {
 
   /** Lists one status page by page; the position at which time ran out, or undefined at the end. */
   private async list(from: ListingPosition, until: number, isCounted: boolean): Promise<ListingPosition | undefined> {
-    const { bus, clock, food } = this.ports;
+    const { clock, food } = this.ports;
     const listing = new OrderListing(from, food);
     const publishing: Promise<void>[] = [];
     try {

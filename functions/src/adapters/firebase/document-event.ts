@@ -34,7 +34,9 @@ const decode = strictly(Document.decode);
  */
 export function changeIn(data: unknown): Change {
   try {
-    const { value, oldValue } = data instanceof Uint8Array ? documentsIn(data) : (data as ReturnType<typeof documentsIn>);
+    const { value, oldValue } =
+      data instanceof Uint8Array ? documentsIn(data) : (data as ReturnType<typeof documentsIn>);
+    if (!value && !oldValue) throw new Error("it has neither a value nor an old value");
     const snapshotIn = (document: Uint8Array | JsonDocument | undefined) =>
       document && snapshotFrom(document instanceof Uint8Array ? decode(Buffer.from(document)) : documentFrom(document));
     return { before: snapshotIn(oldValue), after: snapshotIn(value) };

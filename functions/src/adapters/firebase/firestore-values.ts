@@ -16,7 +16,8 @@ class ForeignValue {
 /** @throws Error if it is no document that exists */
 export function snapshotFrom({ name, fields, updateTime }: Document): Snapshot {
   const [, path] = NAME.exec(name) ?? [];
-  if (path === undefined || !updateTime) throw new Error(`${name || "a document without a name"} has no path or version`);
+  if (path === undefined || !updateTime)
+    throw new Error(`${name || "a document without a name"} has no path or version`);
   return { path, fields: fieldsFrom(fields), version: versionFrom(updateTime) };
 }
 

@@ -11,12 +11,13 @@ import {
   type MethodDefinition,
   type ServiceError,
 } from "@grpc/grpc-js";
-import { bearer } from "./grpc-credentials.js";
+import type { GoogleAuth } from "google-auth-library";
+import { bearer, type TokenSource } from "./grpc-credentials.js";
 import { livenessOptions, RenewingClient } from "./renewing-client.js";
 
 export interface GoogleService {
-  /** Its host in the cloud; the port is 443. */
-  host: string;
+  /** Where it is in the cloud, as host:port. */
+  address: string;
   /** Where its emulator is, as host:port; undefined for the cloud. */
   emulator: string | undefined;
   /** How long a call and its retries may take, in milliseconds. */
@@ -25,12 +26,14 @@ export interface GoogleService {
   pingAfterMs: number;
   /** The methods to retry, and the status codes after which that is safe. */
   retries: { methods: { path: string }[]; codes: string[] }[];
-  /** How the server in the cloud is verified and the caller proves who it is; Application Default Credentials by default. */
-  cloudCredentials?: () => ChannelCredentials;
+  /** The certificates that verify the server in the cloud, in PEM form; those of Node.js by default. */
+  roots?: Buffer | undefined;
 }
 
 /** How long a ping may take, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
+
+const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 
 /** gRPC allows no more. */
 const MAX_ATTEMPTS = 5;
@@ -39,7 +42,7 @@ export class GoogleApi {
   private readonly renewing: RenewingClient;
 
   constructor(private readonly service: GoogleService) {
-    const { host, emulator, timeoutMs, pingAfterMs, retries } = service;
+    const { address, emulator, timeoutMs, pingAfterMs, retries } = service;
     const options: ClientOptions = {
       ...livenessOptions(pingAfterMs),
       "grpc.keepalive_timeout_ms": Math.min(pingAfterMs, PING_TIMEOUT_MS),
@@ -47,7 +50,7 @@ export class GoogleApi {
       "grpc.service_config": serviceConfig(retries),
     };
     this.renewing = new RenewingClient({
-      open: () => new Client(emulator ?? `${host}:443`, this.credentials(), options),
+      open: () => new Client(emulator ?? address, this.credentials(), options),
       silenceMs: 0.9 * timeoutMs,
       now: Date.now,
     });
@@ -57,7 +60,7 @@ export class GoogleApi {
    * Calls a method that answers once.
    * @throws ServiceError
    */
-  async call<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R> {
+  call<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R> {
     const client = this.renewing.startCall();
     const { path, requestSerialize, responseDeserialize } = method;
     return new Promise((resolve, reject) => {
@@ -81,7 +84,7 @@ export class GoogleApi {
    * Calls a method that answers with a stream; resolves with all of it.
    * @throws ServiceError
    */
-  async callForAll<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R[]> {
+  callForAll<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R[]> {
     const client = this.renewing.startCall();
     const { path, requestSerialize, responseDeserialize } = method;
     return new Promise((resolve, reject) => {
@@ -107,7 +110,7 @@ export class GoogleApi {
 
   private credentials(): ChannelCredentials {
     if (this.service.emulator !== undefined) return credentials.createInsecure();
-    return (this.service.cloudCredentials ?? applicationDefault)();
+    return credentials.createSsl(this.service.roots ?? null).compose(bearer(accessTokens()));
   }
 
   private metadata(headers: Record<string, string>): Metadata {
@@ -127,19 +130,19 @@ export function projectId(): string {
   return project;
 }
 
-/** The account that the functions run as. */
-function applicationDefault(): ChannelCredentials {
-  let auth: Promise<{ getAccessToken(): Promise<string | null | undefined> }> | undefined;
-  const scopes = ["https://www.googleapis.com/auth/cloud-platform"];
-  const token = async () => {
-    // Loaded at the first call: an emulator needs none.
-    auth ??= import("google-auth-library").then(({ GoogleAuth }) => new GoogleAuth({ scopes }));
-    const found = await (await auth).getAccessToken();
-    if (!found) throw new Error("there is no access token for the account of this function");
-    return found;
+/** Tokens of the account that the functions run as, from Application Default Credentials, which renew them in time. */
+function accessTokens(): TokenSource {
+  let auth: Promise<GoogleAuth> | undefined;
+  return {
+    async token() {
+      // Loaded at the first call: an emulator needs none.
+      auth ??= import("google-auth-library").then(({ GoogleAuth }) => new GoogleAuth({ scopes: [SCOPE] }));
+      const token = await (await auth).getAccessToken();
+      if (!token) throw new Error("there is no access token for the account of this function");
+      return token;
+    },
+    discard() {},
   };
-  // The library renews the token before it expires.
-  return credentials.createSsl().compose(bearer({ token, discard: () => {} }));
 }
 
 function serviceConfig(retries: GoogleService["retries"]): string {

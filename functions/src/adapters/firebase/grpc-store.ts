@@ -5,9 +5,11 @@ import { ConflictError, StoreError, ValidationError } from "../../domain/errors.
 import { assertWritable } from "../../firestore-limits.js";
 import { FirestoreService as firestore } from "../../generated/cloud/google/firestore/v1/firestore.js";
 import {
-  type StructuredQuery,
   StructuredQuery_Direction as Direction,
   StructuredQuery_FieldFilter_Operator as Operator,
+  type StructuredAggregationQuery,
+  type StructuredAggregationQuery_Aggregation,
+  type StructuredQuery,
 } from "../../generated/cloud/google/firestore/v1/query.js";
 import type { Write as WireWrite } from "../../generated/cloud/google/firestore/v1/write.js";
 import type { Matching, Query, Snapshot, Store, Write } from "../../ports.js";
@@ -27,22 +29,32 @@ const RETRIES: GoogleService["retries"] = [
   },
 ];
 
+const GOOGLE = { address: "firestore.googleapis.com:443" };
+
 const TIMEOUT_MS = 60_000;
 
 /** Google's own clients use no shorter time. */
 const PING_AFTER_MS = 30_000;
 
+/** The latest version, and no explanation. */
+const NO_OPTIONS = { consistencySelector: undefined, explainOptions: undefined, requestOptions: undefined };
+
 /** Text that starts with a byte order mark stays as it is. */
 const METHODS = {
-  read: { ...firestore.batchGetDocuments, responseDeserialize: strictly(firestore.batchGetDocuments.responseDeserialize) },
+  read: {
+    ...firestore.batchGetDocuments,
+    responseDeserialize: strictly(firestore.batchGetDocuments.responseDeserialize),
+  },
   query: { ...firestore.runQuery, responseDeserialize: strictly(firestore.runQuery.responseDeserialize) },
 };
 
-export interface GrpcStoreOptions {
+interface Options {
   /** The project; this function's own by default. */
   project?: string;
+  /** When calls have waited so long, the connection is pinged, in milliseconds. */
   pingAfterMs?: number;
-  cloudCredentials?: GoogleService["cloudCredentials"];
+  /** Where Firestore is and what verifies it, if it is not Google's. */
+  server?: Pick<GoogleService, "address" | "roots">;
 }
 
 export class GrpcStore implements Store {
@@ -52,7 +64,7 @@ export class GrpcStore implements Store {
   private readonly root: string;
   private readonly headers: Record<string, string>;
 
-  constructor({ project = projectId(), pingAfterMs = PING_AFTER_MS, cloudCredentials }: GrpcStoreOptions = {}) {
+  constructor({ project = projectId(), pingAfterMs = PING_AFTER_MS, server = GOOGLE }: Options = {}) {
     this.database = `projects/${project}/databases/(default)`;
     this.root = `${this.database}/documents`;
     this.headers = {
@@ -60,19 +72,18 @@ export class GrpcStore implements Store {
       "x-goog-request-params": `project_id=${encodeURIComponent(project)}&database_id=(default)`,
     };
     this.api = new GoogleApi({
-      host: "firestore.googleapis.com",
+      ...server,
       emulator: process.env.FIRESTORE_EMULATOR_HOST,
       timeoutMs: TIMEOUT_MS,
       pingAfterMs,
       retries: RETRIES,
-      ...(cloudCredentials && { cloudCredentials }),
     });
   }
 
   async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
     return translateErrors(async () => {
       const documents = [...new Set(paths)].map((path) => this.nameOf(path));
-      const request = { database: this.database, documents, mask: undefined, consistencySelector: undefined, requestOptions: undefined };
+      const request = { database: this.database, documents, mask: undefined, ...NO_OPTIONS };
       const found = new Map<string, Snapshot | undefined>();
       for (const { result } of await this.api.callForAll(METHODS.read, request, this.headers)) {
         if (result?.$case === "found") found.set(result.found.name, snapshotFrom(result.found));
@@ -121,24 +132,17 @@ export class GrpcStore implements Store {
   async count(matching: Matching): Promise<number> {
     return translateErrors(async () => {
       const { parent, structuredQuery } = this.wireQuery(matching);
-      const request = {
-        parent,
-        queryType: {
-          $case: "structuredAggregationQuery",
-          structuredAggregationQuery: {
-            queryType: { $case: "structuredQuery", structuredQuery },
-            aggregations: [{ operator: { $case: "count", count: { upTo: undefined } }, alias: "count" }],
-          },
-        },
-        consistencySelector: undefined,
-        explainOptions: undefined,
-        requestOptions: undefined,
-      } as const;
-      const [answer] = await this.api.callForAll(
-        firestore.runAggregationQuery,
-        { ...request, queryType: request.queryType as never },
-        this.headers,
-      );
+      const count: StructuredAggregationQuery_Aggregation = {
+        operator: { $case: "count", count: { upTo: undefined } },
+        alias: "count",
+      };
+      const structuredAggregationQuery: StructuredAggregationQuery = {
+        queryType: { $case: "structuredQuery", structuredQuery },
+        aggregations: [count],
+      };
+      const queryType = { $case: "structuredAggregationQuery", structuredAggregationQuery } as const;
+      const request = { parent, queryType, ...NO_OPTIONS };
+      const [answer] = await this.api.callForAll(firestore.runAggregationQuery, request, this.headers);
       const counted = answer?.result?.aggregateFields.count?.valueType;
       if (counted?.$case !== "integerValue") throw new Error("Firestore did not say how many documents there are");
       return Number(counted.integerValue);
@@ -164,7 +168,11 @@ export class GrpcStore implements Store {
       conditionType: { $case: "updateTime", updateTime: timestampOfVersion(version) } as const,
     });
     if (write.kind === "delete") {
-      return { ...common, operation: { $case: "delete", delete: name }, currentDocument: demandsVersion(write.version) };
+      return {
+        ...common,
+        operation: { $case: "delete", delete: name },
+        currentDocument: demandsVersion(write.version),
+      };
     }
     const update = { name, fields: valuesOf(write.fields), createTime: undefined, updateTime: undefined };
     const operation = { $case: "update", update } as const;
@@ -205,13 +213,7 @@ export class GrpcStore implements Store {
 }
 
 function queryRequest(parent: string, structuredQuery: StructuredQuery) {
-  return {
-    parent,
-    queryType: { $case: "structuredQuery", structuredQuery } as const,
-    consistencySelector: undefined,
-    explainOptions: undefined,
-    requestOptions: undefined,
-  };
+  return { parent, queryType: { $case: "structuredQuery", structuredQuery } as const, ...NO_OPTIONS };
 }
 
 /** A field's name as a path of one name, whatever characters it has. */

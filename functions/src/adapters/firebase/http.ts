@@ -10,9 +10,7 @@ import { optionsOf } from "./function-options.js";
 process.env.NODE_ENV ??= "production";
 
 /** The function that answers the operators' requests. The API itself authenticates them; it is created at the first request. */
-export function operatorsApi(
-  open: () => Promise<Pick<Api, "answer">> | Pick<Api, "answer"> = openApi,
-) {
+export function operatorsApi(open: () => Promise<Pick<Api, "answer">> | Pick<Api, "answer"> = openApi) {
   let api: Pick<Api, "answer"> | undefined;
   return onRequest({ ...optionsOf("api"), invoker: "public", cors: false }, async (request, response) => {
     api ??= await open();

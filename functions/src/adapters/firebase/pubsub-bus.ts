@@ -42,7 +42,7 @@ export class PubSubBus implements Bus {
 
   private open(): GoogleApi {
     this.api ??= new GoogleApi({
-      host: "pubsub.googleapis.com",
+      address: "pubsub.googleapis.com:443",
       emulator: process.env.PUBSUB_EMULATOR_HOST,
       timeoutMs: PUBLISH_DEADLINE_MS,
       pingAfterMs: PUBLISH_DEADLINE_MS,

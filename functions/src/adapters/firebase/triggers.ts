@@ -81,13 +81,20 @@ const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
   const options = { ...optionsOf("onRelationWritten"), ...RELATION_EVENTS };
-  return documentFunction(onDocumentWritten(options, () => {}), name);
+  return documentFunction(
+    onDocumentWritten(options, () => {}),
+    name,
+  );
 }
 
 /** A function that reacts to new relations. No poll brings one again, so an event is good for a day. */
 export function relationCreated(name: ReactionName) {
   const options = { ...optionsOf("onRelationCreated"), ...RELATION_EVENTS };
-  return documentFunction(onDocumentCreated(options, () => {}), name, 24 * MAX_EVENT_AGE_MS);
+  return documentFunction(
+    onDocumentCreated(options, () => {}),
+    name,
+    24 * MAX_EVENT_AGE_MS,
+  );
 }
 
 /**
