@@ -97,8 +97,10 @@ describe("a call to a Google service", () => {
     process.env.FIRESTORE_EMULATOR_HOST = google.address;
     process.env.PUBSUB_EMULATOR_HOST = google.address;
     const store = new GrpcStore();
+    const bus = new PubSubBus();
     cleanUp.push(() => store.close());
-    return { google, store, bus: new PubSubBus() };
+    cleanUp.push(() => bus.close());
+    return { google, store, bus };
   }
 
   const methods = (google: { seen: { method: string }[] }) => google.seen.map(({ method }) => method);

@@ -132,7 +132,8 @@ describe("a connection that goes silent", function () {
         assert.equal(await create, true, "its outcome is unknown");
         await food.ready();
         assert.equal(created.length, silent === "both" ? 0 : 1);
-        assert.equal(proxy.connections, 2);
+        // On a busy machine, a new connection may take longer than a deadline and be replaced too.
+        assert.ok(proxy.connections >= 2);
       });
     }
 
@@ -242,17 +243,10 @@ describe("a connection that goes silent", function () {
       const { pubsub: host } = await emulators();
       await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });
       const proxy = await startProxy(portOf(host));
-      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}`, GCLOUD_PROJECT: "demo-silent" };
-      const bus = new PubSubBus();
+      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}` };
+      const bus = withEnvironment(environment, () => new PubSubBus("demo-silent"));
+      cleanUp.push(() => bus.close());
       const message = { order: "orders/1", status: "NEW" } as const;
-      const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
-      Object.assign(process.env, environment);
-      cleanUp.push(() => {
-        for (const [name, value] of Object.entries(before)) {
-          if (value === undefined) delete process.env[name];
-          else process.env[name] = value;
-        }
-      });
       await bus.publishOrders("kitchen", [message]);
       proxy.silence("both");
       await assert.rejects(bus.publishOrders("kitchen", [message]), BusError);

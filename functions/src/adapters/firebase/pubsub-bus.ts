@@ -16,7 +16,16 @@ const PUBLISH_DEADLINE_MS = 10_000;
 const RETRIED_CODES = ["ABORTED", "CANCELLED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "UNKNOWN"];
 
 export class PubSubBus implements Bus {
-  private api: GoogleApi | undefined;
+  private readonly api = new GoogleApi({
+    address: "pubsub.googleapis.com:443",
+    emulator: process.env.PUBSUB_EMULATOR_HOST,
+    timeoutMs: PUBLISH_DEADLINE_MS,
+    pingAfterMs: PUBLISH_DEADLINE_MS,
+    retries: [{ methods: [publisher.publish], codes: RETRIED_CODES }],
+  });
+
+  /** @param project whose topics they are; this function's own by default */
+  constructor(private readonly project = projectId()) {}
 
   async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
     await this.publish(STAGES[stage].topic, messages);
@@ -28,27 +37,20 @@ export class PubSubBus implements Bus {
 
   /** Every publish is awaited: an instance gets no CPU once its function has returned. */
   private async publish(name: string, payloads: object[]): Promise<void> {
-    const topic = `projects/${projectId()}/topics/${name}`;
+    const topic = `projects/${this.project}/topics/${name}`;
     const headers = { "x-goog-request-params": `topic=${encodeURIComponent(topic)}` };
     try {
       for (let from = 0; from < payloads.length; from += MAX_MESSAGES_PER_PUBLISH) {
         const messages = payloads.slice(from, from + MAX_MESSAGES_PER_PUBLISH).map(messageOf);
-        await this.open().call(publisher.publish, { topic, messages }, headers);
+        await this.api.call(publisher.publish, { topic, messages }, headers);
       }
     } catch (error) {
       throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });
     }
   }
 
-  private open(): GoogleApi {
-    this.api ??= new GoogleApi({
-      address: "pubsub.googleapis.com:443",
-      emulator: process.env.PUBSUB_EMULATOR_HOST,
-      timeoutMs: PUBLISH_DEADLINE_MS,
-      pingAfterMs: PUBLISH_DEADLINE_MS,
-      retries: [{ methods: [publisher.publish], codes: RETRIED_CODES }],
-    });
-    return this.api;
+  close(): void {
+    this.api.close();
   }
 }
 
