@@ -4,6 +4,7 @@ import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
+import { RecentLinks } from "../functions/src/link-cache.js";
 import type {
   Bus,
   Clock,
@@ -11,6 +12,7 @@ import type {
   Customers,
   FlowControl,
   FoodService,
+  LinkCache,
   Ports,
   Store,
 } from "../functions/src/ports.js";
@@ -40,6 +42,9 @@ export interface Outside {
 const EMPTY_MS = 240_000;
 
 const NO_ORDERS = { orders: [], nextPageToken: "" };
+
+/** So few links are remembered that some are forgotten while their orders wait. */
+const MAX_LINKS = 16;
 
 /** As long as a report may back off after a few rejections. */
 const REPORT_BACKOFF_MS = 600_000;
@@ -102,6 +107,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     store: faultyStore(outside.store, perform),
     food: withFlowControl(withCheckedReplies(faultyFood(outside, process, perform)), flow),
     flow,
+    links: linksOf(process, clock, settings),
     bus: faultyBus(outside.bus, perform),
     customers: faultyCustomers(perform),
     random: world.random,
@@ -119,6 +125,17 @@ function flowOf(process: Process, clock: Clock, settings: Settings): FlowControl
   const flow = new AdaptiveFlowControl(clock, settings);
   flows.set(process, flow);
   return flow;
+}
+
+const links = new WeakMap<Process, LinkCache>();
+
+/** All runs of a process share what it remembers; with the process it is lost. */
+function linksOf(process: Process, clock: Clock, settings: Settings): LinkCache {
+  const known = links.get(process);
+  if (known) return known;
+  const cache = new RecentLinks(clock, settings, MAX_LINKS);
+  links.set(process, cache);
+  return cache;
 }
 
 type Perform = <T>(effect: Effect<T>) => Promise<T>;
@@ -374,6 +391,9 @@ function performIn<T>(
         // The backoff after a few rejections is longer than the longest between two creates.
         world.faultLasts(REPORT_BACKOFF_MS);
         return world.after(latency, () => fail(callError("FAILED_PRECONDITION", "not now", true)));
+      case "ignored":
+        world.faultLasts(REPORT_BACKOFF_MS);
+        return world.after(latency, () => succeed(undefined as T));
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
       case "refused at length":

@@ -25,8 +25,6 @@ export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 const RUN_TIMEOUT_MS = 120_000;
 const POLL_TIMEOUT_MS = 180_000;
 
-const INSTANCES = 3;
-
 /** How one run of a handler ended: the message was taken, or it comes again. */
 export interface Run {
   number: number;
@@ -55,6 +53,7 @@ export class System {
     readonly world: World,
     settings: Settings,
     food: { speed: number; rejected: number; cancelled: number },
+    private readonly instances: number,
   ) {
     const honoursIdempotencyKey = settings.CREATE_POLICY === "idempotency-key";
     this.food = new FoodServiceModel({
@@ -223,7 +222,7 @@ export class System {
   }
 
   private instance(): Process {
-    const slot = Math.floor(this.world.random.fraction() * INSTANCES);
+    const slot = Math.floor(this.world.random.fraction() * this.instances);
     const there = this.processes[slot];
     if (there?.alive && there.pausedUntil <= this.world.now) return there;
     const process = this.world.startProcess();

@@ -2,8 +2,8 @@
 import { Command } from "commander";
 import { parseBearerToken, parseCertificates, pemOf } from "../../functions/src/credentials.js";
 import { numberFrom, readAddress } from "../cli-options.js";
+import { readCredential } from "../read-credential.js";
 import { StartError, stopOnSignals } from "../server.js";
-import { readCredential } from "./connection-options.js";
 import { type FoodServiceOptions, startFoodService, truthIn } from "./server.js";
 
 const readShare = numberFrom(0, 1);
@@ -21,6 +21,10 @@ const program = new Command("food-service")
   .option("--failures <share>", "share of calls that fail before they are applied*, from 0 to 1", readShare, 0)
   .option("--lost-answers <share>", "share of calls that are applied and then fail*, from 0 to 1", readShare, 0)
   .option("--unavailable <methods...>", "methods that always fail*, such as GetKitchenOrder")
+  .option(
+    "--lose-answers-of <methods...>",
+    "methods that are always applied and then fail*, such as CreateKitchenOrder",
+  )
   .option("--delay <milliseconds>", "the most that is added to a call*", readDelay, 0)
   .option("--call-time <milliseconds>", "how long each call takes at least*", readDelay, 0)
   .option("--calls-per-second <count>", "how many calls are begun in a second at most, others wait*", readCount)
