@@ -138,7 +138,7 @@ describe("the console's views", function () {
       await count(page, "IN_FLIGHT").getByText("16", { exact: true }).waitFor();
       const fields = { schema: 1, kitchen: "k/moving", customerId: "krithik" };
       await served.set("relations/moving-1", { ...fields, state: "PREPARATION", times: { PREPARATION: new Date(0) } });
-      await row.getByText("In the kitchen").waitFor();
+      await row.getByText("In preparation").waitFor();
       const flight = { state: "IN_FLIGHT", shipment: "s/1", times: { IN_FLIGHT: new Date(1) } };
       await served.set("relations/moving-1", flight);
       await row.getByText("In flight").waitFor();
@@ -202,7 +202,7 @@ describe("the console's views", function () {
     it("shows where its time went, compared with the median, and each step", async () => {
       const page = await open(`/orders/${day.delivered.id}`);
       const timeline = page.getByRole("region", { name: "Timeline" });
-      for (const step of ["Placed", "In the kitchen", "In flight", "Delivered"])
+      for (const step of ["Placed", "In preparation", "In flight", "Delivered"])
         await timeline.getByText(step, { exact: true }).last().waitFor();
       await timeline
         .getByText(/median of|median \d+/)
