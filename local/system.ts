@@ -240,7 +240,10 @@ async function startInSuite({
   const store = data && openDocuments(data.documents);
   const address = `127.0.0.1:${ports.firestore}`;
   const journal = store && (await FirestoreJournal.start({ firestore: address, project: PROJECT, store }));
-  const closeJournal = () => {
+  const auth = `127.0.0.1:${ports.auth}`;
+  const accounts = data && (await AccountsFile.open({ file: data.accounts, auth, project: PROJECT }));
+  const closeFiles = () => {
+    accounts?.stop();
     journal?.stop();
     store?.close();
   };
@@ -259,26 +262,25 @@ async function startInSuite({
     params,
     secrets,
     firestore: journal?.address,
+    accountsChangedUrl: accounts?.changedUrl,
     withOwnParams,
     signal,
   }).catch((error: unknown) => {
     starting.abort();
-    closeJournal();
+    closeFiles();
     throw error;
   });
   const functions = `http://127.0.0.1:${ports.functions}`;
-  const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
-  const accounts = data && new AccountsFile(data.accounts, auth, PROJECT);
   let scheduler: Scheduler;
   try {
     scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, isBusy: suite.isBusy, onTrouble });
-    if (!(await accounts?.start())) await addPeople(auth, PROJECT);
+    if (!(await accounts?.restore())) await addPeople(auth, PROJECT);
     await restoring;
     await journal?.restoreUnfinished();
   } catch (error) {
     await suite.stop();
-    closeJournal();
+    closeFiles();
     throw error;
   }
   return {
@@ -298,9 +300,8 @@ async function startInSuite({
     failed: failureOf(suite),
     stop: async () => {
       scheduler.stop();
-      await accounts?.stop();
       await suite.stop();
-      closeJournal();
+      closeFiles();
     },
   };
 }

@@ -52,6 +52,7 @@ const REASON_LABELS = {
   RELATION_TOO_LARGE: "The relation document has no room for the link",
   LINK_NOT_FOUND: "What was linked no longer exists",
   REPORT_REJECTED: "The food service rejects the status update",
+  REPORT_IGNORED: "The food service ignores the status update",
   ORDER_NOT_FOUND: "The food service no longer finds the order",
   ACTIVE_AFTER_CANCELLATION: "Active again after it was cancelled",
   ORDER_REPLACED: "Another order may have the same name",
