@@ -78,7 +78,7 @@ export function reasonTitle(code: string): string {
   return FAILURE_LABELS[code] ?? sentenceCase(code);
 }
 
-function sentenceCase(code: string): string {
+export function sentenceCase(code: string): string {
   const words = code.replaceAll("_", " ").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
