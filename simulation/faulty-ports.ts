@@ -391,6 +391,9 @@ function performIn<T>(
         // The backoff after a few rejections is longer than the longest between two creates.
         world.faultLasts(REPORT_BACKOFF_MS);
         return world.after(latency, () => fail(callError("FAILED_PRECONDITION", "not now", true)));
+      case "ignored":
+        world.faultLasts(REPORT_BACKOFF_MS);
+        return world.after(latency, () => succeed(undefined as T));
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
       case "refused at length":

@@ -53,7 +53,7 @@ export class Operator {
     // Nothing is to be decided about a name that can't be stored.
     if (code === "UNUSABLE_NAME") return undefined;
     // A report is worth another try; an order that was cancelled stays cancelled.
-    if (code === "REPORT_REJECTED") return decision;
+    if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };
     if (created) return { ...decision, link: created.name };
     const isCertain = this.system.world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;

@@ -46,6 +46,7 @@ const REASON_LABELS = {
   RELATION_TOO_LARGE: "The relation document has no room for the link",
   LINK_NOT_FOUND: "What was linked no longer exists",
   REPORT_REJECTED: "The food service rejects the status update",
+  REPORT_IGNORED: "The food service ignores the status update",
   ORDER_NOT_FOUND: "The food service no longer finds the order",
   ACTIVE_AFTER_CANCELLATION: "Active again after it was cancelled",
   ORDER_REPLACED: "Another order may have the same name",
@@ -71,7 +72,7 @@ export function reasonTitle(code: string): string {
   return FAILURE_LABELS[code] ?? sentenceCase(code);
 }
 
-function sentenceCase(code: string): string {
+export function sentenceCase(code: string): string {
   const words = code.replaceAll("_", " ").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -410,6 +410,23 @@ describe("the operators' API", () => {
     assert.equal(hours.at(-1)?.at, new Date(Math.floor(clock.now() / 3_600_000) * 3_600_000).toISOString());
   });
 
+  it("shows the time in each stage from the first completed order on, before a sweep has counted an hour", async () => {
+    const { store, clock } = bed.bed;
+    const ago = (seconds: number) => new Date(clock.now() - seconds * 1_000);
+    const times = { PREPARATION: ago(50), IN_FLIGHT: ago(30), DELIVERED: ago(0) };
+    const links = { kitchen: "k", shipment: "s" };
+    await store.set(RELATION, { schema: 1, ...links, state: "DELIVERED", placedAt: ago(60), times });
+    await store.memory.commit([closingEntry(ORDER, "DELIVERED", clock.now())]);
+    const { body } = await bed.ask("GET", "/api/statistics", { as: "viewer" });
+    const { day } = body as { day: { stages: Record<string, { samples: number; medianMs: number } | null> } };
+    assert.deepEqual(
+      Object.values(day.stages).map((stage) => stage?.samples),
+      [1, 1, 1],
+    );
+    // A histogram's bins are wider than a second.
+    assert.ok((day.stages.IN_FLIGHT?.medianMs ?? 0) > (day.stages.NEW?.medianMs ?? 0));
+  });
+
   it("shows the documents of an order as they are stored, unreadable ones included", async () => {
     await bed.bed.store.set(RELATION, { kitchen: 7, placedAt: AT });
     const { body } = await bed.ask("GET", "/api/relations/7f3c/documents", { as: "viewer" });

@@ -19,7 +19,7 @@ export function orders(context: Context, { query }: Route): View {
     const mine = ++number;
     error = undefined;
     try {
-      const found = await context.api.search(apiQuery(asked));
+      const found = await context.api.send<SearchPage>(`/api/orders?${apiQuery(asked)}`);
       if (mine !== number) return;
       page = found;
     } catch (failed) {

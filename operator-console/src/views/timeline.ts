@@ -20,7 +20,7 @@ interface Span {
 }
 
 export function timeline(relation: Relation | undefined, typical: StageSummary | undefined): TemplateResult {
-  if (!relation) return html`<p>Not sent to the kitchen yet.</p><p class="quiet">No activity yet.</p>`;
+  if (!relation) return html`<p class="card">Not sent to the kitchen yet.</p>`;
   const spans = spansOf(relation, Date.now());
   const steps = stepsOf(relation);
   return html`${picture(spans, typical)}
