@@ -82,7 +82,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const child = await startChild({
     command: process.execPath,
     args: [
-      ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
+      ...["--require", join(import.meta.dirname, "quick-start.cjs")],
       ...["--require", join(import.meta.dirname, "fair-work-queue.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
       "emulators:start",
