@@ -50,7 +50,7 @@ export const FAULTS = {
   getOrder: [...LOOKUPS, "cancel", "foreign reply", "unknown status", "unstorable order"],
   getKitchenOrder: [...LOOKUPS, "cancel", "foreign reply", "unknown status"],
   getShipment: [...LOOKUPS, "foreign reply", "unknown status"],
-  updateOrder: [...WRITES, "cancel", "rejected"],
+  updateOrder: [...WRITES, "cancel", "rejected", "ignored"],
   createKitchenOrder: CREATES,
   createShipment: CREATES,
   userByName: [...READS, "refused"],

@@ -245,6 +245,21 @@ describe("a run against a separate food service", function () {
     }
   });
 
+  it("keeps an account that was acknowledged when the run is killed at once (--data)", async () => {
+    const start = async () => {
+      run = await Program.start("cli/start.ts", ["--emulators", "--ports-from", "auto", "--data", data]);
+      const [, page] = await run.said(/Console\s+(http\S+)/);
+      await run.said(/^Stop with Ctrl-C/);
+      const { auth } = (await (await fetch(`${page}/emulators.json`)).json()) as { auth: string };
+      return new URL(auth).host;
+    };
+    await addPerson(await start(), PROJECT, "ana@example.com", JSON.stringify({ role: "operator" }));
+    await run?.kill();
+    const token = await signIn(await start(), "ana@example.com");
+    const [, claims = ""] = token.split(".");
+    assert.equal(JSON.parse(Buffer.from(claims, "base64url").toString()).role, "operator");
+  });
+
   it("refuses a folder that another run uses", async () => {
     const server = await startFood();
     run = await startRun(server, "--embedded");

@@ -196,7 +196,7 @@ describe("starting and stopping", function () {
     assert.equal(started.output.err, "");
   });
 
-  it("so does a reader of names of orders", async () => {
+  it("ends when the reader of its order names does", async () => {
     const started = run(npmStart("--embedded"));
     await untilShown(started, "Stop with Ctrl-C");
     const command = /^Place an order: +npm (.*)$/m.exec(started.output.out)?.[1];

@@ -126,7 +126,7 @@ describe("a stop under load", function () {
     for (const { code } of await Promise.all(asked)) assert.equal(code, "OK");
   });
 
-  it("with calls coming all the time, whatever orchestrator 1 had taken by SIGTERM is answered", async () => {
+  it("answers every call that orchestrator 1 had accepted by SIGTERM, while more calls arrive", async () => {
     await start(5);
     client = new Client(chain.addresses.orchestrator1, credentials.createInsecure());
     const outcomes: Outcome[] = [];
