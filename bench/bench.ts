@@ -58,7 +58,7 @@ export async function run(bench: Bench, context: BenchContext, save: boolean): P
   const result = { bench: name, met, figures, targets };
   if (!save) return result;
   mkdirSync(RESULTS, { recursive: true });
-  const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: given.runs, ...result };
+  const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: context.runs, ...result };
   appendFileSync(join(RESULTS, `${name}.jsonl`), `${JSON.stringify(line)}\n`);
   return result;
 }
