@@ -85,7 +85,7 @@ async function measureOnce(
     const index = nextInKitchen();
     await page.getByLabel("Filter active orders").fill(`many-${index}`);
     const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: `many-${index}`, exact: true }) });
-    await row.getByText("In the kitchen").waitFor();
+    await row.getByText("In preparation").waitFor();
     const written = performance.now();
     await side.fly(index);
     await untilShown(page, `many-${index}`, "In flight");

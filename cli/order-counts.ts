@@ -6,30 +6,25 @@ import {
   attemptIn,
   attemptPath,
 } from "../functions/src/attempts/attempt.js";
-import { RELATION_STATES, type RelationState } from "../functions/src/domain/order-lifecycle.js";
+import { RELATION_STATES, type RelationState, STATE_TITLES } from "../functions/src/domain/order-lifecycle.js";
+import { recordOf } from "../functions/src/domain/record-of.js";
 import { orderRef } from "../functions/src/domain/resource-names.js";
 import type { Snapshot, Store } from "../functions/src/ports.js";
 import { RELATIONS, relationPath } from "../functions/src/relations/relation.js";
 
+const STATES = Object.keys(RELATION_STATES) as RelationState[];
+const AWAITING = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].needsOperator);
+
 /** What each count is called on the line. */
 const TITLES = {
-  NEW: "new",
-  PREPARATION: "in preparation",
-  IN_FLIGHT: "in flight",
-  DELIVERED: "delivered",
-  REJECTED: "rejected",
-  CANCELLED: "cancelled",
-  GONE: "gone",
+  ...recordOf(["NEW", ...STATES], (state): string => STATE_TITLES[state].toLowerCase()),
   waiting: "waiting for an operator",
-} as const satisfies Record<RelationState | "NEW" | "waiting", string>;
+};
 
 export type OrderCounts = Record<keyof typeof TITLES, number>;
 
 /** Counts that are only shown if there is something to count. */
 const RARE: (keyof OrderCounts)[] = ["GONE", "waiting"];
-
-const STATES = Object.keys(RELATION_STATES) as RelationState[];
-const AWAITING = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].needsOperator);
 
 /**
  * Counts orders by state. It reads no document but those of the orders that are NEW, however many have completed.

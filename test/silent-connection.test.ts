@@ -156,7 +156,7 @@ describe("a connection that goes silent", function () {
       });
     }
 
-    it(`that never begins does not look ready, over ${security}, and is left when others are answered`, async () => {
+    it(`does not look ready over ${security} if it never begins, and is left when others are answered`, async () => {
       const { port, certificate } = await startServer(security);
       const proxy = await startProxy(port);
       proxy.answersNew = false;
@@ -231,7 +231,7 @@ describe("a connection that goes silent", function () {
     assert.equal(created.length, 1);
   });
 
-  it("of the user chain is left within two deadlines", async () => {
+  it("is left within two deadlines in the user chain", async () => {
     const data = await startUserData({ address: "127.0.0.1:0", log: NO_LOG });
     cleanUp.push(() => data.stop());
     const proxy = await startProxy(portOf(data.address));

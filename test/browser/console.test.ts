@@ -135,14 +135,14 @@ describe("the operators' page", function () {
     await page.evaluate(() => Object.assign(window, { stayed: true }));
     const id = await place(system, "krithik");
     ticking = setInterval(() => void system.scheduler.tick(), 1_000);
-    await row(page, id).getByText("In the kitchen").waitFor({ timeout: COLD_MS });
+    await row(page, id).getByText("In preparation").waitFor({ timeout: COLD_MS });
     await row(page, id).getByText("In flight").waitFor({ timeout: COLD_MS });
     await row(page, id).waitFor({ state: "detached", timeout: COLD_MS });
     assert.equal(await page.evaluate(() => "stayed" in window), true);
 
     await page.goto(`${address}/orders/${id}`);
     const way = page.getByRole("region", { name: "Timeline" });
-    for (const step of ["Placed", "In the kitchen", "In flight", "Delivered"])
+    for (const step of ["Placed", "In preparation", "In flight", "Delivered"])
       await way.getByText(step, { exact: true }).last().waitFor();
     await page.getByText("krithik, class 7, roll 70").waitFor();
     clearInterval(ticking);
@@ -184,7 +184,7 @@ describe("the operators' page", function () {
     await system.scheduler.tick();
     await page
       .getByRole("region", { name: "Timeline" })
-      .getByText("In the kitchen", { exact: true })
+      .getByText("In preparation", { exact: true })
       .last()
       .waitFor({ timeout: COLD_MS });
   });
@@ -291,7 +291,7 @@ describe("the operators' page", function () {
     await signIn(page, OPERATOR);
     await page.getByText("1–50 of 5,000").waitFor({ timeout: COLD_MS });
     await page.getByLabel("Filter active orders").fill("customer-4321");
-    await row(page, "many-4321").getByText("In the kitchen").waitFor();
+    await row(page, "many-4321").getByText("In preparation").waitFor();
     await many.fly(4321);
     await row(page, "many-4321").getByText("In flight").waitFor();
   });

@@ -2,12 +2,13 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Action } from "../../../functions/src/attempts/reason-codes.js";
 import {
+  CREATING_STAGES,
   type CreatingStage,
-  type OrderStatus,
   RELATION_STATES,
+  STATE_TITLES,
 } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { duration, moment, RELATION_LABELS, sentenceCase, THINGS } from "../labels.js";
+import { duration, linkTitle, moment, RELATION_LABELS, sentenceCase, THINGS } from "../labels.js";
 import { readDocuments, readFoodService, readOrder } from "../order-requests.js";
 import type { Route } from "../router.js";
 import { attemptCard } from "./attempt-card.js";
@@ -17,17 +18,6 @@ import { timeline } from "./timeline.js";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];
-
-/** What the food service calls the status of an order. */
-const ORDER_LABELS = {
-  UNKNOWN: "Unknown",
-  NEW: "New",
-  PREPARATION: "In the kitchen",
-  IN_FLIGHT: "In flight",
-  DELIVERED: "Delivered",
-  REJECTED: "Rejected",
-  CANCELLED: "Cancelled",
-} as const satisfies Record<OrderStatus, string>;
 
 /** What is known of an order so far. `undefined` is not loaded yet, `"missing"` is known not to be there. */
 interface Known {
@@ -209,10 +199,7 @@ function details(relation: RelationView | undefined): TemplateResult {
       <dd>${customerId ? html`<a href=${`/orders?q=${encodeURIComponent(customerId)}`}>${customerId}</a>` : "—"}</dd>
       <dt>Customer profile</dt>
       <dd>${profile}</dd>
-      <dt>Kitchen order</dt>
-      <dd>${relation?.kitchen ?? "—"}</dd>
-      <dt>Shipment</dt>
-      <dd>${relation?.shipment ?? "—"}</dd>
+      ${CREATING_STAGES.map((stage) => html`<dt>${linkTitle(stage)}</dt><dd>${relation?.[stage] ?? "—"}</dd>`)}
     </dl>
   </section>`;
 }
@@ -231,7 +218,7 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
           ? html`<p class="card">The food service doesn't know this order.</p>`
           : html`<dl class="card facts">
               <dt>Order</dt>
-              <dd>${ORDER_LABELS[foodService.order.status]}</dd>
+              <dd>${STATE_TITLES[foodService.order.status]}</dd>
               ${foodService.order.placedAt ? html`<dt>Placed</dt><dd>${moment(new Date(foodService.order.placedAt))}</dd>` : nothing}
               <dt>Kitchen order</dt>
               <dd>${linked(foodService.kitchenOrder)}</dd>
