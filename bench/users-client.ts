@@ -10,6 +10,7 @@ const TIMEOUT_MS = 30_000;
 
 const METHODS = {
   chain: Orchestrator1ServiceService.getUserByName,
+  http2: Orchestrator1ServiceService.getUserByName,
   bare: Orchestrator1ServiceService.getUserByName,
   go: Orchestrator1ServiceService.getUserByName,
   direct: MockUserDataServiceService.getMockUserData,

@@ -1,6 +1,6 @@
 /**
  * How many calls a second go through the whole chain of user orchestrators, and what a call costs its servers: beside the same
- * chain with nothing but @grpc/grpc-js, the same chain in Go, and one direct call to the data service.
+ * chain with nothing but @grpc/grpc-js, on HTTP/2 without a library, in Go, and one direct call to the data service.
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -21,12 +21,15 @@ const SIZES = {
 
 const CLIENT = fileURLToPath(new URL("users-client.ts", import.meta.url));
 const BARE = fileURLToPath(new URL("peers/bare-users.ts", import.meta.url));
+const HTTP2 = fileURLToPath(new URL("peers/http2-users.ts", import.meta.url));
 const ANY_PORT = "127.0.0.1:0";
 
 /** From the one who answers to the one who is asked. */
 const ROLES: Role[] = ["data", "orchestrator2", "orchestrator1"];
 
-export type Side = "direct" | "chain" | "bare" | "go";
+const PEERS = ["bare", "http2", "go"] as const;
+
+export type Side = "direct" | "chain" | (typeof PEERS)[number];
 
 /** What a client does: so many calls, and so many before those that count, so many at once. */
 export interface Load {
@@ -38,7 +41,7 @@ export interface Load {
 export const users: Bench = {
   name: "users",
   question:
-    "calls a second and CPU per call of the chain of user orchestrators; beside bare gRPC, Go, and one direct call",
+    "calls a second and CPU per call of the chain of user orchestrators; beside bare gRPC, HTTP/2, Go, and one direct call",
   targets: { ratio: { atLeast: 0.3 }, overGo: { atLeast: 0.4 } },
   measure,
 };
@@ -59,9 +62,10 @@ async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figure
     direct: startData,
     chain: startOurs,
     bare: () => startPeer(world, world.node, [...FEW_CORES, ...TYPESCRIPT, BARE]),
+    http2: () => startPeer(world, world.node, [...FEW_CORES, ...TYPESCRIPT, HTTP2]),
     go: () => startPeer(world, go ?? "", []),
   };
-  const sides: Side[] = go === undefined ? ["direct", "chain"] : ["direct", "chain", "bare", "go"];
+  const sides: Side[] = go === undefined ? ["direct", "chain"] : ["direct", "chain", ...PEERS];
   const results = await alternate(sides, runs, async (side) => {
     const servers = await start[side]();
     try {
@@ -81,7 +85,7 @@ async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figure
     figures[`${side}CpuMs`] = summary(cpu(side));
   }
   if (go === undefined) return figures;
-  for (const peer of ["bare", "go"] as const) {
+  for (const peer of PEERS) {
     const name = `${peer[0]?.toUpperCase()}${peer.slice(1)}`;
     figures[`over${name}`] = ratio(rates("chain"), rates(peer));
     figures[`cpuOver${name}`] = ratio(cpu("chain"), cpu(peer));

@@ -17,7 +17,7 @@ import type { Fields } from "../functions/src/ports.js";
 import { closingEntry, linkEntryPath } from "../functions/src/relations/history.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
-import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
 import type { Entry } from "./world.js";
@@ -126,7 +126,7 @@ function decisionsIn(writes: readonly DocumentWrite[]): Decision[] {
 
 function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
   const applied = new Map<string, number>();
-  for (const { idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) {
+  for (const { idempotencyKey: key } of allCreated(truth)) {
     applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
   }
   for (const [key, count] of applied) {
@@ -234,7 +234,7 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
 
 function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
   const owner = new Map<string, string>();
-  for (const { name, idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) owner.set(name, key ?? "");
+  for (const { name, idempotencyKey: key } of allCreated(truth)) owner.set(name, key ?? "");
   const linked = new Map<string, string>();
   for (const { path, before, after } of writes) {
     const [collection, id = "", below] = path.split("/");
@@ -283,7 +283,7 @@ const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
 function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
-  for (const { idempotencyKey: key, createdAt: at } of [...truth.shipments, ...truth.kitchenOrders].reverse()) {
+  for (const { idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
     createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
   }

@@ -3,6 +3,7 @@
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
+import { stageOf } from "../functions/src/domain/order-lifecycle.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import type {
@@ -417,9 +418,7 @@ function performIn<T>(
 
 /** A customer cancels an order that has not ended. */
 function cancelSomething(food: FoodServiceModel, world: World): void {
-  const going = food
-    .truth()
-    .orders.filter(({ status }) => status === "NEW" || status === "PREPARATION" || status === "IN_FLIGHT");
+  const going = food.truth().orders.filter(({ status }) => stageOf(status) !== undefined);
   const order = going[Math.floor(world.random.fraction() * going.length)];
   if (order) food.cancelOrder(order.name);
 }

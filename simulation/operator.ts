@@ -1,8 +1,10 @@
 /** A careful operator in the simulation: looks at attempts that need a decision, checks the facts, links or retries. */
+
 import { ATTEMPT_STATES, ATTEMPTS, type Attempt, attemptIn, MISSING_LINK } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import type { Resolution } from "../functions/src/attempts/resolve-attempt.js";
 import type { Snapshot } from "../functions/src/ports.js";
+import { createdBy } from "../services/food-service/model/food-service-model.js";
 import type { System } from "./system.js";
 
 /** How often the operator looks. */
@@ -45,9 +47,8 @@ export class Operator {
   /** Links what exists for the order and stage, else retries if it is certain that nothing will. */
   private decide(attempt: Attempt, version: string): Resolution | undefined {
     const { order, stage, claimedAt } = attempt;
-    const { kitchenOrders, shipments } = this.system.food.truth();
     const key = idempotencyKey(order, stage);
-    const created = (stage === "kitchen" ? kitchenOrders : shipments).find((made) => made.idempotencyKey === key);
+    const created = createdBy(stage, this.system.food.truth()).find((made) => made.idempotencyKey === key);
     const decision = { order, stage, by: "operator", reason: "checked", version, key: `decision ${++this.decisions}` };
     const code = attempt.reason?.code;
     // Nothing is to be decided about a name that can't be stored.

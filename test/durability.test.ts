@@ -11,6 +11,7 @@ import { parseRelation, RELATIONS, relationPath } from "../functions/src/relatio
 import { readCollection, writeDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { addPerson, PEOPLE, signIn } from "../harness/emulators/test-accounts.js";
+import { freePort } from "../harness/process/free-ports.js";
 import { Program } from "../harness/process/program.js";
 import { SqliteStore } from "../local/sqlite-store.js";
 import { startSystem } from "../local/system.js";
@@ -46,7 +47,9 @@ describe("a run against a separate food service", function () {
   /** Starts the food service and resolves with its address. */
   const startFood = async (...args: string[]): Promise<string> => {
     const files = ["--certificates", folder, "--state", state];
-    food = await Program.start("services/food-service/main.ts", ["--address", "localhost:0", ...files, ...args]);
+    // Started again, it needs the same port.
+    const address = `localhost:${await freePort()}`;
+    food = await Program.start("services/food-service/main.ts", ["--address", address, ...files, ...args]);
     return (await food.said(/ready on (localhost:\d+)/))[1] as string;
   };
 

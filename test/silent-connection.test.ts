@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { GrpcStore } from "../functions/src/adapters/firebase/grpc-store.js";
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
 import { parseTrust } from "../functions/src/credentials.js";
@@ -150,11 +151,12 @@ describe("a connection that goes silent", function () {
         assert.equal(await create, true, "its outcome is unknown");
         await food.ready();
         assert.equal(created.length, silent === "both" ? 0 : 1);
-        assert.equal(proxy.connections, 2);
+        // On a busy machine, a new connection may take longer than a deadline and be replaced too.
+        assert.ok(proxy.connections >= 2);
       });
     }
 
-    it(`that never begins does not look ready, over ${security}, and is left when others are answered`, async () => {
+    it(`does not look ready over ${security} if it never begins, and is left when others are answered`, async () => {
       const { port, certificate } = await startServer(security);
       const proxy = await startProxy(port);
       proxy.answersNew = false;
@@ -229,7 +231,7 @@ describe("a connection that goes silent", function () {
     assert.equal(created.length, 1);
   });
 
-  it("of the user chain is left within two deadlines", async () => {
+  it("is left within two deadlines in the user chain", async () => {
     const data = await startUserData({ address: "127.0.0.1:0", log: NO_LOG });
     cleanUp.push(() => data.stop());
     const proxy = await startProxy(portOf(data.address));
@@ -258,22 +260,30 @@ describe("a connection that goes silent", function () {
       assert.ok(elapsed < 50_000, `${elapsed} ms`);
     });
 
-    it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {
+    it("is left by the store when its ping is not answered, and the read is answered by another", async function () {
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
+      const { firestore: host } = await emulators();
+      const proxy = await startProxy(portOf(host));
+      const environment = { FIRESTORE_EMULATOR_HOST: `127.0.0.1:${proxy.port}` };
+      const store = withEnvironment(environment, () => new GrpcStore({ project: "demo-silent", pingAfterMs: 1_000 }));
+      cleanUp.push(() => store.close());
+      await store.read("things/1");
+      proxy.silence("both");
+      const started = performance.now();
+      assert.deepEqual(await store.read("things/1"), [undefined]);
+      const elapsed = performance.now() - started;
+      assert.ok(elapsed < 20_000, `${elapsed} ms`);
+    });
+
+    it("is left by the bus after a publish that was not answered in time", async function () {
       this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { pubsub: host } = await emulators();
       await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });
       const proxy = await startProxy(portOf(host));
-      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}`, GCLOUD_PROJECT: "demo-silent" };
-      const bus = new PubSubBus();
+      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}` };
+      const bus = withEnvironment(environment, () => new PubSubBus("demo-silent"));
+      cleanUp.push(() => bus.close());
       const message = { order: "orders/1", status: "NEW" } as const;
-      const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
-      Object.assign(process.env, environment);
-      cleanUp.push(() => {
-        for (const [name, value] of Object.entries(before)) {
-          if (value === undefined) delete process.env[name];
-          else process.env[name] = value;
-        }
-      });
       await bus.publishOrders("kitchen", [message]);
       proxy.silence("both");
       await assert.rejects(bus.publishOrders("kitchen", [message]), BusError);

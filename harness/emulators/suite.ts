@@ -81,7 +81,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const child = await startChild({
     command: process.execPath,
     args: [
-      ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
+      ...["--require", join(import.meta.dirname, "quick-start.cjs")],
       ...["--require", join(import.meta.dirname, "functions-emulator.cjs")],
       ...["--require", join(import.meta.dirname, "durable-accounts.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),

@@ -239,7 +239,7 @@ describe("deadlines, cancellation and metadata", () => {
     assert.equal(code, status.DEADLINE_EXCEEDED);
   });
 
-  it("so does one to the data service, whose work stops then", async () => {
+  it("a call to the data service without a deadline gets one, and its work stops then", async () => {
     const log = new RecordedLog();
     const options = { address: ANY_PORT, deadlineMilliseconds: 300, log: log.of("user data") };
     const data = await startUserData({ ...options, delayMilliseconds: 60_000 });
@@ -274,7 +274,7 @@ describe("deadlines, cancellation and metadata", () => {
     await asked;
   });
 
-  it("a server that fails says so without telling its insides", async () => {
+  it("a server that fails says so, and nothing about its internals", async () => {
     const answers = { getMockUserData: () => Promise.reject(new TypeError("the insides")) };
     const service = { name: "user.MockUserDataService", definition: MockUserDataServiceService };
     const failing = await startRecorded({}, (options) => serve("user data", service, answers, options));

@@ -158,7 +158,7 @@ describe("the sweep", () => {
     });
   });
 
-  it("goes on with the others where a relation can't be read or its order not be asked for", async () => {
+  it("goes on with the others if a relation can't be read or its order not be asked for", async () => {
     const bed = testBed();
     await relate(bed, "1", { schema: 2, state: "PREPARATION" });
     await relate(bed, "2");
@@ -300,7 +300,7 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), "SENDING");
   });
 
-  it("declares an expired create with a key uncertain where no message comes any more", async () => {
+  it("declares an expired create with a key uncertain if no message comes any more", async () => {
     const { bed, path } = await bedWith({}, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
     bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
@@ -338,7 +338,7 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), undefined);
   });
 
-  it("declares a claim uncertain where the link is another program's: something may have been sent with it", async () => {
+  it("declares a claim uncertain if the link is another program's: something may have been sent with it", async () => {
     const { bed, path } = await bedWith({}, "PREPARATION");
     await relate(bed, "1");
     await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);

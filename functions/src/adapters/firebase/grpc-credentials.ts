@@ -45,7 +45,8 @@ export function fixedToken(token: string): TokenSource {
   return { token: () => Promise.resolve(token), discard: () => {} };
 }
 
-function bearer(source: TokenSource): CallCredentials {
+/** Sends the token with every call. */
+export function bearer(source: TokenSource): CallCredentials {
   return CallCredentials.createFromMetadataGenerator((_, answer) => {
     source.token().then(
       (token) => {
