@@ -144,6 +144,22 @@ const CREATE_TRIES = defineInt("CREATE_TRIES", {
   description: "Rejected creates before an order is parked, from 1 to 100.",
 });
 
+export const STAGE_MAX_INSTANCES = defineInt("STAGE_MAX_INSTANCES", {
+  default: 20,
+  description:
+    "Most instances of each stage and of onRelationWritten, from 1 to 1000. Cloud Run's quota of the region must allow as many.",
+});
+
+export const STAGE_CONCURRENCY = defineInt("STAGE_CONCURRENCY", {
+  default: 80,
+  description:
+    "Events that an instance of sendToKitchen and of onRelationWritten handles at a time, from 1 to 1000. More need more memory.",
+});
+
+/** How many instances and events there may be: whole numbers in this range. */
+const SCALES = [STAGE_MAX_INSTANCES, STAGE_CONCURRENCY];
+const MAX_SCALE = 1_000;
+
 /** What the settings are made of. */
 const MISSING_AFTER_MINUTES = defineInt("MISSING_AFTER_MINUTES", {
   default: 60,
@@ -176,6 +192,7 @@ export const ALL_PARAMS = [
   FOOD_SERVICE_CA,
   ...OPTIONAL_SECRETS.map(({ description, ...secret }) => ({ ...secret, options: { description } })),
   ...params,
+  ...SCALES,
   VPC_CONNECTOR,
   VPC_NETWORK,
   VPC_SUBNETWORK,
@@ -234,6 +251,14 @@ function vpcIn(env: Environment) {
   };
 }
 
+function scaleProblems(env: Environment): string[] {
+  return SCALES.flatMap((param) => {
+    const value = configured(param, env);
+    if (typeof value === "number" && value >= 1 && value <= MAX_SCALE) return [];
+    return [`${param.name} is ${JSON.stringify(value)}: must be a whole number from 1 to ${MAX_SCALE}`];
+  });
+}
+
 function vpcProblems(env: Environment): string[] {
   const { connector, network, subnetwork, egress } = vpcIn(env);
   const given = { VPC_CONNECTOR: connector, VPC_NETWORK: network, VPC_SUBNETWORK: subnetwork };
@@ -274,6 +299,7 @@ export function deploymentProblems(env: Environment): string[] {
     ...problems.filter((problem) => !secrets.some((name) => problem.startsWith(`${name} `))),
     ...plaintextProblems(values),
     ...vpcProblems(env),
+    ...scaleProblems(env),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** What each function runs as, and on. Stated only here: tests compare the manifest, the accounts and the docs with it. */
 import { type Expression, expr, projectID } from "firebase-functions/params";
+import { STAGE_CONCURRENCY, STAGE_MAX_INSTANCES } from "../../config.js";
 
 /**
  * For events: an event waits for calls and documents nearly all of its time, so many share an instance. Four calls of the
@@ -50,8 +51,16 @@ function serviceAccount(account: string): Expression<string> {
   return expr`${account}@${projectID}.iam.gserviceaccount.com`;
 }
 
+/** What params decide instead of the table, which has their defaults. */
+const SCALED_BY_PARAMS: { [Name in FunctionName]?: object } = {
+  sendToKitchen: { maxInstances: STAGE_MAX_INSTANCES, concurrency: STAGE_CONCURRENCY },
+  dispatchShipment: { maxInstances: STAGE_MAX_INSTANCES },
+  completeOrder: { maxInstances: STAGE_MAX_INSTANCES },
+  onRelationWritten: { maxInstances: STAGE_MAX_INSTANCES, concurrency: STAGE_CONCURRENCY },
+};
+
 /** The options of a function, for its trigger. */
 export function optionsOf<Name extends FunctionName>(name: Name) {
   const { account, ...resources } = FUNCTION_OPTIONS[name];
-  return { ...resources, serviceAccount: serviceAccount(account) };
+  return { ...resources, ...SCALED_BY_PARAMS[name], serviceAccount: serviceAccount(account) };
 }
