@@ -1,4 +1,4 @@
-/** Looks for what breaks first, and prints which invariants it broke: run by `mutants.ts`, once for each mistake. */
+/** Looks for what breaks first, and prints which invariants it broke: run once for each mutant, with the number of seeds as its argument. */
 import { pointsOf, scenarioOf, singleOrder } from "./explore.js";
 import { replay, search } from "./schedule.js";
 
@@ -6,7 +6,7 @@ import { replay, search } from "./schedule.js";
 const FIRST_SEEDS = 40;
 
 /** How many seeds are tried at most. */
-const SEEDS = 1500;
+const SEEDS = Number(process.argv[2]);
 
 /** After the first violation, how many more schedules are tried, to see which other invariants notice. */
 const SCHEDULES_AFTER = 10;

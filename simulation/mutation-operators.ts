@@ -8,7 +8,20 @@ export interface GeneratedMutant {
   line: number;
   start: number;
   end: number;
+  /** What is replaced, on one line and abbreviated. */
+  from: string;
+  /** The first line of it, trimmed. */
+  text: string;
   replacement: string;
+}
+
+/** Longer texts are abbreviated to their beginning and their end, each of so many characters. */
+const MAX_SIDE = 40;
+
+/** The text on one line, without its middle if it is long. */
+function abbreviated(text: string): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length <= 2 * MAX_SIDE ? line : `${line.slice(0, MAX_SIDE)} … ${line.slice(-MAX_SIDE)}`;
 }
 
 interface Node {
@@ -42,8 +55,11 @@ export function mutantsOf(file: string, text: string): GeneratedMutant[] {
   const mutants: GeneratedMutant[] = [];
   const emit: Emit = (operator, { start, end, loc }, replacement) => {
     if (text.slice(start, end) === replacement) return;
-    mutants.push({ file, operator, line: loc.start.line, start, end, replacement });
+    const line = loc.start.line;
+    const from = abbreviated(text.slice(start, end));
+    mutants.push({ file, operator, line, start, end, from, text: lines[line - 1]?.trim() ?? "", replacement });
   };
+  const lines = text.split("\n");
   const source = (node: unknown) => text.slice((node as Node).start, (node as Node).end);
   const program = parse(text, { sourceType: "module", plugins: ["typescript"] }).program as unknown as Node;
   walk(program, (node) => mutate(node, source, emit));
