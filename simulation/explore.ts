@@ -1,5 +1,6 @@
 /** Ways to look for a schedule of faults that breaks something, and to make the one found as short as it can be. */
 import { createHash } from "node:crypto";
+import { Coverage } from "./coverage.js";
 import { FAULTS, type Fault, type Operation, type Schedule } from "./faults.js";
 import { type Outcome, replay, type Scenario, search } from "./schedule.js";
 import type { Entry } from "./world.js";
@@ -10,6 +11,8 @@ export interface Findings {
   effects: number;
   faults: Record<string, number>;
   operations: Record<string, number>;
+  /** The protocol's states, transitions and pairs of transitions that were met. */
+  coverage: Coverage;
   failures: Failure[];
 }
 
@@ -28,10 +31,13 @@ const MOST_FAILURES = 3;
 type OnSchedule = (findings: Findings) => void;
 
 export function noFindings(): Findings {
-  return { schedules: 0, effects: 0, faults: {}, operations: {}, failures: [] };
+  return { schedules: 0, effects: 0, faults: {}, operations: {}, coverage: new Coverage(), failures: [] };
 }
 
-/** One order: every fault at every effect of its life, and each of them with every fault at every later effect. */
+/**
+ * One order: every fault at every effect of its life, and each fault again in every situation to which a first one leads. Two effects in
+ * the same situation are one: what a fault does there is the same but for its times. Every part finds the situations itself.
+ */
 export async function exhaustive(
   base: Scenario,
   share: { part: number; parts: number },
@@ -39,28 +45,40 @@ export async function exhaustive(
   onSchedule: OnSchedule = () => {},
 ): Promise<Findings & { points: number; singles: number; pairs: number }> {
   const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
-  const calm = await replay(base, new Map());
+  const { coverage } = findings;
+  const isOurs = (index: number) => index % share.parts === share.part;
+  const calm = await replay(base, new Map(), { coverage });
   await note(findings, base, calm);
   const points = pointsOf(calm.history);
   findings.points = new Set(points.map(([effect]) => effect)).size;
+  const situations = new Set<string>();
+  const pairs: Schedule[] = [];
   for (const [index, [effect, fault]] of points.entries()) {
-    if (index % share.parts !== share.part) continue;
-    const single = await replay(base, new Map([[effect, fault]]));
-    findings.singles++;
-    await note(findings, base, single);
-    onSchedule(findings);
+    const single = await replay(base, new Map([[effect, fault]]), { coverage, situations: withPairs });
+    if (isOurs(index)) {
+      findings.singles++;
+      await note(findings, base, single);
+      onSchedule(findings);
+    }
     if (!withPairs) continue;
     for (const [later, second] of pointsOf(single.history)) {
-      if (later <= effect) continue;
-      findings.pairs++;
-      const both = new Map([
-        [effect, fault],
-        [later, second],
-      ]);
-      await note(findings, base, await replay(base, both));
-      onSchedule(findings);
-      if (findings.failures.length >= MOST_FAILURES) return findings;
+      const situation = `${second} ${single.history[later]?.situation}`;
+      if (later <= effect || situations.has(situation)) continue;
+      situations.add(situation);
+      pairs.push(
+        new Map([
+          [effect, fault],
+          [later, second],
+        ]),
+      );
     }
+  }
+  for (const [index, schedule] of pairs.entries()) {
+    if (!isOurs(index)) continue;
+    findings.pairs++;
+    await note(findings, base, await replay(base, schedule, { coverage }));
+    onSchedule(findings);
+    if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;
 }
@@ -89,7 +107,7 @@ export async function random(
   const findings = noFindings();
   for (const seed of seeds) {
     const scenario = scenarioOf(seed, orders);
-    await note(findings, scenario, await search(scenario));
+    await note(findings, scenario, await search(scenario, { coverage: findings.coverage }));
     onSchedule(findings);
     if (findings.failures.length >= MOST_FAILURES) break;
   }
@@ -98,13 +116,21 @@ export async function random(
 
 /** The life of a single order, for the exhaustive search. */
 export function singleOrder(policy: Scenario["policy"], seed = 1): Scenario {
-  return { seed, orders: 1, policy, inherited: false, operator: true, redeploys: false };
+  return { seed, orders: 1, policy, inherited: false, operator: true, pageSize: 7, redeploys: false };
 }
 
 /** The scenario of a seed: half of them run under each policy. */
 export function scenarioOf(seed: number, orders: number): Scenario {
   const policy = seed % 2 === 0 ? "park" : "idempotency-key";
-  return { seed, orders, policy, inherited: true, operator: seed % 3 !== 0, redeploys: seed % 5 < 2 };
+  return {
+    seed,
+    orders,
+    policy,
+    inherited: true,
+    operator: seed % 3 !== 0,
+    pageSize: seed % 7 < 2 ? 2 : 7,
+    redeploys: seed % 5 < 2,
+  };
 }
 
 async function note(findings: Findings, scenario: Scenario, { history, violations, struck }: Outcome): Promise<void> {
@@ -172,5 +198,6 @@ export function add(totals: Findings & { points?: number }, share: Findings & { 
     for (const [kind, number] of Object.entries(share[count]))
       totals[count][kind] = (totals[count][kind] ?? 0) + number;
   }
+  totals.coverage.add(share.coverage);
   totals.failures.push(...share.failures);
 }
