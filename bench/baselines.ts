@@ -18,7 +18,7 @@ export async function buildFloor(directory: string, name: string): Promise<strin
     outfile: join(target, "index.js"),
     bundle: true,
     platform: "node",
-    target: "node20",
+    target: "node24",
     format: "esm",
     // The SDKs as they come.
     external: ["firebase-functions", "firebase-admin", "@google-cloud/pubsub", "@grpc/grpc-js"],

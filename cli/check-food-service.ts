@@ -52,8 +52,7 @@ async function checkConnection(connection: FoodServiceConnection): Promise<void>
   const client = certificates && key && { certificates, key };
   try {
     const connector = new TlsConnector({ name, host, port, trust, client, options: CONNECTION_OPTIONS });
-    const secured = await connector.secure(await dial(host, port), () => dial(host, port));
-    secured.destroy();
+    await connector.check(() => dial(host, port));
   } catch (error) {
     if (error instanceof TlsError) throw new StartError(sentence(error.message), { cause: error });
     const { code = "" } = error as NodeJS.ErrnoException;

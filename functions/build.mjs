@@ -2,7 +2,8 @@
  * Builds lib/, which is what is deployed. The SDKs are in it: an instance that starts reads a handful of files instead of a
  * thousand. What is imported at its first use is a file of its own. docs/performance.md says what each part of this gives.
  */
-import { rmSync } from "node:fs";
+import { realpathSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -19,9 +20,9 @@ const __dirname = directoryOf(__filename);
 `.trim();
 
 /**
- * What the SDKs load at every start and no function of ours ever reaches, with what stands in its place: clients of two more
- * services, for places and for access policies, which Google's clients make beside the one that was asked for, with the
- * messages of those services; and the sign-in of callable functions, which are of another kind than ours.
+ * What the SDKs load at every start and no function of ours ever reaches, with what stands in its place: clients of three more
+ * services, which Google's clients make beside the one that was asked for, with the messages of those services; uploads;
+ * Firestore's pipelines, with 2 MB of code that only they use; and the sign-in of callable functions, a kind that we don't have.
  */
 const UNREACHED = [
   [
@@ -29,9 +30,11 @@ const UNREACHED = [
     "exports.LocationsClient = exports.IamClient = class { async close() {} };",
   ],
   [/google-gax\/.*\/protos\/(locations|iam_service|operations)\.js$/, ""],
-  [/firestore\/.*\/(v1beta1\/index|v1\/firestore_admin_client)\.js$/, ""],
-  // node-fetch takes it for Node.js versions without a URL of their own.
-  [/node_modules\/whatwg-url\/.*\.js$/, "exports.URL = URL;"],
+  [/google-gax\/.*\/resumableUpload\.js$/, ""],
+  [/firestore-api\/.*\/(protos\/protos|v1\/firestore_admin_client)\.js$/, ""],
+  [/firestore\/.*\/firestore_v1_proto_api\.js$/, "exports.google = { firestore: { v1: {} } };"],
+  [/firestore\/.*\/pipelines\/index\.js$/, "exports.Pipeline = class {};"],
+  [/firestore\/.*\/pipelines\/pipeline-util\.js$/, 'exports.isString = (value) => typeof value === "string";'],
 ];
 const SIGN_IN = "export const getAuth = undefined, getAppCheck = undefined;";
 
@@ -48,16 +51,26 @@ const leaveOutUnreached = {
 };
 
 rmSync(target, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: [source],
   outdir: target,
   bundle: true,
   splitting: true,
   sourcemap: true,
   platform: "node",
-  target: "node20",
+  target: "node24",
   format: "esm",
   banner: { js: COMMON_JS },
+  // A package may do without it.
+  external: ["supports-color"],
   plugins: [leaveOutUnreached],
   logLevel: "warning",
+  metafile: true,
 });
+
+// Where a package lacks a module, a node_modules further up may have it, in another version.
+const own = realpathSync(fileURLToPath(new URL("node_modules", import.meta.url)));
+const foreign = Object.keys(metafile.inputs).find(
+  (path) => path.includes("node_modules") && !resolve(path).startsWith(own),
+);
+if (foreign) throw new Error(`The functions' packages lack a module, and esbuild took ${foreign}`);

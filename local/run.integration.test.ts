@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -35,10 +36,19 @@ await new Promise((resolve) => setTimeout(resolve, existsSync("slow") ? 60_000 :
 rmSync("busy");
 `;
 
-/** Stands for npm: makes node_modules as `npm ci` does, its list of what is there last. */
+/** Stands for npm: makes node_modules as `npm ci` does, its list of what is there last. The package of Node.js contains ours. */
 const NPM = `#!/usr/bin/env node
 const args = process.argv.slice(2);
 const folder = args[args.indexOf("--prefix") + 1];
+if (folder.includes("installing-node-")) {
+  const root = join(folder, "../..");
+  appendFileSync(join(root, "calls"), "ci node\\n");
+  if (existsSync(join(root, "broken"))) process.exit(7);
+  const bin = join(folder, "node_modules/node-for-this-machine/bin");
+  mkdirSync(bin, { recursive: true });
+  symlinkSync(${JSON.stringify(process.execPath)}, join(bin, "node"));
+  process.exit();
+}
 const name = folder === process.cwd() ? "root" : "functions";
 ${WORK('"ci " + name')}
 rmSync(join(folder, "node_modules"), { recursive: true, force: true });
@@ -47,6 +57,11 @@ const leavesOut = process.env.NODE_ENV === "production" && !args.includes("--inc
 if (name === "root" && !leavesOut) symlinkSync(${JSON.stringify(TSX)}, join(folder, "node_modules", "tsx"));
 writeFileSync(join(folder, "node_modules", ".package-lock.json"), readFileSync(join(folder, "package-lock.json")));
 console.error("added 1 package");
+`;
+
+/** Stands for an older Node.js: ours, which says that it is older. */
+const OLD_NODE = (preload: string) => `#!/bin/sh
+exec ${JSON.stringify(process.execPath)} --require ${JSON.stringify(preload)} "$@"
 `;
 
 const BUILD = `
@@ -75,8 +90,13 @@ describe("running a program from a fresh clone", function () {
 
   beforeEach(() => {
     root = realpathSync(mkdtempSync(join(tmpdir(), "clone-")));
-    for (const folder of ["local", "bin", "functions/src"]) mkdirSync(join(root, folder), { recursive: true });
-    for (const name of ["run.mjs", "guards.mjs"]) copyFileSync(join(HERE, name), join(root, "local", name));
+    for (const folder of ["local", "harness/node", "bin", "functions/src"]) {
+      mkdirSync(join(root, folder), { recursive: true });
+    }
+    for (const name of ["run", "run.mjs", "guards.mjs"]) copyFileSync(join(HERE, name), join(root, "local", name));
+    for (const name of ["find-node.mjs", "install-node.mjs", "package.json", "package-lock.json"]) {
+      copyFileSync(join(HERE, "../harness/node", name), join(root, "harness/node", name));
+    }
     writeFileSync(join(root, "functions", "build.mjs"), BUILD);
     writeFileSync(join(root, "bin", "npm"), NPM);
     chmodSync(join(root, "bin", "npm"), 0o755);
@@ -110,10 +130,27 @@ describe("running a program from a fresh clone", function () {
   const forgetCalls = () => rmSync(join(root, "calls"), { force: true });
 
   const start = (...args: string[]) => startWith({}, ...args);
+  const startWith = (variables: NodeJS.ProcessEnv, ...args: string[]) =>
+    startCommand(process.execPath, ["local/run.mjs", "local/program.ts", ...args], variables);
 
-  function startWith(variables: NodeJS.ProcessEnv, ...args: string[]) {
+  /** Makes the first `node` on the PATH ours, or one that says that it is older. */
+  function placeNode(version: "new" | "old") {
+    const node = join(root, "bin", "node");
+    if (version === "new") return symlinkSync(process.execPath, node);
+    const preload = join(root, "old-node.cjs");
+    writeFileSync(
+      preload,
+      'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });',
+    );
+    writeFileSync(node, OLD_NODE(preload), { mode: 0o755 });
+  }
+
+  /** Starts the program as npm's scripts do. */
+  const startFromShell = () => startCommand("sh", ["local/run", "local/program.ts"]);
+
+  function startCommand(command: string, args: string[], variables: NodeJS.ProcessEnv = {}) {
     const env = { ...process.env, PATH: `${join(root, "bin")}:${process.env.PATH}`, ...variables };
-    const child = spawn(process.execPath, ["local/run.mjs", "local/program.ts", ...args], { cwd: root, env });
+    const child = spawn(command, args, { cwd: root, env });
     const output = { out: "", err: "" };
     child.stdout.on("data", (text) => {
       output.out += text;
@@ -136,6 +173,71 @@ describe("running a program from a fresh clone", function () {
       "Installing what the project needs\nadded 1 package\n" +
         "Installing what the functions need\nadded 1 package\nInstalled in 0 s\n",
     );
+  });
+
+  describe("on whatever Node.js the machine has", () => {
+    const IS_OLD = 'process.versions.node.startsWith("20.")';
+    const installed = () => readdirSync(join(root, ".local")).filter((name) => name.includes("node-"));
+
+    beforeEach(() => {
+      program(`
+        import { execFileSync } from "node:child_process";
+        const child = execFileSync("node", ["-p", ${JSON.stringify(IS_OLD)}], { encoding: "utf8" }).trim();
+        console.log("old", ${IS_OLD}, child);
+      `);
+    });
+
+    it("runs on the machine's own Node.js if it is new enough", async () => {
+      placeNode("new");
+      const { out, err } = await startFromShell().ended;
+      assert.equal(out, "old false false\n", err);
+      assert.deepEqual(calls(), ["ci root", "ci functions", "build"]);
+    });
+
+    it("runs itself and its children on an installed Node.js if the machine's own is older, and installs it once", async () => {
+      placeNode("old");
+      const first = await startFromShell().ended;
+      assert.equal(first.out, "old false false\n", first.err);
+      assert.match(first.err, /^Installing Node\.js 24, since this machine has 20\.20\.2$/m);
+      assert.deepEqual(calls(), ["ci node", "ci root", "ci functions", "build"]);
+      forgetCalls();
+      const second = await startFromShell().ended;
+      assert.deepEqual([second.out, second.err], ["old false false\n", ""]);
+      assert.deepEqual(calls(), []);
+    });
+
+    it("leaves one installed Node.js if two start at the same moment", async () => {
+      placeNode("old");
+      const [one, other] = [startFromShell(), startFromShell()];
+      for (const { out, err } of [await one.ended, await other.ended]) assert.equal(out, "old false false\n", err);
+      assert.equal(installed().length, 1, installed().join());
+    });
+
+    it("says what to do if that Node.js can't be installed, and installs it the next time", async () => {
+      placeNode("old");
+      writeFileSync(join(root, "broken"), "");
+      const { status, out, err } = await startFromShell().ended;
+      assert.deepEqual([status, out], [1, ""]);
+      assert.match(
+        err,
+        /Node\.js 24 can't be installed: .*\nInstall Node\.js 24 or newer yourself: see https:\/\/nodejs\.org\.\n$/s,
+      );
+      assert.deepEqual(installed(), []);
+      rmSync(join(root, "broken"));
+      const next = await startFromShell().ended;
+      assert.equal(next.out, "old false false\n", next.err);
+    });
+
+    it("says how to start a program if an older Node.js runs it directly", async () => {
+      placeNode("old");
+      const { status, err } = await startCommand(join(root, "bin", "node"), ["local/run.mjs", "local/program.ts"])
+        .ended;
+      assert.equal(status, 1);
+      assert.equal(
+        err,
+        "This needs Node.js 24 or newer; this is 20.20.2. npm's scripts, such as `npm start`, and `sh local/run` find it.\n",
+      );
+    });
   });
 
   it("does nothing a second time", async () => {

@@ -1,15 +1,14 @@
 /**
  * Runs a TypeScript program of this project in this process: `node local/run.mjs cli/start.ts ARGUMENTS`. First it installs
- * what is missing, and builds the functions if they have changed. It needs nothing but Node.js itself.
+ * what is missing, and builds the functions if they have changed. It needs nothing but Node.js itself, which `local/run` finds.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { OLDEST_NODE } from "../harness/node/install-node.mjs";
 import { bypassProxiesOnLoopback, endQuietlyOnBrokenPipe, explainUnsettledExit, stopWithNpm } from "./guards.mjs";
-
-const OLDEST_NODE = [20, 19];
 
 /** A lock that its owner has not refreshed for this long is abandoned. */
 const ABANDONED_MS = 15_000;
@@ -24,11 +23,9 @@ const say = (line) => console.error(line);
 class Stop extends Error {}
 
 function checkNode() {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  const [oldestMajor, oldestMinor] = OLDEST_NODE;
-  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return;
+  if (Number.parseInt(process.versions.node, 10) >= OLDEST_NODE) return;
   throw new Stop(
-    `This needs Node.js ${OLDEST_NODE.join(".")} or newer; this is ${process.versions.node}. See https://nodejs.org.`,
+    `This needs Node.js ${OLDEST_NODE} or newer; this is ${process.versions.node}. npm's scripts, such as \`npm start\`, and \`sh local/run\` find it.`,
   );
 }
 

@@ -13,6 +13,12 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** A server that closes a new connection within this time did not accept its caller. */
 const REFUSAL_WINDOW_MS = 5_000;
 
+/** How long a check waits for a server to speak first, as HTTP/2 servers do, or to refuse its caller. */
+const FIRST_WORD_TIMEOUT_MS = 2_000;
+
+/** How a connection ends that the other side has closed already. The alert that gave the reason may be lost with it. */
+const CLOSED_BY_PEER = ["ECONNRESET", "EPIPE", "ECONNABORTED"];
+
 export interface TlsTarget {
   /** The server in messages, such as "the food service". */
   name: string;
@@ -60,6 +66,22 @@ export class TlsConnector {
     }
   }
 
+  /**
+   * Opens a connection, waits until the server has accepted its caller, and closes it. Nothing is sent over it, so a server that
+   * closes it can't lose the alert that says why.
+   * @throws TlsError
+   */
+  async check(open: () => Promise<Socket>): Promise<void> {
+    const secured = await this.secure(await open(), open);
+    try {
+      await firstWord(secured);
+    } catch (error) {
+      throw new TlsError(this.explainAfterHandshake(error), { cause: error });
+    } finally {
+      secured.destroy();
+    }
+  }
+
   private async verified(socket: Socket, again: (() => Promise<Socket>) | undefined): Promise<TLSSocket> {
     try {
       return await handshake(socket, this.target, this.context);
@@ -77,19 +99,47 @@ export class TlsConnector {
   /** With TLS 1.3 a server refuses its caller only after the handshake. */
   private watched(socket: TLSSocket): TLSSocket {
     const securedAt = Date.now();
-    let failed = false;
+    const report = (error?: Error) => {
+      const isNew = Date.now() - securedAt < REFUSAL_WINDOW_MS;
+      if (isNew || (error && !isClosing(error))) {
+        this.onFailure(new TlsError(this.explainAfterHandshake(error), { cause: error }));
+      }
+    };
+    const onClose = () => report();
+    socket.once("close", onClose);
     socket.once("error", (error) => {
-      failed = true;
-      this.onFailure(new TlsError(explain(error, this.target), { cause: error }));
-    });
-    socket.once("close", () => {
-      if (failed || Date.now() - securedAt > REFUSAL_WINDOW_MS) return;
-      this.onFailure(
-        new TlsError(`${this.target.name} closed the connection after the TLS handshake${refusal(this.target)}`),
-      );
+      socket.off("close", onClose);
+      report(error);
     });
     return socket;
   }
+
+  private explainAfterHandshake(error: unknown): string {
+    const { name } = this.target;
+    if (error !== undefined && !isClosing(error)) return explain(error, this.target);
+    return `${name} closed the connection right after the TLS handshake; perhaps it${refusal(this.target)}`;
+  }
+}
+
+function isClosing(error: unknown): boolean {
+  return CLOSED_BY_PEER.includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
+/** Resolves when the server sends something, or stays silent for long; rejects if it closes the connection first. */
+function firstWord(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (end: () => void) => () => {
+      clearTimeout(timer);
+      end();
+    };
+    const timer = setTimeout(resolve, FIRST_WORD_TIMEOUT_MS);
+    socket.once("data", settle(resolve));
+    socket.once("error", (error) => settle(() => reject(error))());
+    socket.once(
+      "close",
+      settle(() => reject(Object.assign(new Error("closed"), { code: "ECONNRESET" }))),
+    );
+  });
 }
 
 /** Opens a TCP connection. */
@@ -193,8 +243,9 @@ function explain(error: unknown, target: TlsTarget): string {
   if (code === "ETIMEDOUT") {
     return `${name} did not finish the TLS handshake within ${HANDSHAKE_TIMEOUT_MS / 1000} s: does ${host}:${port} speak TLS?`;
   }
-  if (code === "ECONNRESET") {
-    return `${name} closed the connection during the TLS handshake: does ${host}:${port} speak TLS?`;
+  if (CLOSED_BY_PEER.includes(code)) {
+    const caller = client ? ", and does it accept the client certificate" : "";
+    return `${name} closed the connection during the TLS handshake: does ${host}:${port} speak TLS${caller}?`;
   }
   if (code === "EPROTO" || code.startsWith("ERR_SSL")) {
     return `what listens on ${host}:${port} does not speak TLS, as ${name} must`;
