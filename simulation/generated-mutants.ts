@@ -9,8 +9,8 @@ import { Command } from "commander";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { Progress } from "../harness/progress.js";
 import { EQUIVALENT_MUTANTS, type Equivalent } from "./equivalent-mutants.js";
-import { FUNCTIONS, judgeBySimulation, judgeByTests } from "./judge.js";
-import { type GeneratedMutant, mutantsOf } from "./mutation-operators.js";
+import { FUNCTIONS, judgeBySimulation, judgeByTests, NO_MUTANT } from "./judge.js";
+import { type GeneratedMutant, mutantsOf, withSwitches } from "./mutation-operators.js";
 
 /** The files that make up the protocol, relative to `functions/src`. */
 const PROTOCOL = [
@@ -20,7 +20,7 @@ const PROTOCOL = [
 ];
 
 /** What no test catches is searched for with so many schedules at random. */
-const SEEDS = 300;
+const SEEDS = 100;
 
 /** What is expected of each sample, in percent. */
 const TARGET_SCORE = 95;
@@ -48,10 +48,21 @@ function sample(mutants: GeneratedMutant[], count: number, seed: number): Genera
     .map(({ mutant }) => mutant);
 }
 
-function mutated({ file, start, end, replacement }: GeneratedMutant): Map<string, string> {
-  const text = readFileSync(join(FUNCTIONS, file), "utf8");
-  return new Map([[file, text.slice(0, start) + replacement + text.slice(end)]]);
+function mutated(text: string, { start, end, replacement }: GeneratedMutant): string {
+  return text.slice(0, start) + replacement + text.slice(end);
 }
+
+/** The mutants of one file together, at most so many; files with many first, so that no long batch is left for the end. */
+function inBatches(mutants: readonly GeneratedMutant[]): GeneratedMutant[][] {
+  const batches: GeneratedMutant[][] = [];
+  for (const file of new Set(mutants.map((mutant) => mutant.file))) {
+    const own = mutants.filter((mutant) => mutant.file === file);
+    for (let from = 0; from < own.length; from += BATCH_SIZE) batches.push(own.slice(from, from + BATCH_SIZE));
+  }
+  return batches.sort((one, other) => other.length - one.length);
+}
+
+const BATCH_SIZE = 40;
 
 /** Whether a mutant is the one that is listed as equivalent. */
 export function isListed(mutant: GeneratedMutant, known: Equivalent): boolean {
@@ -59,12 +70,28 @@ export function isListed(mutant: GeneratedMutant, known: Equivalent): boolean {
   return isSame && (known.line ?? mutant.text) === mutant.text;
 }
 
-async function judge(mutant: GeneratedMutant): Promise<Verdict> {
-  const texts = mutated(mutant);
-  const test = await judgeByTests(mutant.file, texts);
-  if (test !== undefined) return { mutant, caughtBy: `tests: ${test}` };
-  const { invariants } = await judgeBySimulation(texts, SEEDS);
-  return { mutant, caughtBy: invariants.length > 0 ? `simulation: ${invariants.join(", ")}` : undefined };
+/** Judges mutants of one file: first by the tests, many in one process, then those that no test catches by the simulation. */
+async function judge(mutants: GeneratedMutant[], onVerdict: (verdict: Verdict) => void): Promise<void> {
+  const [{ file }] = mutants as [GeneratedMutant];
+  const text = readFileSync(join(FUNCTIONS, file), "utf8");
+  const switchable = mutants.filter((mutant) => mutant.switch !== undefined);
+  const others = mutants.filter((mutant) => mutant.switch === undefined);
+  const judged = async (mutant: GeneratedMutant, failed: string | null | undefined) => {
+    if (typeof failed === "string") return onVerdict({ mutant, caughtBy: `tests: ${failed}` });
+    const { invariants } = await judgeBySimulation(new Map([[file, mutated(text, mutant)]]), SEEDS);
+    onVerdict({ mutant, caughtBy: invariants.length > 0 ? `simulation: ${invariants.join(", ")}` : undefined });
+  };
+  if (switchable.length > 0) {
+    const numbers = [NO_MUTANT, ...switchable.keys()];
+    const verdicts = await judgeByTests(file, withSwitches(text, switchable), numbers);
+    const failed = verdicts.get(NO_MUTANT);
+    if (failed) throw new Error(`Without any mutant of ${file}, a test fails: ${failed}`);
+    for (const [index, mutant] of switchable.entries()) await judged(mutant, verdicts.get(index));
+  }
+  for (const mutant of others) {
+    const verdicts = await judgeByTests(file, mutated(text, mutant), [NO_MUTANT]);
+    await judged(mutant, verdicts.get(NO_MUTANT));
+  }
 }
 
 const shown = ({ file, line, operator }: GeneratedMutant) => `${file}:${line} ${operator}`;
@@ -96,15 +123,17 @@ async function main(): Promise<void> {
   const waiting = mutants.filter((mutant) => !equivalent.includes(mutant));
   const verdicts: Verdict[] = [];
   const progress = new Progress({ unit: "mutants", total: waiting.length });
+  const onVerdict = (verdict: Verdict) => {
+    verdicts.push(verdict);
+    const change = shownChange(verdict.mutant);
+    if (!verdict.caughtBy) progress.found(`${change} survives`);
+    if (!verdict.caughtBy) console.log(`SURVIVES ${change}`);
+    else if (verbose) console.log(`caught ${change} by ${verdict.caughtBy}`);
+    progress.advance();
+  };
+  const batches = inBatches(waiting);
   const work = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const verdict = await judge(next);
-      verdicts.push(verdict);
-      if (!verdict.caughtBy) progress.found(`${shownChange(next)} survives`);
-      if (!verdict.caughtBy) console.log(`SURVIVES ${shownChange(next)}`);
-      else if (verbose) console.log(`caught ${shownChange(next)} by ${verdict.caughtBy}`);
-      progress.advance();
-    }
+    for (let next = batches.shift(); next; next = batches.shift()) await judge(next, onVerdict);
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
   progress.end();

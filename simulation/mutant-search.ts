@@ -1,6 +1,7 @@
-/** Looks for what breaks first, and prints which invariants it broke: run once for each mutant, with the number of seeds as its argument. */
+/** Looks for what breaks first, and prints which invariants it broke: run once for each mutant, with the number of seeds and of seconds as its arguments. */
 import { pointsOf, scenarioOf, singleOrder } from "./explore.js";
 import { replay, search } from "./schedule.js";
+import { watch } from "./watchdog.js";
 
 /** How many seeds come first: most mistakes show within a few. */
 const FIRST_SEEDS = 40;
@@ -8,10 +9,17 @@ const FIRST_SEEDS = 40;
 /** How many seeds are tried at most. */
 const SEEDS = Number(process.argv[2]);
 
+/** How much processor time the search may use, in seconds, before its mutant counts as one that never ends. */
+const MAX_SECONDS = Number(process.argv[3]);
+
+/** A search with fewer seeds than this tries no pairs of faults. */
+const ENOUGH_FOR_PAIRS = 1_000;
+
 /** After the first violation, how many more schedules are tried, to see which other invariants notice. */
 const SCHEDULES_AFTER = 10;
 
 async function main(): Promise<void> {
+  watch(MAX_SECONDS);
   const invariants = new Set<string>();
   let schedules = 0;
   let first = 0;
@@ -29,7 +37,7 @@ async function main(): Promise<void> {
       const single = await replay(base, new Map([point]));
       note(single.violations);
       // Rare situations: every second fault while a process is suspended, or after a rejection.
-      if (point[1] !== "suspend" && point[1] !== "refused") continue;
+      if (SEEDS < ENOUGH_FOR_PAIRS || (point[1] !== "suspend" && point[1] !== "refused")) continue;
       for (const second of pointsOf(single.history)) {
         if (isFound()) break;
         if (second[0] > point[0]) note((await replay(base, new Map([point, second]))).violations);
