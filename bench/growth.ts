@@ -10,6 +10,7 @@ import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { NO_FLOW_CONTROL } from "../functions/src/flow-control.js";
+import { RecentLinks } from "../functions/src/link-cache.js";
 import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
 import { parseSettings } from "../functions/src/settings.js";
@@ -142,12 +143,14 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   const bus = new PubSubBus();
   let published = 0;
   const none = () => {};
+  const settings = parseSettings({ ...SETTINGS, FOOD_SERVICE_ADDRESS: food.address });
   const ports: Ports = {
     clock: systemClock,
     random: systemRandomness,
     store: counted<Store>(store),
     food: counted<FoodService>(client),
     flow: NO_FLOW_CONTROL,
+    links: new RecentLinks(systemClock, settings),
     bus: {
       publishOrders: (stage, messages) => {
         published += messages.length;
@@ -158,7 +161,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
     },
     customers: { userByName: () => Promise.reject(new Error("this bench looks up no customer")) },
     log: { debug: none, info: none, warn: none, error: none },
-    settings: parseSettings({ ...SETTINGS, FOOD_SERVICE_ADDRESS: food.address }),
+    settings,
   };
   await SCHEDULED.pollOrders(ports);
   expectEqual(published, active, "messages of a poll");

@@ -16,7 +16,7 @@ import { Bridge, type FunctionRunner } from "../harness/event-bridge.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
 import { type Usage, usageOf } from "../harness/process-usage.js";
-import { TYPESCRIPT } from "../services/users/chain.js";
+import { TYPESCRIPT } from "../services/program-args.js";
 import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";

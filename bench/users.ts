@@ -1,7 +1,8 @@
 /** How many calls a second go through the whole chain of user orchestrators, beside one direct call to the data service. */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { startChain, startProcess, TYPESCRIPT } from "../services/users/chain.js";
+import { TYPESCRIPT } from "../services/program-args.js";
+import { startChain, startProcess } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, ratio, summary } from "./measure.js";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { programArgs } from "../services/program-args.js";
 
 describe("real processes under faults", function () {
   this.timeout(180_000);
@@ -9,7 +10,7 @@ describe("real processes under faults", function () {
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`lose and double nothing when they are killed, stopped, cut off and deployed over (${policy})`, async () => {
       const given = ["--orders", "12", "--kills", "6", "--seed", "2", "--policy", policy];
-      const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "chaos/main.ts", ...given], {
+      const { stdout } = await promisify(execFile)(process.execPath, [...programArgs("chaos/main.ts"), ...given], {
         timeout: 590_000,
       }).catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
       const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;

@@ -11,6 +11,7 @@ import {
   type OrderStatus,
   SHIPMENT_STATUSES,
   type ShipmentStatus,
+  STAGES,
   statusFromCode,
 } from "../functions/src/domain/order-lifecycle.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
@@ -30,8 +31,6 @@ export interface Records {
   writes: readonly DocumentWrite[];
   truth: GroundTruth;
 }
-
-const FUNCTION_OF = { kitchen: "sendToKitchen", shipment: "dispatchShipment" } as const;
 
 /** gRPC status numbers by which a service says that it certainly did not carry a create out. */
 const REFUSALS = [3, 5, 7, 9, 11, 12, 16];
@@ -85,7 +84,7 @@ export class TraceReader {
   troubledRuns(order: string, stage: CreatingStage): Delivery[] {
     return this.records.deliveries.filter(
       (run) =>
-        run.function === FUNCTION_OF[stage] && run.order === order && (run.ended === "lost" || this.wasCutOff(run)),
+        run.function === STAGES[stage].function && run.order === order && (run.ended === "lost" || this.wasCutOff(run)),
     );
   }
 

@@ -1,7 +1,8 @@
 /** `npm run setup`: sees to it that this machine has all that the tests need; with `--install`, by its own package manager. */
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
-import { installCommand, MissingError, prepareMachine } from "../harness/prepare-machine.js";
+import { installCommand, MissingError } from "../harness/missing-programs.js";
+import { prepareMachine } from "../harness/prepare-machine.js";
 import { StartError } from "../services/server.js";
 
 const { install } = new Command("npm run setup --")

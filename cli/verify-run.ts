@@ -6,13 +6,16 @@
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import {
   CREATING_STAGES,
+  type CreatingStage,
   mayReport,
   ORDER_STATUSES,
   RELATION_STATES,
   type ReportedStatus,
+  STAGES,
 } from "../functions/src/domain/order-lifecycle.js";
+import { recordOf } from "../functions/src/domain/record-of.js";
 import type { Relation } from "../functions/src/relations/relation.js";
-import type { GroundTruth, PlacedOrder } from "../services/food-service/model/food-service-model.js";
+import { createdBy, type GroundTruth, type PlacedOrder } from "../services/food-service/model/food-service-model.js";
 
 /** What is judged. */
 export interface Evidence {
@@ -45,8 +48,7 @@ export interface Verdict {
   notes: string[];
 }
 
-type CreatingStage = (typeof CREATING_STAGES)[number];
-type Created = GroundTruth["kitchenOrders"][number] | GroundTruth["shipments"][number];
+type Created = ReturnType<typeof createdBy>[number];
 
 /**
  * How long a status report may be in flight if it read the order before the customer cancelled. The food service can't reject
@@ -71,13 +73,13 @@ export function judge({ placed, truth, relations }: Evidence): Verdict {
       lost++;
       problems.push(`${name} is lost: ${unended}`);
     }
-    const creates = made.get(name) ?? { kitchen: [], shipment: [] };
+    const creates = made.get(name) ?? recordOf(CREATING_STAGES, () => []);
     for (const stage of CREATING_STAGES) {
       const more = creates[stage].length - 1;
       if (more > 0) {
         duplicates += more;
         problems.push(
-          `${name} has ${more + 1} of its ${titleOf(stage)}: ${creates[stage].map((one) => one.name).join(", ")}`,
+          `${name} has ${more + 1} of its ${STAGES[stage].creates.title}: ${creates[stage].map((one) => one.name).join(", ")}`,
         );
       }
       problems.push(...wrongLinks(name, stage, creates[stage], relation));
@@ -122,7 +124,7 @@ function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[
   }
   const made = new Map<string, Record<CreatingStage, Created[]>>();
   for (const stage of CREATING_STAGES) {
-    for (const created of stage === "kitchen" ? truth.kitchenOrders : truth.shipments) {
+    for (const created of createdBy(stage, truth)) {
       const owner = owners.get(created.idempotencyKey ?? "");
       if (owner?.stage !== stage) {
         problems.push(
@@ -130,7 +132,7 @@ function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[
         );
         continue;
       }
-      const creates = made.get(owner.order) ?? { kitchen: [], shipment: [] };
+      const creates = made.get(owner.order) ?? recordOf(CREATING_STAGES, (): Created[] => []);
       creates[stage].push(created);
       made.set(owner.order, creates);
     }
@@ -142,7 +144,9 @@ function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[
 function wrongLinks(order: string, stage: CreatingStage, created: Created[], relation: Relation | undefined): string[] {
   const link = relation?.[stage];
   if (link === undefined) {
-    return created.map(({ name }) => `${name} was created for ${order}, but its relation has no ${titleOf(stage)}`);
+    return created.map(
+      ({ name }) => `${name} was created for ${order}, but its relation has no ${STAGES[stage].creates.title}`,
+    );
   }
   if (created.some(({ name }) => name === link)) return [];
   return [`The relation of ${order} links ${link}, which was not created for it`];
@@ -187,8 +191,4 @@ function wrongEnd({ name, status }: PlacedOrder, shipments: Created[], relation:
   if (relation?.state !== status)
     problems.push(`${name} is ${status}, but its relation is ${relation?.state ?? "missing"}`);
   return problems;
-}
-
-function titleOf(stage: CreatingStage): string {
-  return stage === "kitchen" ? "kitchen order" : "shipment";
 }

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { programArgs } from "../services/program-args.js";
 import type { Manifest } from "./cli-manifest.js";
 import { APIS, deployerSteps, invokerSteps, monitoringSteps, namesIn, prepareSteps } from "./gcloud-steps.js";
 import { ACCESS, accessTable, accountAddress, accountOf, FUNCTION_NAMES, SECRETS } from "./iam.js";
@@ -113,7 +114,7 @@ describe("npm run cloud", function () {
   async function cloud(args: string[]): Promise<{ stdout: string; asked: string[] }> {
     const before = askedSoFar().length;
     const path = [directory, process.env.PATH].join(delimiter);
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", "deploy/cloud.ts", ...args], {
+    const { stdout } = await promisify(execFile)(process.execPath, [...programArgs("deploy/cloud.ts"), ...args], {
       env: { ...process.env, PATH: path, FAKE_LOG: log },
     });
     return { stdout, asked: askedSoFar().slice(before) };

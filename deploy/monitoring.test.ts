@@ -1,6 +1,7 @@
 /** Holds the metrics, alerts and the dashboard against what the code really logs: a field that is renamed breaks a test. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { CREATING_STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { THRESHOLDS } from "../operator-console/src/thresholds.js";
 import { delivery, TROUBLES } from "../test/scenarios.js";
 import { namesIn } from "./gcloud-steps.js";
@@ -106,6 +107,16 @@ describe("the metrics", () => {
         assert.equal(metricDescriptor.valueType, "DISTRIBUTION", name);
         assert.ok(Number.isFinite(extract(valueExtractor, entry)), `${name} has no value in ${JSON.stringify(entry)}`);
       }
+    }
+  });
+
+  it("count failures of every stage that creates something", () => {
+    const { filter } = METRICS.create_failures ?? assert.fail("create_failures");
+    for (const component of CREATING_STAGES) {
+      assert.ok(
+        matches(filter, { resource: { type: "cloud_run_revision" }, jsonPayload: { component, outcome: "blocked" } }),
+        `create_failures does not count ${component}`,
+      );
     }
   });
 

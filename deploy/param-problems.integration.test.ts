@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { programArgs } from "../services/program-args.js";
 import { deploymentParamProblems } from "./param-problems.js";
 import { paramsFile } from "./params.js";
 
@@ -123,7 +124,7 @@ describe("the params of a deployment", () => {
   it("are checked by npm run check:params, which fails with every problem in its output", async function () {
     this.timeout(60_000);
     const check = () =>
-      promisify(execFile)(process.execPath, ["--import", "tsx", "deploy/check-params.ts"], {
+      promisify(execFile)(process.execPath, programArgs("deploy/check-params.ts"), {
         env: { ...process.env, GCLOUD_PROJECT: PROJECT, PROJECT_DIR: directory },
       });
     assert.match((await check()).stdout, /The params for demo-params are right\.\n$/);

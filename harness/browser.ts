@@ -1,6 +1,7 @@
 /** Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { chromiumHere, MissingError } from "./prepare-machine.js";
+import { MissingError } from "./missing-programs.js";
+import { chromiumHere } from "./prepare-machine.js";
 
 const FLAGS = [
   "--no-sandbox",

@@ -14,9 +14,7 @@ import { subscribe } from "./emulators/standalone.js";
 
 /** The topic of each function that takes messages. */
 const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
-  sendToKitchen: STAGES.kitchen.topic,
-  dispatchShipment: STAGES.shipment.topic,
-  completeOrder: STAGES.completion.topic,
+  ...Object.fromEntries(Object.values(STAGES).map((stage) => [stage.function, stage.topic])),
   continuePoll: CONTINUATION_TOPIC,
 };
 

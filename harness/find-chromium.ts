@@ -1,7 +1,7 @@
 /** Finds a Chromium on this machine: where systems put it, or where Playwright keeps its own. */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { StartError } from "../services/server.js";
+import { StartError } from "../services/start-error.js";
 
 /** What a Chromium is called on the PATH of Linux and WSL. */
 const PROGRAMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];

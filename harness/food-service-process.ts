@@ -5,15 +5,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { identityIn } from "../services/food-service/certificate.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { truthIn } from "../services/food-service/server.js";
+import { programArgs } from "../services/program-args.js";
 import { StartError } from "../services/server.js";
 import { type Child, startChild } from "./process/child-process.js";
+import { freePort } from "./process/free-ports.js";
 import { quoteForShell } from "./process/shell.js";
 import { ROOT } from "./root.js";
 
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 300_000;
 
 /** It stops within 5 s when asked to. */
 const STOP_TIMEOUT_MS = 8_000;
+
+/** Another program may take the port between our look and the start. */
+const MAX_STARTS = 5;
 
 const LINES_IN_MESSAGE = 10;
 
@@ -36,7 +41,7 @@ export interface FoodServiceOptions {
   directory: string;
   /** Where key and certificate are, or are made; the same folder by default. */
   certificates?: string;
-  /** The system chooses one by default. */
+  /** A free one by default. */
   port?: number;
   simulation: SimulationOptions;
   /** Gets each line of its output. */
@@ -49,8 +54,8 @@ export interface FoodServiceOptions {
 export class FoodServiceProcess {
   private child: Child | undefined;
   private lines: string[] = [];
-  /** 0 until it listens for the first time. */
-  port: number;
+  /** 0 before its first start. */
+  port = 0;
   private readonly state: string;
 
   private constructor(
@@ -62,7 +67,6 @@ export class FoodServiceProcess {
     readonly key: string,
   ) {
     this.state = join(options.directory, "food-service.jsonl");
-    this.port = options.port ?? 0;
   }
 
   /**
@@ -74,8 +78,17 @@ export class FoodServiceProcess {
     const { path } = await identityIn(folder);
     const key = readFileSync(join(folder, "localhost.key"), "utf8");
     const food = new FoodServiceProcess({ ...options, certificates: folder }, path, readFileSync(path, "utf8"), key);
-    await food.restart();
-    return food;
+    for (let starts = 1; ; starts++) {
+      // Not port 0: while the process is down, the system could lend such a port to an outgoing connection.
+      food.port = options.port ?? (await freePort());
+      try {
+        await food.restart();
+        return food;
+      } catch (error) {
+        if (options.port !== undefined || starts === MAX_STARTS || !/ is taken|Can't listen on/.test(String(error)))
+          throw error;
+      }
+    }
   }
 
   get address(): string {
@@ -169,7 +182,7 @@ export class FoodServiceProcess {
     const { speed, rejected = 0, cancelled = 0, failures = 0, lostAnswers = 0, delay = 0 } = simulation;
     const { seed, honoursKeys } = simulation;
     return [
-      ...["--import", "tsx", join(ROOT, "services/food-service/main.ts")],
+      ...programArgs("services/food-service/main.ts"),
       ...["--address", this.address, "--certificates", certificates, "--state", this.state],
       ...["--speed", String(speed), "--rejected", String(rejected), "--cancelled", String(cancelled)],
       ...["--failures", String(failures), "--lost-answers", String(lostAnswers), "--delay", String(delay)],

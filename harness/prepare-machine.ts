@@ -1,6 +1,5 @@
 /** What the tests need on a machine beside Node.js: found, downloaded if the network allows, or named with the one command that installs it. */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -9,33 +8,11 @@ import { downloadEmulator } from "./emulators/download-emulator.js";
 import { type EmulatorName, findEmulator } from "./emulators/find-emulator.js";
 import { findJava } from "./emulators/find-java.js";
 import { findChromium } from "./find-chromium.js";
+import { MissingError, type Needed } from "./missing-programs.js";
 import { ROOT } from "./root.js";
 
 /** A download that shows nothing new for this long has failed. */
 const SILENCE_MS = 30_000;
-
-/** The packages that bring what is missing, by the program that installs them. */
-const PACKAGES = {
-  "apt-get": { command: "apt-get install -y", java: "openjdk-21-jre-headless", chromium: "chromium", needsRoot: true },
-  dnf: { command: "dnf install -y", java: "java-21-openjdk-headless", chromium: "chromium", needsRoot: true },
-  pacman: { command: "pacman -S --noconfirm", java: "jre21-openjdk-headless", chromium: "chromium", needsRoot: true },
-  brew: { command: "brew install", java: "openjdk@21", chromium: "chromium", needsRoot: false },
-} as const;
-
-type Needed = "java" | "chromium";
-
-/** Something is missing that only the machine's own package manager can bring. */
-export class MissingError extends StartError {
-  /** @param missing what it is */
-  constructor(readonly missing: Needed[]) {
-    const names = { java: "Java 21 or newer (https://adoptium.net)", chromium: "Chromium" };
-    const what = missing.map((name) => names[name]).join(" and ");
-    const command = installCommand(missing);
-    super(
-      command ? `The tests need ${what}: run \`${command}\`.` : `The tests need ${what}: install it and try again.`,
-    );
-  }
-}
 
 /** The path of a Chromium; undefined if there is none. */
 export function chromiumHere(): string | undefined {
@@ -74,22 +51,6 @@ export async function prepareMachine(onProgress: (message: string) => void): Pro
     if (java) await downloadEmulator(name, java.home);
   };
   for (const name of ["firestore", "pubsub"] as const) await findEmulator(name, { ...machine, download });
-}
-
-/** The command that installs them with this machine's own programs; undefined if it has none that is known. */
-export function installCommand(
-  missing: readonly Needed[],
-  has: (program: string) => boolean = isInstalled,
-): string | undefined {
-  const found = Object.entries(PACKAGES).find(([program]) => has(program))?.[1];
-  if (!found) return undefined;
-  const root = found.needsRoot && process.getuid?.() !== 0 ? "sudo " : "";
-  return `${root}${found.command} ${missing.map((name) => found[name]).join(" ")}`;
-}
-
-function isInstalled(program: string): boolean {
-  const folders = [...(process.env.PATH ?? "").split(":"), "/opt/homebrew/bin"];
-  return folders.some((folder) => existsSync(join(folder, program)));
 }
 
 /** Has Playwright download its own. Whether it worked shows in whether it is there. */

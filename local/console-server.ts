@@ -8,18 +8,18 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
-import { gzipSync } from "node:zlib";
+import { createGzip, gzipSync } from "node:zlib";
 import { ATTEMPT_STATES } from "../functions/src/attempts/attempt.js";
 import { TokenError } from "../functions/src/domain/errors.js";
 import { RELATION_STATES } from "../functions/src/domain/order-lifecycle.js";
 import { Api } from "../functions/src/operator-api/api.js";
 import type { Ports, Snapshot } from "../functions/src/ports.js";
-import type { ObservedStore } from "./observed-store.js";
+import type { ObservedStore, Written } from "./observed-store.js";
 
 /** Changes are sent together after so long. */
 const FLUSH_MS = 50;
 
-/** Everything is looked at again after so long: another process may write to the same store. */
+/** Everything is read again after so long: another process may write to the same store. */
 const REFRESH_MS = 10_000;
 
 const MAX_DOCUMENTS = 10_000;
@@ -42,6 +42,15 @@ const TYPES: { [ending: string]: string } = {
   css: "text/css; charset=utf-8",
   svg: "image/svg+xml",
 };
+
+/** The page of each view, as firebase.json has them. */
+const VIEWS = [
+  [/^\/$/, "index"],
+  [/^\/attention$/, "attention"],
+  [/^\/orders$/, "orders"],
+  [/^\/orders\/[^/]+$/, "order"],
+  [/^\/flow$/, "flow"],
+] as const;
 
 export interface ConsoleOptions {
   ports: Ports;
@@ -124,7 +133,12 @@ export class ConsoleServer {
       response.writeHead(401, HEADERS).end();
       return;
     }
-    response.writeHead(200, { ...HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+    response.writeHead(200, {
+      ...HEADERS,
+      "Content-Type": "text/event-stream",
+      "Content-Encoding": "gzip",
+      "Cache-Control": "no-store",
+    });
     const stream = new EventStream(this.options.store, response);
     this.streams.add(stream);
     response.on("close", () => {
@@ -153,9 +167,10 @@ export class ConsoleServer {
   private sendFile(pathname: string, request: IncomingMessage, response: ServerResponse): void {
     const [, asset, ending = ""] = /^\/((?:assets\/[\w-]+|icon)\.(js|css|svg))$/.exec(pathname) ?? [];
     if (asset === undefined) {
-      const isView = /^\/($|attention$|orders$|orders\/[^/]+$|flow$)/.test(pathname);
-      const page = readFileSync(join(this.options.dist, "embedded.html"), "utf8").replace("TOKEN", this.token);
-      send(request, response, isView ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }, page);
+      const view = VIEWS.find(([address]) => address.test(pathname));
+      const file = join(this.options.dist, "embedded", `${view?.[1] ?? "index"}.html`);
+      const page = readFileSync(file, "utf8").replace("TOKEN", this.token);
+      send(request, response, view ? 200 : 404, { ...HEADERS, "Content-Type": "text/html; charset=utf-8" }, page);
       return;
     }
     try {
@@ -192,9 +207,13 @@ function send(
   else response.end(isCompressed ? gzipSync(body) : body);
 }
 
-/** One console's stream: first everything that it watches, then what changes. */
+/** One console's stream, compressed: first everything that it watches, then what changes. */
 class EventStream {
-  private readonly pending = new Map<string, Snapshot["fields"] | undefined>();
+  /** The version of each document that the console has. */
+  private readonly sent = new Map<string, string>();
+  /** What was written since the last event. */
+  private readonly pending = new Map<string, Snapshot | undefined>();
+  private readonly out = createGzip();
   private readonly stopObserving: () => void;
   private flushing: NodeJS.Timeout | undefined;
   private refreshing: NodeJS.Timeout | undefined;
@@ -205,8 +224,9 @@ class EventStream {
     private readonly store: ObservedStore,
     private readonly response: ServerResponse,
   ) {
+    this.out.pipe(response);
     this.stopObserving = store.observe((documents) => {
-      for (const { path, fields } of documents) if (isWatched(path)) this.pending.set(path, fields);
+      for (const { path, found } of documents) if (isWatched(path)) this.pending.set(path, found);
       this.flushSoon();
     });
   }
@@ -215,7 +235,7 @@ class EventStream {
     await this.sendAll();
     this.isStarted = true;
     this.flushSoon();
-    this.refreshing = setInterval(() => void this.sendAll().catch(() => this.response.destroy()), REFRESH_MS).unref();
+    this.refreshing = setInterval(() => void this.refresh().catch(() => this.response.destroy()), REFRESH_MS).unref();
   }
 
   end(): void {
@@ -223,10 +243,29 @@ class EventStream {
     this.stopObserving();
     clearTimeout(this.flushing);
     clearInterval(this.refreshing);
-    this.response.end();
+    this.out.end();
   }
 
   private async sendAll(): Promise<void> {
+    const found = await this.readAll();
+    this.send(true, found);
+  }
+
+  /** Sends what another process has written or deleted. */
+  private async refresh(): Promise<void> {
+    const began = new Map(this.sent);
+    const found = new Map((await this.readAll()).map(({ path, found: snapshot }) => [path, snapshot]));
+    const gone = [...began.keys()].flatMap((path) => (found.has(path) ? [] : [{ path, found: undefined }]));
+    const all = [...gone, ...[...found].map(([path, snapshot]) => ({ path, found: snapshot }))];
+    // What this process has written since the look began is newer than what was found.
+    const isOlder = (path: string) => this.pending.has(path) || this.sent.get(path) !== began.get(path);
+    this.send(
+      false,
+      all.filter(({ path, found: snapshot }) => !isOlder(path) && snapshot?.version !== this.sent.get(path)),
+    );
+  }
+
+  private async readAll(): Promise<Written[]> {
     const matching = (collection: string, oneOf: string[]) =>
       this.store.query({ collection, field: "state", oneOf, limit: MAX_DOCUMENTS });
     const [relations, attempts, leases] = await Promise.all([
@@ -235,24 +274,28 @@ class EventStream {
       this.store.read(...LEASES),
     ]);
     const found = [...relations, ...attempts, ...leases.filter((lease) => lease !== undefined)];
-    this.send(
-      true,
-      found.map(({ path, fields }) => ({ path, fields })),
-    );
+    return found.map((snapshot) => ({ path: snapshot.path, found: snapshot }));
   }
 
   private flushSoon(): void {
     if (!this.isStarted) return;
     this.flushing ??= setTimeout(() => {
       this.flushing = undefined;
-      const changes = [...this.pending].map(([path, fields]) => ({ path, fields }));
+      const written = [...this.pending].map(([path, found]) => ({ path, found }));
       this.pending.clear();
-      if (changes.length > 0) this.send(false, changes);
+      this.send(false, written);
     }, FLUSH_MS);
   }
 
-  private send(isFirst: boolean, changes: { path: string; fields: Snapshot["fields"] | undefined }[]): void {
-    if (!this.isEnded) this.response.write(`data: ${JSON.stringify({ isFirst, changes })}\n\n`);
+  private send(isFirst: boolean, written: Written[]): void {
+    if (this.isEnded || (written.length === 0 && !isFirst)) return;
+    for (const { path, found } of written) {
+      if (found) this.sent.set(path, found.version);
+      else this.sent.delete(path);
+    }
+    const changes = written.map(({ path, found }) => ({ path, fields: found?.fields }));
+    this.out.write(`data: ${JSON.stringify({ isFirst, changes })}\n\n`);
+    this.out.flush();
   }
 }
 

@@ -11,6 +11,7 @@ import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-
 import { InProcessPlatform } from "../functions/src/adapters/memory/platform.js";
 import { configured, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../functions/src/config.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
+import { RecentLinks } from "../functions/src/link-cache.js";
 import type { Log } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
@@ -56,6 +57,7 @@ export async function startEmbedded(
     random: systemRandomness,
     food: withFlowControl(withCheckedReplies(food), flow),
     flow,
+    links: new RecentLinks(systemClock, settings),
     customers,
     log: logTo((line) => stream.write(`${line}\n`)),
     settings,

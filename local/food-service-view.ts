@@ -1,11 +1,11 @@
 /** What a run shows and asks about the orders of its food service, beside what the functions do. */
 import { type FoodServiceConnection, GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
-import type { ActiveStatus } from "../functions/src/domain/order-lifecycle.js";
+import { ACTIVE_STATUSES } from "../functions/src/domain/order-lifecycle.js";
 import { StartError } from "../services/server.js";
 
 /** Orders of these statuses have a kitchen order or a shipment that only a relation can name. */
-const PAST_NEW: ActiveStatus[] = ["PREPARATION", "IN_FLIGHT"];
+const PAST_NEW = ACTIVE_STATUSES.filter((status) => status !== "NEW");
 
 /** One page, since this is for a line on the terminal. */
 const MAX_NEW_ORDERS = 1_000;

@@ -1,8 +1,13 @@
 /** A store that reports what is written to it, so that an embedded run's console can show changes as they are made. */
 import type { Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
 
-/** Is given each written document as it is now; `fields` is undefined for a deleted one. */
-type Observer = (documents: { path: string; fields: Snapshot["fields"] | undefined }[]) => void;
+/** A written document as it is now; `found` is undefined for a deleted one. */
+export interface Written {
+  path: string;
+  found: Snapshot | undefined;
+}
+
+type Observer = (documents: Written[]) => void;
 
 export class ObservedStore implements Store {
   private readonly observers = new Set<Observer>();
@@ -36,7 +41,7 @@ export class ObservedStore implements Store {
   private async report(paths: string[]): Promise<void> {
     // A read that fails says nothing: observers look at everything again from time to time.
     const found = await this.store.read(...paths).catch(() => undefined);
-    const documents = found?.map((snapshot, index) => ({ path: paths[index] ?? "", fields: snapshot?.fields })) ?? [];
+    const documents = found?.map((snapshot, index) => ({ path: paths[index] ?? "", found: snapshot })) ?? [];
     for (const observer of this.observers) observer(documents);
   }
 }

@@ -93,7 +93,9 @@ describe("running a program from a fresh clone", function () {
     for (const folder of ["local", "harness/node", "bin", "functions/src"]) {
       mkdirSync(join(root, folder), { recursive: true });
     }
-    for (const name of ["run", "run.mjs", "guards.mjs"]) copyFileSync(join(HERE, name), join(root, "local", name));
+    for (const name of ["run", "run.mjs", "guards.mjs", "programs.mjs"]) {
+      copyFileSync(join(HERE, name), join(root, "local", name));
+    }
     for (const name of ["find-node.mjs", "install-node.mjs", "package.json", "package-lock.json"]) {
       copyFileSync(join(HERE, "../harness/node", name), join(root, "harness/node", name));
     }

@@ -4,11 +4,13 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { registerHooks } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { OLDEST_NODE } from "../harness/node/install-node.mjs";
 import { bypassProxiesOnLoopback, endQuietlyOnBrokenPipe, explainUnsettledExit, stopWithNpm } from "./guards.mjs";
+import { areProgramsBuilt, buildPrograms, builtPrograms } from "./programs.mjs";
 
 /** A lock that its owner has not refreshed for this long is abandoned. */
 const ABANDONED_MS = 15_000;
@@ -83,13 +85,42 @@ async function install() {
   );
 }
 
-/** Builds the functions, unless the build is newer than all that it is made of. */
+/** Whether these are the tests of the whole project. */
+function needsEmulators(program, args) {
+  return program === "test/run.ts" && !args.some((arg) => arg === "--unit" || arg.endsWith(".test.ts"));
+}
+
+/** An install takes a minute or two: what would be missing after it is said before it. */
+async function expectPrograms() {
+  const hooks = registerHooks({
+    resolve: (specifier, context, next) => next(sourceOf(specifier, context.parentURL), context),
+  });
+  const missing = await import("../harness/missing-programs.ts");
+  hooks.deregister();
+  await missing.expectPrograms().catch((error) => {
+    throw error.name === "StartError" ? new Stop(error.message) : error;
+  });
+}
+
+/** Node.js runs TypeScript, but takes the name of an import as it is written: x.js is x.ts. */
+function sourceOf(specifier, importer) {
+  return importer?.endsWith(".ts") && specifier.startsWith(".") ? specifier.replace(/\.js$/, ".ts") : specifier;
+}
+
+/** Builds the functions and the programs, each unless its build is newer than all that it is made of. */
 async function build() {
   const script = join(functions, "build.mjs");
   await once(
     "building",
-    () => !isBuilt(),
-    () => run(process.execPath, [script], "The functions can't be built"),
+    () => !isBuilt() || !areProgramsBuilt(root),
+    async () => {
+      if (!isBuilt()) await run(process.execPath, [script], "The functions can't be built");
+      if (!areProgramsBuilt(root)) {
+        await buildPrograms(root).catch(() => {
+          throw new Stop("The programs can't be built; the reasons are above.");
+        });
+      }
+    },
   );
 }
 
@@ -150,15 +181,21 @@ try {
   bypassProxiesOnLoopback();
   const [program, ...args] = process.argv.slice(2);
   if (!program || !existsSync(program)) throw new Stop("Usage: node local/run.mjs PROGRAM.ts ARGUMENTS");
+  if (!isInstalled(root) && needsEmulators(program, args)) await expectPrograms();
   await install();
   await build();
 
   // In this same process, so signals reach the program and its status is ours.
   const path = resolve(program);
   process.argv = [process.argv[0], path, ...args];
-  const { register } = await import("tsx/esm/api");
-  register();
-  await import(pathToFileURL(path).href);
+  // The program's children look there, too: see services/program-args.ts.
+  process.env.BUILT_PROGRAMS = builtPrograms(root);
+  const built = join(builtPrograms(root), program.replace(/\.ts$/, ".js"));
+  if (!existsSync(built)) {
+    const { register } = await import("tsx/esm/api");
+    register();
+  }
+  await import(pathToFileURL(existsSync(built) ? built : path).href);
 } catch (error) {
   if (!(error instanceof Stop)) throw error;
   console.error(error.message);

@@ -18,6 +18,15 @@ export class SeededConsole {
     private readonly directory: string,
   ) {}
 
+  /** Built once for all consoles of this process. */
+  private static built: Promise<{ dist: string; size: BundleSize }> | undefined;
+
+  private static async build(): Promise<{ dist: string; size: BundleSize }> {
+    const dist = mkdtempSync(join(tmpdir(), "console-dist-"));
+    process.once("exit", () => rmSync(dist, { recursive: true, force: true }));
+    return { dist, size: await buildConsole(dist) };
+  }
+
   /**
    * Starts it over these documents.
    * @param over puts another store over the one in memory
@@ -25,8 +34,8 @@ export class SeededConsole {
   static async start(writes: Write[], over: (store: Store) => Store = (store) => store): Promise<SeededConsole> {
     const bed = testBed();
     const directory = mkdtempSync(join(tmpdir(), "console-"));
-    const dist = join(directory, "dist");
-    const size = await buildConsole(dist);
+    SeededConsole.built ??= SeededConsole.build();
+    const { dist, size } = await SeededConsole.built;
     const log = join(directory, "functions.log");
     writeFileSync(log, "");
     await bed.store.memory.commit(writes);

@@ -1,13 +1,18 @@
 /**
- * `npm run board:build`: builds the console, with names that change with the content. There are two pages, for Firebase and for
- * an embedded run; the SDK is in a file of its own that only the first one loads.
+ * `npm run board:build`: builds the console. Each view has a page that loads what the view needs at once, for Firebase and for an
+ * embedded run; the names of scripts and style sheets change with their content.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, type Metafile, type Plugin } from "esbuild";
+import { build, type Metafile, type Plugin, transform } from "esbuild";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
+
+/** The page of each view in the output folder: its address is in firebase.json and local/console-server.ts. */
+const PAGES = { overview: "index", attention: "attention", orders: "orders", order: "order", flow: "flow" } as const;
+
+type Source = "firebase" | "embedded";
 
 /** Firestore's client finds out whether it is online by loading a picture from another company's server. Ours will do. */
 const ownPicture: Plugin = {
@@ -23,10 +28,42 @@ const ownPicture: Plugin = {
   },
 };
 
-/** The bytes of the built console: our own script and style, and the SDK. */
+/** These views are loaded when they are first shown. */
+const LOADED_LATER = ["attention", "orders", "order", "flow", "sign-in", "keys"];
+
+const compactViews: Plugin = {
+  name: "compact views",
+  setup(building) {
+    // A view's style sheet comes with its script.
+    building.onLoad({ filter: /operator-console\/src\/views\/.*\.css$/ }, async ({ path }) => {
+      const { code } = await transform(readFileSync(path, "utf8"), { loader: "css", minify: true });
+      return { contents: code.trim(), loader: "text" };
+    });
+    building.onLoad({ filter: /operator-console\/src\/.*\.ts$/ }, ({ path }) => {
+      // Templates are not minified: at least their indentation goes.
+      const source = readFileSync(path, "utf8").replace(/\n\s+/g, "\n");
+      // Only the app loads views, so what it shares with them can be in its own file, and not in one for each set of views.
+      const isLater = LOADED_LATER.some((view) => path.endsWith(`/views/${view}.ts`));
+      return { contents: isLater ? `${source}\nimport "../app.js";` : source, loader: "ts" };
+    });
+  },
+};
+
+/** Where the bytes of the built console come from. */
+const PARTS = {
+  /** The Firebase SDK. */
+  sdk: (path: string) => /node_modules\/(@?firebase|@grpc|idb|tslib)\b/.test(path) || path.includes("no-pipelines"),
+  lit: (path: string) => /node_modules\/lit-html\b/.test(path),
+} as const;
+
+type Sizes = Record<keyof typeof PARTS | "own", number>;
+
+/** Bytes of the console on Firebase. */
 export interface BundleSize {
-  own: number;
-  sdk: number;
+  /** What the overview loads. */
+  initial: Sizes;
+  /** All views. */
+  all: Sizes;
 }
 
 /** Builds the console into this folder. */
@@ -39,7 +76,7 @@ export async function buildConsole(dist = join(HERE, "dist")): Promise<BundleSiz
     chunkNames: "[name]-[hash]",
     bundle: true,
     splitting: true,
-    plugins: [ownPicture],
+    plugins: [ownPicture, compactViews],
     minify: true,
     format: "esm",
     target: "es2022",
@@ -48,47 +85,80 @@ export async function buildConsole(dist = join(HERE, "dist")): Promise<BundleSiz
     metafile: true,
     logLevel: "warning",
   });
-  mkdirSync(dist, { recursive: true });
-  for (const name of ["firebase", "embedded"] as const) writePage(dist, name, metafile);
+  const outputs = new Outputs(metafile);
+  mkdirSync(join(dist, "embedded"), { recursive: true });
+  for (const [view, page] of Object.entries(PAGES)) {
+    writeFileSync(join(dist, `${page}.html`), pageOf("firebase", view, outputs));
+    writeFileSync(join(dist, "embedded", `${page}.html`), pageOf("embedded", view, outputs));
+  }
   // Hosting answers an unknown address with this page and status 404; the console then says so.
   writeFileSync(join(dist, "404.html"), readFileSync(join(dist, "index.html")));
   writeFileSync(join(dist, "icon.svg"), readFileSync(join(HERE, "src/icon.svg")));
-  return sizeOf(metafile);
+  const initial = outputs.loadedBy("main-firebase.ts", "style.css");
+  const later = LOADED_LATER.flatMap((view) => outputs.loadedBy(`views/${view}.ts`));
+  return { initial: outputs.sizesOf(initial), all: outputs.sizesOf([...initial, ...later]) };
 }
 
-function writePage(dist: string, name: "firebase" | "embedded", { outputs }: Metafile): void {
-  const made = Object.keys(outputs);
-  const named = (start: string) => `/assets/${basename(made.find((path) => basename(path).startsWith(start)) ?? "")}`;
-  const script = named(`main-${name}-`);
-  const imports = outputs[made.find((path) => script.endsWith(basename(path))) ?? ""]?.imports ?? [];
-  const preload = imports
-    .map(({ path }) => `<link rel="modulepreload" href="/assets/${basename(path)}" />`)
-    .join("\n    ");
-  const page = readFileSync(join(HERE, "src/index.html"), "utf8")
+function pageOf(source: Source, view: string, outputs: Outputs): string {
+  const main = `main-${source}.ts`;
+  const needed = [main, ...(view === "overview" ? [] : [`views/${view}.ts`])];
+  const script = outputs.addressOf(main);
+  const preloads = outputs
+    .loadedBy(...needed)
+    .map((path) => `/assets/${basename(path)}`)
+    .filter((address) => address !== script)
+    .map((address) => `<link rel="modulepreload" href="${address}" />`);
+  const token = source === "embedded" ? ['<meta name="console-token" content="TOKEN" />'] : [];
+  return readFileSync(join(HERE, "src/index.html"), "utf8")
     .replace("SCRIPT", script)
-    .replace("STYLE", named("style-"))
-    .replace("HEAD", `${preload}${name === "embedded" ? '\n    <meta name="console-token" content="TOKEN" />' : ""}`);
-  writeFileSync(join(dist, name === "firebase" ? "index.html" : "embedded.html"), page);
+    .replace("STYLE", outputs.addressOf("style.css"))
+    .replace("HEAD", [...preloads, ...token].join("\n    "));
 }
 
-function sizeOf({ outputs }: Metafile): BundleSize {
-  const size = { own: 0, sdk: 0 };
-  for (const { inputs, bytes } of Object.values(outputs)) {
-    const sdk = Object.entries(inputs).reduce(
-      (sum, [path, { bytesInOutput }]) => sum + (isSdk(path) ? bytesInOutput : 0),
-      0,
-    );
-    size.sdk += sdk;
-    size.own += bytes - sdk;
+/** What esbuild made of which source. */
+class Outputs {
+  constructor(private readonly metafile: Metafile) {}
+
+  /** The address of what was made of a source in `src`. */
+  addressOf(source: string): string {
+    return `/assets/${basename(this.madeOf(source))}`;
   }
-  return size;
-}
 
-function isSdk(path: string): boolean {
-  return /node_modules\/(@?firebase|@grpc|idb|tslib)\b/.test(path) || path.includes("no-pipelines");
+  /** What these sources need at once, without what they load later. */
+  loadedBy(...sources: string[]): string[] {
+    const found = new Set<string>();
+    const add = (path: string) => {
+      if (found.has(path)) return;
+      found.add(path);
+      for (const { path: next, kind } of this.metafile.outputs[path]?.imports ?? [])
+        if (kind === "import-statement") add(next);
+    };
+    for (const source of sources) add(this.madeOf(source));
+    return [...found];
+  }
+
+  sizesOf(paths: string[]): Sizes {
+    const made = [...new Set(paths)].flatMap((path) => this.metafile.outputs[path] ?? []);
+    const inputs = made.flatMap((output) => Object.entries(output.inputs));
+    const sum = (sizes: number[]) => sizes.reduce((total, size) => total + size, 0);
+    const of = (isPart: (path: string) => boolean) =>
+      sum(inputs.filter(([path]) => isPart(path)).map(([, { bytesInOutput }]) => bytesInOutput));
+    const [sdk, lit] = [of(PARTS.sdk), of(PARTS.lit)];
+    return { sdk, lit, own: sum(made.map(({ bytes }) => bytes)) - sdk - lit };
+  }
+
+  private madeOf(source: string): string {
+    const made = Object.entries(this.metafile.outputs).find(([, { entryPoint }]) =>
+      entryPoint?.endsWith(`src/${source}`),
+    );
+    if (!made) throw new Error(`nothing was built from ${source}`);
+    return made[0];
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { own, sdk } = await buildConsole();
-  console.log(`Built the console: ${own} bytes of our own, ${sdk} bytes of the Firebase SDK`);
+  const { initial, all } = await buildConsole();
+  console.log(
+    `Built the console: ${initial.own} bytes of our own for the overview, ${all.own} for all views, ${all.lit} of lit-html, ${all.sdk} of the Firebase SDK`,
+  );
 }

@@ -3,14 +3,12 @@ import { lookup } from "node:dns/promises";
 import { createServer } from "node:net";
 import type { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type Address, parseAddress } from "../functions/src/address.js";
+import { StartError } from "./start-error.js";
 
 /** Calls in progress get this long to finish once a server stops. */
 const GRACE_MILLISECONDS = 5_000;
 
-/** The server can't start; the message is all that the person at the terminal needs. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
+export { StartError };
 
 /**
  * The two parts of `host:port`; an IPv6 host stands in brackets. Port 0 leaves the choice to the system.

@@ -13,6 +13,8 @@ export interface Findings {
   operations: Record<string, number>;
   /** The protocol's states, transitions and pairs of transitions that were met. */
   coverage: Coverage;
+  /** Runs that found an order waiting by a link that their instance remembered: they read no document. */
+  remembered: number;
   failures: Failure[];
 }
 
@@ -31,7 +33,15 @@ const MOST_FAILURES = 3;
 type OnSchedule = (findings: Findings) => void;
 
 export function noFindings(): Findings {
-  return { schedules: 0, effects: 0, faults: {}, operations: {}, coverage: new Coverage(), failures: [] };
+  return {
+    schedules: 0,
+    effects: 0,
+    faults: {},
+    operations: {},
+    coverage: new Coverage(),
+    remembered: 0,
+    failures: [],
+  };
 }
 
 /**
@@ -115,11 +125,11 @@ export async function random(
 }
 
 /** The life of a single order, for the exhaustive search. */
-export function singleOrder(policy: Scenario["policy"], seed = 1): Scenario {
-  return { seed, orders: 1, policy, inherited: false, operator: true, pageSize: 7, redeploys: false };
+export function singleOrder(policy: Scenario["policy"], seed = 1, waits = false): Scenario {
+  return { seed, orders: 1, policy, inherited: false, operator: true, pageSize: 7, redeploys: false, waits };
 }
 
-/** The scenario of a seed: half of them run under each policy. */
+/** The scenario of a seed: half of them run under each policy, and in two of seven the orders wait. */
 export function scenarioOf(seed: number, orders: number): Scenario {
   const policy = seed % 2 === 0 ? "park" : "idempotency-key";
   return {
@@ -128,8 +138,9 @@ export function scenarioOf(seed: number, orders: number): Scenario {
     policy,
     inherited: true,
     operator: seed % 3 !== 0,
-    pageSize: seed % 7 < 2 ? 2 : 7,
+    pageSize: seed % 7 === 3 ? 2 : 7,
     redeploys: seed % 5 < 2,
+    waits: seed % 7 < 2,
   };
 }
 
@@ -138,7 +149,14 @@ async function note(findings: Findings, scenario: Scenario, { history, violation
   findings.effects += history.length;
   for (const fault of struck.values()) findings.faults[fault] = (findings.faults[fault] ?? 0) + 1;
   for (const { operation } of history) findings.operations[operation] = (findings.operations[operation] ?? 0) + 1;
+  findings.remembered += rememberedIn(history);
   if (violations.length > 0) findings.failures.push(await shortest(scenario, struck));
+}
+
+function rememberedIn(history: readonly Entry[]): number {
+  const read = new Set(history.filter(({ operation }) => operation === "read").map(({ run }) => run));
+  const looked = history.filter(({ operation }) => operation === "getKitchenOrder" || operation === "getShipment");
+  return new Set(looked.map(({ run }) => run).filter((run) => !read.has(run))).size;
 }
 
 /** Leaves out one fault after the other for as long as something still breaks. */

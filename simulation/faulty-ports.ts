@@ -5,6 +5,7 @@ import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
 import { ORDER_STATUSES, type OrderStatus } from "../functions/src/domain/order-lifecycle.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
+import { RecentLinks } from "../functions/src/link-cache.js";
 import type {
   Bus,
   Clock,
@@ -12,6 +13,7 @@ import type {
   Customers,
   FlowControl,
   FoodService,
+  LinkCache,
   Ports,
   Store,
 } from "../functions/src/ports.js";
@@ -50,6 +52,9 @@ const PAGES_TROUBLE_MS = [150_000, 420_000] as const;
 const SLOW_PAGE_MS = 8_000;
 
 const NO_ORDERS = { orders: [], nextPageToken: "" };
+
+/** So few links are remembered that some are forgotten while their orders wait. */
+const MAX_LINKS = 16;
 
 /** As long as a report may back off after a few rejections. */
 const REPORT_BACKOFF_MS = 600_000;
@@ -116,6 +121,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     store: faultyStore(outside.store, perform),
     food: withFlowControl(withCheckedReplies(faultyFood(outside, process, perform)), flow),
     flow,
+    links: linksOf(process, clock, settings),
     bus: faultyBus(outside.bus, perform),
     customers: faultyCustomers(perform),
     random: world.random,
@@ -133,6 +139,17 @@ function flowOf(process: Process, clock: Clock, settings: Settings): FlowControl
   const flow = new AdaptiveFlowControl(clock, settings);
   flows.set(process, flow);
   return flow;
+}
+
+const links = new WeakMap<Process, LinkCache>();
+
+/** All runs of a process share what it remembers; with the process it is lost. */
+function linksOf(process: Process, clock: Clock, settings: Settings): LinkCache {
+  const known = links.get(process);
+  if (known) return known;
+  const cache = new RecentLinks(clock, settings, MAX_LINKS);
+  links.set(process, cache);
+  return cache;
 }
 
 type Perform = <T>(effect: Effect<T>) => Promise<T>;

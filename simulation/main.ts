@@ -14,6 +14,7 @@ const ENOUGH_SEEDS = 500;
 
 interface Options extends Search {
   schedule?: [number, Fault][];
+  waits?: true;
 }
 
 const wholeNumber = (text: string): number => {
@@ -38,6 +39,7 @@ const command = new Command("simulate")
   .option("--seed <number>", "the first seed, or the one to replay", wholeNumber)
   .option("--orders <count>", "orders in each run", wholeNumber, 20)
   .option("--twice", "run each seed twice and hold the histories against each other")
+  .option("--waits", "with --schedule and --orders 1: an order that waits for many ticks")
   .option("--schedule <json>", "replay this schedule of faults, as a failure printed it", scheduleOf);
 
 async function inParallel(options: Options): Promise<Findings> {
@@ -84,7 +86,7 @@ async function main(): Promise<void> {
   const options = command.parse().opts<Options>();
   if (options.schedule) {
     const scenario = scenarioOf(options.seed ?? 1, options.orders);
-    const single = options.orders === 1 ? singleOrder(scenario.policy, scenario.seed) : scenario;
+    const single = options.orders === 1 ? singleOrder(scenario.policy, scenario.seed, options.waits) : scenario;
     const { history, violations } = await replay(single, new Map(options.schedule));
     for (const entry of history) console.log(lineOf(entry));
     for (const { invariant, message } of violations) console.log(`VIOLATED ${invariant}: ${message}`);

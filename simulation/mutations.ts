@@ -193,8 +193,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: "pipeline/dispatch-shipment.ts",
-        from: "if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
-        to: "if (order.status === STAGES.kitchen.takes) return reportAgain(snapshot, relation, ports);\n  if (!order)",
+        from: "if (isBefore(order.status, STAGES.shipment.takes)) return reportAgain(snapshot, relation, ports);\n  if (order.status !== STAGES.shipment.takes)",
+        to: "if (isBefore(order.status, STAGES.shipment.takes)) return reportAgain(snapshot, relation, ports);\n  if (!order)",
       },
       {
         file: "pipeline/dispatch-shipment.ts",
@@ -239,6 +239,19 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (outcome) return closeRelation(linked.snapshot, outcome, ports);",
     'if (linked) return closeRelation(linked.snapshot, outcome ?? "DELIVERED", ports);',
   ),
+  one(
+    "advance on a remembered link",
+    "pipeline/dispatch-shipment.ts",
+    'if (known.kind === "waiting") return skipped(',
+    'if (known.kind === "unknown" && known.resource) return createOnce({ stage: "shipment", ref, order: { name: ref.name, customerId: "", status: "PREPARATION" }, snapshot: undefined }, ports);\n  if (known.kind === "waiting") return skipped(',
+  ),
+  one(
+    "wait for what is ready",
+    "pipeline/linked-resource.ts",
+    'if (isAwaited(stage, resource)) return { kind: "waiting", resource };',
+    'if (resource) return { kind: "waiting", resource };',
+  ),
+  one("remember a link for every order", "link-cache.ts", '[stage, id].join(" ");', '[stage, id.length].join(" ");'),
   one(
     "write over what can't be read",
     "relations/relation.ts",

@@ -31,6 +31,8 @@ export interface Scenario {
   pageSize: number;
   /** Whether other settings are deployed while orders are in progress, with the other create policy. */
   redeploys: boolean;
+  /** Whether orders wait for many ticks, in front of few instances, which then remember what the orders wait for. */
+  waits: boolean;
 }
 
 export interface Outcome {
@@ -42,8 +44,8 @@ export interface Outcome {
 
 const HOUR_MS = 3_600_000;
 
-/** How long after the horizon a last create may take to finish: kitchen, drone and sweep. */
-const AFTER_HORIZON_MS = 10 * TICK_MS;
+/** How long after the horizon a last create may take to finish: kitchen, drone and sweep, of usual orders and of those that wait. */
+const AFTER_HORIZON_MS = { usual: 10 * TICK_MS, waits: 30 * TICK_MS };
 
 /** What else is different after a deploy while orders are in progress. */
 const OTHER_SETTINGS = { CREATE_LEASE_SECONDS: 40, CREATE_TRIES: 3, MISSING_AFTER_MINUTES: 12, POLL_PASSES: 2 };
@@ -99,7 +101,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   });
   const { policy } = scenario;
   const settings = settingsFor(policy, scenario.pageSize);
-  const system = new System(world, settings, lives(scenario));
+  const system = new System(world, settings, lives(scenario), scenario.waits ? 2 : 3);
   const writes = recordWrites(system, notes.coverage);
   if (notes.situations) world.describe = (entry) => situationOf(entry, system.surroundings());
   const poisoned = await placeOrders(system, scenario);
@@ -122,7 +124,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
   } while (
     (world.now < world.faultsOver || !(await isOver(system, poisoned, scenario))) &&
-    world.now < horizon + AFTER_HORIZON_MS
+    world.now < horizon + AFTER_HORIZON_MS[scenario.waits ? "waits" : "usual"]
   );
   quiet = true;
   const unsettled = !system.isIdle;
@@ -161,7 +163,8 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
 }
 
 /** How orders fare. A lone order is quick, so that its life has few effects and every pair of faults can be tried. */
-function lives({ orders }: Scenario): { speed: number; rejected: number; cancelled: number } {
+function lives({ orders, waits }: Scenario): { speed: number; rejected: number; cancelled: number } {
+  if (waits) return { speed: 2, rejected: 0.2, cancelled: orders === 1 ? 0 : 0.15 };
   return orders === 1 ? { speed: 20, rejected: 0.2, cancelled: 0 } : { speed: 10, rejected: 0.2, cancelled: 0.15 };
 }
 

@@ -39,6 +39,10 @@ describe("the whole system under faults", function () {
     assertUnbroken(findings);
     const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
     assert.deepEqual(missing, [], "these faults never struck");
+    assert.ok(
+      findings.remembered > 1_000,
+      `only ${findings.remembered} runs used a link that their instance remembered`,
+    );
   });
 
   it("gives the same history for the same seed, and another for another", async () => {

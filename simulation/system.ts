@@ -26,8 +26,6 @@ export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 const RUN_TIMEOUT_MS = 120_000;
 const POLL_TIMEOUT_MS = 180_000;
 
-const INSTANCES = 3;
-
 /** How old the backup is at least and at most from which the food service is restored. */
 const BACKUP_AGE_MS = [100, 240_000] as const;
 
@@ -61,6 +59,7 @@ export class System {
     readonly world: World,
     settings: Settings,
     food: { speed: number; rejected: number; cancelled: number },
+    private readonly instances: number,
   ) {
     const honoursIdempotencyKey = settings.CREATE_POLICY === "idempotency-key";
     this.food = new FoodServiceModel({
@@ -268,7 +267,7 @@ export class System {
   }
 
   private instance(): Process {
-    const slot = Math.floor(this.world.random.fraction() * INSTANCES);
+    const slot = Math.floor(this.world.random.fraction() * this.instances);
     const there = this.processes[slot];
     if (there?.alive && there.pausedUntil <= this.world.now) return there;
     const process = this.world.startProcess();

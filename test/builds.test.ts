@@ -91,7 +91,7 @@ describe("two builds side by side", function () {
   /** Has the food service show the order in preparation, its meal packaged. */
   async function packaged(name: string, kitchen: unknown): Promise<void> {
     await food.model.updateOrder(name, "PREPARATION");
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 300_000;
     while ((await food.model.getKitchenOrder(String(kitchen))).status !== "PACKAGED") {
       assert.ok(Date.now() < deadline, "the meal is never packaged");
     }

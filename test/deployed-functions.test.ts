@@ -26,7 +26,7 @@ const FUNCTIONS: Record<Stage, string> = {
 const SPEED = 3_000;
 
 /** How long an order may take to its end here, in milliseconds. */
-const PATIENCE = 60_000;
+const PATIENCE = 300_000;
 
 /** A document as Firestore's REST interface and its events have it. */
 interface WireDocument {

@@ -14,6 +14,7 @@ import { type RunningFoodService, startFoodService } from "../services/food-serv
 const PROJECT = "demo-ids";
 const IDS = ["bestellung-ä", "注文-7", "заказ №9", "🍕", "100%25", "a b+c", "plain"];
 const MINUTE = 60_000;
+const PATIENCE_MS = 5 * MINUTE;
 
 describe("a trigger", function () {
   this.timeout(4 * MINUTE);
@@ -64,7 +65,7 @@ describe("a trigger", function () {
   async function expectLogged(ids: string[]): Promise<void> {
     const missing = () => ids.filter((id) => !lines.some(({ order }) => order === `orders/${id}`));
     for (const began = Date.now(); missing().length > 0; await sleep(50)) {
-      if (Date.now() - began > MINUTE)
+      if (Date.now() - began > PATIENCE_MS)
         assert.fail(`not logged: ${missing()}; logged: ${lines.map(({ order }) => order)}`);
     }
   }
@@ -85,7 +86,7 @@ describe("a trigger", function () {
       assert.equal(answer.status, 200, await answer.text());
     }
     await expectLogged(IDS);
-    for (const began = Date.now(); seen.size < IDS.length; await sleep(50)) assert.ok(Date.now() - began < MINUTE);
+    for (const began = Date.now(); seen.size < IDS.length; await sleep(50)) assert.ok(Date.now() - began < PATIENCE_MS);
   });
 
   for (const [how, encoded] of [

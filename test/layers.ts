@@ -4,7 +4,7 @@
  * - unit: `NAME.test.ts` beside the code that it tests. Stays in its process: `setup.ts` fails a unit test that starts a program.
  * - integration: `NAME.integration.test.ts` beside the code, and everything in `test/`. May start programs and the emulators.
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../harness/root.js";
 
@@ -15,15 +15,14 @@ const ROOMS = [
   ...["operator-console", "test"],
 ];
 
-/** These take longest, so they start first: then nothing long is left for one process at the end. */
-const LONGEST_FIRST = [
-  "test/browser/console.test.ts",
-  "test/system.test.ts",
-  "chaos/chaos.integration.test.ts",
-  "test/programs.test.ts",
-  "simulation/simulation.integration.test.ts",
-  "services/users/faults.integration.test.ts",
-  "test/bench.test.ts",
+/** How long each file took on this machine, in milliseconds; the reporter keeps it. */
+export const DURATIONS = join(ROOT, ".local", "test-durations.json");
+
+/** These take longest on a machine that has not run them yet, in this order. */
+const LONGEST = [
+  ...["test/durability.test.ts", "test/start-stop.test.ts", "test/browser/console.test.ts", "test/bench.test.ts"],
+  ...["test/tutorial.test.ts", "test/programs.test.ts", "test/system.test.ts", "chaos/chaos.integration.test.ts"],
+  ...["services/users/faults.integration.test.ts", "test/storm.test.ts", "simulation/simulation.integration.test.ts"],
 ];
 
 /** These take many minutes. CI runs them by name. */
@@ -37,17 +36,28 @@ export function layerOf(path: string): Layer {
   return path.startsWith("test/") || path.endsWith(".integration.test.ts") ? "integration" : "unit";
 }
 
-/** The test files of these layers, of all if none is named, in the order in which to run them. */
+/**
+ * The test files of these layers, of all if none is named. Those that take longest come first: then nothing long is left for one process
+ * at the end.
+ */
 export function filesOf(layers: Layer[]): string[] {
   const all = ROOMS.flatMap((room) =>
     readdirSync(join(ROOT, room), { recursive: true, encoding: "utf8" })
       .filter((name) => isTestFile(name) && !name.includes("node_modules"))
       .map((name) => `${room}/${name}`),
   );
-  const rank = (file: string) =>
-    (LONGEST_FIRST.indexOf(file) + 1 || all.length) - (layerOf(file) === "integration" ? 0.5 : 0);
+  const known = recordedDurations();
+  const durationOf = (file: string) => known[file] ?? (LONGEST.includes(file) ? 1e6 - LONGEST.indexOf(file) : 0);
   return all
     .filter((file) => !ONLY_BY_NAME.includes(file))
     .filter((file) => layers.length === 0 || layers.includes(layerOf(file)))
-    .sort((one, other) => rank(one) - rank(other) || one.localeCompare(other));
+    .sort((one, other) => durationOf(other) - durationOf(one) || one.localeCompare(other));
+}
+
+function recordedDurations(): Record<string, number> {
+  try {
+    return JSON.parse(readFileSync(DURATIONS, "utf8")) as Record<string, number>;
+  } catch {
+    return {};
+  }
 }

@@ -9,6 +9,7 @@ import { inMemory } from "../local/storage.js";
 import { type FoodServiceOptions, type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { type InProcess, startInProcess } from "../services/users/in-process.js";
 import { NO_LOG } from "../services/users/testing.js";
+import { RunningTime } from "./running-time.js";
 
 const DEADLINE_SECONDS = 2;
 
@@ -67,9 +68,9 @@ describe("an embedded run", function () {
   it("uses what a service with 5 streams sustains, and no create becomes uncertain", async () => {
     const callTime = 500;
     const embedded = await start(200, { callTime, maxStreams: 5 });
-    const started = Date.now();
+    const time = new RunningTime();
     const states = await pollUntil(embedded, 200, 20);
-    const seconds = (Date.now() - started) / 1_000;
+    const seconds = time.stop() / 1_000;
     assert.deepEqual(
       states.filter((state) => state !== "SENDING"),
       [],

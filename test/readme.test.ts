@@ -5,9 +5,11 @@ import { dirname, join } from "node:path";
 import { ALL_PARAMS } from "../functions/src/config.js";
 
 const PAGES = [
-  "README.md",
+  ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md"],
   ...readdirSync("docs").flatMap((file) => (file.endsWith(".md") ? [join("docs", file)] : [])),
 ];
+
+const MAX_README_LINES = 65;
 
 /** Paths that a reader makes, or that exist only while something runs. */
 const MADE_BY_READERS = [
@@ -53,12 +55,29 @@ describe("what the documents say", () => {
       const usual = "default" in param.options ? `\`${String(param.options.default)}\`` : secret;
       return `| \`${param.name}\` | ${usual} | ${description} |`;
     });
-    const table = textOf("README.md").split("<!-- params -->")[1]?.split("<!-- /params -->")[0];
+    const table = textOf("docs/deployment.md").split("<!-- params -->")[1]?.split("<!-- /params -->")[0];
     assert.equal(table?.trim(), ["| param | default | description |", "|---|---|---|", ...rows].join("\n"));
   });
 
+  it("fits the README on one screen", () => {
+    const lines = textOf("README.md").trim().split("\n");
+    assert.ok(lines.length <= MAX_README_LINES, `${lines.length} lines`);
+  });
+
+  it("gives the project one version, which the changelog describes", () => {
+    const [, released] = /^## (\d\S*) - \d{4}-\d\d-\d\d$/m.exec(textOf("CHANGELOG.md")) ?? [];
+    for (const folder of [".", "functions"]) {
+      const manifest = JSON.parse(textOf(join(folder, "package.json"))) as { version: string };
+      const lock = JSON.parse(textOf(join(folder, "package-lock.json"))) as {
+        version: string;
+        packages: Record<string, { version?: string }>;
+      };
+      assert.deepEqual([manifest.version, lock.version, lock.packages[""]?.version], [released, released, released]);
+    }
+  });
+
   it("names every top-level folder", () => {
-    const readme = textOf("README.md");
+    const design = textOf("docs/design.md");
     const places = readdirSync(".", { withFileTypes: true })
       .filter(
         (entry) =>
@@ -66,7 +85,7 @@ describe("what the documents say", () => {
       )
       .map(({ name }) => `\`${name}/`);
     assert.deepEqual(
-      places.filter((place) => !readme.includes(place)),
+      places.filter((place) => !design.includes(place)),
       [],
     );
   });

@@ -1,9 +1,14 @@
-/** Mocha's own report with a line of progress below it, then the slowest files, closed by one line of passed and failed tests. */
-import { relative } from "node:path";
+/**
+ * Mocha's own report with a line of progress below it, then the slowest files, closed by one line of passed and failed tests. How long each
+ * file took is kept for the next run, which starts the longest first.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, relative } from "node:path";
 import { format } from "node:util";
 import Mocha from "mocha";
 import { Progress } from "../harness/progress.ts";
 import { endQuietlyOnBrokenPipe } from "../local/guards.mjs";
+import { DURATIONS } from "./layers.ts";
 
 const SLOWEST = 10;
 
@@ -25,6 +30,7 @@ export default class Closing extends Mocha.reporters.Spec {
     const add = ({ file, duration = 0 }) => file && byFile.set(file, (byFile.get(file) ?? 0) + duration);
     runner.on("test end", add);
     runner.on("hook end", add);
+    runner.once("end", () => recordDurations(byFile));
     // Printed by the process's end, after everything that hooks and reports still have to say.
     process.once("exit", () => {
       const slowest = [...byFile].sort(([, one], [, other]) => other - one).slice(0, SLOWEST);
@@ -35,4 +41,16 @@ export default class Closing extends Mocha.reporters.Spec {
       console.log(`\n${this.stats.passes} passed, ${this.stats.failures} failed`);
     });
   }
+}
+
+function recordDurations(byFile) {
+  let known = {};
+  try {
+    known = JSON.parse(readFileSync(DURATIONS, "utf8"));
+  } catch {
+    // This is the first run.
+  }
+  for (const [file, milliseconds] of byFile) known[relative(process.cwd(), file)] = milliseconds;
+  mkdirSync(dirname(DURATIONS), { recursive: true });
+  writeFileSync(DURATIONS, JSON.stringify(known));
 }

@@ -13,7 +13,7 @@ import { startOwn } from "./emulators.js";
 import { filesOf, isTestFile, type Layer } from "./layers.js";
 
 /** Tests wait for programs much of their time, so more processes than cores keep the cores busy. */
-const JOBS = availableParallelism() + 1;
+const JOBS = availableParallelism() + 2;
 
 const args = process.argv.slice(2);
 const layers = (["unit", "integration"] as Layer[]).filter((layer) => args.includes(`--${layer}`));

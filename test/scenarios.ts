@@ -10,6 +10,7 @@ import { Api } from "../functions/src/operator-api/api.js";
 import { handleOrderMessage, reactionsTo, runReaction, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { Fields, Matching, Query } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
+import { apiRequest } from "../functions/src/testing/api-request.js";
 import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
 
 const SEVERITIES = { info: "INFO", warn: "WARNING", error: "ERROR" } as const;
@@ -82,10 +83,7 @@ export class Happening {
 
   /** The body of what the API answers an operator. */
   async ask(path: string, post?: Fields): Promise<Record<string, unknown>> {
-    const body = Buffer.from(post ? JSON.stringify(post) : "");
-    const headers = { authorization: "Bearer a", "idempotency-key": "a", "content-type": "application/json" };
-    const [to = "", query = ""] = path.split("?");
-    const answer = await this.api.answer({ method: post ? "POST" : "GET", path: to, query, headers, body });
+    const answer = await this.api.answer(apiRequest(post ? "POST" : "GET", path, { as: "a", key: "a", body: post }));
     return answer.body as Record<string, unknown>;
   }
 

@@ -28,11 +28,12 @@ import { startUserData } from "../services/users/data.js";
 import { ask, connect } from "../services/users/downstream.js";
 import { NO_LOG } from "../services/users/testing.js";
 import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
+import { RunningTime } from "./running-time.js";
 
 const DEADLINE_SECONDS = 2;
 const DEADLINE_MS = DEADLINE_SECONDS * 1_000;
 
-/** What a new connection and a call may take on a machine on which all tests run at once. */
+/** What a new connection and a call may take. */
 const SLACK_MS = 4_000;
 
 type Security = "tls" | "plaintext";
@@ -97,18 +98,24 @@ describe("a connection that goes silent", function () {
     return proxy;
   }
 
-  /** Calls until one is answered; how long that took, in milliseconds. */
+  /**
+   * Calls until one is answered; how long that took, in milliseconds. Client, proxy and server are in this process: time in which it
+   * does not get to run is not counted.
+   */
   async function timeUntilAnswered(call: () => Promise<unknown>): Promise<number> {
-    const started = performance.now();
-    for (;;) {
-      const answered = await call().then(
-        () => true,
-        () => false,
-      );
-      const elapsed = performance.now() - started;
-      if (answered) return elapsed;
-      assert.ok(elapsed < 30_000, "no call is answered any more");
-      await sleep(20);
+    const time = new RunningTime();
+    try {
+      for (;;) {
+        const answered = await call().then(
+          () => true,
+          () => false,
+        );
+        if (answered) return time.milliseconds;
+        assert.ok(time.milliseconds < 60_000, "no call is answered any more");
+        await sleep(20);
+      }
+    } finally {
+      time.stop();
     }
   }
 
@@ -218,7 +225,7 @@ describe("a connection that goes silent", function () {
       assert.deepEqual(await store.read("things/1"), [undefined]);
       // Without pings, a read waits for its own deadline of a minute.
       const elapsed = performance.now() - started;
-      assert.ok(elapsed < 20_000, `${elapsed} ms`);
+      assert.ok(elapsed < 50_000, `${elapsed} ms`);
     });
 
     it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { relationPath } from "../functions/src/relations/relation.js";
 import { type Embedded, startEmbedded } from "../local/embedded.js";
 import { SqliteStore } from "../local/sqlite-store.js";
@@ -11,6 +10,7 @@ import { inFile } from "../local/storage.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { type InProcess, startInProcess } from "../services/users/in-process.js";
 import { lineLog } from "../services/users/log.js";
+import { sleepRunning } from "./running-time.js";
 
 const ORDERS = 300;
 const TICKS = 5;
@@ -64,7 +64,7 @@ describe("an embedded run against a food service whose GetKitchenOrder is UNAVAI
       const before = calls;
       await run.fire(poll, new Date(), AbortSignal.timeout(60_000));
       // Until no call has come for longer than gRPC's own retries take; flow control may leave orders to the next tick.
-      for (let seen = -1; seen !== calls; await sleep(1_500)) seen = calls;
+      for (let seen = -1; seen !== calls; await sleepRunning(1_500)) seen = calls;
       assert.ok(calls > before, `no call in tick ${tick}`);
       assert.ok(calls - before <= ORDERS * 1.1, `${calls - before} calls for ${ORDERS} orders in tick ${tick}`);
     }

@@ -30,7 +30,7 @@ import { makeCertificate, type Pair } from "./google/certificate.js";
 import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
 import type { Google } from "./google/stand-in.js";
 
-/** The hosts of the README's example, whose servers are here. */
+/** The hosts of the deployment guide's example, whose servers are here. */
 const FOOD_HOST = "food.example.com:443";
 const USERS_HOST = "users.example.com:443";
 
@@ -372,7 +372,7 @@ function secretsOf(project: Project, { serviceConfig }: FunctionResource): Recor
   return Object.fromEntries(found) as Record<string, string>;
 }
 
-/** What is outside the functions: Firestore and Pub/Sub, the food service and the users, each at the host of the README's example. */
+/** What is outside the functions: Firestore and Pub/Sub, the food service and the users, each at the host of the deployment guide's example. */
 class World {
   private constructor(
     readonly food: RunningFoodService,

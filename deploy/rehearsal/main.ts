@@ -5,7 +5,9 @@ import { auditFunctions } from "./audit.js";
 import { Rehearsal, RehearsalError } from "./rehearsal.js";
 
 const { gcloud, audit } = new Command("npm run rehearse")
-  .description("Deploys to a stand-in for Google's APIs by the README's steps, runs what was uploaded, and changes it.")
+  .description(
+    "Deploys to a stand-in for Google's APIs by the deployment guide's steps, runs what was uploaded, and changes it.",
+  )
   .helpOption("--help", "show this")
   .option("--no-gcloud", "leave gcloud out, which takes most of the time")
   .option("--audit", "also ask the package registry about what is uploaded; no answer is a failure")

@@ -1,5 +1,5 @@
 /**
- * A deploy from nothing, rehearsed: the README's steps as they are printed, with the real Firebase CLI and the real gcloud,
+ * A deploy from nothing, rehearsed: the deployment guide's steps as they are printed, with the real Firebase CLI and the real gcloud,
  * against a stand-in for Google's APIs; then what was uploaded runs. After that everything that comes later in a project's
  * life: another deploy, a changed param, a roll-back, a rotated certificate.
  */
@@ -14,23 +14,26 @@ import { Cloud } from "./cloud.js";
 import { checkSent } from "./compare.js";
 import type { FunctionResource, Project } from "./google/project.js";
 import { Google, type Recorded } from "./google/stand-in.js";
+import { chapterOf, commandsOf, type PrintedStep, stepsOf } from "./guide-steps.js";
 import { letEventsIn, prepare } from "./prepared.js";
-import { chapterOf, commandsOf, type PrintedStep, stepsOf } from "./readme-steps.js";
 import { type Answers, type Ran, type RunOptions, Workspace } from "./workspace.js";
 
 export const PROJECT = "your-project";
+
+/** The page whose steps are rehearsed. */
+const GUIDE = "docs/deployment.md";
 
 const FIRST_STEP = 4;
 const LAST_STEP = 12;
 const DEPLOY_STEP = 8;
 
-/** The questions of a deploy at a terminal, and what the README says to answer. */
+/** The questions of a deploy at a terminal, and what the guide says to answer. */
 const DEPLOY_ANSWERS: Answers = [
   [/Would you like to proceed with deployment\?/, "y\n"],
   [/How many days do you want to keep container images/, "\n"],
 ];
 
-/** What a step must show, as the README says. */
+/** What a step must show, as the guide says. */
 const SHOWN: Record<number, RegExp> = {
   4: /^operators-api may read FOOD_SERVICE_CA: (created|already exists)$/m,
   5: /Created a new secret version/,
@@ -78,7 +81,7 @@ export class Rehearsal {
   private cloudStarted: Cloud | undefined;
   private workspaceMade: Workspace | undefined;
   readonly hasGcloud: boolean;
-  private readonly printed = stepsOf(readFileSync(join(ROOT, "README.md"), "utf8"), "## Deploy");
+  private readonly printed = stepsOf(readFileSync(join(ROOT, GUIDE), "utf8"), "## Deploy");
   private readonly operations = readFileSync(join(ROOT, "docs/operations.md"), "utf8");
 
   constructor({ say = () => {}, withGcloud = true }: { say?: (line: string) => void; withGcloud?: boolean } = {}) {
@@ -122,7 +125,7 @@ export class Rehearsal {
     this.tagRelease("v1.2.3");
     for (const step of this.printed.filter(({ number }) => number >= FIRST_STEP && number <= LAST_STEP)) {
       if (step.number === DEPLOY_STEP) await this.rehearseUnattended(step);
-      await this.readmeStep(step);
+      await this.guideStep(step);
     }
     await this.deployAgain();
     await this.changeParam();
@@ -130,16 +133,17 @@ export class Rehearsal {
     await this.rotateCertificate();
   }
 
-  /** One step of the README by its number. */
+  /** One step of the guide by its number. */
   printedStep(number: number): Promise<void> {
-    return this.readmeStep(this.printed.find((step) => step.number === number) ?? assert.fail(`no step ${number}`));
+    return this.guideStep(this.printed.find((step) => step.number === number) ?? assert.fail(`no step ${number}`));
   }
 
-  /** One step of the README, as it is printed. */
-  private async readmeStep(step: PrintedStep): Promise<void> {
+  /** One step of the guide, as it is printed. */
+  private async guideStep(step: PrintedStep): Promise<void> {
     if (step.number === 10) await this.runInCloud();
     let output = "";
-    for (const command of step.commands) output += (await this.command(`README, step ${step.number}`, command)).output;
+    for (const command of step.commands)
+      output += (await this.command(`deployment guide, step ${step.number}`, command)).output;
     const shown = SHOWN[step.number] ?? assert.fail(`step ${step.number} is new`);
     if (this.hasGcloud || !step.commands.some((command) => NEEDS_GCLOUD.test(command))) {
       const text = output.replace(/[\u2800-\u28ff]/g, "").trim();
@@ -203,7 +207,7 @@ export class Rehearsal {
     for (const command of commands) {
       const plain = await this.workspace.run(command, { isUnattended: true });
       if (plain.status === 0)
-        throw new RehearsalError("a first deploy without --force asked nothing: the README says that it does");
+        throw new RehearsalError("a first deploy without --force asked nothing: the guide says that it does");
       await this.command("unattended", `${command} --non-interactive --force`, { isUnattended: true });
       this.checkDeployed();
     }

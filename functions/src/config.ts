@@ -168,7 +168,7 @@ const params: (StringParam | IntParam)[] = [
   MISSING_AFTER_MINUTES,
 ];
 
-/** Everything that a deployment may choose, in the order in which the README shows it. */
+/** Everything that a deployment may choose, in the order in which docs/deployment.md shows it. */
 export const ALL_PARAMS = [
   REGION,
   POLL_SCHEDULE,

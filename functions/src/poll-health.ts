@@ -2,9 +2,11 @@
  * How the poll is doing: what its last complete run saw, what waits longest, and the active orders over the last 24 hours. It is
  * stored with the lease, in the write by which a run gives the lease back, so it costs no write of its own.
  */
+
 import * as v from "valibot";
 import { hourOf } from "./domain/hours.js";
-import type { ActiveStatus } from "./domain/order-lifecycle.js";
+import { ACTIVE_STATUSES, type ActiveStatus } from "./domain/order-lifecycle.js";
+import { recordOf } from "./domain/record-of.js";
 import { orderRef } from "./domain/resource-names.js";
 import type { Fields, Order, PollProgress, Snapshot } from "./ports.js";
 
@@ -20,7 +22,8 @@ const MAX_CLOCK_SKEW_MS = 3_600_000;
 const POINT_MS = 600_000;
 const HISTORY_MS = 24 * 3_600_000;
 
-const counts = v.object({ NEW: v.number(), PREPARATION: v.number(), IN_FLIGHT: v.number() });
+/** By status. A document of a build that knew fewer statuses has no count of the others. */
+const counts = v.object(recordOf(ACTIVE_STATUSES, () => v.optional(v.number(), 0)));
 const error = v.object({ code: v.string(), message: v.string() });
 
 const healthSchema = v.object({
@@ -75,7 +78,7 @@ export class PollTally {
     this.previous = healthIn(lease);
     this.progress = progress ?? {
       startedAt,
-      active: { NEW: 0, PREPARATION: 0, IN_FLIGHT: 0 },
+      active: recordOf(ACTIVE_STATUSES, () => 0),
       failedPages: 0,
       arrived: 0,
       newest: this.previous?.newest?.getTime() ?? 0,

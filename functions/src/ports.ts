@@ -4,12 +4,14 @@
  */
 import type {
   ActiveStatus,
+  CreatingStage,
   KitchenStatus,
   OrderStatus,
   ReportedStatus,
   ShipmentStatus,
   Stage,
 } from "./domain/order-lifecycle.js";
+import type { OrderRef } from "./domain/resource-names.js";
 import type { Settings } from "./settings.js";
 
 export interface Ports {
@@ -19,6 +21,7 @@ export interface Ports {
   store: Store;
   food: FoodService;
   flow: FlowControl;
+  links: LinkCache;
   customers: Customers;
   log: Log;
   settings: Settings;
@@ -40,6 +43,8 @@ export interface Randomness {
 export interface OrderMessage {
   order: string;
   status: ActiveStatus;
+  /** When the order was placed, in milliseconds since the epoch, if the service says so: another time means another order. */
+  placedAt?: number | undefined;
 }
 
 /** What a pass of the poll has seen so far; times in milliseconds since the epoch. */
@@ -180,6 +185,19 @@ export interface Slot {
 export interface FlowControl {
   /** A slot as soon as one is free, or undefined if none was in time: then leave the work to the next poll. */
   acquire(kind: SlotKind): Promise<Slot | undefined>;
+}
+
+/** An order as its message names it. */
+export interface WaitingOrder extends OrderRef {
+  /** When it was placed, in milliseconds since the epoch, if the message says so. */
+  readonly placedAt?: number | undefined;
+}
+
+/** The links that an instance has read lately. It may lose any of them at any time, and they are no reason to advance an order. */
+export interface LinkCache {
+  find(stage: CreatingStage, order: WaitingOrder): string | undefined;
+  remember(stage: CreatingStage, order: WaitingOrder, link: string): void;
+  forget(stage: CreatingStage, order: WaitingOrder): void;
 }
 
 /** A user as the user orchestrators know one. */

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { StartError } from "../../services/server.js";
+import { StartError } from "../../services/start-error.js";
 
 /** What firebase-tools demands. */
 const OLDEST = 21;

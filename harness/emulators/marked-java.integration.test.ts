@@ -32,6 +32,7 @@ describe("a marked Java", () => {
     assert.deepEqual(seen, [
       mark,
       "-Xrs",
+      "-XX:TieredStopAtLevel=1",
       "-Da=b c",
       "-jar",
       "/some/emulator v1.2.jar",
@@ -48,7 +49,7 @@ describe("a marked Java", () => {
       "/a b/cloud-firestore-emulator.jar",
       "com.google.cloud.datastore.emulator.firestore.CloudFirestore",
     ];
-    assert.deepEqual(seen, [mark, "-Xrs", ...start, "--port=1"]);
+    assert.deepEqual(seen, [mark, "-Xrs", "-XX:TieredStopAtLevel=1", ...start, "--port=1"]);
   });
 
   it("has a mark of plain ASCII that no other run has", () => {

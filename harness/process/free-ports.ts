@@ -89,6 +89,14 @@ async function blockFrom(from: "auto" | number): Promise<Ports> {
   return from === "auto" ? freeBlock() : blockAt(from);
 }
 
+/** A free port, for a program that can't report the one that the system chose for port 0. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = LOWEST + Math.floor(Math.random() * (LENT_FROM - LOWEST));
+    if (await isFree(port)) return port;
+  }
+}
+
 /** A block of free ports at a place picked by chance, so that runs that start at the same moment don't meet. */
 async function freeBlock(): Promise<Ports> {
   for (let tries = 0; tries < 100; tries++) {

@@ -1,12 +1,12 @@
 /** The project's own programs as processes, for tests that read what they say. */
 
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { programArgs } from "../../services/program-args.js";
 import { ROOT } from "../root.js";
 import { type Child, startChild } from "./child-process.js";
 
 /** How long a line may take. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 480_000;
 
 /** A program whose output can be waited for. */
 export class Program {
@@ -17,7 +17,7 @@ export class Program {
     const lines: string[] = [];
     const child = await startChild({
       command: process.execPath,
-      args: ["--import", "tsx", join(ROOT, file), ...args],
+      args: [...programArgs(file), ...args],
       cwd: ROOT,
       env: { ...process.env, ...env },
       onLine: (line) => lines.push(line),

@@ -26,6 +26,9 @@ export interface SeenClaim {
   claim: string;
 }
 
+/** What can be decided about many orders at once. Each link has a name of its own. */
+export type BulkAction = Exclude<Action, "link">;
+
 /** The API's answer when it refused, in its own words. */
 class ApiError extends Error {
   override readonly name = "ApiError";
@@ -74,9 +77,9 @@ export class Api {
     return this.post(`${orderAddress(id)}/${stage}/${action}`, { reason, version, ...(name && { name }) }, key);
   }
 
-  /** Retries several attempts for one reason, each with an audit entry of its own. */
-  retryAll(attempts: SeenClaim[], reason: string, key: string): Promise<DecisionResults> {
-    return this.post("/api/decisions", { action: "retry", reason, attempts }, key);
+  /** Applies one decision to several attempts for one reason, each with an audit entry of its own. */
+  decideAll(action: BulkAction, attempts: SeenClaim[], reason: string, key: string): Promise<DecisionResults> {
+    return this.post("/api/decisions", { action, reason, attempts }, key);
   }
 
   private get<T>(address: string): Promise<T> {

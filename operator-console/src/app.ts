@@ -2,19 +2,13 @@
 import { html, nothing, render, type TemplateResult } from "lit-html";
 import { Api } from "./api.js";
 import type { DataSource, Session } from "./data/source.js";
-import { followKeys } from "./keyboard.js";
+import { followKeys, showKeys } from "./keyboard.js";
 import { plural } from "./labels.js";
 import { startLive } from "./live.js";
 import { followAddress, navigate, type Route, routeOf } from "./router.js";
 import { Statistics } from "./statistics.js";
-import { attention } from "./views/attention.js";
-import { openKeys } from "./views/dialog.js";
-import { flowView } from "./views/flow.js";
-import { order } from "./views/order.js";
-import { orders } from "./views/orders.js";
-import { overview } from "./views/overview.js";
-import { signIn } from "./views/sign-in.js";
-import type { Context, View } from "./views/view.js";
+import { loadAllViews, loadView } from "./views/load-view.js";
+import { type Context, loading, type View } from "./views/view.js";
 
 /** Ages are drawn again this often. */
 const CLOCK_MS = 1_000;
@@ -22,11 +16,15 @@ const CLOCK_MS = 1_000;
 /** Changes are drawn at most this often, however many come. */
 const DRAW_MS = 100;
 
+/** The views that are not shown yet are loaded this long after the first one. */
+const IDLE_MS = 3_000;
+
 const root = document.querySelector<HTMLElement>("#page") ?? document.body;
 
 /** Starts the console on a data source that may take a moment to connect. */
 export async function start(connecting: DataSource | Promise<DataSource>): Promise<void> {
   let end = () => {};
+  void loadView(routeOf(location).view);
   try {
     const source = await connecting;
     source.onSession((session) => {
@@ -34,19 +32,30 @@ export async function start(connecting: DataSource | Promise<DataSource>): Promi
       end = show(source, session);
     });
   } catch (error) {
-    render(message("Couldn't load the page", `${(error as Error).message}. Try reloading.`), root);
+    showFailure(error as Error);
   }
 }
 
 /** Shows what this session may see; returns what ends it. */
 function show(source: DataSource, session: Session | undefined): () => void {
   render(nothing, root);
-  if (!session && source.signIn) signIn(root, source.signIn);
-  else if (!session?.role) {
-    const text = `${session?.name ?? "This account"} doesn't have access. Ask an administrator for the viewer or operator role, then sign in again.`;
-    render(message("No access", text, signOutButton(source)), root);
-  } else return new Console(source, session).stop;
+  if (!session && source.signIn) return showSignIn(source.signIn);
+  if (session?.role) return new Console(source, session).stop;
+  const text = `${session?.name ?? "This account"} doesn't have access. Ask an administrator for the viewer or operator role, then sign in again.`;
+  render(message("No access", text, signOutButton(source)), root);
   return () => {};
+}
+
+function showSignIn(submit: NonNullable<DataSource["signIn"]>): () => void {
+  let isWanted = true;
+  void import("./views/sign-in.js").then(({ signIn }) => isWanted && signIn(root, submit), showFailure);
+  return () => {
+    isWanted = false;
+  };
+}
+
+function showFailure(error: Error): void {
+  render(message("Couldn't load the page", `${error.message}. Try reloading.`), root);
 }
 
 function message(title: string, text: string, more: TemplateResult | typeof nothing = nothing): TemplateResult {
@@ -68,7 +77,10 @@ const NAVIGATION = [
 class Console {
   private readonly context: Context;
   private route: Route = routeOf(location);
-  private view: View;
+  private view: View = opening;
+  /** Counts the views that were opened: one that has loaded too late is not shown. */
+  private opened = 0;
+  private drawnAt = Number.NEGATIVE_INFINITY;
   private drawing: ReturnType<typeof setTimeout> | undefined;
   private isDenied = false;
   private readonly stops: (() => void)[] = [];
@@ -78,15 +90,16 @@ class Console {
     const redraw = () => this.drawSoon();
     const live = startLive(source, redraw, () => this.deny());
     this.context = { source, session, api, live, statistics: new Statistics(api, redraw), redraw };
-    this.view = this.open(this.route);
     const clock = setInterval(redraw, CLOCK_MS);
+    const idle = setTimeout(loadAllViews, IDLE_MS);
     this.stops.push(
       live.stop,
       () => clearInterval(clock),
+      () => clearTimeout(idle),
       followAddress(() => this.follow()),
       followKeys(),
     );
-    this.draw();
+    void this.open();
   }
 
   readonly stop = (): void => {
@@ -101,35 +114,39 @@ class Console {
     render(message("No access", "Your permissions changed. Sign in again.", signOutButton(this.context.source)), root);
   }
 
-  private open(route: Route): View {
-    if (route.view === "order") return order(this.context, route.id);
-    if (route.view === "missing") return missing();
-    const views = { overview, attention, orders, flow: flowView };
-    return views[route.view](this.context, route.query);
-  }
-
-  private follow(): void {
-    const next = routeOf(location);
-    const isSame = next.view === this.route.view && (next.view !== "order" || next.id === idIn(this.route));
-    this.route = next;
-    if (isSame) this.view.onQuery?.(next.query);
-    else {
-      this.view.stop?.();
-      this.view = this.open(next);
-      window.scrollTo(0, 0);
-    }
+  private async open(): Promise<void> {
+    const mine = ++this.opened;
+    this.view.stop?.();
+    this.view = opening;
+    const open = await loadView(this.route.view);
+    if (mine !== this.opened || this.isDenied) return;
+    this.view = open(this.context, this.route);
     this.draw();
   }
 
+  private follow(): void {
+    const { view, id } = this.route;
+    this.route = routeOf(location);
+    if (this.route.view === view && this.route.id === id) {
+      this.view.onQuery?.(this.route.query);
+      this.draw();
+    } else {
+      window.scrollTo(0, 0);
+      void this.open();
+    }
+  }
+
   private drawSoon(): void {
+    const wait = Math.max(0, this.drawnAt + DRAW_MS - performance.now());
     this.drawing ??= setTimeout(() => {
       this.drawing = undefined;
       this.draw();
-    }, DRAW_MS);
+    }, wait);
   }
 
   private draw(): void {
     if (this.isDenied) return;
+    this.drawnAt = performance.now();
     const needs = this.context.live.attention.size;
     document.title = `${needs > 0 ? `(${needs}) ` : ""}${this.view.title} · Orders`;
     render(
@@ -139,17 +156,8 @@ class Console {
   }
 }
 
-function idIn(route: Route): string | undefined {
-  return route.view === "order" ? route.id : undefined;
-}
-
-function missing(): View {
-  return {
-    title: "Page not found",
-    render: () =>
-      html`<h1>Page not found</h1><p>There is nothing at this address. <a href="/">Go to the overview</a></p>`,
-  };
-}
+/** What is shown until a view has loaded. */
+const opening: View = { title: "Loading", render: () => loading };
 
 function header({ source, session, live }: Context, route: Route): TemplateResult {
   const search = (event: Event) => {
@@ -173,7 +181,7 @@ function header({ source, session, live }: Context, route: Route): TemplateResul
       <kbd aria-hidden="true">/</kbd>
     </form>
     <span class="who" title=${`${session.name}, ${session.role}`}>${session.name}, ${session.role}</span>
-    <button type="button" class="icon" aria-label="Keyboard shortcuts" @click=${openKeys}>?</button>
+    <button type="button" class="icon" aria-label="Keyboard shortcuts" @click=${showKeys}>?</button>
     ${signOutButton(source)}
   </header>`;
 }

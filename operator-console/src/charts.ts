@@ -1,6 +1,7 @@
 /** Charts as SVG. Each has the same figures in a table for people who can't see it. */
 import { html, nothing, svg, type TemplateResult } from "lit-html";
 import { count } from "./labels.js";
+import { pathOf, round } from "./sparkline.js";
 
 interface Series {
   title: string;
@@ -58,20 +59,9 @@ export function lineChart(options: ChartOptions): TemplateResult {
     const [first] = points;
     if (points.length === 1 && first)
       return svg`<circle class="dot-mark ${color}" cx=${first[0]} cy=${first[1]} r="3" />`;
-    return svg`<path class="line ${color}" d=${path(points)} />`;
+    return svg`<path class="line ${color}" d=${pathOf(points)} />`;
   });
   return figure(options, scale, step, svg`${lines}`);
-}
-
-/** A small line without axes; the figures stand beside it. */
-export function sparkline(values: readonly number[], color: string): TemplateResult {
-  if (values.length < 2) return html`<span class="sparkline"></span>`;
-  const most = Math.max(1, ...values);
-  const points = values.map((value, index) => [(index / (values.length - 1)) * 120, 30 - (value / most) * 26] as const);
-  return html`<svg class="sparkline ${color}" viewBox="0 0 120 32" preserveAspectRatio="none" aria-hidden="true">
-    <path class="area" d="${path(points)}L120 32L0 32Z" />
-    <path class="line ${color}" d=${path(points)} />
-  </svg>`;
 }
 
 interface Scale {
@@ -93,7 +83,7 @@ function niceCeiling(value: number): number {
 
 function figure(options: ChartOptions, scale: Scale, step: number, marks: TemplateResult): TemplateResult {
   const { title, series, labels } = options;
-  return html`<figure class="chart">
+  return html`<figure class="card chart">
     <figcaption>
       <strong>${title}</strong>
       ${series.length > 1 ? series.map(({ title: name, color }) => html`<span class="key ${color}">${name}</span>`) : nothing}
@@ -141,12 +131,4 @@ function table(options: ChartOptions): TemplateResult {
 
 function written({ write = count }: ChartOptions, value: number): string {
   return write(value);
-}
-
-function path(points: readonly (readonly [number, number])[]): string {
-  return points.map(([x, y], index) => `${index === 0 ? "M" : "L"}${round(x)} ${round(y)}`).join("");
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }

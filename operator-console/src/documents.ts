@@ -1,7 +1,6 @@
 /** Documents as the console shows them. A document that it doesn't understand is counted as unreadable, never guessed at. */
-import type { AttemptState } from "../../functions/src/attempts/attempt.js";
+import { ATTEMPT_STATES, type AttemptState } from "../../functions/src/attempts/attempt-states.js";
 import { type CreatingStage, RELATION_STATES, type RelationState } from "../../functions/src/domain/order-lifecycle.js";
-import { ATTEMPT_LABELS } from "./labels.js";
 
 type Data = { readonly [name: string]: unknown };
 
@@ -85,7 +84,7 @@ export function relationIn(path: string, data: Data): Relation | undefined {
 export function attentionIn(path: string, data: Data): Attention | undefined {
   const { order, stage, state } = data;
   if (typeof order !== "string" || (stage !== "kitchen" && stage !== "shipment")) return undefined;
-  if (typeof state !== "string" || !Object.hasOwn(ATTEMPT_LABELS, state)) return undefined;
+  if (typeof state !== "string" || !Object.hasOwn(ATTEMPT_STATES, state)) return undefined;
   const { code, message } = mapIn(data.reason);
   return {
     path,

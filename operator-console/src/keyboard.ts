@@ -1,5 +1,4 @@
 /** The keys of the console: `/` searches, `j` and `k` move between rows, `x` selects one, `?` lists the keys. */
-import { openKeys } from "./views/dialog.js";
 
 const SEARCH = "#search";
 
@@ -20,6 +19,10 @@ export function followKeys(): () => void {
   return () => document.removeEventListener("keydown", onKey);
 }
 
+export function showKeys(): void {
+  void import("./views/keys.js").then(({ openKeys }) => openKeys());
+}
+
 const ACTIONS: { [key: string]: () => void } = {
   "/": () => {
     const search = document.querySelector<HTMLInputElement>(SEARCH);
@@ -29,7 +32,7 @@ const ACTIONS: { [key: string]: () => void } = {
   j: () => move(1),
   k: () => move(-1),
   x: () => rowOf(document.activeElement)?.querySelector<HTMLInputElement>("input[type=checkbox]")?.click(),
-  "?": openKeys,
+  "?": showKeys,
 };
 
 function rowOf(element: Element | null): Element | null {

@@ -1,7 +1,11 @@
 /** What states and reasons are called in the console, and which color each has. A state without a label does not compile. */
-import type { AttemptState } from "../../functions/src/attempts/attempt.js";
 import type { ReasonCode } from "../../functions/src/attempts/reason-codes.js";
-import type { CreatingStage, OrderStatus, RelationState } from "../../functions/src/domain/order-lifecycle.js";
+import {
+  type CreatingStage,
+  type OrderStatus,
+  RELATION_STATES,
+  type RelationState,
+} from "../../functions/src/domain/order-lifecycle.js";
 
 /** A class of the style sheet. */
 export type Color = "new" | "kitchen" | "flight" | "good" | "warn" | "bad" | "quiet";
@@ -15,16 +19,10 @@ export const RELATION_LABELS = {
   GONE: { title: "Not found upstream", color: "quiet" },
 } as const satisfies Record<RelationState, { title: string; color: Color }>;
 
-/** What the food service calls the status of an order. */
-export const ORDER_LABELS = {
-  UNKNOWN: "Unknown",
-  NEW: "New",
-  PREPARATION: "In the kitchen",
-  IN_FLIGHT: "In flight",
-  DELIVERED: "Delivered",
-  REJECTED: "Rejected",
-  CANCELLED: "Cancelled",
-} as const satisfies Record<OrderStatus, string>;
+/** How an order can end. */
+export const ENDED_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
+  (state) => !RELATION_STATES[state].open,
+);
 
 /** The stages that an active order passes, in order. */
 export const STAGE_LABELS = {
@@ -35,31 +33,6 @@ export const STAGE_LABELS = {
 
 export type ActiveStage = keyof typeof STAGE_LABELS;
 export const ACTIVE_STAGES = Object.keys(STAGE_LABELS) as ActiveStage[];
-
-/** What an attempt's state means, in a sentence about `thing`. */
-export const ATTEMPT_LABELS = {
-  SENDING: { title: "Sending", color: "kitchen", explain: (thing) => `Creating the ${thing} now.` },
-  FAILED: {
-    title: "Retrying",
-    color: "warn",
-    explain: () => "The food service rejected the request; nothing was created. It will be retried automatically.",
-  },
-  PARKED: {
-    title: "Parked",
-    color: "bad",
-    explain: (thing) => `No ${thing} was created. Retries are paused until an operator decides.`,
-  },
-  UNCERTAIN: {
-    title: "Uncertain",
-    color: "bad",
-    explain: (thing) => `The request was sent but no reply arrived, so a ${thing} may exist. Check before retrying.`,
-  },
-  CLOSED: {
-    title: "Closed",
-    color: "quiet",
-    explain: () => "Nothing was created: the order ended first, or another system linked it.",
-  },
-} as const satisfies Record<AttemptState, { title: string; color: Color; explain: (thing: string) => string }>;
 
 /** What each stage creates. */
 export const THINGS = { kitchen: "kitchen order", shipment: "shipment" } as const satisfies Record<
@@ -96,20 +69,6 @@ const FAILURE_LABELS: { [code: string]: string } = {
 
 export function reasonTitle(code: string): string {
   return FAILURE_LABELS[code] ?? sentenceCase(code);
-}
-
-/** What an operator did, in the past tense. */
-export function decisionText({
-  action,
-  name,
-  stage,
-}: {
-  action: string;
-  name?: string | undefined;
-  stage: CreatingStage;
-}): string {
-  if (action === "link") return `linked ${name}`;
-  return `${action === "dismiss" ? "dismissed" : "retried"} the ${THINGS[stage]}`;
 }
 
 function sentenceCase(code: string): string {

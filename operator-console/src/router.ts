@@ -1,9 +1,13 @@
 /** Addresses: each view has its own, with everything that a shared link needs in it. */
 
-export type Route =
-  | { view: "overview" | "attention" | "orders" | "flow"; query: URLSearchParams }
-  | { view: "order"; id: string; query: URLSearchParams }
-  | { view: "missing"; query: URLSearchParams };
+export type ViewName = "overview" | "attention" | "orders" | "order" | "flow" | "missing";
+
+export interface Route {
+  view: ViewName;
+  /** The order's id, if the view is that of an order. */
+  id: string;
+  query: URLSearchParams;
+}
 
 const VIEWS = { "/": "overview", "/attention": "attention", "/orders": "orders", "/flow": "flow" } as const;
 
@@ -13,17 +17,17 @@ export function routeOf({ pathname, search, hash }: Pick<Location, "pathname" | 
   const query = new URLSearchParams(search);
   // Links from before addresses were paths.
   const [, path = pathname] = /^#(\/orders\/.+)$/.exec(hash) ?? [];
-  if (Object.hasOwn(VIEWS, path)) return { view: VIEWS[path as keyof typeof VIEWS], query };
-  const [, id] = /^\/orders\/([^/]+)$/.exec(path) ?? [];
-  const decoded = id === undefined ? undefined : decode(id);
-  return decoded === undefined ? { view: "missing", query } : { view: "order", id: decoded, query };
+  if (Object.hasOwn(VIEWS, path)) return { view: VIEWS[path as keyof typeof VIEWS], id: "", query };
+  const [, encoded = ""] = /^\/orders\/([^/]+)$/.exec(path) ?? [];
+  const id = decode(encoded);
+  return { view: id ? "order" : "missing", id, query };
 }
 
-function decode(text: string): string | undefined {
+function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return undefined;
+    return "";
   }
 }
 

@@ -10,6 +10,8 @@ interface Faults {
   failures: number;
   /** The share of calls that are applied and then fail, from 0 to 1. */
   lostAnswers: number;
+  /** Methods that are always applied and then fail. */
+  loseAnswersOf: string[];
   /** The most that is added to a call, in milliseconds: half of it before, half after it is applied. */
   delay: number;
 }
@@ -28,7 +30,7 @@ export async function withFaults<T>(
   if (fails || faults.unavailable.includes(method)) throw failure();
   const answer = await apply();
   if (faults.delay > 0) await sleep(after);
-  if (loses) throw failure();
+  if (loses || faults.loseAnswersOf.includes(method)) throw failure();
   return answer;
 }
 

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { Client, credentials } from "@grpc/grpc-js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
 import { call } from "../call.js";
+import { programArgs } from "../program-args.js";
 import type { GroundTruth } from "./model/food-service-model.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -31,7 +32,7 @@ describe("the food service's programs", function () {
 
   function begin(program: "main" | "order", ...options: string[]) {
     const file = `services/food-service/${program}.ts`;
-    const child = spawn(process.execPath, ["--import", "tsx", file, ...options], { cwd: ROOT, stdio: "pipe" });
+    const child = spawn(process.execPath, [...programArgs(file), ...options], { cwd: ROOT, stdio: "pipe" });
     children.push(child);
     return child;
   }

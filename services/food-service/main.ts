@@ -21,6 +21,10 @@ const program = new Command("food-service")
   .option("--failures <share>", "share of calls that fail before they are applied*, from 0 to 1", readShare, 0)
   .option("--lost-answers <share>", "share of calls that are applied and then fail*, from 0 to 1", readShare, 0)
   .option("--unavailable <methods...>", "methods that always fail*, such as GetKitchenOrder")
+  .option(
+    "--lose-answers-of <methods...>",
+    "methods that are always applied and then fail*, such as CreateKitchenOrder",
+  )
   .option("--delay <milliseconds>", "the most that is added to a call*", readDelay, 0)
   .option("--call-time <milliseconds>", "how long each call takes at least*", readDelay, 0)
   .option("--calls-per-second <count>", "how many calls are begun in a second at most, others wait*", readCount)

@@ -38,6 +38,8 @@ export interface FoodServiceOptions {
   cancelled?: number;
   failures?: number;
   lostAnswers?: number;
+  /** Methods, such as CreateKitchenOrder, that are always applied and then UNAVAILABLE. */
+  loseAnswersOf?: string[];
   /** Methods, such as GetKitchenOrder, that are always UNAVAILABLE. */
   unavailable?: string[];
   /** Gets the method of each call but the placing of orders. */
@@ -81,7 +83,8 @@ export interface RunningFoodService {
 export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
   const { address, certificates, state, seed = randomUUID(), clock = Date, log = console.error } = options;
   const { speed = 1, rejected = 0, cancelled = 0, honoursKeys: honoursIdempotencyKey = false } = options;
-  const { failures = 0, lostAnswers = 0, delay = 0, unavailable = [], onCall = () => {} } = options;
+  const { failures = 0, lostAnswers = 0, delay = 0 } = options;
+  const { unavailable = [], loseAnswersOf = [], onCall = () => {} } = options;
   const { callers = {}, clientCa } = options;
   const { callTime = 0, callsPerSecond = Number.POSITIVE_INFINITY, maxStreams } = options;
   const identity = await identityIn(certificates);
@@ -102,7 +105,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
 
     const chance = seeded(`${life}:faults`);
     const loaded = underLoad({ callTime, callsPerSecond });
-    const faults = { failures, lostAnswers, delay, unavailable };
+    const faults = { failures, lostAnswers, delay, unavailable, loseAnswersOf };
     const carry = <T>(apply: () => Promise<T>, method: string) => {
       onCall(method);
       return withFaults(faults, chance, method, () => loaded(apply));

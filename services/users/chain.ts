@@ -1,15 +1,11 @@
 /** The three servers, a process each: starts them from the data up, restarts one that exits, stops them from orchestrator 1 down. */
-import { fork } from "node:child_process";
-import { createRequire } from "node:module";
+import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Log } from "../../functions/src/ports.js";
+import { programArgs } from "../program-args.js";
 import { StartError } from "../server.js";
 
-const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
-
-/** Flags by which Node.js runs TypeScript, from whatever folder. */
-export const TYPESCRIPT = ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href];
+const MAIN = "services/users/main.ts";
 
 /** Three servers share few cores: no helper threads for the garbage collection, which gets more room instead. */
 const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
@@ -38,8 +34,7 @@ export async function startProcess(
   flags: string[],
   output: "inherit" | "ignore" | number = "inherit",
 ): Promise<ServerProcess> {
-  const child = fork(MAIN, [role, ...flags], {
-    execArgv: [...FEW_CORES, ...TYPESCRIPT],
+  const child = spawn(process.execPath, [...FEW_CORES, ...programArgs(MAIN), role, ...flags], {
     // A group of its own, so that Ctrl-C in a terminal reaches the chain alone and the chain keeps its order.
     detached: true,
     stdio: ["ignore", output, "inherit", "ipc"],

@@ -8,7 +8,7 @@ import type { Context, Running } from "./serve.js";
 import { CallStatus, TRACE_ID } from "./serve.js";
 
 /** Reserved from the remaining time to return "can't be reached" to the caller: a share, and at most this. */
-const RESERVE = { share: 0.1, milliseconds: 200 };
+const RESERVE = { share: 0.1, milliseconds: 1_000 };
 
 const CHANNEL_OPTIONS: ClientOptions = {
   // An answer may be a little longer than its question; the first caller applies its own limit.

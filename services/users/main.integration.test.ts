@@ -6,16 +6,15 @@ import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { TYPESCRIPT } from "./chain.js";
+import { programArgs } from "../program-args.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
 import { NO_LOG, startRecorded, until } from "./testing.js";
 
-const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const MAIN = programArgs("services/users/main.ts");
 
 /** Runs the program to its end. */
 async function run(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, ...args], {
+  const child = spawn(process.execPath, [...MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });
@@ -63,14 +62,16 @@ describe("the client's command line", () => {
   });
 
   it("waits for a server that is not up yet", async () => {
+    // While this listens, the system gives the port to no one else on any address.
     const reserved = createServer().listen(0, "127.0.0.1");
     await once(reserved, "listening");
     const { port } = reserved.address() as { port: number };
-    reserved.close();
-    const asking = run(["client", "--server", `127.0.0.1:${port}`, "--timeout", "60"]);
+    const address = `127.0.0.2:${port}`;
+    const asking = run(["client", "--server", address, "--timeout", "600"]);
+    // Time for the client to meet the missing server; what follows holds whether it has or not.
     await sleep(2_000);
     const late = await startOrchestrator1({
-      address: `127.0.0.1:${port}`,
+      address,
       orchestrator2: chain.orchestrator2.address,
       log: NO_LOG,
     });
@@ -80,6 +81,7 @@ describe("the client's command line", () => {
       assert.equal(status, 0);
     } finally {
       await late.stop();
+      reserved.close();
     }
   });
 
@@ -136,7 +138,7 @@ describe("the servers' command lines", function () {
   ] as const) {
     it(`the chain on ${signal} ${how}; nothing is left listening`, async () => {
       const ports = ["--orchestrator1", "--orchestrator2", "--data"].flatMap((flag) => [flag, "127.0.0.1:0"]);
-      const child = spawn(process.execPath, [...TYPESCRIPT, MAIN, "chain", ...ports], {
+      const child = spawn(process.execPath, [...MAIN, "chain", ...ports], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       const ended = once(child, "exit");

@@ -69,9 +69,9 @@ export class PlainClient extends Client {
   }
 }
 
-/** Waits until a condition holds, a minute at most: the machine may be busy. */
+/** Waits until a condition holds, five minutes at most: the machine may be busy. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   for (const started = Date.now(); !holds(); await sleep(10)) {
-    if (Date.now() - started > 60_000) throw new Error(`waited in vain until ${what}`);
+    if (Date.now() - started > 300_000) throw new Error(`waited in vain until ${what}`);
   }
 }

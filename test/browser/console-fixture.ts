@@ -1,10 +1,10 @@
 /** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
 import { readFileSync } from "node:fs";
 import { Client, credentials } from "@grpc/grpc-js";
-import { type AttemptState, attemptPath, claimFields } from "../../functions/src/attempts/attempt.js";
+import { type AttemptState, attemptPath } from "../../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../../functions/src/attempts/idempotency-key.js";
 import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
-import type { Fields } from "../../functions/src/ports.js";
+import { attemptLeftIn } from "../../functions/src/testing/waiting-attempt.js";
 import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
 import { addPerson } from "../../harness/emulators/test-accounts.js";
 import { type System, startSystem } from "../../local/system.js";
@@ -61,17 +61,13 @@ export async function cook(system: System, id: string): Promise<string> {
 }
 
 /** Leaves an order's attempt at the kitchen in this state, as a run that went wrong would have. */
-export async function seedAttempt(system: System, id: string, state: AttemptState, reason: Fields): Promise<void> {
-  const claim = {
-    order: `orders/${id}`,
-    stage: "kitchen",
-    id: "a",
-    policy: "park",
-    tries: 1,
-    claimedAt: 0,
-    leaseUntil: 0,
-  } as const;
-  const fields = { ...claimFields(claim), leaseUntil: null, state, reason };
+export async function seedAttempt(
+  system: System,
+  id: string,
+  state: AttemptState,
+  reason: { code: string; message: string },
+): Promise<void> {
+  const fields = attemptLeftIn(state, `orders/${id}`, { reason });
   const { firestore, project } = suiteOf(system);
   await writeDocuments(firestore, project, [{ path: attemptPath("kitchen", id), fields }]);
 }

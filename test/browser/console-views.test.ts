@@ -7,15 +7,17 @@ import assert from "node:assert/strict";
 import type { Browser, Page } from "playwright-core";
 import type { Fields, Write } from "../../functions/src/ports.js";
 import { openPage, startBrowser, type Watched } from "../../harness/browser.js";
+import { manyRelation } from "../../harness/many-orders.js";
 import { SeededConsole } from "../../local/seeded-console.js";
 import { PastOrders } from "../operations/past-orders.js";
 import { accessibilityProblems } from "./axe.js";
+import { withinASecond } from "./promptly.js";
 import { type SampleDay, sampleDay } from "./sample-day.js";
 
 const MINUTE_MS = 60_000;
 
-/** The bundle before this console was built: script and style, in bytes. */
-const BUNDLE_BEFORE = 420_928;
+/** The page of before this console was built, in bytes of script and style. */
+const FORMER = { own: 29_561, sdk: 391_375 };
 
 const DEVICES = {
   desktop: { width: 1280, height: 800 },
@@ -137,15 +139,16 @@ describe("the console's views", function () {
       const fields = { schema: 1, kitchen: "k/moving", customerId: "krithik" };
       await served.set("relations/moving-1", { ...fields, state: "PREPARATION", times: { PREPARATION: new Date(0) } });
       await row.getByText("In the kitchen").waitFor();
-      const written = performance.now();
-      await served.set("relations/moving-1", {
-        state: "IN_FLIGHT",
-        shipment: "s/1",
-        times: { IN_FLIGHT: new Date(1) },
-      });
+      const flight = { state: "IN_FLIGHT", shipment: "s/1", times: { IN_FLIGHT: new Date(1) } };
+      await served.set("relations/moving-1", flight);
       await row.getByText("In flight").waitFor();
-      assert.ok(performance.now() - written < 2_000, `${performance.now() - written} ms`);
       await count(page, "IN_FLIGHT").getByText("17", { exact: true }).waitFor();
+      await withinASecond(async (attempt) => {
+        const written = performance.now();
+        await served.set("relations/moving-1", { ...flight, customerId: `customer-${attempt}` });
+        await row.getByText(`customer-${attempt}`, { exact: true }).waitFor();
+        return performance.now() - written;
+      });
       await served.set("relations/moving-1", { state: "DELIVERED", times: { DELIVERED: new Date() } });
       await row.waitFor({ state: "detached" });
     });
@@ -228,11 +231,13 @@ describe("the console's views", function () {
 
     it("says within a second that there is no such order", async () => {
       const page = await open("/");
-      await page.getByRole("heading", { name: "Flow" }).waitFor();
-      const asked = performance.now();
-      await page.goto(`${served.address}/orders/never-placed`);
-      await page.getByText("No such order.").waitFor();
-      assert.ok(performance.now() - asked < 3_000, `${performance.now() - asked} ms, the page itself included`);
+      await withinASecond(async (attempt) => {
+        const asked = performance.now();
+        await page.goto(`${served.address}/orders/never-placed-${attempt}`);
+        await page.getByText("No such order.").waitFor();
+        await page.getByRole("heading", { name: `never-placed-${attempt}` }).waitFor();
+        return performance.now() - asked;
+      });
     });
 
     it("says of an order that only the food service knows that it is not sent to the kitchen yet", async () => {
@@ -240,6 +245,22 @@ describe("the console's views", function () {
       const page = await open("/orders/fresh");
       await page.getByText("Not sent to the kitchen yet.").waitFor();
       await page.getByRole("region", { name: "Food service" }).getByText("New", { exact: true }).waitFor();
+    });
+
+    it("can be dismissed, with a reason", async () => {
+      const page = await open(`/orders/${day.uncertain}`);
+      await page.getByRole("button", { name: "Dismiss…" }).click();
+      const dialog = page.getByRole("dialog", { name: "Dismiss the kitchen order" });
+      await dialog.getByText("This can't be undone.").waitFor();
+      assert.deepEqual(await accessibilityProblems(page), []);
+      await dialog.getByLabel("Reason").fill("the customer called it off");
+      await dialog.getByRole("button", { name: "Dismiss", exact: true }).click();
+      await page.getByRole("status").getByText("Dismissed.").waitFor();
+      await page.getByText("“the customer called it off”").waitFor();
+      await page.getByRole("region", { name: "Open attempts" }).getByText("Closed", { exact: true }).waitFor();
+      assert.equal(await page.getByRole("button", { name: "Dismiss…" }).count(), 0);
+      const [attempt] = await served.store.read(`attempts/kitchen:${day.uncertain}`);
+      assert.deepEqual([attempt?.fields.state, attempt?.fields.isDismissed], ["CLOSED", true]);
     });
 
     it("has its log lines behind a link", async () => {
@@ -285,11 +306,41 @@ describe("the console's views", function () {
       await dialog.getByText(day.parked[0] ?? "").waitFor();
     });
 
+    it("dismisses many at once, and leaves the others alone", async () => {
+      const page = await open("/attention");
+      const group = page.getByRole("region", { name: /at capacity: 9 orders/ });
+      for (const id of day.parked.slice(0, 3)) await group.getByRole("checkbox", { name: `Select ${id}` }).check();
+      await page.getByRole("button", { name: "Dismiss 3…" }).click();
+      const dialog = page.getByRole("dialog", { name: "Dismiss 3 orders" });
+      await dialog.getByText("This can't be undone.").waitFor();
+      assert.deepEqual(await accessibilityProblems(page), []);
+      await dialog.getByLabel("Reason").fill("settled with the customers");
+      await dialog.getByRole("button", { name: "Dismiss 3", exact: true }).click();
+      await page.getByRole("dialog").getByText("3 orders dismissed").waitFor();
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.getByRole("region", { name: /at capacity: 6 orders/ }).waitFor();
+      const audit = served.bed.store.memory.all("audit").map(({ fields }) => [fields.order, fields.action]);
+      assert.deepEqual(
+        audit.toSorted(),
+        day.parked
+          .slice(0, 3)
+          .map((id) => [`orders/${id}`, "dismiss"])
+          .toSorted(),
+      );
+    });
+
     it("offers no retry for an order that another system advanced", async () => {
       const page = await open("/attention");
-      const group = page.getByRole("region", { name: /Another system advanced/ });
-      await group.waitFor();
-      assert.equal(await group.getByRole("checkbox").count(), 0);
+      await page
+        .getByRole("region", { name: /Another system advanced/ })
+        .getByRole("checkbox", { name: "Select all 1" })
+        .check();
+      assert.equal(await page.getByRole("button", { name: "Retry 0…" }).isDisabled(), true);
+      // With others selected, it is left out of the retry but not of the dismissal.
+      await page.getByRole("checkbox", { name: "Select all 9" }).check();
+      await page.getByRole("button", { name: "Dismiss 10…" }).waitFor();
+      await page.getByRole("button", { name: "Retry 9…" }).click();
+      await page.getByRole("dialog", { name: "Retry 9 orders" }).waitFor();
     });
 
     it("shows a reason without a label of its own as it is", async () => {
@@ -365,17 +416,9 @@ describe("the console's views", function () {
   for (const [device, viewport] of Object.entries(DEVICES)) {
     for (const colorScheme of ["light", "dark"] as const) {
       it(`are accessible and need no sideways scrolling, in ${colorScheme} on a ${device}`, async () => {
-        const page = await open("/", { viewport, colorScheme });
-        for (const path of [
-          "/",
-          "/attention",
-          "/orders",
-          "/flow",
-          `/orders/${day.uncertain}`,
-          `/orders/${day.delivered.id}`,
-          "/nowhere",
-        ]) {
-          await page.goto(served.address + path);
+        const orders = [day.uncertain, day.delivered.id].map((id) => `/orders/${id}`);
+        for (const path of ["/", "/attention", "/orders", "/flow", ...orders, "/nowhere"]) {
+          const page = await open(path, { viewport, colorScheme });
           await page.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
           await page.getByText("Loading…").first().waitFor({ state: "hidden" });
           assert.deepEqual(await accessibilityProblems(page), [], path);
@@ -386,61 +429,59 @@ describe("the console's views", function () {
     }
   }
 
-  it("stay as quick and as small after an hour of 5,000 active orders, a change a second", async () => {
+  it("stay as quick and as small when open for an hour with 5,000 active orders, a change a second", async () => {
     await served.stop();
-    const relation = (index: number, state: string, at: number): Write => ({
-      kind: "create",
-      path: `relations/many-${index}`,
-      fields: {
-        schema: 1,
-        state,
-        kitchen: `k/${index}`,
-        ...(state === "IN_FLIGHT" && { shipment: `s/${index}` }),
-        customerId: `customer-${index}`,
-        times: { [state]: new Date(at) },
-      },
-    });
     const began = Date.now();
-    served = await SeededConsole.start(
-      Array.from({ length: 5_000 }, (_, index) => relation(index, "PREPARATION", began - index * 1_000)),
-    );
+    const orders = Array.from({ length: 5_000 }, (_, index): Write => {
+      return { kind: "create", ...manyRelation(index, false, began - index * 1_000) };
+    });
+    served = await SeededConsole.start(orders);
     const page = await open("/");
+    await page.clock.install();
+    await page.reload();
     await page.getByText("1–50 of 5,000").waitFor();
     const session = await page.context().newCDPSession(page);
-    const heap = async () => {
+    // The processor time of the page's own thread does not depend on what else the machine does.
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const measure = async () => {
       await session.send("HeapProfiler.collectGarbage");
       const { usedSize } = await session.send("Runtime.getHeapUsage");
-      return usedSize;
+      const { metrics } = await session.send("Performance.getMetrics");
+      const busy = metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0;
+      return { heap: usedSize, busy, nodes: await page.evaluate(() => document.querySelectorAll("*").length) };
     };
-    const nodes = () => page.evaluate(() => document.querySelectorAll("*").length);
-    /** Writes a batch of changes, some of them completions and arrivals; how long until the page shows the last one. */
-    let written = 0;
-    const change = async (changes: number) => {
-      for (let index = 0; index < changes; index++) {
-        const id = (written + index) % 5_000;
-        const flies = Math.floor((written + index) / 5_000) % 2 === 0;
-        const state = flies ? "IN_FLIGHT" : "PREPARATION";
-        await served.set(`relations/many-${id}`, { state, shipment: `s/${id}`, times: { [state]: new Date() } });
+    let changes = 0;
+    /** Another minute passes, with a change a second. Resolves when the page shows the last of them. */
+    const passMinute = async () => {
+      for (let second = 0; second < 60; second++, changes++) {
+        const { path, fields } = manyRelation(changes % 5_000, Math.floor(changes / 5_000) % 2 === 0, Date.now());
+        await served.set(path, fields);
       }
-      written += changes;
-      const marker = `marker-${written}`;
-      const before = performance.now();
-      await served.set("relations/many-0", {
-        state: "IN_FLIGHT",
-        times: { IN_FLIGHT: new Date(0) },
-        customerId: marker,
-      });
+      await page.clock.fastForward(MINUTE_MS);
+      const marker = `marker-${changes}`;
+      const last = manyRelation(4_999, false, 0);
+      await served.set(last.path, { ...last.fields, customerId: marker });
       await page.getByText(marker).waitFor();
-      return performance.now() - before;
     };
-    const first = await change(60);
-    const [heapBefore, nodesBefore] = [await heap(), await nodes()];
-    let latest = 0;
-    for (let minute = 1; minute < 60; minute++) latest = await change(60);
-    const [heapAfter, nodesAfter] = [await heap(), await nodes()];
-    assert.ok(heapAfter < heapBefore * 1.15 + 2e6, `the heap grew from ${heapBefore} to ${heapAfter} bytes`);
-    assert.ok(Math.abs(nodesAfter - nodesBefore) < 100, `${nodesBefore} elements became ${nodesAfter}`);
-    assert.ok(latest < Math.max(1_500, 2 * first), `a change took ${first} ms at first and ${latest} ms after an hour`);
+    const passTenMinutes = async () => {
+      const before = await measure();
+      for (let minute = 0; minute < 10; minute++) await passMinute();
+      const after = await measure();
+      return { ...after, busy: after.busy - before.busy };
+    };
+    await passMinute();
+    const first = await passTenMinutes();
+    for (let minute = 0; minute < 40; minute++) await passMinute();
+    const last = await passTenMinutes();
+    assert.ok(last.heap < first.heap * 1.1 + 1e6, `the heap grew from ${first.heap} to ${last.heap} bytes`);
+    assert.ok(Math.abs(last.nodes - first.nodes) < 100, `${first.nodes} elements became ${last.nodes}`);
+    assert.ok(last.busy < 1.5 * first.busy, `${first.busy} s of work in ten minutes became ${last.busy} s`);
+    await withinASecond(async (attempt) => {
+      const written = performance.now();
+      await served.set("relations/many-4999", { customerId: `late-${attempt}` });
+      await page.getByText(`late-${attempt}`, { exact: true }).waitFor();
+      return performance.now() - written;
+    });
   });
 
   it("take the same time and reads with 1,000,000 completed orders", async () => {
@@ -452,16 +493,19 @@ describe("the console's views", function () {
     });
     const page = await open("/");
     await count(page, "PREPARATION").getByText("30").waitFor();
-    const asked = performance.now();
-    await page.goto(`${served.address}/orders?q=past-7`);
-    await page.getByRole("link", { name: "past-7" }).waitFor();
-    const took = performance.now() - asked;
-    assert.ok(took < 3_000, `${took} ms, loading the page included`);
-    assert.ok((past?.reads ?? 0) < 1_000, `${past?.reads} reads`);
+    assert.ok((past?.reads ?? 0) < 500, `${past?.reads} reads for the overview`);
+    await withinASecond(async (attempt) => {
+      const asked = performance.now();
+      await page.goto(`${served.address}/orders?q=past-${attempt + 7}`);
+      await page.getByRole("link", { name: `past-${attempt + 7}`, exact: true }).waitFor();
+      return performance.now() - asked;
+    });
   });
 
-  it("come in a bundle of at most 1.3 times its former size", () => {
-    const { own, sdk } = served.size;
-    assert.ok(own + sdk <= 1.3 * BUNDLE_BEFORE, `${own} bytes of our own and ${sdk} of the Firebase SDK`);
+  it("come in a bundle of at most 1.3 times the former page's, and so does what the overview loads of our own", () => {
+    const { initial, all } = served.size;
+    assert.ok(initial.own <= 1.3 * FORMER.own, `${initial.own} bytes of our own`);
+    const total = all.own + all.lit + all.sdk;
+    assert.ok(total <= 1.3 * (FORMER.own + FORMER.sdk), `${total} bytes in all`);
   });
 });

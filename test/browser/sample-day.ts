@@ -1,10 +1,11 @@
 /** The documents of an ordinary day, for stories and pictures: active and completed orders, hourly figures, and some trouble. */
 import { seededRandomness } from "../../functions/src/adapters/memory/random.js";
-import { claimFields } from "../../functions/src/attempts/attempt.js";
+import type { AttemptState } from "../../functions/src/attempts/attempt-states.js";
 import { hourOf } from "../../functions/src/domain/hours.js";
 import type { Fields, Randomness, Write } from "../../functions/src/ports.js";
 import { closingEntry, linkEntry } from "../../functions/src/relations/history.js";
 import { STATISTICS_PATH } from "../../functions/src/relations/statistics.js";
+import { attemptLeftIn } from "../../functions/src/testing/waiting-attempt.js";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -142,20 +143,11 @@ function relation(index: number, state: string, times: Fields, cooked: number, r
 function attempt(
   id: string,
   stage: "kitchen" | "shipment",
-  state: string,
+  state: AttemptState,
   claimedAt: number,
   reason: { code: string; message: string },
 ): Fields {
-  const claim = {
-    order: `orders/${id}`,
-    stage,
-    id: `claim-${id}`,
-    policy: "park",
-    tries: 3,
-    claimedAt,
-    leaseUntil: 0,
-  } as const;
-  return { ...claimFields(claim), leaseUntil: null, state, reason };
+  return attemptLeftIn(state, `orders/${id}`, { stage, id: `claim-${id}`, tries: 3, claimedAt, reason });
 }
 
 /** More at noon and in the evening than at night. */

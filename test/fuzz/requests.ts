@@ -1,13 +1,13 @@
 /** Requests to the operators' API, from people who may and people who may not. */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { claimFields } from "../../functions/src/attempts/attempt.js";
 import { callError, StoreError, TokenError } from "../../functions/src/domain/errors.js";
 import { Api, type ApiRequest, type ApiResponse } from "../../functions/src/operator-api/api.js";
 import type { Person } from "../../functions/src/operator-api/auth.js";
 import { ROUTES } from "../../functions/src/operator-api/routes.js";
 import type { Ports } from "../../functions/src/ports.js";
 import { type TestBed, testBed } from "../../functions/src/testing/test-bed.js";
+import { attemptLeftIn } from "../../functions/src/testing/waiting-attempt.js";
 import { complaintAbout } from "./described.js";
 import { damaged, extraFields, hostileName, hostileText, hostileValue } from "./hostile.js";
 import { brief, count, expect, expectOnly, expectSound, kind } from "./kind.js";
@@ -150,16 +150,7 @@ export async function desk({
   const bed = testBed();
   bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW" });
   bed.food.kitchenOrders.set(FOUND, { name: FOUND, status: "NEW" });
-  const claim = {
-    order: ORDER,
-    stage: "kitchen",
-    id: "a",
-    policy: "park",
-    tries: 1,
-    claimedAt: 0,
-    leaseUntil: 0,
-  } as const;
-  await bed.store.set("attempts/kitchen:7f3c", { ...claimFields(claim), state: "UNCERTAIN", leaseUntil: null });
+  await bed.store.set("attempts/kitchen:7f3c", attemptLeftIn("UNCERTAIN", ORDER));
   const store = new StrictStore(bed.store);
   const ports: Ports = { ...bed.ports, store: away === "store" ? unreachable(new StoreError("no answer")) : store };
   if (away === "food") ports.food = unreachable(callError("UNAVAILABLE", "down", false));

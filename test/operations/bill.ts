@@ -27,13 +27,18 @@ const ASSUMED = {
   gibibytes: 0.25,
   /** Pub/Sub bills a message as at least so many bytes, once published and once delivered. */
   messageBytes: 2 * 1000,
+  /** For how many ticks an instance remembers what an order waits for: half an hour at one a minute. */
+  rememberedTicks: 30,
   logLineBytes: 600,
 };
+
+/** The stages in which orders wait: for the kitchen, and for the drone. */
+const WAITING_STAGES = 2;
 
 const KINDS = ["read", "write", "delete", "call", "message", "invocation"] as const;
 
 /** The counts of each kind, with their parts, as a table. */
-function operationsTable({ poll, idle, order }: Costs): string {
+function operationsTable({ poll, idle, firstIdle, order }: Costs): string {
   const parts = (counts: Counts, kind: string) =>
     Object.entries(counts)
       .filter(([name]) => name.startsWith(`${kind} `))
@@ -43,28 +48,56 @@ function operationsTable({ poll, idle, order }: Costs): string {
     const detail = parts(counts, kind);
     return detail ? `${total(counts, kind)} (${detail})` : String(total(counts, kind));
   };
-  const rows = KINDS.map((kind) => `| ${kind}s | ${cell(order, kind)} | ${cell(idle, kind)} | ${cell(poll, kind)} |`);
+  const columns = [order, idle, firstIdle, poll];
+  const rows = KINDS.map((kind) => `| ${kind}s | ${columns.map((counts) => cell(counts, kind)).join(" | ")} |`);
   return [
-    "| | an order's moves, NEW to DELIVERED | an idle tick of one order | an empty poll |",
-    "|---|---|---|---|",
+    "| | an order's moves, NEW to DELIVERED | an idle tick of one order | its first on an instance | an empty poll |",
+    "|---|---|---|---|---|",
     ...rows,
   ].join("\n");
 }
 
-/** Operations of one order in its whole life, idle ticks included. */
-function lifeOf({ idle, order }: Costs, kind: string): number {
-  return total(order, kind) + (ASSUMED.life - total(order, "message")) * total(idle, kind);
+/** The idle ticks of one order. */
+function idleTicks({ order }: Costs): number {
+  return ASSUMED.life - total(order, "message");
+}
+
+/** Operations of one order in its whole life, idle ticks included, if its instances remembered it. */
+function lifeOf(costs: Costs, kind: string): number {
+  return total(costs.order, kind) + idleTicks(costs) * total(costs.idle, kind);
+}
+
+/** How many instances share the ticks of one waiting stage, of which there are two. */
+function instancesOf(costs: Costs, ordersPerDay: number, instanceSeconds: number): number {
+  return Math.max(1, Math.ceil((ordersPerDay * idleTicks(costs) * instanceSeconds) / WAITING_STAGES / 86_400));
+}
+
+/**
+ * How many documents the idle ticks of one order read in one stage. Each tick comes to one of the instances at random, which reads the
+ * document unless it has read it within so many ticks.
+ */
+export function idleReads(ticks: number, instances: number, rememberedTicks: number): number {
+  // The chance that one instance reads at each tick. Two of its reads are never closer together than it remembers.
+  const reads: number[] = [];
+  for (let tick = 0; tick < ticks; tick++) {
+    const recent = reads.slice(Math.max(0, tick - rememberedTicks + 1)).reduce((sum, chance) => sum + chance, 0);
+    reads.push((1 - recent) / instances);
+  }
+  return instances * reads.reduce((sum, chance) => sum + chance, 0);
 }
 
 function billTable(costs: Costs): string {
-  const reads = lifeOf(costs, "read");
   const writes = lifeOf(costs, "write");
   const deletes = lifeOf(costs, "delete");
   const invocations = lifeOf(costs, "invocation");
   const messages = lifeOf(costs, "message");
   const lines = total(costs.order, "invocation");
   const days = [1_000, 1_000_000, 100_000_000].map((orders) => {
-    const seconds = invocations * (orders < 100_000 ? ASSUMED.instanceSeconds.alone : ASSUMED.instanceSeconds.shared);
+    const instanceSeconds = orders < 100_000 ? ASSUMED.instanceSeconds.alone : ASSUMED.instanceSeconds.shared;
+    const seconds = invocations * instanceSeconds;
+    const instances = instancesOf(costs, orders, instanceSeconds);
+    const ticksOfStage = Math.round(idleTicks(costs) / WAITING_STAGES);
+    const reads = lifeOf(costs, "read") + WAITING_STAGES * idleReads(ticksOfStage, instances, ASSUMED.rememberedTicks);
     const parts = {
       Firestore: orders * (reads * PRICES.read + writes * PRICES.write + deletes * PRICES.delete),
       "Cloud Run functions":

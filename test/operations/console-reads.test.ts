@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Api } from "../../functions/src/operator-api/api.js";
 import type { Ports } from "../../functions/src/ports.js";
 import { rollUpStatistics } from "../../functions/src/relations/statistics.js";
+import { apiRequest } from "../../functions/src/testing/api-request.js";
 import { testBed } from "../../functions/src/testing/test-bed.js";
 import { PastOrders } from "./past-orders.js";
 
@@ -32,10 +33,8 @@ async function ask(past: number, name: Name) {
   await rollUpStatistics(ports);
   store.reads = 0;
   const api = new Api(ports, { verify: async () => ({ id: "v", name: "vera@example.com", role: "viewer" }) });
-  const [path = "", query = ""] = REQUESTS[name].path.split("?");
   const began = performance.now();
-  const headers = { authorization: "Bearer token" };
-  const { status, body } = await api.answer({ method: "GET", path, query, headers, body: new Uint8Array() });
+  const { status, body } = await api.answer(apiRequest("GET", REQUESTS[name].path, { as: "token" }));
   return { status, body, reads: store.reads, ms: performance.now() - began };
 }
 

@@ -1,8 +1,8 @@
 /** Holds what an order costs against the budget, and docs/scaling.md against what was counted. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { tables } from "./bill.js";
-import { type Costs, measure, total } from "./count.js";
+import { idleReads, tables } from "./bill.js";
+import { type Costs, type Counts, measure, total } from "./count.js";
 
 describe("what the platform bills", () => {
   let costs: Costs;
@@ -19,11 +19,17 @@ describe("what the platform bills", () => {
     assert.equal(total(costs.order, "write"), relations + attempts + (history ?? 0), "nothing else is written");
   });
 
-  it("is no write, one read and one call for an idle tick of an active order", () => {
-    assert.deepEqual(
-      ["write", "read", "call"].map((kind) => total(costs.idle, kind)),
-      [0, 1, 1],
-    );
+  it("is one call and no document for an idle tick of an active order, and one read for the first on an instance", () => {
+    const countsOf = (tick: Counts) => ["write", "read", "call"].map((kind) => total(tick, kind));
+    assert.deepEqual(countsOf(costs.idle), [0, 0, 1]);
+    assert.deepEqual(countsOf(costs.firstIdle), [0, 1, 1]);
+  });
+
+  it("is fewer reads the fewer instances share a stage's ticks", () => {
+    assert.equal(idleReads(14, 1, 30), 1);
+    assert.equal(idleReads(31, 1, 30), 2, "an entry is believed for so many ticks");
+    assert.ok(Math.abs(idleReads(14, 2, 30) - 2) < 0.001, "once on each of two");
+    assert.ok(Math.abs(idleReads(14, 1e6, 30) - 14) < 0.001, "each tick meets another instance");
   });
 
   it("stands in docs/scaling.md as it was counted (npm run costs prints it)", async () => {

@@ -106,7 +106,7 @@ export interface Project {
   webApps: number;
 }
 
-/** A project as steps 1 to 3 of the README leave it. */
+/** A project as steps 1 to 3 of the deployment guide leave it. */
 export function newProject(id: string, number: string): Project {
   return {
     id,

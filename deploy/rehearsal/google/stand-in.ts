@@ -19,7 +19,7 @@ import { PLATFORM } from "./platform.js";
 import { newProject, type Project } from "./project.js";
 import { type Answer, type Call, checkEnabled, type Route, type Shared, type Whims } from "./route.js";
 
-/** The names that clients find this stand-in, and the servers of the README's example, under. */
+/** The names that clients find this stand-in, and the servers of the deployment guide's example, under. */
 const HOSTS = [
   ...[
     "*.googleapis.com",

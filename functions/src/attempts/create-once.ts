@@ -13,25 +13,21 @@ import {
   toErrorInfo,
   ValidationError,
 } from "../domain/errors.js";
-import type { CreatingStage } from "../domain/order-lifecycle.js";
+import { STAGES } from "../domain/order-lifecycle.js";
 import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
 import { isPlausibleResourceName } from "../domain/resource-names.js";
-import type { CreateOptions, Fields, FoodService, Ports, Slot, Snapshot, Write } from "../ports.js";
-import { linkEntry, linkEntryPath, linkedOrder, STATE_AFTER_LINK } from "../relations/history.js";
+import type { Fields, Ports, Slot, Snapshot, Write } from "../ports.js";
+import { linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { relationIn, relationPath } from "../relations/relation.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, nextAction } from "./attempt.js";
 import { backoffAfter } from "./backoff.js";
 import { idempotencyKey } from "./idempotency-key.js";
 import { hasRoomForLink, type LinkTarget, linkWrite } from "./link.js";
 import { NOT_CLOSED, park } from "./park.js";
+import { RESOURCES } from "./resources.js";
 
 /** How often a write that must not be lost is tried before the process gives up. */
 const MAX_WRITE_TRIES = 5;
-
-const CREATE: Record<CreatingStage, (food: FoodService, options: CreateOptions) => Promise<{ name: string }>> = {
-  kitchen: (food, options) => food.createKitchenOrder(options),
-  shipment: (food, options) => food.createShipment(options),
-};
 
 export interface CreateRequest extends LinkTarget {
   /** The relation as it was read, undefined if there is none. */
@@ -199,7 +195,7 @@ async function sendCreate(
     throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would end first`, false);
   }
   const options = { idempotencyKey: idempotencyKey(ref.name, stage), deadline };
-  const { name } = await slot.run(`create ${stage}`, () => CREATE[stage](food, options));
+  const { name } = await slot.run<{ name: string }>(`create ${stage}`, () => RESOURCES[stage].create(food, options));
   if (isPlausibleResourceName(stage, name)) return name;
   throw callError("BAD_REPLY", `the create was answered with the name ${JSON.stringify(name.slice(0, 100))}`, true);
 }
@@ -262,7 +258,7 @@ async function commitLink(request: CreateRequest, claim: Claim, name: string, po
         { kind: "delete", path: claim.path, version: plan.version },
         ...(plan.isRecorded ? [] : [linkEntry(request.ref.name, request.stage, name, ports.clock.now(), claim.id)]),
       ]);
-      return advanced(STATE_AFTER_LINK[request.stage]);
+      return advanced(STAGES[request.stage].creates.leadsTo);
     });
   } catch (error) {
     if (error instanceof AlreadyLinkedError || error instanceof ValidationError) {
@@ -290,7 +286,7 @@ async function planLink(request: CreateRequest, claim: Claim, name: string, port
   const [snapshot, attemptSnapshot, entry] = await ports.store.read(relationPath(ref.id), claim.path, entryPath);
   const attempt = attemptIn(attemptSnapshot);
   const linked = relationIn(snapshot)?.[stage];
-  if (linked === name && !attempt) return { kind: "done", outcome: advanced(STATE_AFTER_LINK[stage]) };
+  if (linked === name && !attempt) return { kind: "done", outcome: advanced(STAGES[stage].creates.leadsTo) };
   if (!attemptSnapshot || !isStillOurs(attempt, claim)) {
     return { kind: "done", outcome: reportOrphan(request, name, ports) };
   }

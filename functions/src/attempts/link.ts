@@ -1,10 +1,9 @@
 /** The write that links a kitchen order or a shipment to its order. */
-import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
+import { type CreatingStage, isOpen, STAGES } from "../domain/order-lifecycle.js";
 import { isStorableName, type OrderRef } from "../domain/resource-names.js";
 import { storableTime } from "../domain/storable.js";
 import { documentBytes, MAX_DOCUMENT_BYTES } from "../firestore-limits.js";
 import type { Order, Ports, Snapshot, Write } from "../ports.js";
-import { STATE_AFTER_LINK } from "../relations/history.js";
 import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
 
 /** More than all links and states can add to a relation, in bytes. */
@@ -42,7 +41,7 @@ export function linkWrite(
     // A customer id or a time that the store would reject must not block the link.
     ...(isStorableName(order.customerId) && { customerId: order.customerId }),
     ...(placedAt && { placedAt }),
-    ...(isClosed ? {} : stateFields(relation, STATE_AFTER_LINK[stage], clock.now())),
+    ...(isClosed ? {} : stateFields(relation, STAGES[stage].creates.leadsTo, clock.now())),
     ...(relation?.trouble.missingLink && troubleField({ ...relation.trouble, missingLink: undefined })),
     // The new link counts, even if it is the discarded one that was found again.
     ...(relation?.discarded[stage] !== undefined && discardedField(relation.discarded, stage, undefined)),

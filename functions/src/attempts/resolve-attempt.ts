@@ -1,6 +1,6 @@
 /** An operator resolves an attempt that needs one: links what they found, retries, or dismisses it. */
 import { AlreadyLinkedError, ConflictError, ValidationError } from "../domain/errors.js";
-import { type CreatingStage, isOpen } from "../domain/order-lifecycle.js";
+import { CREATING_STAGES, type CreatingStage, isOpen, type RelationState, STAGES } from "../domain/order-lifecycle.js";
 import { isPlausibleResourceName, type OrderRef, orderRef } from "../domain/resource-names.js";
 import { storableText, storableTime } from "../domain/storable.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
@@ -11,6 +11,7 @@ import { ATTEMPT_STATES, attemptIn, attemptPath } from "./attempt.js";
 import { auditEntry, auditPath, fingerprintOf } from "./audit.js";
 import { linkWrite } from "./link.js";
 import { type Action, actionsFor } from "./reason-codes.js";
+import { RESOURCES } from "./resources.js";
 
 export interface Resolution {
   /** The order's name. */
@@ -197,9 +198,15 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
   const fields = {
     ...discardedField(relation.discarded, stage, linked),
     ...troubleField({ ...relation.trouble, missingLink: undefined }),
-    state: "PREPARATION",
+    state: stateWithoutLink(stage),
   };
   return { to: "FAILED", writes: [claim, ...inRelation(fields)] };
+}
+
+/** The state of a relation that has lost this stage's link: the one before, or its own if it is the first. */
+function stateWithoutLink(stage: CreatingStage): RelationState {
+  const before = CREATING_STAGES[CREATING_STAGES.indexOf(stage) - 1] ?? stage;
+  return STAGES[before].creates.leadsTo;
 }
 
 /** Nothing more is to be done. The attempt stays for as long as its order may be active: it keeps anything from being sent. */
@@ -233,7 +240,7 @@ async function decideLink(
 ): Promise<Decided> {
   const { store, food, clock } = ports;
   const entryPath = linkEntryPath(stage, link);
-  const found = stage === "kitchen" ? food.getKitchenOrder(link) : food.getShipment(link);
+  const found = RESOURCES[stage].get(food, link);
   const [[entry], order] = await Promise.all([store.read(entryPath), food.getOrder(ref.name), found]);
   const owner = linkedOrder(entry);
   // A link that was lost and is found again has its entry.

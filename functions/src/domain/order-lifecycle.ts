@@ -31,12 +31,37 @@ export const SHIPMENT_STATUSES = {
   REJECTED: { code: 4, outcome: "REJECTED" },
 } as const satisfies Record<string, { code: number; outcome: DeliveryOutcome | undefined }>;
 
-/** The stages in the order in which they advance an order: the status that each takes in, and the topic that feeds it. */
+/**
+ * The stages in the order in which they advance an order: the status that each takes in, the topic that feeds it, the function
+ * that it runs in, and what it creates, if anything. A relation has a field of the stage's name for the link.
+ */
 export const STAGES = {
-  kitchen: { takes: "NEW", topic: "orders-new" },
-  shipment: { takes: "PREPARATION", topic: "orders-preparation" },
-  completion: { takes: "IN_FLIGHT", topic: "orders-in-flight" },
-} as const satisfies Record<string, { takes: OrderStatus; topic: string }>;
+  kitchen: {
+    takes: "NEW",
+    topic: "orders-new",
+    function: "sendToKitchen",
+    creates: { title: "kitchen order", leadsTo: "PREPARATION", prefixes: ["kitchenorders/", "kitchens/"] },
+  },
+  shipment: {
+    takes: "PREPARATION",
+    topic: "orders-preparation",
+    function: "dispatchShipment",
+    creates: { title: "shipment", leadsTo: "IN_FLIGHT", prefixes: ["shipments/"] },
+  },
+  completion: { takes: "IN_FLIGHT", topic: "orders-in-flight", function: "completeOrder", creates: undefined },
+} as const satisfies Record<
+  string,
+  { takes: OrderStatus; topic: string; function: string; creates: CreatedResource | undefined }
+>;
+
+/** What a stage creates. */
+interface CreatedResource {
+  title: string;
+  /** The state of a relation that links it. */
+  leadsTo: "PREPARATION" | "IN_FLIGHT";
+  /** What its names begin with on the servers that we know. */
+  prefixes: readonly string[];
+}
 
 /**
  * What a relation stands for. `reports` is the status that the order must then have in the food service;
@@ -56,8 +81,8 @@ export type KitchenStatus = keyof typeof KITCHEN_STATUSES;
 export type ShipmentStatus = keyof typeof SHIPMENT_STATUSES;
 export type Stage = keyof typeof STAGES;
 /** The stages that create something which can't be undone. */
-export const CREATING_STAGES = ["kitchen", "shipment"] as const satisfies Stage[];
-export type CreatingStage = (typeof CREATING_STAGES)[number];
+export type CreatingStage = { [S in Stage]: (typeof STAGES)[S]["creates"] extends undefined ? never : S }[Stage];
+export const CREATING_STAGES = (Object.keys(STAGES) as Stage[]).filter((stage) => isCreating(stage));
 export type ActiveStatus = (typeof STAGES)[Stage]["takes"];
 export type RelationState = keyof typeof RELATION_STATES;
 export type DeliveryOutcome = "DELIVERED" | "REJECTED";
@@ -70,6 +95,18 @@ export const ACTIVE_STATUSES = Object.values(STAGES).map((stage) => stage.takes)
 /** The stage that takes an order of this status, or undefined if no stage does. */
 export function stageOf(status: OrderStatus): Stage | undefined {
   return (Object.keys(STAGES) as Stage[]).find((stage) => STAGES[stage].takes === status);
+}
+
+function isCreating(stage: Stage): stage is CreatingStage {
+  return STAGES[stage].creates !== undefined;
+}
+
+/** The last stage that creates something: what it created decides how an order ends. */
+export const LAST_CREATING_STAGE = CREATING_STAGES.at(-1) as CreatingStage;
+
+/** The stage whose link brings a relation to this state, or undefined for a state that no link stands for. */
+export function stageLeadingTo(state: RelationState): CreatingStage | undefined {
+  return CREATING_STAGES.find((stage) => STAGES[stage].creates.leadsTo === state);
 }
 
 /** Whether a relation in this state still has something to come. */
@@ -90,6 +127,12 @@ export function statusFromCode<S extends string>(
 export function mayReport(from: OrderStatus, to: ReportedStatus): boolean {
   const { ended, rank } = ORDER_STATUSES[from];
   return !ended && rank !== undefined && rank < ORDER_STATUSES[to].rank;
+}
+
+/** Whether an active order comes to this status before the other one. */
+export function isBefore(status: OrderStatus, other: ActiveStatus): boolean {
+  const { rank } = ORDER_STATUSES[status];
+  return rank !== undefined && rank < ORDER_STATUSES[other].rank;
 }
 
 /** The state in which an order that ended in the food service closes its relation, or undefined for one that goes on. */

@@ -1,4 +1,6 @@
 /** Resource names as the food service gives them, and the document ids made of them. */
+import { CREATING_STAGES, type CreatingStage, STAGES } from "./order-lifecycle.js";
+import { recordOf } from "./record-of.js";
 
 const ORDER_PREFIX = "orders/";
 
@@ -37,20 +39,22 @@ export function orderId(name: string): string | undefined {
   return usable && Buffer.byteLength(id) <= MAX_ID_BYTES ? id : undefined;
 }
 
-/** Prefixes that no kitchen order or shipment has, whatever the server: a reply with one is about something else. */
-const FOREIGN_PREFIXES = {
-  kitchen: ["orders/", "shipments/"],
-  shipment: ["orders/", "kitchenorders/", "kitchens/"],
-};
+/** Prefixes that nothing which a stage creates has, whatever the server: a reply with one is about something else. */
+const FOREIGN_PREFIXES = recordOf(CREATING_STAGES, (stage) => [
+  ORDER_PREFIX,
+  ...CREATING_STAGES.filter((other) => other !== stage).flatMap((other) => STAGES[other].creates.prefixes),
+]);
 
 /** Collections, which name no single resource. */
-const COLLECTIONS = ["orders", "kitchenorders", "kitchens", "shipments"];
+const COLLECTIONS = [ORDER_PREFIX, ...CREATING_STAGES.flatMap((stage) => STAGES[stage].creates.prefixes)].map(
+  (prefix) => prefix.slice(0, -1),
+);
 
 /**
  * Whether a create of this stage can have been answered with this name: each of its segments has a letter or a digit, and it is not
  * a collection. A reply such as " ", "/", ".." or "kitchenorders/" names nothing that can be found again.
  */
-export function isPlausibleResourceName(stage: keyof typeof FOREIGN_PREFIXES, name: string): boolean {
+export function isPlausibleResourceName(stage: CreatingStage, name: string): boolean {
   if (!isStorableName(name) || name.trim() !== name || COLLECTIONS.includes(name)) return false;
   if (FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix))) return false;
   return name.split("/").every((segment) => /[\p{L}\p{N}]/u.test(segment));

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { default as formats } from "ajv-formats";
-import { claimFields } from "../attempts/attempt.js";
+import type { AttemptState } from "../attempts/attempt-states.js";
 import { AUDIT } from "../attempts/audit.js";
 import { ConflictError, callError, StoreError, TokenError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { closingEntry, linkEntry } from "../relations/history.js";
+import { apiRequest, type Sent } from "../testing/api-request.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
+import { attemptLeftIn } from "../testing/waiting-attempt.js";
 import { Api, type ApiResponse } from "./api.js";
 import type { Person } from "./auth.js";
 import { openApiDocument } from "./openapi.js";
@@ -38,14 +40,6 @@ const PATHS = OPENAPI.paths as unknown as Record<string, Record<string, { respon
 /** Which of its answers were seen. */
 const answered = new Set<string>();
 
-interface Sent {
-  as?: string | undefined;
-  key?: string | undefined;
-  headers?: Record<string, string>;
-  body?: unknown;
-  raw?: Uint8Array;
-}
-
 class Bed {
   readonly bed: TestBed;
   readonly api: Api;
@@ -64,38 +58,17 @@ class Bed {
   }
 
   async ask(method: string, address: string, sent: Sent = {}): Promise<ApiResponse> {
-    const { as, key, headers = {}, body, raw } = sent;
-    const [path = "", query = ""] = address.split("?");
-    const response = await this.api.answer({
-      method,
-      path,
-      query,
-      headers: {
-        ...(as !== undefined && { authorization: `Bearer ${as}` }),
-        ...(key !== undefined && { "idempotency-key": key }),
-        ...(body !== undefined && { "content-type": "application/json" }),
-        ...headers,
-      },
-      body: raw ?? (body === undefined ? new Uint8Array() : Buffer.from(JSON.stringify(body))),
-    });
-    expectAsDescribed(method, path, response);
+    const request = apiRequest(method, address, sent);
+    const response = await this.api.answer(request);
+    expectAsDescribed(method, request.path, response);
     return response;
   }
 
   /** An attempt of the order that waits for an operator; its version. */
-  async waiting(state: string, fields: Fields = {}): Promise<string> {
-    const claim = {
-      order: ORDER,
-      stage: "kitchen",
-      id: "a",
-      policy: "park",
-      tries: 1,
-      claimedAt: 0,
-      leaseUntil: 0,
-    } as const;
+  async waiting(state: AttemptState, fields: Fields = {}): Promise<string> {
     const reason = { code: "UNKNOWN", message: "no answer" };
     this.bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW" });
-    await this.bed.store.set(ATTEMPT, { ...claimFields(claim), leaseUntil: null, reason, ...fields, state });
+    await this.bed.store.set(ATTEMPT, { ...attemptLeftIn(state, ORDER, { reason }), ...fields });
     return (await this.bed.store.memory.read(ATTEMPT))[0]?.version ?? "";
   }
 
@@ -372,18 +345,7 @@ describe("the operators' API", () => {
     }
 
     it("that have only an attempt so far", async () => {
-      await bed.bed.store.set("attempts/kitchen:new", {
-        ...claimFields({
-          order: "orders/new",
-          stage: "kitchen",
-          id: "a",
-          policy: "park",
-          tries: 1,
-          claimedAt: 0,
-          leaseUntil: 0,
-        }),
-        state: "PARKED",
-      });
+      await bed.bed.store.set("attempts/kitchen:new", attemptLeftIn("PARKED", "orders/new"));
       assert.deepEqual(found(await search("q=new")), [
         { id: "new", state: null, attention: "kitchen", since: null, customer: null, kitchen: null, shipment: null },
       ]);
@@ -485,24 +447,14 @@ describe("the operators' API", () => {
     });
   });
 
-  describe("retries many at once", () => {
+  describe("decides about many at once", () => {
     const send = (attempts: object[], more: Sent = {}) => {
       const body = { action: "retry", reason: "the kitchen is back", attempts };
       return bed.ask("POST", "/api/decisions", { as: "operator", key: "1", body, ...more });
     };
     const attemptOf = (id: string, claim = "a") => ({ id, stage: "kitchen", claim });
-    const park = async (id: string, state = "PARKED") => {
-      const order = `orders/${id}`;
-      const claim = {
-        order,
-        stage: "kitchen",
-        id: "a",
-        policy: "park",
-        tries: 1,
-        claimedAt: 0,
-        leaseUntil: 0,
-      } as const;
-      await bed.bed.store.set(`attempts/kitchen:${id}`, { ...claimFields(claim), leaseUntil: null, state });
+    const park = async (id: string, state: AttemptState = "PARKED") => {
+      await bed.bed.store.set(`attempts/kitchen:${id}`, attemptLeftIn(state, `orders/${id}`));
     };
     const results = ({ body }: ApiResponse) =>
       (body as { results: { id: string; problem?: { status: number } }[] }).results;
@@ -535,6 +487,27 @@ describe("the operators' API", () => {
         [undefined, 409, 404, 409, 400],
       );
       assert.equal((await bed.audits()).length, 1);
+    });
+
+    it("and dismisses them, each for good", async () => {
+      for (const id of ["1", "2"]) await park(id);
+      const body = { action: "dismiss", reason: "settled", attempts: [attemptOf("1"), attemptOf("2")] };
+      const response = await send([], { body });
+      assert.ok(results(response).every(({ problem }) => problem === undefined));
+      const stored = bed.bed.store.memory.all("attempts").map(({ fields }) => [fields.state, fields.isDismissed]);
+      assert.deepEqual(stored, [
+        ["CLOSED", true],
+        ["CLOSED", true],
+      ]);
+      assert.deepEqual(
+        (await bed.audits()).map(({ action, reason }) => `${action} ${reason}`),
+        Array(2).fill("dismiss settled"),
+      );
+      const retry = results(await send([attemptOf("1")], { key: "2" }));
+      assert.deepEqual(
+        retry.map(({ problem }) => problem?.status),
+        [409],
+      );
     });
 
     it("once when the same request comes again", async () => {
@@ -608,7 +581,7 @@ describe("the operators' API", () => {
     });
 
     it("to try again, for uncertain attempts and for parked ones", async () => {
-      for (const [index, state] of ["UNCERTAIN", "PARKED"].entries()) {
+      for (const [index, state] of (["UNCERTAIN", "PARKED"] as const).entries()) {
         const version = await bed.waiting(state);
         assert.equal((await decide(retry, version, { key: String(index) })).status, 200);
         assert.equal(await bed.bed.store.field(ATTEMPT, "state"), "FAILED");
@@ -616,7 +589,7 @@ describe("the operators' API", () => {
     });
 
     it("to dismiss: the attempt is closed for good, and nothing is sent", async () => {
-      for (const [index, state] of ["UNCERTAIN", "PARKED"].entries()) {
+      for (const [index, state] of (["UNCERTAIN", "PARKED"] as const).entries()) {
         const version = await bed.waiting(state);
         const response = await decide(dismiss, version, { key: String(index) });
         assert.deepEqual([response.status, (response.body as { state: string }).state], [200, "CLOSED"]);

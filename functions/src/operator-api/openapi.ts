@@ -1,6 +1,7 @@
 /** The API for other programs: OpenAPI 3.1, derived from the routes and their schemas. */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
+import { CREATING_STAGES } from "../domain/order-lifecycle.js";
 import { PROBLEMS, type ProblemKind } from "./problem.js";
 import { ROUTES, type Route } from "./routes.js";
 import { ANSWERS, type AnswerName } from "./schemas.js";
@@ -13,7 +14,7 @@ const SIGNED_IN: readonly ProblemKind[] = ["sign-in", "role", "too-many", "unava
 
 const PARAMETERS: { [name: string]: string } = {
   id: "The order's name without orders/, percent-encoded.",
-  stage: "Which attempt: kitchen or shipment.",
+  stage: `Which attempt: ${CREATING_STAGES.join(" or ")}.`,
   name: "The customer's name, percent-encoded.",
 };
 

@@ -185,7 +185,8 @@ export const ROUTES: readonly Route[] = [
     method: "POST",
     path: "/api/decisions",
     role: "operator",
-    summary: "Retry several creates for one reason. Each is decided on its own, with an audit entry of its own.",
+    summary:
+      "Retry or dismiss several attempts for one reason. Each is decided on its own, with an audit entry of its own.",
     body: decisionsBody,
     answers: "DecisionResults",
     problems: ["malformed", "too-large", "media-type"],
@@ -238,7 +239,7 @@ function pathIn(token: string): string {
 
 /** What is stored about an order. */
 async function storedOf({ name, id }: OrderRef, { store }: Ports) {
-  const paths = [relationPath(id), attemptPath("kitchen", id), attemptPath("shipment", id)] as const;
+  const paths = [relationPath(id), ...CREATING_STAGES.map((stage) => attemptPath(stage, id))];
   const about = (collection: string) => store.query({ collection, field: "order", oneOf: [name], limit: MAX_ENTRIES });
   const [[relation, ...attempts], history, audit] = await Promise.all([
     store.read(...paths),
@@ -371,14 +372,16 @@ async function decide(resolution: Resolution, ports: Ports): Promise<Decided> {
 
 async function decideMany(asked: RouteContext, ports: Ports): Promise<DecisionResults> {
   const key = idempotencyKeyIn(asked);
-  const { reason, attempts } = parse(decisionsBody, asked.body, "Invalid body");
+  const { action, reason, attempts } = parse(decisionsBody, asked.body, "Invalid body");
+  const dismissal = action === "dismiss" ? ({ dismiss: true } as const) : {};
   const by = asked.person?.name ?? "";
   const results: DecisionResults["results"] = [];
   for (let from = 0; from < attempts.length; from += MAX_CONCURRENT_DECISIONS) {
     const chunk = attempts.slice(from, from + MAX_CONCURRENT_DECISIONS).map(async ({ id, stage, claim }) => {
       const problem = await refusalOf(() => {
         const { name: order } = orderIn({ id });
-        return decide({ order, stage, claim, reason, by, key: `${key} ${ATTEMPTS} ${stage} ${id}` }, ports);
+        const itsKey = `${key} ${ATTEMPTS} ${stage} ${id}`;
+        return decide({ order, stage, claim, reason, ...dismissal, by, key: itsKey }, ports);
       });
       return { id, stage, ...(problem && { problem: problem.view }) };
     });

@@ -6,13 +6,16 @@ import * as v from "valibot";
 import { ATTEMPT_STATES, type AttemptState } from "../attempts/attempt.js";
 import { RESOLVED_STATES } from "../attempts/resolve-attempt.js";
 import {
+  ACTIVE_STATUSES,
   CREATING_STAGES,
   KITCHEN_STATUSES,
   ORDER_STATUSES,
   RELATION_STATES,
   type RelationState,
   SHIPMENT_STATUSES,
+  STAGES,
 } from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { isSafeText } from "../domain/resource-names.js";
 
 const keysOf = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
@@ -56,12 +59,13 @@ const relation = v.strictObject({
   id: described(v.string(), "The order's name without orders/."),
   order: v.string(),
   state: v.optional(state),
-  kitchen: described(v.optional(v.string()), "The kitchen order's name."),
-  shipment: described(v.optional(v.string()), "The shipment's name."),
+  ...recordOf(CREATING_STAGES, (stage) =>
+    described(v.optional(v.string()), `The ${STAGES[stage].creates.title}'s name.`),
+  ),
   customerId: v.optional(v.string()),
   placedAt: v.optional(time),
   customer: v.optional(v.union([user, v.strictObject({ reason })])),
-  times: described(v.strictObject(optional(STATES, time)), "When the order came to each state."),
+  times: described(v.strictObject(recordOf(STATES, () => v.optional(time))), "When the order came to each state."),
   version: v.string(),
 });
 
@@ -81,8 +85,7 @@ const attempt = v.strictObject({
 const historyEntry = v.strictObject({
   state,
   at: time,
-  kitchen: v.optional(v.string()),
-  shipment: v.optional(v.string()),
+  ...recordOf(CREATING_STAGES, () => v.optional(v.string())),
 });
 
 const auditEntry = v.strictObject({
@@ -118,8 +121,7 @@ const orderSummary = v.strictObject({
   attention: described(v.nullable(stage), "The stage whose attempt waits for an operator."),
   since: described(v.nullable(time), "When the order came to its state."),
   customer: v.nullable(v.string()),
-  kitchen: v.nullable(v.string()),
-  shipment: v.nullable(v.string()),
+  ...recordOf(CREATING_STAGES, () => v.nullable(v.string())),
 });
 
 const searchPage = v.strictObject({ orders: v.array(orderSummary), nextPageToken: v.string() });
@@ -132,12 +134,12 @@ const quantiles = v.nullable(
   }),
 );
 
-const stageTimes = v.strictObject({ NEW: quantiles, PREPARATION: quantiles, IN_FLIGHT: quantiles });
+const stageTimes = v.strictObject(recordOf(ACTIVE_STATUSES, () => quantiles));
 
 const hour = v.strictObject({
   at: described(time, "When the hour began."),
   arrived: described(v.number(), "Orders that the poll saw for the first time."),
-  ...every(STATES, described(v.number(), "Orders that came to this state.")),
+  ...recordOf(STATES, () => described(v.number(), "Orders that came to this state.")),
   stages: stageTimes,
 });
 
@@ -280,7 +282,7 @@ export const linkBody = v.strictObject({
 export const retryBody = v.strictObject({ reason: reasonText, version });
 
 export const decisionsBody = v.strictObject({
-  action: v.literal("retry"),
+  action: v.picklist(["retry", "dismiss"]),
   reason: reasonText,
   attempts: v.pipe(
     v.array(
@@ -297,14 +299,3 @@ export const decisionsBody = v.strictObject({
     v.maxLength(MAX_DECISIONS, `must name at most ${MAX_DECISIONS} attempts`),
   ),
 });
-
-/** An object with an optional field of the same kind for each name. */
-function optional<const N extends string, S extends v.GenericSchema>(names: readonly N[], schema: S) {
-  const entries = names.map((name) => [name, v.optional(schema)]);
-  return Object.fromEntries(entries) as Record<N, v.OptionalSchema<S, undefined>>;
-}
-
-/** A field of the same kind for each name. */
-function every<const N extends string, S extends v.GenericSchema>(names: readonly N[], schema: S) {
-  return Object.fromEntries(names.map((name) => [name, schema])) as Record<N, S>;
-}

@@ -3,11 +3,13 @@
  * index, completed orders by the hour in their history entries: what a search reads grows with what it answers, not with how
  * many orders there are.
  */
+
 import type * as v from "valibot";
 import { ATTEMPT_STATES, attemptIn, attemptPath } from "../attempts/attempt.js";
 import { ValidationError } from "../domain/errors.js";
 import { hourOf } from "../domain/hours.js";
-import { CREATING_STAGES, type CreatingStage, type RelationState } from "../domain/order-lifecycle.js";
+import { CREATING_STAGES, type CreatingStage, type RelationState, STAGES } from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { orderId } from "../domain/resource-names.js";
 import type { Ports, Snapshot, Store } from "../ports.js";
 import { HISTORY, hourBuckets, linkEntryPath, linkedOrder } from "../relations/history.js";
@@ -20,12 +22,6 @@ const PAGE_SIZE = 50;
 
 /** Without a day, completed orders are looked for in so many hours. */
 const RECENT_HOURS = 24;
-
-/** What the names of kitchen orders and shipments begin with, for a search by the id alone. */
-const PREFIXES = { kitchen: ["kitchenorders/", "kitchens/"], shipment: ["shipments/"] } as const satisfies Record<
-  CreatingStage,
-  readonly string[]
->;
 
 export type Search = v.InferOutput<typeof searchQuery>;
 
@@ -70,7 +66,7 @@ async function ordersNamed(q: string, store: Store): Promise<OrderSummary[]> {
 
 function namesFor(stage: CreatingStage, q: string): string[] {
   if (q.startsWith("orders/")) return [];
-  return q.includes("/") ? [q] : PREFIXES[stage].map((prefix) => prefix + q);
+  return q.includes("/") ? [q] : STAGES[stage].creates.prefixes.map((prefix) => prefix + q);
 }
 
 /** An order that has a relation, or only an attempt so far. */
@@ -83,7 +79,7 @@ async function orderWith(id: string, store: Store): Promise<OrderSummary | undef
   const summary = relation && summaryOf(relation);
   if (summary) return { ...summary, attention };
   if (!attempts.some((attempt) => attempt !== undefined)) return undefined;
-  return { id, state: null, attention, since: null, customer: null, kitchen: null, shipment: null };
+  return { id, state: null, attention, since: null, customer: null, ...recordOf(CREATING_STAGES, () => null) };
 }
 
 function needsOperator(snapshot: Snapshot | undefined): CreatingStage | undefined {
@@ -138,15 +134,14 @@ async function summariesOf(entries: Snapshot[], store: Store): Promise<OrderSumm
 function summaryOf({ path, fields }: Snapshot): OrderSummary | undefined {
   const relation = unlessUnreadable(() => parseRelation(path, fields));
   if (!relation) return undefined;
-  const { state, times, customer, customerId, kitchen, shipment } = relation;
+  const { state, times, customer, customerId } = relation;
   return {
     id: path.slice(RELATIONS.length + 1),
     state: state ?? null,
     attention: null,
     since: (state && times[state]?.toISOString()) ?? null,
     customer: customer && "name" in customer ? customer.name : (customerId ?? null),
-    kitchen: kitchen ?? null,
-    shipment: shipment ?? null,
+    ...recordOf(CREATING_STAGES, (stage) => relation[stage] ?? null),
   };
 }
 

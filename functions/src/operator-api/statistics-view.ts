@@ -1,6 +1,8 @@
 /** Hourly statistics as the API shows them: the hours that the sweep has counted, and those since, counted now. */
 
 import { hourOf } from "../domain/hours.js";
+import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
 import type { Ports, Store } from "../ports.js";
 import {
@@ -13,9 +15,8 @@ import {
   quantileOf,
   STATISTICS_PATH,
   samplesIn,
-  type TimedStage,
 } from "../relations/statistics.js";
-import type { HourView, StageSummary, StatisticsView } from "./schemas.js";
+import { type HourView, STATES, type StageSummary, type StatisticsView } from "./schemas.js";
 
 /** So many hours at most are counted now: when sweeps have not run for longer, the ones before are missing. */
 const MAX_COUNTED_NOW = 3;
@@ -45,7 +46,7 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
   const arrived = arrivalsIn(poll);
   const all: { [hour: string]: HourStatistics } = { ...known };
   for (const [hour, counts] of counted) {
-    all[hour] = { arrived: arrived(hour), counts, stages: { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} } };
+    all[hour] = { arrived: arrived(hour), counts, stages: recordOf(ACTIVE_STATUSES, () => ({})) };
   }
   const first = names.findIndex((hour) => all[hour]);
   const shown = names.slice(Math.max(0, first));
@@ -57,15 +58,7 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
 }
 
 function hourView(hour: string, statistics: HourStatistics | undefined): HourView {
-  const counts = {
-    PREPARATION: 0,
-    IN_FLIGHT: 0,
-    DELIVERED: 0,
-    REJECTED: 0,
-    CANCELLED: 0,
-    GONE: 0,
-    ...statistics?.counts,
-  };
+  const counts = { ...recordOf(STATES, () => 0), ...statistics?.counts };
   return {
     at: `${hour}:00:00.000Z`,
     arrived: statistics?.arrived ?? 0,
@@ -79,10 +72,9 @@ function summaryOf(names: string[], hours: { [hour: string]: HourStatistics }): 
 }
 
 function stagesOf(hours: HourStatistics[]): HourView["stages"] {
-  const quantiles = (stage: TimedStage) => {
+  return recordOf(ACTIVE_STATUSES, (stage) => {
     const bins = mergeHistograms(hours.map(({ stages }) => stages[stage]));
     const samples = samplesIn(bins);
     return samples === 0 ? null : { samples, medianMs: quantileOf(bins, 0.5), p95Ms: quantileOf(bins, 0.95) };
-  };
-  return { NEW: quantiles("NEW"), PREPARATION: quantiles("PREPARATION"), IN_FLIGHT: quantiles("IN_FLIGHT") };
+  });
 }

@@ -5,23 +5,27 @@ import { park } from "../attempts/park.js";
 import { KITCHEN_STATUSES, SHIPMENT_STATUSES, STAGES } from "../domain/order-lifecycle.js";
 import { type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
-import type { Ports, Snapshot } from "../ports.js";
+import type { Ports, Snapshot, WaitingOrder } from "../ports.js";
 import { closeRelation } from "../relations/close-relation.js";
 import { loadOrReconcile } from "../relations/load-relation.js";
 import type { Relation } from "../relations/relation.js";
-import { readLinked } from "./linked-resource.js";
+import { readLinked, readRemembered } from "./linked-resource.js";
 
 /**
  * Closes the relation of an order whose shipment was delivered or rejected.
  * @throws CallError, ConflictError, StoreError, ValidationError
  */
-export async function completeOrder(ref: OrderRef, ports: Ports): Promise<Outcome> {
+export async function completeOrder(ref: WaitingOrder, ports: Ports): Promise<Outcome> {
+  const known = await readRemembered("shipment", ref, ports);
+  if (known.kind === "waiting") return skipped(`the shipment is ${known.resource.status}`);
+
   const loaded = await loadOrReconcile(ref, undefined, ports);
   if (loaded.kind === "reconciled") return loaded.outcome;
   const { relation } = loaded;
   if (!loaded.snapshot || !relation?.shipment) return replaceShipment(ref, loaded.snapshot, relation, ports);
 
-  const linked = await readLinked("shipment", relation.shipment, { ref, snapshot: loaded.snapshot, relation }, ports);
+  const { snapshot } = loaded;
+  const linked = await readLinked("shipment", relation.shipment, { ref, snapshot, relation }, ports, known.resource);
   if (linked.kind === "missing") return linked.outcome;
   const { outcome } = SHIPMENT_STATUSES[linked.resource.status];
   if (outcome) return closeRelation(linked.snapshot, outcome, ports);

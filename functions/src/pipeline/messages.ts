@@ -1,10 +1,10 @@
 /** The messages on the bus, and how they are read. */
 import * as v from "valibot";
 import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
-import { type OrderRef, orderRef } from "../domain/resource-names.js";
+import { orderRef } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import { progressSchema } from "../poll-health.js";
-import type { PollContinuation } from "../ports.js";
+import type { PollContinuation, WaitingOrder } from "../ports.js";
 
 /** Where a poll that ran out of time goes on. */
 export const CONTINUATION_TOPIC = "poll-continuations";
@@ -25,6 +25,7 @@ const orderMessage = v.object({
     }),
   ),
   status,
+  placedAt: v.fallback(v.optional(v.number()), undefined),
 });
 
 const continuation = v.object({
@@ -43,8 +44,9 @@ const continuation = v.object({
  * The order that a message names.
  * @throws ValidationError
  */
-export function parseOrderMessage(payload: unknown): OrderRef {
-  return parse(orderMessage, payload, NOT_OURS).order;
+export function parseOrderMessage(payload: unknown): WaitingOrder {
+  const { order, placedAt } = parse(orderMessage, payload, NOT_OURS);
+  return placedAt === undefined ? order : { ...order, placedAt };
 }
 
 /** @throws ValidationError */

@@ -180,7 +180,8 @@ class PollRun {
       if (!stage || this.published.has(`${stage} ${order.name}`)) continue;
       this.published.add(`${stage} ${order.name}`);
       const batch = batches.get(stage) ?? [];
-      batch.push({ order: order.name, status: STAGES[stage].takes });
+      const placedAt = order.placedAt?.getTime();
+      batch.push({ order: order.name, status: STAGES[stage].takes, ...(placedAt !== undefined && { placedAt }) });
       batches.set(stage, batch);
     }
     for (const [stage, batch] of batches) {

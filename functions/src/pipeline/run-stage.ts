@@ -2,11 +2,10 @@
 import { isRetryable, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
 import { type Outcome, skipped } from "../domain/outcome.js";
-import type { OrderRef } from "../domain/resource-names.js";
-import type { Ports } from "../ports.js";
+import type { Ports, WaitingOrder } from "../ports.js";
 import { parseOrderMessage } from "./messages.js";
 
-export type StageHandler = (ref: OrderRef, ports: Ports) => Promise<Outcome>;
+export type StageHandler = (order: WaitingOrder, ports: Ports) => Promise<Outcome>;
 
 /**
  * Advances the order that a message names.

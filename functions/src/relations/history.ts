@@ -5,7 +5,14 @@
 import { v5 } from "uuid";
 import * as v from "valibot";
 import { hourOf } from "../domain/hours.js";
-import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import {
+  CREATING_STAGES,
+  type CreatingStage,
+  RELATION_STATES,
+  type RelationState,
+  STAGES,
+} from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { parse } from "../parse.js";
 import type { Fields, Snapshot, Write } from "../ports.js";
 
@@ -18,8 +25,7 @@ const schema = v.object({
   order: v.string(),
   state: v.picklist(Object.keys(RELATION_STATES) as RelationState[]),
   at: v.date(),
-  kitchen: v.optional(v.string()),
-  shipment: v.optional(v.string()),
+  ...recordOf(CREATING_STAGES, () => v.optional(v.string())),
   /** The id of the claim by which we made the link; a link that another program made has none. */
   claim: v.optional(v.string()),
   /** The hour and state that the entry is counted under; entries of older builds have none. */
@@ -34,12 +40,6 @@ export function historyEntryIn({ path, fields }: Snapshot): HistoryEntry {
   return parse(schema, fields, `${path} is not a history entry that this build can read`);
 }
 
-/** The state that the link of each creating stage brings a relation to. */
-export const STATE_AFTER_LINK = { kitchen: "PREPARATION", shipment: "IN_FLIGHT" } as const satisfies Record<
-  CreatingStage,
-  RelationState
->;
-
 /** The namespace of the entries' ids; a constant, so that every build gives an entry the same one. */
 const NAMESPACE = "c2a6f8f3-7a5e-4a0c-9c0b-6f0f2f7d9b41";
 
@@ -53,7 +53,7 @@ export function linkEntryPath(stage: CreatingStage, name: string): string {
  * `claim` of a link that is ours.
  */
 export function linkEntry(order: string, stage: CreatingStage, name: string, at: number, claim?: string): Write {
-  const fields = { order, state: STATE_AFTER_LINK[stage], [stage]: name, at: new Date(at) };
+  const fields = { order, state: STAGES[stage].creates.leadsTo, [stage]: name, at: new Date(at) };
   return entry(linkEntryPath(stage, name), claim === undefined ? fields : { ...fields, claim });
 }
 

@@ -5,7 +5,15 @@
 import * as v from "valibot";
 import type { Absence } from "../domain/absence.js";
 import { ValidationError } from "../domain/errors.js";
-import { type CreatingStage, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import {
+  CREATING_STAGES,
+  type CreatingStage,
+  RELATION_STATES,
+  type RelationState,
+  STAGES,
+  stageLeadingTo,
+} from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
@@ -33,10 +41,12 @@ const troubleSchema = v.object({
   activeAgain: v.optional(v.date()),
 });
 
+/** One field for each stage that creates something. */
+const links = recordOf(CREATING_STAGES, () => v.optional(name));
+
 const schema = v.object({
   schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
-  kitchen: v.optional(name),
-  shipment: v.optional(name),
+  ...links,
   state: v.optional(state),
   customerId: v.optional(v.string()),
   placedAt: v.optional(v.date()),
@@ -49,7 +59,7 @@ const schema = v.object({
   /** When the relation came to each state. */
   times: v.optional(v.pipe(v.custom<object>(isMap, "must be a map"), v.record(state, v.date()))),
   /** Links that an operator replaced by a new create. A field can't be taken away from other programs, so they stay until then. */
-  discarded: v.optional(v.nullable(v.object({ kitchen: v.optional(name), shipment: v.optional(name) }))),
+  discarded: v.optional(v.nullable(v.object(links))),
   trouble: v.optional(v.nullable(troubleSchema)),
 });
 
@@ -58,13 +68,12 @@ function isMap(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-export interface Relation {
+/** The name of what each stage created. */
+type Links = { [S in CreatingStage]: string | undefined };
+
+export interface Relation extends Links {
   /** The order's name. */
   order: string;
-  /** The kitchen order's name. */
-  kitchen: string | undefined;
-  /** The shipment's name. */
-  shipment: string | undefined;
   state: RelationState | undefined;
   customerId: string | undefined;
   /** When the order was placed, where the food service said so. */
@@ -77,7 +86,7 @@ export interface Relation {
   trouble: Trouble;
 }
 
-export type Discarded = { [S in CreatingStage]?: string | undefined };
+export type Discarded = Partial<Links>;
 
 export interface Trouble {
   missing?: Absence | undefined;
@@ -97,23 +106,17 @@ export function relationPath(id: string): string {
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
-  const { kitchen, shipment, state, customerId, placedAt, customer, times, discarded, trouble } = parse(
-    schema,
-    fields,
-    what,
-  );
+  const stored = parse(schema, fields, what);
+  const { state, customerId, placedAt, customer, times, discarded, trouble } = stored;
   const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
-  const links = {
-    kitchen: kitchen === discarded?.kitchen ? undefined : kitchen,
-    shipment: shipment === discarded?.shipment ? undefined : shipment,
-  };
+  const links = recordOf(CREATING_STAGES, (stage) =>
+    stored[stage] === discarded?.[stage] ? undefined : stored[stage],
+  );
   const closed = state !== undefined && !RELATION_STATES[state].open;
-  // An order that another program sent to the kitchen may have only a shipment: an operator found no more.
-  if (state === "PREPARATION" && kitchen === undefined && shipment === undefined) {
-    throw new ValidationError(`${path} is PREPARATION but has no kitchen order`);
-  }
-  if (state === "IN_FLIGHT" && shipment === undefined) {
-    throw new ValidationError(`${path} is IN_FLIGHT but has no shipment`);
+  const stage = state && stageLeadingTo(state);
+  // An order that another program advanced may have only a later link: an operator found no more.
+  if (stage && CREATING_STAGES.slice(CREATING_STAGES.indexOf(stage)).every((later) => stored[later] === undefined)) {
+    throw new ValidationError(`${path} is ${state} but has no ${STAGES[stage].creates.title}`);
   }
   const derived = closed ? state : stateOfLinks(links);
   return {
@@ -130,9 +133,9 @@ export function parseRelation(path: string, fields: Fields): Relation {
 }
 
 /** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
-export function stateOfLinks({ kitchen, shipment }: Pick<Relation, "kitchen" | "shipment">): RelationState | undefined {
-  if (shipment !== undefined) return "IN_FLIGHT";
-  return kitchen === undefined ? undefined : "PREPARATION";
+export function stateOfLinks(links: Links): RelationState | undefined {
+  const last = CREATING_STAGES.findLast((stage) => links[stage] !== undefined);
+  return last && STAGES[last].creates.leadsTo;
 }
 
 /** The relation in a snapshot, undefined where there is no document. */

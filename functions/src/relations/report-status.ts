@@ -1,7 +1,7 @@
 /** Reports to the food service what a relation stands for. */
 import { park } from "../attempts/park.js";
 import { type CallError, ConflictError, isCallError } from "../domain/errors.js";
-import { mayReport, RELATION_STATES } from "../domain/order-lifecycle.js";
+import { LAST_CREATING_STAGE, mayReport, RELATION_STATES, stageLeadingTo } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
 import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
@@ -67,7 +67,7 @@ async function recordRejection(
   await writeTrouble(snapshot, { ...relation.trouble, report }, ports);
   const message = `the food service rejects the status ${relation.state}: ${error.code} ${error.message}`.slice(0, 500);
   if (tries < MAX_REPORT_TRIES) return blocked(message);
-  const stage = relation.state === "PREPARATION" ? "kitchen" : "shipment";
+  const stage = (relation.state && stageLeadingTo(relation.state)) ?? LAST_CREATING_STAGE;
   return park(stage, ref, { code: "REPORT_REJECTED", message }, ports);
 }
 

@@ -5,10 +5,12 @@
  * They are counted from the history, whose entries carry the hour that they belong to. That field is indexed, the time itself
  * is not: an index over rising times takes 500 writes a second, and an hour's entries are spread over the ids within it.
  */
+
 import * as v from "valibot";
 import { ConflictError } from "../domain/errors.js";
 import { hourOf } from "../domain/hours.js";
-import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { ACTIVE_STATUSES, type ActiveStatus, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
+import { recordOf } from "../domain/record-of.js";
 import { orderId } from "../domain/resource-names.js";
 import { parse } from "../parse.js";
 import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
@@ -31,8 +33,6 @@ const SETTLE_MS = 300_000;
 const SAMPLE_SIZE = 100;
 
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
-const TIMED_STAGES = ["NEW", "PREPARATION", "IN_FLIGHT"] as const;
-export type TimedStage = (typeof TIMED_STAGES)[number];
 
 /** How many durations fall into each bin. Bin n holds those up to BASE_MS × GROWTH^n. */
 export type Histogram = { [bin: string]: number };
@@ -44,7 +44,7 @@ const histogram = v.record(v.string(), v.pipe(v.number(), v.integer(), v.minValu
 const hourSchema = v.object({
   arrived: v.number(),
   counts: v.record(v.picklist(STATES), v.number()),
-  stages: v.object({ NEW: histogram, PREPARATION: histogram, IN_FLIGHT: histogram }),
+  stages: v.object(recordOf(ACTIVE_STATUSES, () => v.optional(histogram, {}))),
 });
 
 const schema = v.object({
@@ -122,7 +122,7 @@ async function sampleStages(hour: string, store: Store): Promise<HourStatistics[
   const oneOf = hourBuckets(hour, ["DELIVERED", "REJECTED"]);
   const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: SAMPLE_SIZE });
   const ids = entries.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
-  const stages: HourStatistics["stages"] = { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} };
+  const stages: HourStatistics["stages"] = recordOf(ACTIVE_STATUSES, () => ({}));
   if (ids.length === 0) return stages;
   for (const snapshot of await store.read(...ids.map(relationPath))) {
     const relation = readable(snapshot);
@@ -141,14 +141,11 @@ function readable(snapshot: Snapshot | undefined): Relation | undefined {
 }
 
 /** How long an order was in each stage that it has left, in milliseconds. */
-function stageTimesOf({ placedAt, times, state }: Relation): [TimedStage, number][] {
+function stageTimesOf({ placedAt, times, state }: Relation): [ActiveStatus, number][] {
   const ended = state && !RELATION_STATES[state].open ? times[state] : undefined;
-  const spans: [TimedStage, Date | undefined, Date | undefined][] = [
-    ["NEW", placedAt, times.PREPARATION],
-    ["PREPARATION", times.PREPARATION, times.IN_FLIGHT],
-    ["IN_FLIGHT", times.IN_FLIGHT, ended],
-  ];
-  return spans.flatMap(([stage, from, to]) => {
+  const starts = ACTIVE_STATUSES.map((status) => (status === "NEW" ? placedAt : times[status]));
+  return ACTIVE_STATUSES.flatMap((stage, index) => {
+    const [from, to] = [starts[index], index + 1 < starts.length ? starts[index + 1] : ended];
     const ms = from && to ? to.getTime() - from.getTime() : -1;
     // Clocks differ: what looks negative says nothing.
     return ms >= 0 ? [[stage, ms]] : [];

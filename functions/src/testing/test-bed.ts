@@ -6,6 +6,7 @@ import { MemoryStore } from "../adapters/memory/store.js";
 import { callError } from "../domain/errors.js";
 import type { ReportedStatus, Stage } from "../domain/order-lifecycle.js";
 import { NO_FLOW_CONTROL } from "../flow-control.js";
+import { RecentLinks } from "../link-cache.js";
 import type {
   Customers,
   Field,
@@ -228,6 +229,7 @@ export function testBed(
     store,
     food,
     flow: NO_FLOW_CONTROL,
+    links: new RecentLinks(clock, { ...TEST_SETTINGS, ...settings }),
     log,
     settings: { ...TEST_SETTINGS, ...settings },
     customers: {

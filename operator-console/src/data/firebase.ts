@@ -4,6 +4,7 @@ import {
   type Auth,
   browserLocalPersistence,
   connectAuthEmulator,
+  type IdTokenResult,
   initializeAuth,
   onAuthStateChanged,
   signInWithEmailAndPassword,
@@ -27,21 +28,14 @@ import { ROLES } from "../../../functions/src/operator-api/roles.js";
 import { ATTENTION_STATES, MAX_ACTIVE, MAX_ATTENTION, OPEN_STATES } from "./queries.js";
 import type { DataSource, Session, Topic, Watcher } from "./source.js";
 
+/** A token that was issued this recently has the role of now. */
+const FRESH_TOKEN_MS = 60_000;
+
 /** Where a local run has its emulators. The cloud has no such file. */
 interface Emulators {
   auth: string;
   firestore: { host: string; port: number };
 }
-
-const SIGN_IN_ERRORS: Record<string, string> = {
-  "auth/invalid-credential": "Incorrect email or password.",
-  "auth/user-not-found": "Incorrect email or password.",
-  "auth/wrong-password": "Incorrect email or password.",
-  "auth/invalid-email": "Enter a valid email address.",
-  "auth/user-disabled": "This account is disabled.",
-  "auth/too-many-requests": "Too many attempts. Try again in a few minutes.",
-  "auth/network-request-failed": "Couldn't reach the sign-in service. Check your connection.",
-};
 
 /** @throws Error when the page was not served by Firebase Hosting */
 export async function connectFirebase(): Promise<DataSource> {
@@ -60,12 +54,7 @@ export async function connectFirebase(): Promise<DataSource> {
   return {
     onSession: (listener) => followSession(auth, listener),
     signIn: async (email, password) => {
-      try {
-        await signInWithEmailAndPassword(auth, email, password);
-      } catch (error) {
-        const { code = "", message } = error as { code?: string; message: string };
-        throw new Error(SIGN_IN_ERRORS[code] ?? message, { cause: error });
-      }
+      await signInWithEmailAndPassword(auth, email, password);
     },
     signOut: () => signOut(auth),
     token: async () => (await auth.currentUser?.getIdToken()) ?? "",
@@ -77,14 +66,28 @@ export async function connectFirebase(): Promise<DataSource> {
 function followSession(auth: Auth, listener: (session: Session | undefined) => void): void {
   onAuthStateChanged(auth, (user) => {
     if (!user) return listener(undefined);
-    void sessionOf(user).then(listener);
+    // The person may sign out while the token is read.
+    void reportSessions(user, (session) => auth.currentUser === user && listener(session));
   });
 }
 
-/** The role is in the token, which is refreshed so that a role granted a moment ago counts. */
-async function sessionOf(user: User): Promise<Session> {
-  const { claims } = await user.getIdTokenResult(true).catch(() => user.getIdTokenResult());
-  return { name: user.email ?? user.uid, role: ROLES.find((role) => role === claims.role) };
+/**
+ * The role is in the token. A stored one is used at once, and then refreshed, since an administrator may have granted or revoked
+ * the role.
+ */
+async function reportSessions(user: User, listener: (session: Session) => void): Promise<void> {
+  const found = await user.getIdTokenResult();
+  const role = roleIn(found);
+  const report = (now: Session["role"]) => listener({ name: user.email ?? user.uid, role: now });
+  if (role) report(role);
+  if (role && Date.now() - Date.parse(found.issuedAtTime) < FRESH_TOKEN_MS) return;
+  // A token that can't be refreshed says that the account was disabled, or that the network is down: its own role is used then.
+  const refreshed = await user.getIdTokenResult(true).catch(() => found);
+  if (!role || roleIn(refreshed) !== role) report(roleIn(refreshed));
+}
+
+function roleIn({ claims }: IdTokenResult): Session["role"] {
+  return ROLES.find((role) => role === claims.role);
 }
 
 function watch(firestore: Firestore, topic: Topic, watcher: Watcher): () => void {

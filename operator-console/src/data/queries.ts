@@ -1,5 +1,5 @@
 /** What the console watches, the same for every data source. */
-import { ATTEMPT_STATES, type AttemptState } from "../../../functions/src/attempts/attempt.js";
+import { ATTEMPT_STATES, type AttemptState } from "../../../functions/src/attempts/attempt-states.js";
 import { RELATION_STATES, type RelationState } from "../../../functions/src/domain/order-lifecycle.js";
 
 export const OPEN_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
@@ -14,7 +14,3 @@ export const ATTENTION_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).
 /** At most so many documents are watched, which bounds what an open page costs. */
 export const MAX_ACTIVE = 10_000;
 export const MAX_ATTENTION = 1_000;
-
-export const ENDED_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
-  (state) => !RELATION_STATES[state].open,
-);

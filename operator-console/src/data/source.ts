@@ -29,7 +29,7 @@ export interface Watcher {
 export interface DataSource {
   /** Calls back when the session is known and each time it changes; undefined when signed out. */
   onSession(listener: (session: Session | undefined) => void): void;
-  /** Undefined when sessions come without a password. Rejects with a sentence for the person. */
+  /** Undefined when sessions come without a password. Rejects with Firebase Authentication's errors. */
   signIn: ((email: string, password: string) => Promise<void>) | undefined;
   signOut: (() => Promise<void>) | undefined;
   /** The bearer token for the API. */

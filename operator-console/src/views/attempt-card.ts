@@ -1,9 +1,10 @@
 /** An attempt with its error in words, and what an operator may do about it. */
 import { html, nothing, type TemplateResult } from "lit-html";
-import { ATTEMPT_STATES } from "../../../functions/src/attempts/attempt.js";
+import { ATTEMPT_STATES } from "../../../functions/src/attempts/attempt-states.js";
 import { type Action, actionsFor } from "../../../functions/src/attempts/reason-codes.js";
 import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { ATTEMPT_LABELS, moment, plural, reasonTitle, THINGS } from "../labels.js";
+import { moment, plural, reasonTitle, THINGS } from "../labels.js";
+import { ATTEMPT_LABELS } from "./attempt-labels.js";
 import { pill } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];

@@ -2,15 +2,20 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import { actionsFor } from "../../../functions/src/attempts/reason-codes.js";
+import type { BulkAction } from "../api.js";
 import type { Attention } from "../documents.js";
-import { ATTEMPT_LABELS, plural, reasonTitle, THINGS } from "../labels.js";
-import { addressOf } from "../router.js";
-import { bulkDialog } from "./bulk-dialog.js";
+import { plural, reasonTitle, THINGS } from "../labels.js";
+import { addressOf, type Route } from "../router.js";
+import { ATTEMPT_LABELS } from "./attempt-labels.js";
+import style from "./attention.css";
+import { BULK_TEXTS, bulkDialog } from "./bulk-dialog.js";
 import { groupByReason } from "./figures.js";
-import { age, type Context, pill, type View } from "./view.js";
+import { age, type Context, pill, useStyle, type View } from "./view.js";
 
 /** So many orders of a group are shown until all are asked for. */
 const SHOWN_FIRST = 20;
+
+const BULK_ACTIONS = Object.keys(BULK_TEXTS) as BulkAction[];
 
 /** What the operator has chosen in this view. */
 interface Choice {
@@ -19,12 +24,13 @@ interface Choice {
   reason: string;
 }
 
-export function attention(context: Context, query: URLSearchParams): View {
+export function attention(context: Context, { query }: Route): View {
+  useStyle(style);
   const choice: Choice = { selected: new Set(), expanded: new Set(), reason: query.get("reason") ?? "" };
   let result = "";
 
-  async function retrySelected(selected: Attention[]): Promise<void> {
-    const done = await bulkDialog(context.api, selected);
+  async function decide(action: BulkAction, selected: Attention[]): Promise<void> {
+    const done = await bulkDialog(context.api, selected, action);
     if (!done) return;
     result = done;
     choice.selected.clear();
@@ -48,7 +54,7 @@ export function attention(context: Context, query: URLSearchParams): View {
         ${result ? html`<p class="result" role="status">${result}</p>` : nothing}
         ${groups.length === 0 ? html`<p class="quiet empty">${live.isComplete ? "No orders need attention." : "Loading…"}</p>` : nothing}
         ${groups.map((group) => groupSection(group, choice, session.role === "operator", context.redraw))}
-        ${selected.length > 0 ? selectionBar(selected, choice, retrySelected, context.redraw) : nothing}`;
+        ${selected.length > 0 ? selectionBar(selected, choice, decide, context.redraw) : nothing}`;
     },
   };
 }
@@ -63,7 +69,6 @@ function groupSection(
   if (!first) return nothing;
   const { stage, state, code, message } = first;
   const key = `${stage} ${state} ${code} ${message}`;
-  const canRetry = mayDecide && actionsFor(code).includes("retry");
   const shown = choice.expanded.has(key) ? group : group.slice(0, SHOWN_FIRST);
   const isAll = group.every(({ path }) => choice.selected.has(path));
   const toggleAll = () => {
@@ -72,7 +77,7 @@ function groupSection(
   };
   return html`<section class="card group" aria-label=${`${reasonTitle(code)}: ${plural(group.length, "order")}`}>
     <header>
-      ${canRetry ? html`<label class="check"><input type="checkbox" .checked=${isAll} @change=${toggleAll} /><span class="unseen">Select all ${group.length}</span></label>` : nothing}
+      ${mayDecide ? html`<label class="check"><input type="checkbox" .checked=${isAll} @change=${toggleAll} /><span class="unseen">Select all ${group.length}</span></label>` : nothing}
       <h2>${reasonTitle(code)}</h2>
       ${pill(ATTEMPT_LABELS[state].title, ATTEMPT_LABELS[state].color)}
       <span class="quiet">${plural(group.length, THINGS[stage])}</span>
@@ -82,7 +87,7 @@ function groupSection(
       ${repeat(
         shown,
         ({ path }) => path,
-        (one) => attentionRow(one, choice, canRetry, redraw),
+        (one) => attentionRow(one, choice, mayDecide, redraw),
       )}
     </ul>
     ${
@@ -96,14 +101,14 @@ function groupSection(
   </section>`;
 }
 
-function attentionRow(one: Attention, choice: Choice, canRetry: boolean, redraw: () => void): TemplateResult {
+function attentionRow(one: Attention, choice: Choice, mayDecide: boolean, redraw: () => void): TemplateResult {
   const { path, order, since } = one;
   const onChange = () => {
     toggle(choice.selected, path, !choice.selected.has(path));
     redraw();
   };
   return html`<li>
-    ${canRetry ? html`<label class="check"><input type="checkbox" .checked=${choice.selected.has(path)} @change=${onChange} /><span class="unseen">Select ${order}</span></label>` : nothing}
+    ${mayDecide ? html`<label class="check"><input type="checkbox" .checked=${choice.selected.has(path)} @change=${onChange} /><span class="unseen">Select ${order}</span></label>` : nothing}
     <a class="grow" data-row href=${addressOf(order)}>${order}</a>
     <span class="quiet number">${since ? html`${age(since)} ago` : nothing}</span>
   </li>`;
@@ -117,7 +122,7 @@ function toggle(set: Set<string>, path: string, isIn: boolean): void {
 function selectionBar(
   selected: Attention[],
   choice: Choice,
-  retry: (selected: Attention[]) => Promise<void>,
+  decide: (action: BulkAction, selected: Attention[]) => Promise<void>,
   redraw: () => void,
 ): TemplateResult {
   const clear = () => {
@@ -126,7 +131,18 @@ function selectionBar(
   };
   return html`<div class="selection" role="region" aria-label="Selection">
     <strong>${plural(selected.length, "order")} selected</strong>
-    <button class="primary" type="button" @click=${() => retry(selected)}>Retry ${selected.length}…</button>
+    ${BULK_ACTIONS.map((action) => {
+      // Not every reason allows every decision: a button counts what it applies to.
+      const possible = selected.filter(({ code }) => actionsFor(code).includes(action));
+      return html`<button
+        class=${action === "retry" ? "primary" : ""}
+        type="button"
+        ?disabled=${possible.length === 0}
+        @click=${() => decide(action, possible)}
+      >
+        ${BULK_TEXTS[action].button} ${possible.length}…
+      </button>`;
+    })}
     <button type="button" @click=${clear}>Clear</button>
   </div>`;
 }

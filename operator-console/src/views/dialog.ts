@@ -1,5 +1,5 @@
 /** A modal dialog that is there as long as it is open. The browser keeps the focus in it and Escape closes it. */
-import { html, render, type TemplateResult } from "lit-html";
+import { render, type TemplateResult } from "lit-html";
 
 export interface Dialog {
   /** Draws the content again. */
@@ -27,24 +27,4 @@ export function openDialog(titleId: string, content: (dialog: Dialog) => Templat
   dialog.redraw();
   element.showModal();
   return dialog;
-}
-
-/** The keys of the console, which `?` shows. */
-const KEYS = [
-  ["/", "Search all orders"],
-  ["j", "Next row"],
-  ["k", "Previous row"],
-  ["Enter", "Open the row"],
-  ["x", "Select the row"],
-  ["?", "Show these keys"],
-  ["Esc", "Close a dialog, leave a field"],
-] as const;
-
-export function openKeys(): void {
-  openDialog(
-    "keys-title",
-    (dialog) => html`<h2 id="keys-title">Keyboard shortcuts</h2>
-      <dl class="keys">${KEYS.map(([key, does]) => html`<dt><kbd>${key}</kbd></dt><dd>${does}</dd>`)}</dl>
-      <div class="buttons"><button type="button" @click=${dialog.close}>Close</button></div>`,
-  );
 }

@@ -5,16 +5,18 @@ import type { HourView, StatisticsView } from "../../../functions/src/operator-a
 import { barChart, lineChart } from "../charts.js";
 import type { FlowPoint } from "../documents.js";
 import { ACTIVE_STAGES, count, dayOfWeek, duration, hourOfDay, STAGE_LABELS } from "../labels.js";
-import { addressWith } from "../router.js";
+import { addressWith, type Route } from "../router.js";
 import { completedIn } from "./figures.js";
-import { type Context, loading, problem, type View } from "./view.js";
+import style from "./flow.css";
+import { type Context, loading, problem, useStyle, type View } from "./view.js";
 
 const PERIODS = { day: { title: "24 hours", hours: 24 }, week: { title: "7 days", hours: 168 } } as const;
 type Period = keyof typeof PERIODS;
 
 const MINUTE_MS = 60_000;
 
-export function flowView(context: Context, query: URLSearchParams): View {
+export function flow(context: Context, { query }: Route): View {
+  useStyle(style);
   let period = periodIn(query);
   return {
     title: "Flow",

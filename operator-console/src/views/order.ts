@@ -1,15 +1,32 @@
 /** One order: where its time went, what was tried, what people decided, what the food service says now, and the actions. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Action } from "../../../functions/src/attempts/reason-codes.js";
-import { RELATION_STATES } from "../../../functions/src/domain/order-lifecycle.js";
+import {
+  type CreatingStage,
+  type OrderStatus,
+  RELATION_STATES,
+} from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { decisionText, duration, moment, ORDER_LABELS, RELATION_LABELS } from "../labels.js";
+import { duration, moment, RELATION_LABELS, THINGS } from "../labels.js";
+import type { Route } from "../router.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
+import style from "./order.css";
 import { timeline } from "./timeline.js";
-import { age, type Context, loading, messageOf, pill, problem, type View } from "./view.js";
+import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];
+
+/** What the food service calls the status of an order. */
+const ORDER_LABELS = {
+  UNKNOWN: "Unknown",
+  NEW: "New",
+  PREPARATION: "In the kitchen",
+  IN_FLIGHT: "In flight",
+  DELIVERED: "Delivered",
+  REJECTED: "Rejected",
+  CANCELLED: "Cancelled",
+} as const satisfies Record<OrderStatus, string>;
 
 /** What is known of an order so far. `undefined` is not loaded yet, `"missing"` is known not to be there. */
 interface Known {
@@ -20,7 +37,8 @@ interface Known {
   result: string | undefined;
 }
 
-export function order(context: Context, id: string): View {
+export function order(context: Context, { id }: Route): View {
+  useStyle(style);
   const known: Known = {
     detail: undefined,
     foodService: undefined,
@@ -244,6 +262,20 @@ function decisions(detail: OrderDetail | undefined): TemplateResult {
       })}
     </ul>
   </section>`;
+}
+
+/** What an operator did, in the past tense. */
+function decisionText({
+  action,
+  name,
+  stage,
+}: {
+  action: string;
+  name?: string | undefined;
+  stage: CreatingStage;
+}): string {
+  if (action === "link") return `linked ${name}`;
+  return `${action === "dismiss" ? "dismissed" : "retried"} the ${THINGS[stage]}`;
 }
 
 function rawDocuments({ documents }: Known, { loadDocuments }: Actions): TemplateResult {

@@ -1,14 +1,15 @@
 /** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
-import { ENDED_STATES } from "../data/queries.js";
-import { RELATION_LABELS, THINGS } from "../labels.js";
-import { addressOf, addressWith, navigate } from "../router.js";
-import { age, type Context, loading, messageOf, pill, problem, type View } from "./view.js";
+import { ENDED_STATES, RELATION_LABELS, THINGS } from "../labels.js";
+import { addressOf, addressWith, navigate, type Route } from "../router.js";
+import style from "./orders.css";
+import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
 type Found = SearchPage["orders"][number];
 
-export function orders(context: Context, query: URLSearchParams): View {
+export function orders(context: Context, { query }: Route): View {
+  useStyle(style);
   let asked = query;
   let page: SearchPage | undefined;
   let error: string | undefined;

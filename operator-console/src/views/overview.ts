@@ -2,7 +2,6 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { guard } from "lit-html/directives/guard.js";
 import { repeat } from "lit-html/directives/repeat.js";
-import { sparkline } from "../charts.js";
 import type { Attention, Relation } from "../documents.js";
 import {
   ACTIVE_STAGES,
@@ -15,7 +14,8 @@ import {
   STAGE_LABELS,
   THINGS,
 } from "../labels.js";
-import { addressOf, addressWith, navigate } from "../router.js";
+import { addressOf, addressWith, navigate, type Route } from "../router.js";
+import { sparkline } from "../sparkline.js";
 import { completedIn, groupByReason } from "./figures.js";
 import { statusStrip } from "./status-strip.js";
 import { age, type Context, loading, pill, type View } from "./view.js";
@@ -32,7 +32,7 @@ interface Filter {
   page: number;
 }
 
-export function overview(context: Context, query: URLSearchParams): View {
+export function overview(context: Context, { query }: Route): View {
   let filter = filterIn(query);
   return {
     title: "Overview",

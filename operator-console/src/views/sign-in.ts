@@ -2,6 +2,17 @@
 import { html, render } from "lit-html";
 import { messageOf, problem } from "./view.js";
 
+/** By the code of Firebase Authentication. */
+const SIGN_IN_ERRORS: Record<string, string> = {
+  "auth/invalid-credential": "Incorrect email or password.",
+  "auth/user-not-found": "Incorrect email or password.",
+  "auth/wrong-password": "Incorrect email or password.",
+  "auth/invalid-email": "Enter a valid email address.",
+  "auth/user-disabled": "This account is disabled.",
+  "auth/too-many-requests": "Too many attempts. Try again in a few minutes.",
+  "auth/network-request-failed": "Couldn't reach the sign-in service. Check your connection.",
+};
+
 export function signIn(root: HTMLElement, submitTo: (email: string, password: string) => Promise<void>): void {
   let error: string | undefined;
   let isBusy = false;
@@ -16,7 +27,7 @@ export function signIn(root: HTMLElement, submitTo: (email: string, password: st
     try {
       await submitTo(String(data.get("email")), String(data.get("password")));
     } catch (failed) {
-      error = messageOf(failed);
+      error = SIGN_IN_ERRORS[(failed as { code?: string }).code ?? ""] ?? messageOf(failed);
       isBusy = false;
       draw();
       form.querySelector<HTMLInputElement>("#password")?.select();

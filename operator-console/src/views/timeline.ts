@@ -66,7 +66,7 @@ function picture(spans: Span[], typical: StageSummary | undefined): TemplateResu
   const medians = (stage: ActiveStage) => typical?.stages[stage]?.medianMs;
   const longest = Math.max(1, ...spans.flatMap(({ stage, ms }) => [ms, medians(stage) ?? 0]));
   const share = (ms: number) => `${Math.max(0.8, (ms / longest) * 100).toFixed(1)}`;
-  return html`<div class="spans">
+  return html`<div class="card spans">
     ${spans.map(({ stage, ms, isCurrent }) => {
       const { title, color } = STAGE_LABELS[stage];
       const median = medians(stage);

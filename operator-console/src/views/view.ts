@@ -41,3 +41,14 @@ export function age(at: Date | undefined, now = Date.now()): TemplateResult | ty
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const used = new Set<string>();
+
+/** Applies the style sheet of a view, once. It comes with the view's script. */
+export function useStyle(css: string): void {
+  if (used.has(css)) return;
+  used.add(css);
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  document.adoptedStyleSheets.push(sheet);
+}

@@ -5,6 +5,7 @@
 
 import { type CallError, callError, ValidationError } from "../../../functions/src/domain/errors.js";
 import {
+  type CreatingStage,
   type KitchenStatus,
   ORDER_STATUSES,
   type OrderStatus,
@@ -98,6 +99,11 @@ export interface GroundTruth {
   orders: PlacedOrder[];
   kitchenOrders: Created<KitchenStatus>[];
   shipments: Created<ShipmentStatus>[];
+}
+
+/** All that was created in one stage, in order of creation. */
+export function createdBy(stage: CreatingStage, truth: GroundTruth): Created<KitchenStatus | ShipmentStatus>[] {
+  return { kitchen: truth.kitchenOrders, shipment: truth.shipments }[stage];
 }
 
 class StoredOrder {

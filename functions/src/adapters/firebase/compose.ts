@@ -1,6 +1,7 @@
 /** The ports as they are in the cloud and in the Emulator Suite: one of each an instance, made at first use. */
 import * as logger from "firebase-functions/logger";
 import { AdaptiveFlowControl, withFlowControl } from "../../flow-control.js";
+import { RecentLinks } from "../../link-cache.js";
 import type { Log, Ports } from "../../ports.js";
 import type { Settings } from "../../settings.js";
 import { FirestoreStore, openFirestore } from "./firestore-store.js";
@@ -37,6 +38,7 @@ function make(settings: Settings): Ports {
     store: new FirestoreStore(openFirestore()),
     food: withFlowControl(withCheckedReplies(new GrpcFoodService(settings, systemClock)), flow),
     flow,
+    links: new RecentLinks(systemClock, settings),
     customers: new GrpcCustomers(settings, systemClock),
     log,
     settings,

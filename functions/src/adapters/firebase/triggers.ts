@@ -21,7 +21,7 @@ import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
 import { exitNodeDomain } from "./exit-node-domain.js";
 import { snapshotOf } from "./firestore-store.js";
-import { type FunctionName, optionsOf } from "./function-options.js";
+import { optionsOf } from "./function-options.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
 const MAX_EVENT_AGE_MS = 3_600_000;
@@ -62,16 +62,10 @@ export function pollContinuation() {
   );
 }
 
-/** The function of each stage. */
-const STAGE_FUNCTIONS = {
-  kitchen: "sendToKitchen",
-  shipment: "dispatchShipment",
-  completion: "completeOrder",
-} as const satisfies Record<Stage, FunctionName>;
-
 /** A function that advances the orders of one stage. */
 export function stage(name: Stage) {
-  return onMessagePublished({ ...optionsOf(STAGE_FUNCTIONS[name]), topic: STAGES[name].topic, retry: true }, (event) =>
+  const { function: functionName, topic } = STAGES[name];
+  return onMessagePublished({ ...optionsOf(functionName), topic, retry: true }, (event) =>
     dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
   );
 }

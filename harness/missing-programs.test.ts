@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { installCommand, MissingError } from "./prepare-machine.js";
+import { installCommand, MissingError } from "./missing-programs.js";
 
 describe("what the tests need", () => {
   const root = process.getuid?.() === 0 ? "" : "sudo ";
