@@ -1,8 +1,10 @@
 /** Ways to look for a schedule of faults that breaks something, and to make the one found as short as it can be. */
 import { createHash } from "node:crypto";
+import { seededRandomness } from "../functions/src/adapters/memory/random.js";
+import type { Randomness } from "../functions/src/ports.js";
 import { Coverage } from "./coverage.js";
 import { FAULTS, type Fault, type Operation, type Schedule } from "./faults.js";
-import { type Outcome, replay, type Scenario, search } from "./schedule.js";
+import { branch, type Outcome, replay, type Scenario, search } from "./schedule.js";
 import type { Entry } from "./world.js";
 
 /** What a search has seen: how much of what, and what broke. */
@@ -108,20 +110,52 @@ export function pointsOf(history: readonly Entry[]): [number, Fault][] {
     .flatMap(({ effect, operation }) => FAULTS[operation].map((fault): [number, Fault] => [effect, fault]));
 }
 
-/** Many orders, faults at random: one run for each seed. */
+/** How many of the schedules grow from an earlier one that met something new. */
+const BRANCHES_SHARE = 0.5;
+
+/**
+ * Many orders, faults at random: one run for each seed. A schedule that brings an order into a new state, or there by a new way, is
+ * promising: later seeds follow one of those up to one of its faults, and choose at random from there on. So rare situations are sought,
+ * not waited for.
+ */
+export async function* guided(
+  seeds: Iterable<number>,
+  orders: number,
+  coverage: Coverage,
+): AsyncGenerator<{ scenario: Scenario; outcome: Outcome }> {
+  const promising: { scenario: Scenario; struck: Schedule }[] = [];
+  for (const seed of seeds) {
+    const seeded = seededRandomness(seed ^ 0x2545f491);
+    const parent = seeded.fraction() < BRANCHES_SHARE ? oneOf(promising, seeded) : undefined;
+    const scenario = parent?.scenario ?? scenarioOf(seed, orders);
+    const before = coverage.size;
+    const from = parent && oneOf([...parent.struck.keys()], seeded);
+    const outcome =
+      parent && from !== undefined
+        ? await branch(scenario, from + 1, parent.struck, seeded, { coverage })
+        : await search(scenario, { coverage });
+    if (coverage.size > before && outcome.struck.size > 0) promising.push({ scenario, struck: outcome.struck });
+    yield { scenario, outcome };
+  }
+}
+
+/** The same, as findings. */
 export async function random(
   seeds: Iterable<number>,
   orders: number,
   onSchedule: OnSchedule = () => {},
 ): Promise<Findings> {
   const findings = noFindings();
-  for (const seed of seeds) {
-    const scenario = scenarioOf(seed, orders);
-    await note(findings, scenario, await search(scenario, { coverage: findings.coverage }));
+  for await (const { scenario, outcome } of guided(seeds, orders, findings.coverage)) {
+    await note(findings, scenario, outcome);
     onSchedule(findings);
     if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;
+}
+
+function oneOf<T>(things: readonly T[], random: Randomness): T | undefined {
+  return things[Math.floor(random.fraction() * things.length)];
 }
 
 /** The life of a single order, for the exhaustive search. */

@@ -110,13 +110,25 @@ export function following(schedule: Schedule): Choose {
   };
 }
 
+/** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
+const LONG: readonly Fault[] = [...LOSSES, ...LISTINGS, "restore"];
+const LONG_SHARE = 0.4;
+
+/** Follows a schedule up to an effect, and chooses at random from there on. */
+export function branching(schedule: Schedule, from: number, choose: Choose): Choose {
+  const follow = following(schedule);
+  return (effect, operation) => (effect < from ? follow : choose)(effect, operation);
+}
+
 /** Strikes at so large a share of the effects, at random, at most so many times. */
 export function choosing(random: Randomness, share: number, most: number): Choose {
   let struck = 0;
   return (_effect, operation) => {
     if (struck >= most || random.fraction() >= share) return undefined;
-    struck++;
     const kinds: readonly Fault[] = FAULTS[operation];
-    return kinds[Math.floor(random.fraction() * kinds.length)];
+    const fault = kinds[Math.floor(random.fraction() * kinds.length)];
+    if (fault && LONG.includes(fault) && random.fraction() >= LONG_SHARE) return undefined;
+    struck++;
+    return fault;
   };
 }

@@ -43,10 +43,10 @@ export interface Outside {
 const EMPTY_MS = 240_000;
 
 /** The shortest and the longest time for which something is lost, or everything: longer than MISSING_AFTER_MINUTES. */
-const LONG_LOSS_MS = [1_200_000, 2_000_000] as const;
+const LONG_LOSS_MS = [900_000, 1_300_000] as const;
 
 /** The shortest and the longest time for which the pages of a status fail, are slow or never end. */
-const PAGES_TROUBLE_MS = [150_000, 420_000] as const;
+const PAGES_TROUBLE_MS = [150_000, 300_000] as const;
 
 /** How long a slow page takes: the time for listing is over after a few. */
 const SLOW_PAGE_MS = 8_000;

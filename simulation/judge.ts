@@ -11,7 +11,7 @@ export const FUNCTIONS = join(ROOT, "functions", "src");
 export type Mutant = ReadonlyMap<string, string>;
 
 /** A search that uses more processor time than this, in seconds, hangs because of its mutant. */
-const MAX_SEARCH_SECONDS = 300;
+const MAX_SEARCH_SECONDS = 900;
 
 /** The tests that can notice a mutant of the protocol, relative to `functions/src`. Those of the connections can't. */
 const TESTS =

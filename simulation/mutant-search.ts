@@ -1,6 +1,7 @@
 /** Looks for what breaks first, and prints which invariants it broke: run once for each mutant, with the number of seeds and of seconds as its arguments. */
-import { pointsOf, scenarioOf, singleOrder } from "./explore.js";
-import { replay, search } from "./schedule.js";
+import { Coverage } from "./coverage.js";
+import { guided, pointsOf, singleOrder } from "./explore.js";
+import { replay } from "./schedule.js";
 import { watch } from "./watchdog.js";
 
 /** How many seeds come first: most mistakes show within a few. */
@@ -18,6 +19,10 @@ const ENOUGH_FOR_PAIRS = 1_000;
 /** After the first violation, how many more schedules are tried, to see which other invariants notice. */
 const SCHEDULES_AFTER = 10;
 
+function numbersTo(most: number): number[] {
+  return Array.from({ length: most }, (_, index) => index + 1);
+}
+
 async function main(): Promise<void> {
   watch(MAX_SECONDS);
   const invariants = new Set<string>();
@@ -29,7 +34,15 @@ async function main(): Promise<void> {
     if (invariants.size > 0 && first === 0) first = schedules;
   };
   const isFound = () => first !== 0 && schedules >= first + SCHEDULES_AFTER;
-  for (let seed = 1; seed <= FIRST_SEEDS && !isFound(); seed++) note((await search(scenarioOf(seed, 20))).violations);
+  const atRandom = guided(numbersTo(SEEDS), 20, new Coverage());
+  const searchAtRandom = async (count: number) => {
+    for (let tried = 0; tried < count && !isFound(); tried++) {
+      const { value } = await atRandom.next();
+      if (!value) return;
+      note(value.outcome.violations);
+    }
+  };
+  await searchAtRandom(FIRST_SEEDS);
   for (const policy of ["park", "idempotency-key"] as const) {
     const base = singleOrder(policy);
     for (const point of pointsOf((await replay(base, new Map())).history)) {
@@ -44,8 +57,7 @@ async function main(): Promise<void> {
       }
     }
   }
-  for (let seed = FIRST_SEEDS + 1; seed <= SEEDS && !isFound(); seed++)
-    note((await search(scenarioOf(seed, 20))).violations);
+  await searchAtRandom(SEEDS);
   process.stdout.write(JSON.stringify({ invariants: [...invariants], schedules: first || schedules }));
 }
 

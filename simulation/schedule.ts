@@ -8,12 +8,12 @@ import {
   RELATION_STATES,
   type RelationState,
 } from "../functions/src/domain/order-lifecycle.js";
-import type { Fields } from "../functions/src/ports.js";
+import type { Fields, Randomness } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { check, GRACE_MS, type Violation } from "./checker.js";
 import { type Coverage, situationOf } from "./coverage.js";
-import { type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
+import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
 import { SWEEP_INTERVAL_MS, System, TICK_MS } from "./system.js";
 import { type Entry, World } from "./world.js";
@@ -89,6 +89,11 @@ export function search(scenario: Scenario, notes: Notes = {}): Promise<Outcome> 
   if (scenario.seed % 25 === 0) return simulate(scenario, () => undefined, notes);
   const share = [0.005, 0.02, 0.06][Math.floor(random.fraction() * 3)] ?? 0.02;
   return simulate(scenario, choosing(random, share, 5 + Math.floor(random.fraction() * 40)), notes);
+}
+
+/** Runs a scenario under a schedule up to an effect, and under faults chosen at random from there on. */
+export function branch(scenario: Scenario, from: number, schedule: Schedule, random: Randomness, notes: Notes = {}): Promise<Outcome> {
+  return simulate(scenario, branching(schedule, from, choosing(random, 0.04, 12)), notes);
 }
 
 async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promise<Outcome> {

@@ -61,7 +61,7 @@ export type Service = "store" | "food" | "users" | "bus" | "platform";
 const MAX_SUSPENSION_MS = 900_000;
 
 /** After this time, a loss for good has led to all that it leads to without an operator. */
-const LOSS_SETTLES_MS = 2_400_000;
+const LOSS_SETTLES_MS = 1_500_000;
 
 const START = Date.UTC(2026, 0, 1);
 
