@@ -475,7 +475,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
   if (unsettled) violate("every message is acknowledged", "messages still come back when all is over");
   const shipments = new Map(truth.shipments.map(({ name, status }) => [name, status]));
   for (const message of stuckAtHorizon) violate("every order moves on", message);
-  for (const { name, status } of truth.orders) {
+  for (const { name, status, changes } of truth.orders) {
     if (poisoned.has(name)) continue;
     const relation = documents(`relations/${name.slice(7)}`);
     const state = relation?.state as RelationState | undefined;
@@ -491,6 +491,9 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
       violate("the history records every state", `${name} has no entry of its own for ${what}`);
     }
     const outcome = shipments.get(String(relation?.shipment));
+    if (state === "CANCELLED" && !changes.some((change) => change.status === "CANCELLED")) {
+      violate("an order ends as its shipment did", `${name}: its relation is CANCELLED, the order never was`);
+    }
     const isByOthers = evidence.setByOthers.some((change) => change.order === name && change.status === state);
     if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state && !isByOthers) {
       violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);

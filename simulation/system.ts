@@ -101,6 +101,7 @@ export class System {
     const { order, stage, link } = resolution;
     const operation = link === undefined ? "retry" : "link";
     this.world.effect({ process: 0, run: 0, operation, about: `${stage} ${order}`, subject: "" });
+    this.world.lossGoesOn();
     this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, { onEnd });
   }
 

@@ -10,7 +10,7 @@ import { watch } from "./watchdog.js";
 export type Line = { begins: number } | { mutant: number; failed: string | null };
 
 /** Tests of handlers take milliseconds; one that waits this long waits for what never happens. */
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 
 /** The tests of one mutant use less processor time than this, in seconds, or do not end because of it. */
 const MAX_SECONDS = 30;

@@ -224,6 +224,11 @@ export class World {
     this.faultLasts(Math.min(milliseconds, LOSS_SETTLES_MS));
   }
 
+  /** Notes that an operator has decided: the next thing that is lost for good may come to light only now. */
+  lossGoesOn(): void {
+    if (this.absences.some(({ until }) => until === Number.POSITIVE_INFINITY)) this.faultLasts(LOSS_SETTLES_MS);
+  }
+
   /** The absence by which the food service does not find a name now. */
   absenceOf(name: string): Absence | undefined {
     return this.absences.find((absence) => (absence.name ?? name) === name && absence.until > this.now);
