@@ -2,22 +2,15 @@
  * `npm run mutants`: generates mutants of the protocol from its syntax tree and shows which of them the tests next to the file or the
  * simulation catch. The same seed samples the same mutants.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
-import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { Progress } from "../harness/progress.js";
-import { EQUIVALENT_MUTANTS, type Equivalent } from "./equivalent-mutants.js";
+import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
 import { FUNCTIONS, judgeBySimulation, judgeByTests, NO_MUTANT } from "./judge.js";
-import { type GeneratedMutant, mutantsOf, withSwitches } from "./mutation-operators.js";
-
-/** The files that make up the protocol, relative to `functions/src`. */
-const PROTOCOL = [
-  /^(attempts|relations|pipeline|domain)\/[^/]+(?<!\.test)\.ts$/,
-  /^(lease|list-orders)\.ts$/,
-  /^adapters\/firebase\/verified-replies\.ts$/,
-];
+import { type GeneratedMutant, withSwitches } from "./mutation-operators.js";
+import { allMutants, isListed, sample } from "./protocol-mutants.js";
 
 /** What no test catches is searched for with so many schedules at random. */
 const SEEDS = 100;
@@ -29,23 +22,6 @@ interface Verdict {
   mutant: GeneratedMutant;
   /** What caught it, undefined for a survivor. */
   caughtBy: string | undefined;
-}
-
-export function allMutants(): GeneratedMutant[] {
-  const files = readdirSync(FUNCTIONS, { recursive: true, encoding: "utf8" })
-    .filter((file) => PROTOCOL.some((pattern) => pattern.test(file)))
-    .sort();
-  return files.flatMap((file) => mutantsOf(file, readFileSync(join(FUNCTIONS, file), "utf8")));
-}
-
-/** So many of the mutants, chosen by the seed. */
-function sample(mutants: GeneratedMutant[], count: number, seed: number): GeneratedMutant[] {
-  const random = seededRandomness(seed);
-  const ranked = mutants.map((mutant) => ({ mutant, rank: random.fraction() }));
-  return ranked
-    .sort((one, other) => one.rank - other.rank)
-    .slice(0, count)
-    .map(({ mutant }) => mutant);
 }
 
 function mutated(text: string, { start, end, replacement }: GeneratedMutant): string {
@@ -63,12 +39,6 @@ function inBatches(mutants: readonly GeneratedMutant[]): GeneratedMutant[][] {
 }
 
 const BATCH_SIZE = 40;
-
-/** Whether a mutant is the one that is listed as equivalent. */
-export function isListed(mutant: GeneratedMutant, known: Equivalent): boolean {
-  const isSame = known.file === mutant.file && known.operator === mutant.operator && known.from === mutant.from;
-  return isSame && (known.line ?? mutant.text) === mutant.text;
-}
 
 /** Judges mutants of one file: first by the tests, many in one process, then those that no test catches by the simulation. */
 async function judge(mutants: GeneratedMutant[], onVerdict: (verdict: Verdict) => void): Promise<void> {
@@ -145,4 +115,4 @@ async function main(): Promise<void> {
   process.exitCode = score >= TARGET_SCORE ? 0 : 1;
 }
 
-if (process.argv[1]?.endsWith("generated-mutants.ts")) await main();
+await main();

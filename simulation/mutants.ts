@@ -26,6 +26,11 @@ function planted({ name, edits }: Mutation): Map<string, string> {
   return texts;
 }
 
+/** The value below which this share of the sorted numbers lies. */
+function quantile(sorted: readonly number[], share: number): number | undefined {
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}
+
 const command = new Command("simulate:mutants")
   .description("Plants mistakes in the protocol, one at a time, and shows that the simulation finds each.")
   .option("--sample <count>", "plant only so many of them, spread over the list", Number)
@@ -38,6 +43,8 @@ async function main(): Promise<void> {
   const chosen = named.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
   const waiting = [...chosen];
   const caughtBy = new Map<string, number>(INVARIANTS.map((invariant) => [invariant, 0]));
+  /** How many schedules it took to find each. */
+  const counts: number[] = [];
   let missed = 0;
   const progress = new Progress({ unit: "mutants", total: chosen.length });
   const work = async () => {
@@ -45,6 +52,7 @@ async function main(): Promise<void> {
       const { invariants, schedules } = await judgeBySimulation(planted(next), SEEDS);
       for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
       if (invariants.length === 0) missed++;
+      else counts.push(schedules);
       const verdict = invariants.length > 0 ? `after ${schedules} schedules: ${invariants.join(", ")}` : "NOT CAUGHT";
       // On a terminal the verdict goes above the line of progress.
       if (process.stderr.isTTY && process.stdout.isTTY) progress.news(`${next.name.padEnd(38)} ${verdict}`);
@@ -59,7 +67,9 @@ async function main(): Promise<void> {
   console.log(`\n${"invariant".padEnd(45)} mutants caught`);
   for (const [invariant, caught] of caughtBy) console.log(`${invariant.padEnd(45)} ${caught}`);
   const caught = chosen.length - missed;
-  console.log(JSON.stringify({ mutants: chosen.length, caught, invariants: INVARIANTS.length, idleInvariants: idle }));
+  const found = counts.sort((one, other) => one - other);
+  const schedules = { median: quantile(found, 0.5), p95: quantile(found, 0.95) };
+  console.log(JSON.stringify({ mutants: chosen.length, caught, schedules, invariants: INVARIANTS.length, idleInvariants: idle }));
   // A sample need not reach every invariant.
   process.exitCode = missed > 0 || (chosen.length === MUTATIONS.length && idle.length > 0) ? 1 : 0;
 }

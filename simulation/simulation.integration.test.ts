@@ -5,8 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { exhaustive, type Findings, hashOf, random, scenarioOf, singleOrder } from "./explore.js";
+import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
 import { FAULT_KINDS } from "./faults.js";
 import { MUTATIONS } from "./mutations.js";
+import { allMutants, isListed } from "./protocol-mutants.js";
 import { search } from "./schedule.js";
 
 const tsx = (file: string, ...args: string[]) =>
@@ -20,7 +22,8 @@ function assertUnbroken({ failures }: Findings): void {
 }
 
 describe("the whole system under faults", function () {
-  this.timeout(120_000);
+  // Processor time, mostly: a busy machine may give these tests a small share of it.
+  this.timeout(1_200_000);
 
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`holds when any one fault strikes at any effect of an order's life (${policy})`, async () => {
@@ -49,6 +52,17 @@ describe("the whole system under faults", function () {
     const hash = async (seed: number) => hashOf((await search(scenarioOf(seed, 20))).history);
     for (const seed of [1, 2, 3, 4, 5]) assert.equal(await hash(seed), await hash(seed));
     assert.notEqual(await hash(1), await hash(2));
+  });
+
+  it("lists only equivalent mutants that still fit the code, each with a reason", () => {
+    const mutants = allMutants();
+    for (const known of EQUIVALENT_MUTANTS) {
+      assert.ok(
+        mutants.some((mutant) => isListed(mutant, known)),
+        `no mutant is ${JSON.stringify(known)}`,
+      );
+      assert.ok(known.reason.length > 20, `${known.from}: a reason that convinces is longer`);
+    }
   });
 
   it("has planted mistakes that still fit the code", () => {
