@@ -72,7 +72,7 @@ module.exports = {
   options: {
     doNotFollow: { path: "node_modules" },
     exclude: {
-      path: "^(node_modules|functions/(node_modules|lib|src/generated)|operator-console/dist|bench/peers/restate)/",
+      path: "^(node_modules|functions/(node_modules|lib|src/generated)|operator-console/dist|bench/peers/(restate|dbos|plain))/",
     },
     parser: "swc",
     tsPreCompilationDeps: true,

@@ -20,7 +20,7 @@ export interface Bench {
   question: string;
   /** By figure. */
   targets: Record<string, Target>;
-  /** @throws BenchError where it could not measure */
+  /** @throws BenchError if it could not measure */
   measure(given: Given): Promise<Figures>;
 }
 
@@ -30,6 +30,8 @@ export interface Given {
   runs: number;
   /** Whether only to prove that it works: as little as possible of everything. */
   tiny: boolean;
+  /** Whether to measure the peers that must be installed first too. */
+  peers: boolean;
   /** Receives progress messages. */
   say(line: string): void;
 }

@@ -32,6 +32,7 @@ const program = new Command("npm run bench --")
     FEWEST,
   )
   .option("--tiny", "as little as possible, to prove that it works; saves no result", false)
+  .option("--no-peers", "leave out peers that need packages of their own, or PostgreSQL; saves no result")
   .option("--node <program>", "the Node.js that the functions run on", process.execPath)
   .option("--profile", "each instance writes a CPU profile to the run's folder; saves no result", false)
   .addHelpText(
@@ -39,7 +40,13 @@ const program = new Command("npm run bench --")
     `\nQuestions:\n${BENCHES.map(({ name, question }) => `  ${name.padEnd(12)}${question}`).join("\n")}`,
   )
   .parse();
-const { runs, tiny, node, profile } = program.opts<{ runs: number; tiny: boolean; node: string; profile: boolean }>();
+const { runs, tiny, peers, node, profile } = program.opts<{
+  runs: number;
+  tiny: boolean;
+  peers: boolean;
+  node: string;
+  profile: boolean;
+}>();
 const names = program.args;
 if (names[0] === "table") {
   writeTable();
@@ -54,7 +61,7 @@ if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);
 process.env.METADATA_SERVER_DETECTION = "none";
 const signal = stopOnSignals(() => process.exit(130));
 const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-const save = !tiny && !profile;
+const save = !tiny && !profile && peers;
 let status = 0;
 const progress = new Progress({ unit: "benches", total: chosen.length });
 try {
@@ -63,7 +70,7 @@ try {
       signal.throwIfAborted();
       const say = (line: string) => progress.news(`${bench.name}: ${line}`);
       if (world.profiles) say(`profiles in ${world.profiles}`);
-      const result = await Promise.race([run(bench, { world, runs, tiny, say }, save), aborted]);
+      const result = await Promise.race([run(bench, { world, runs, tiny, peers, say }, save), aborted]);
       if (!result.met) progress.found(`${bench.name} misses a target`);
       progress.advance();
       // On a terminal the result goes above the line of progress.

@@ -42,6 +42,11 @@ export function ratio(above: number[], below: number[]): Summary {
   return summary(above.map((value, run) => value / (below[run] ?? Number.NaN)));
 }
 
+/** One side less the other, run by run. */
+export function difference(more: number[], less: number[]): Summary {
+  return summary(more.map((value, run) => value - (less[run] ?? Number.NaN)));
+}
+
 /** The value below which this share of the values lies. */
 export function percentile(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);

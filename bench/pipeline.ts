@@ -1,6 +1,7 @@
 /**
- * What an order costs from NEW to DELIVERED: through the built functions, as a durable workflow on Restate, and with nothing
- * but the calls. Kitchen and drones are as good as instant, so that no side waits or looks twice.
+ * What an order costs from NEW to DELIVERED: through the built functions, through functions as Google's guides write them, as a
+ * durable workflow on Restate and on DBOS, and with nothing but the calls. Kitchen and drones are as good as instant, so no side
+ * waits or looks twice.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -15,13 +16,15 @@ import { RELATIONS } from "../functions/src/relations/relation.js";
 import { Bridge, type FunctionRunner } from "../harness/event-bridge.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
-import { type Usage, usageOf } from "../harness/process-usage.js";
+import { type Usage, usageOf, usageOfFamily } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
 import { DEPLOYED } from "./baselines.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
 import { clientOf, forEachOrder, place } from "./orders.js";
-import { installRestate, type RestateMode, startRestate } from "./peers/restate.js";
+import { findPostgres, startDbos } from "./peers/dbos.js";
+import { folderOf, installPeer } from "./peers/peer.js";
+import { type RestateMode, startRestate } from "./peers/restate.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = {
@@ -42,13 +45,14 @@ const BARE = fileURLToPath(new URL("peers/bare.ts", import.meta.url));
 
 const FUNCTIONS = ["sendToKitchen", "dispatchShipment", "completeOrder", "onRelationWritten", "pollOrders"] as const;
 
-const PEERS = ["requestResponse", "bidirectional", "bare"] as const;
-type Side = "ours" | (typeof PEERS)[number];
+const PEERS = ["plain", "requestResponse", "bidirectional", "dbos"] as const;
+type Side = "ours" | "bare" | (typeof PEERS)[number];
 
 export const pipeline: Bench = {
   name: "pipeline",
-  question: "orders a second, and CPU an order by process, from NEW to DELIVERED; beside Restate and bare calls",
-  targets: { oursOverRequestResponse: { atMost: 1 } },
+  question:
+    "orders a second, and CPU per order by process, from NEW to DELIVERED; beside plain functions, Restate, DBOS and bare calls",
+  targets: { oursOverRequestResponse: { atMost: 1 }, oursOverPlain: { atMost: 0.7 } },
   measure,
 };
 
@@ -72,11 +76,13 @@ interface Carried {
   memory: Record<string, number>;
 }
 
-async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
+async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figures> {
   const { orders, warmUp } = SIZES[tiny ? "tiny" : "full"];
-  // A tiny run only proves that the bench works, so it does not install the peer.
-  const sides: Side[] = tiny ? ["ours", "bare"] : ["ours", ...PEERS];
-  if (!tiny) await installRestate(say);
+  const sides: Side[] = peers ? ["ours", ...PEERS, "bare"] : ["ours", "bare"];
+  if (peers) {
+    findPostgres();
+    for (const peer of ["plain", "restate", "dbos"] as const) await installPeer(peer, say);
+  }
   let number = 0;
   const results = await alternate(sides, runs, async (side): Promise<Carried> => {
     const name = `bench-pipeline-${++number}`;
@@ -133,13 +139,15 @@ function expectDelivered(food: FoodServiceProcess, count: number, side: Side): v
 }
 
 const CARRIERS: Record<Side, (world: World, name: string, food: FoodServiceProcess) => Promise<Carrier>> = {
-  ours: startFunctions,
-  requestResponse: (world, name, food) => startPeer(world, name, food, "request-response"),
-  bidirectional: (world, name, food) => startPeer(world, name, food, "bidirectional"),
+  ours: (world, name, food) => startFunctions(world, name, food, DEPLOYED),
+  plain: (world, name, food) => startFunctions(world, name, food, folderOf("plain")),
+  requestResponse: (world, name, food) => startOnRestate(world, name, food, "request-response"),
+  bidirectional: (world, name, food) => startOnRestate(world, name, food, "bidirectional"),
+  dbos: startOnDbos,
   bare: startBare,
 };
 
-/** The built functions, one instance each. */
+/** The functions of one build, one instance each. */
 class BuiltFunctions implements FunctionRunner {
   readonly deliveries = [];
   readonly instances = new Map<FunctionName, FunctionInstance>();
@@ -148,11 +156,11 @@ class BuiltFunctions implements FunctionRunner {
   private inProgress = 0;
   private stopped = false;
 
-  static async start(world: World, env: Record<string, string>): Promise<BuiltFunctions> {
+  static async start(world: World, build: string, env: Record<string, string>): Promise<BuiltFunctions> {
     const functions = new BuiltFunctions();
     for (const target of FUNCTIONS) {
       const takes = target === "pollOrders" ? "requests" : "events";
-      functions.instances.set(target, await world.startInstance({ build: DEPLOYED, target, takes, env }));
+      functions.instances.set(target, await world.startInstance({ build, target, takes, env }));
     }
     return functions;
   }
@@ -198,9 +206,15 @@ class BuiltFunctions implements FunctionRunner {
   }
 }
 
-async function startFunctions(world: World, project: string, food: FoodServiceProcess): Promise<Carrier> {
+async function startFunctions(
+  world: World,
+  project: string,
+  food: FoodServiceProcess,
+  build: string,
+): Promise<Carrier> {
   const emulators = await world.emulators();
-  const functions = await BuiltFunctions.start(world, environment(project, emulators, food, { POLL_PAGE_SIZE: "500" }));
+  const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
+  const functions = await BuiltFunctions.start(world, build, env);
   const bridge = new Bridge({
     functions,
     project,
@@ -242,9 +256,13 @@ async function startFunctions(world: World, project: string, food: FoodServicePr
   };
 }
 
-async function startPeer(world: World, name: string, food: FoodServiceProcess, mode: RestateMode): Promise<Carrier> {
-  const env = { FOOD_SERVICE_ADDRESS: food.address, FOOD_SERVICE_CA: food.certificate };
-  const { groups, carry, stop } = await startRestate(world, join(world.directory, name), mode, env);
+async function startOnRestate(
+  world: World,
+  name: string,
+  food: FoodServiceProcess,
+  mode: RestateMode,
+): Promise<Carrier> {
+  const { groups, carry, stop } = await startRestate(world, join(world.directory, name), mode, addressOf(food));
   return {
     own: ["server", "service"],
     usage: () => ({
@@ -257,10 +275,28 @@ async function startPeer(world: World, name: string, food: FoodServiceProcess, m
   };
 }
 
+async function startOnDbos(world: World, name: string, food: FoodServiceProcess): Promise<Carrier> {
+  const { database, service, carry, stop } = await startDbos(world, join(world.directory, name), addressOf(food));
+  return {
+    own: ["database", "service"],
+    usage: () => ({
+      database: usageOfFamily(database),
+      service: usageOf(service),
+      ...(food.group && { food: usageOf(food.group) }),
+    }),
+    carry: (orders) => forEachOrder(orders, carry),
+    stop,
+  };
+}
+
+function addressOf({ address, certificate }: FoodServiceProcess): Record<string, string> {
+  return { FOOD_SERVICE_ADDRESS: address, FOOD_SERVICE_CA: certificate };
+}
+
 async function startBare(world: World, _name: string, food: FoodServiceProcess): Promise<Carrier> {
   const child = fork(BARE, {
     execArgv: TYPESCRIPT,
-    env: { ...process.env, FOOD_SERVICE_ADDRESS: food.address, FOOD_SERVICE_CA: food.certificate },
+    env: { ...process.env, ...addressOf(food) },
     detached: true,
   });
   world.onEnd(() => child.kill("SIGKILL"));

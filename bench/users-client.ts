@@ -10,12 +10,16 @@ const TIMEOUT_MS = 30_000;
 
 const METHODS = {
   chain: Orchestrator1ServiceService.getUserByName,
+  http2: Orchestrator1ServiceService.getUserByName,
+  bare: Orchestrator1ServiceService.getUserByName,
+  go: Orchestrator1ServiceService.getUserByName,
   direct: MockUserDataServiceService.getMockUserData,
 };
 
 const { side, address, load } = JSON.parse(process.argv[2] ?? "") as { side: Side; address: string; load: Load };
 const client = connect("The bench's server", address).connection.startCall();
 await callMany(client, load.warmUp, load.concurrency);
+process.send?.("warm");
 const started = performance.now();
 await callMany(client, load.calls, load.concurrency);
 const seconds = (performance.now() - started) / 1_000;

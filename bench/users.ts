@@ -1,11 +1,18 @@
-/** How many calls a second go through the whole chain of user orchestrators, beside one direct call to the data service. */
+/**
+ * How many calls a second go through the whole chain of user orchestrators, and what a call costs its servers: beside the same
+ * chain with nothing but @grpc/grpc-js, on HTTP/2 without a library, in Go, and one direct call to the data service.
+ */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { startChild } from "../harness/process/child-process.js";
+import { usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
-import { startChain, startProcess } from "../services/users/chain.js";
+import { FEW_CORES, type Role, startChain, startProcess } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
 import type { Bench, Figures, Given } from "./bench.js";
 import { alternate, BenchError, ratio, summary } from "./measure.js";
+import { buildGoChain } from "./peers/go.js";
+import type { World } from "./world.js";
 
 const SIZES = {
   full: { calls: 10_000, warmUp: 5_000, concurrency: 64 },
@@ -13,10 +20,16 @@ const SIZES = {
 };
 
 const CLIENT = fileURLToPath(new URL("users-client.ts", import.meta.url));
+const BARE = fileURLToPath(new URL("peers/bare-users.ts", import.meta.url));
+const HTTP2 = fileURLToPath(new URL("peers/http2-users.ts", import.meta.url));
 const ANY_PORT = "127.0.0.1:0";
 
-const SIDES = ["direct", "chain"] as const;
-export type Side = (typeof SIDES)[number];
+/** From the one who answers to the one who is asked. */
+const ROLES: Role[] = ["data", "orchestrator2", "orchestrator1"];
+
+const PEERS = ["bare", "http2", "go"] as const;
+
+export type Side = "direct" | "chain" | (typeof PEERS)[number];
 
 /** What a client does: so many calls, and so many before those that count, so many at once. */
 export interface Load {
@@ -27,54 +40,127 @@ export interface Load {
 
 export const users: Bench = {
   name: "users",
-  question: "calls a second through the chain of user orchestrators, over one direct call",
-  targets: { ratio: { atLeast: 0.3 } },
+  question:
+    "calls a second and CPU per call of the chain of user orchestrators; beside bare gRPC, HTTP/2, Go, and one direct call",
+  targets: { ratio: { atLeast: 0.3 }, overGo: { atLeast: 0.4 } },
   measure,
 };
 
-async function measure({ runs, tiny, say }: Given): Promise<Figures> {
+/** The servers of one side, as they run. */
+interface Servers {
+  /** Of the one that the client asks. */
+  address: string;
+  /** The process groups. */
+  groups: number[];
+  stop(): Promise<void>;
+}
+
+async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figures> {
   const load = SIZES[tiny ? "tiny" : "full"];
-  const rates = await alternate(SIDES, runs, (side) => rateOf(side, load));
-  const figures = {
-    ratio: ratio(rates.chain, rates.direct),
-    chainCallsPerSecond: summary(rates.chain),
-    directCallsPerSecond: summary(rates.direct),
+  const go = peers ? await buildGoChain(world.directory) : undefined;
+  const start: Record<Side, () => Promise<Servers>> = {
+    direct: startData,
+    chain: startOurs,
+    bare: () => startPeer(world, world.node, [...FEW_CORES, ...TYPESCRIPT, BARE]),
+    http2: () => startPeer(world, world.node, [...FEW_CORES, ...TYPESCRIPT, HTTP2]),
+    go: () => startPeer(world, go ?? "", []),
   };
-  say(`${figures.chainCallsPerSecond.median} of ${figures.directCallsPerSecond.median} calls a second`);
+  const sides: Side[] = go === undefined ? ["direct", "chain"] : ["direct", "chain", ...PEERS];
+  const results = await alternate(sides, runs, async (side) => {
+    const servers = await start[side]();
+    try {
+      const used = () => servers.groups.reduce((sum, group) => sum + usageOf(group).cpu, 0);
+      const { perSecond, cpu } = await callFromProcess(side, servers.address, load, used);
+      say(`${side}: ${perSecond.toFixed(0)} calls a second, ${cpu.toFixed(3)} ms of CPU per call`);
+      return { perSecond, cpu };
+    } finally {
+      await servers.stop();
+    }
+  });
+  const rates = (side: Side) => results[side].map(({ perSecond }) => perSecond);
+  const cpu = (side: Side) => results[side].map(({ cpu }) => cpu);
+  const figures: Figures = { ratio: ratio(rates("chain"), rates("direct")) };
+  for (const side of sides) {
+    figures[`${side}CallsPerSecond`] = summary(rates(side));
+    figures[`${side}CpuMs`] = summary(cpu(side));
+  }
+  if (go === undefined) return figures;
+  for (const peer of PEERS) {
+    const name = `${peer[0]?.toUpperCase()}${peer.slice(1)}`;
+    figures[`over${name}`] = ratio(rates("chain"), rates(peer));
+    figures[`cpuOver${name}`] = ratio(cpu("chain"), cpu(peer));
+  }
+  figures.bareOverGo = ratio(rates("bare"), rates("go"));
   return figures;
 }
 
-/** One side, once: fresh servers, a fresh client, calls a second. */
-async function rateOf(side: Side, load: Load): Promise<number> {
-  if (side === "chain") {
-    const addresses = { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT };
-    const log = lineLog("chain", () => {});
-    const chain = await startChain({ addresses, flags: { all: [], data: [] }, log, output: "ignore" });
-    try {
-      return await rateFromProcess(side, chain.addresses.orchestrator1, load);
-    } finally {
-      await chain.stop();
-    }
-  }
+async function startData(): Promise<Servers> {
   const data = await startProcess("data", ["--address", ANY_PORT], "ignore");
-  try {
-    return await rateFromProcess(side, data.address, load);
-  } finally {
-    data.signal("SIGTERM");
-    await data.ended;
-  }
+  return {
+    address: data.address,
+    groups: [data.pid],
+    stop: async () => {
+      data.signal("SIGTERM");
+      await data.ended;
+    },
+  };
 }
 
-/** The client in a process of its own. */
-function rateFromProcess(side: Side, address: string, load: Load): Promise<number> {
+async function startOurs(): Promise<Servers> {
+  const addresses = { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT };
+  const log = lineLog("chain", () => {});
+  const chain = await startChain({ addresses, flags: { all: [], data: [] }, log, output: "ignore" });
+  const groups = ROLES.map((role) => chain.pid(role));
+  return { address: chain.addresses.orchestrator1, groups, stop: () => chain.stop() };
+}
+
+/** A chain of processes that each get a role and the address of the server behind, and print their own address. */
+async function startPeer(world: World, command: string, args: string[]): Promise<Servers> {
+  const children: Awaited<ReturnType<typeof startChild>>[] = [];
+  const stop = async () => {
+    for (const child of children) await child.stop("SIGKILL", 0);
+  };
+  world.onEnd(stop);
+  let before: string[] = [];
+  for (const role of ROLES) {
+    let found: (address: string) => void = () => {};
+    const printed = new Promise<string>((resolve) => {
+      found = resolve;
+    });
+    const onLine = (line: string) => {
+      world.onLine(`${role}: ${line}`);
+      if (/^[\d.]+:\d+$/.test(line)) found(line);
+    };
+    const env = { PATH: process.env.PATH, HOME: process.env.HOME };
+    const child = await startChild({ command, args: [...args, role, ...before], cwd: world.directory, env, onLine });
+    children.push(child);
+    const ended = child.exited.then((how): never => {
+      throw new BenchError(`${role} ${how}; bench.log says why`);
+    });
+    ended.catch(() => {});
+    before = [await Promise.race([printed, ended])];
+  }
+  const [address = ""] = before;
+  return { address, groups: children.map(({ pid }) => pid), stop };
+}
+
+/** The client in a process of its own: calls a second, and what each cost the servers in milliseconds of CPU. */
+function callFromProcess(
+  side: Side,
+  address: string,
+  load: Load,
+  used: () => number,
+): Promise<{ perSecond: number; cpu: number }> {
   const child = fork(CLIENT, [JSON.stringify({ side, address, load })], { execArgv: TYPESCRIPT });
   return new Promise((resolve, reject) => {
-    let rate = Number.NaN;
-    child.once("message", (message) => {
-      rate = Number(message);
+    let before = Number.NaN;
+    let result = { perSecond: Number.NaN, cpu: Number.NaN };
+    child.on("message", (message) => {
+      if (message === "warm") before = used();
+      else result = { perSecond: Number(message), cpu: (used() - before) / load.calls };
     });
     child.once("exit", (code) => {
-      if (code === 0 && rate > 0) resolve(rate);
+      if (code === 0 && result.perSecond > 0) resolve(result);
       else reject(new BenchError(`the client of the side ${side} ended with ${code}`));
     });
   });

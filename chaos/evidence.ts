@@ -16,7 +16,7 @@ import {
 } from "../functions/src/domain/order-lifecycle.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import type { Break, Call } from "../harness/food-service-proxy.js";
-import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
 import type { Operation } from "../simulation/faults.js";
 import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";
@@ -63,7 +63,7 @@ export class TraceReader {
     for (const { name } of truth.orders) {
       for (const stage of CREATING_STAGES) this.keys.set(idempotencyKey(name, stage), { order: name, stage });
     }
-    for (const made of [...truth.kitchenOrders, ...truth.shipments]) {
+    for (const made of allCreated(truth)) {
       const owner = this.keys.get(made.idempotencyKey ?? "");
       if (owner) this.owners.set(made.name, owner.order);
     }

@@ -1,4 +1,5 @@
 /** One run of real processes under faults, from the first process to the verdict. */
+
 import { appendFileSync, createWriteStream, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,6 +18,7 @@ import { FoodServiceProxy } from "../harness/food-service-proxy.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { connectionTo } from "../services/food-service/connection-options.js";
+import { allCreated } from "../services/food-service/model/food-service-model.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { settingsFor } from "../simulation/schedule.js";
 import { Counts, Injector } from "./fault-injector.js";
@@ -280,7 +282,7 @@ async function documentsIn(firestore: string): Promise<Documents> {
 
 /** Counts the failures that the food service caused, as opposed to the proxy. */
 function countFailures(proxy: FoodServiceProxy, truth: ReturnType<FoodServiceProcess["truth"]>, counts: Counts): void {
-  const made = new Map([...truth.kitchenOrders, ...truth.shipments].map((one) => [one.idempotencyKey, one.createdAt]));
+  const made = new Map(allCreated(truth).map((one) => [one.idempotencyKey, one.createdAt]));
   for (const { status, key, at, answeredAt = 0 } of proxy.calls) {
     if (status !== 14) continue;
     counts.add("call failed");

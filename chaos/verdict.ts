@@ -11,7 +11,7 @@ import {
 } from "../functions/src/domain/order-lifecycle.js";
 import type { Fields } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
-import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { check, type Violation } from "../simulation/checker.js";
 import { type Records, TraceReader } from "./evidence.js";
 
@@ -111,7 +111,7 @@ const isWrong = ({ invariant }: Violation) =>
 
 function duplicatesIn(truth: GroundTruth): string[] {
   const seen = new Set<string>();
-  return [...truth.kitchenOrders, ...truth.shipments].flatMap(({ name, idempotencyKey: key }) => {
+  return allCreated(truth).flatMap(({ name, idempotencyKey: key }) => {
     if (!seen.has(key ?? "")) {
       seen.add(key ?? "");
       return [];
@@ -123,7 +123,7 @@ function duplicatesIn(truth: GroundTruth): string[] {
 /** Things that were created, but that no relation and no uncertain attempt accounts for. */
 function orphansIn(truth: GroundTruth, documents: Documents): string[] {
   const created = new Map<string, string[]>();
-  for (const { name, idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) {
+  for (const { name, idempotencyKey: key } of allCreated(truth)) {
     created.set(key ?? "", [...(created.get(key ?? "") ?? []), name]);
   }
   const accounted = new Set<string>();

@@ -72,33 +72,33 @@ describe("checking a food service", function () {
   const tlsServer = ({ certificate, key }: Issued, options: TlsOptions = {}) =>
     listening(createServer({ key, cert: certificate, ALPNProtocols: ["h2"], ...options }));
 
-  describe("succeeds", () => {
-    it("with its certificate, alone or among several", async () => {
+  describe("a check that succeeds", () => {
+    it("succeeds with its certificate, alone or among several", async () => {
       const address = await foodService();
       await check(address);
       await check(address, clientCa.certificate + own.certificate);
     });
 
-    it("with the token that it requires", async () => {
+    it("succeeds with the token that it requires", async () => {
       await check(await foodService({ callers: { token: "secret" } }), undefined, withToken("secret"));
     });
 
-    it("with a client certificate that it accepts", async () => {
+    it("succeeds with a client certificate that it accepts", async () => {
       await check(await foodService({ clientCa: clientCa.certificate }), undefined, clientOf(clientCa));
     });
 
-    it("with both", async () => {
+    it("succeeds with a token and a client certificate", async () => {
       const address = await foodService({ clientCa: clientCa.certificate, callers: { token: "secret" } });
       await check(address, undefined, { ...clientOf(clientCa), ...withToken("secret") });
     });
 
-    it("if the server answers with a failure of its own, which may pass", async () => {
+    it("succeeds if the server answers with a failure of its own, which may pass", async () => {
       await check(await foodService({ failures: 1 }));
     });
   });
 
-  describe("says that the server", () => {
-    it("requires a client certificate", async () => {
+  describe("a check that fails", () => {
+    it("says that the server requires a client certificate", async () => {
       const address = await foodService({ clientCa: clientCa.certificate });
       await says(
         check(address),
@@ -107,7 +107,7 @@ describe("checking a food service", function () {
     });
 
     for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
-      it(`requires a client certificate, or refuses the one given, over ${version} with OpenSSL`, async () => {
+      it(`says that the server requires a client certificate, or refuses the one given, over ${version} with OpenSSL`, async () => {
         const address = await opensslServer(version === "TLSv1.2" ? "-tls1_2" : "-tls1_3");
         await says(check(address), /requires a client certificate \(it says: [\w ]+\): set --client-certificate and/);
         const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
@@ -122,7 +122,7 @@ describe("checking a food service", function () {
       });
     }
 
-    it("refuses the client certificate without saying so", async () => {
+    it("says that the server refuses the client certificate without saying so", async () => {
       const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
       const address = await foodService({ clientCa: clientCa.certificate });
       await says(
@@ -131,12 +131,12 @@ describe("checking a food service", function () {
       );
     });
 
-    it("requires a token", async () => {
+    it("says that the server requires a token", async () => {
       const address = await foodService({ callers: { token: "secret" } });
       await says(check(address), /requires a token \(it says: .*\): give one with --token-file or --id-token-audience/);
     });
 
-    it("refuses the token", async () => {
+    it("says that the server refuses the token", async () => {
       const address = await foodService({ callers: { token: "secret" } });
       await says(
         check(address, undefined, withToken("other")),
@@ -144,26 +144,26 @@ describe("checking a food service", function () {
       );
     });
 
-    it("has another certificate than the one given", async () => {
+    it("says that the server has another certificate than the one given", async () => {
       const other = maker.issue({ subject: "localhost", hosts: ["localhost"] });
       await says(check(await foodService(), other.certificate), /certificate of the food service .* --certificate\.$/);
     });
 
-    it("has a certificate that no public authority signed", async () => {
+    it("says that the server has a certificate that no public authority signed", async () => {
       await says(check(await foodService(), "system"), /public authority.* give that certificate with --certificate/);
     });
 
-    it("has a certificate for another name", async () => {
+    it("says that the server has a certificate for another name", async () => {
       const other = maker.issue({ subject: "food", hosts: ["food.example.com"] });
       await says(check(await tlsServer(other), other.certificate), /is for DNS:food\.example\.com, not for localhost/);
     });
 
-    it("has an expired certificate", async () => {
+    it("says that the server has an expired certificate", async () => {
       const old = maker.issue({ subject: "localhost", hosts: ["localhost"], notBefore: -20, notAfter: -10 });
       await says(check(await tlsServer(old), old.certificate), /certificate .* expired on/);
     });
 
-    it("does not speak TLS", async () => {
+    it("says that the server does not speak TLS", async () => {
       const mail = await listening(createPlainServer((socket) => void socket.end("220 mail.example.com\r\n")));
       await says(check(mail), /does not speak TLS/);
       const web = await listening(
@@ -174,11 +174,11 @@ describe("checking a food service", function () {
       await says(check(rude), /closed the connection during the TLS handshake: does .* speak TLS\?/);
     });
 
-    it("does not speak HTTP/2", async () => {
+    it("says that the server does not speak HTTP/2", async () => {
       await says(check(await tlsServer(own, { ALPNProtocols: ["http/1.1"] })), /speaks TLS but no HTTP\/2/);
     });
 
-    it("is no food service", async () => {
+    it("says that the server is no food service", async () => {
       const server = new GrpcServer();
       open.push(() => server.forceShutdown());
       const pair = { cert_chain: Buffer.from(own.certificate), private_key: Buffer.from(own.key) };
@@ -186,7 +186,7 @@ describe("checking a food service", function () {
       await says(check(address), /^What listens on localhost:\d+ is no food service: .*ListOrders/);
     });
 
-    it("is not there", async () => {
+    it("says that the server is not there", async () => {
       const server = createPlainServer();
       const address = await listening(server);
       server.close();

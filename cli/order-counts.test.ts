@@ -1,48 +1,78 @@
 import assert from "node:assert/strict";
-import type { Document } from "../harness/emulators/firestore-rest.js";
-import { countsIn, lineOf } from "./order-counts.js";
+import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import type { AttemptState } from "../functions/src/attempts/attempt-states.js";
+import type { Fields, Matching } from "../functions/src/ports.js";
+import { attemptLeftIn } from "../functions/src/testing/waiting-attempt.js";
+import { countOrders, lineOf } from "./order-counts.js";
 
-const relation = (fields: Document["fields"], id = "x"): Document => ({ path: `relations/${id}`, fields });
-const attempt = (state: string): Document => ({
-  path: "attempts/kitchen:x",
-  fields: { schema: 1, order: "orders/x", stage: "kitchen", id: "1", state, policy: "park", tries: 1 },
-});
+/** Documents, and what is read of them. */
+class CountedStore extends MemoryStore {
+  reads = 0;
+
+  async create(path: string, fields: Fields): Promise<void> {
+    await this.commit([{ kind: "create", path, fields }]);
+  }
+
+  override read<const P extends readonly string[]>(...paths: P) {
+    this.reads += paths.length;
+    return super.read(...paths);
+  }
+
+  relation(id: string, state: string): Promise<void> {
+    return this.create(`relations/${id}`, { schema: 1, kitchen: `kitchenorders/${id}`, state });
+  }
+
+  attempt(id: string, state: AttemptState): Promise<void> {
+    return this.create(`attempts/kitchen:${id}`, attemptLeftIn(state, `orders/${id}`));
+  }
+}
 
 describe("counting orders", () => {
-  it("counts by state", () => {
-    const kitchen = "kitchenorders/1";
-    const counts = countsIn(
-      [
-        relation({ schema: 1, kitchen, state: "PREPARATION" }),
-        relation({ schema: 1, kitchen, shipment: "shipments/1", state: "DELIVERED" }),
-        relation({ schema: 1, state: "CANCELLED" }),
-      ],
-      [],
-    );
-    assert.equal(lineOf(counts), "0 new, 1 in preparation, 0 in flight, 1 delivered, 0 rejected, 1 cancelled");
+  const none = async () => [];
+  let store: CountedStore;
+
+  beforeEach(() => {
+    store = new CountedStore(() => {});
   });
 
-  it("counts an order as new until it has a relation or needs an operator", () => {
-    const relations = [relation({ kitchen: "kitchenorders/1", state: "PREPARATION" }, "1")];
-    const counts = countsIn(relations, [attempt("PARKED")], ["orders/1", "orders/2", "orders/x"]);
-    assert.equal(counts.NEW, 1);
-    assert.match(lineOf(counts), /^1 new, 1 in preparation, /);
+  it("counts by state", async () => {
+    await store.relation("1", "PREPARATION");
+    await store.relation("2", "DELIVERED");
+    await store.relation("3", "CANCELLED");
+    const line = lineOf(await countOrders(store, none));
+    assert.equal(line, "0 new, 1 in preparation, 0 in flight, 1 delivered, 0 rejected, 1 cancelled");
   });
 
-  it("counts documents of an older scheduler, which have links and no state", () => {
-    const counts = countsIn([relation({ kitchen: "kitchens/1" }), relation({ kitchen: "k", shipment: "s" })], []);
-    assert.equal(counts.PREPARATION, 1);
-    assert.equal(counts.IN_FLIGHT, 1);
+  it("counts an order as new until it has a relation or needs an operator", async () => {
+    await store.relation("1", "PREPARATION");
+    await store.attempt("x", "PARKED");
+    await store.attempt("3", "SENDING");
+    const counts = await countOrders(store, async () => ["orders/1", "orders/2", "orders/3", "orders/x"]);
+    assert.equal(counts.NEW, 2);
+    assert.match(lineOf(counts), /^2 new, 1 in preparation, .* 1 waiting for an operator$/);
   });
 
-  it("shows what waits for a person, and no other attempt", () => {
-    const states = ["SENDING", "FAILED", "CLOSED", "PARKED", "UNCERTAIN"];
-    const counts = countsIn([], states.map(attempt));
-    assert.match(lineOf(counts), /, 2 waiting for an operator$/);
+  it("shows what waits for an operator, and no other attempt", async () => {
+    for (const state of ["SENDING", "FAILED", "CLOSED", "PARKED", "UNCERTAIN"] as const)
+      await store.attempt(state, state);
+    assert.match(lineOf(await countOrders(store, none)), /, 2 waiting for an operator$/);
   });
 
-  it("shows a document that it can't read instead of failing on it", () => {
-    const counts = countsIn([relation({ state: "PURPLE" })], [{ path: "attempts/kitchen:y", fields: {} }]);
-    assert.match(lineOf(counts), /, 2 unreadable$/);
+  it("reads nothing of completed orders", async () => {
+    for (let id = 0; id < 500; id++) await store.relation(String(id), "DELIVERED");
+    const counts = await countOrders(store, async () => ["orders/new"]);
+    assert.equal(counts.DELIVERED, 500);
+    assert.equal(store.reads, 2, "the relation and the attempt of the new order");
+  });
+
+  it("counts the others while the food service is unavailable", async () => {
+    await store.relation("1", "IN_FLIGHT");
+    const counts = await countOrders(store, () => Promise.reject(new Error("down")));
+    assert.deepEqual([counts.NEW, counts.IN_FLIGHT], [0, 1]);
+  });
+
+  it("fails if the documents can't be counted", async () => {
+    store.count = (_: Matching) => Promise.reject(new Error("no answer"));
+    await assert.rejects(countOrders(store, none), /no answer/);
   });
 });

@@ -1,78 +1,76 @@
 /** How many orders are where, as the relations, the attempts and the food service have it. */
+import {
+  ATTEMPT_STATES,
+  ATTEMPTS,
+  type AttemptState,
+  attemptIn,
+  attemptPath,
+} from "../functions/src/attempts/attempt.js";
+import { RELATION_STATES, type RelationState, STATE_TITLES } from "../functions/src/domain/order-lifecycle.js";
+import { recordOf } from "../functions/src/domain/record-of.js";
+import { orderRef } from "../functions/src/domain/resource-names.js";
+import type { Snapshot, Store } from "../functions/src/ports.js";
+import { RELATIONS, relationPath } from "../functions/src/relations/relation.js";
 
-import { ATTEMPTS, attemptIn } from "../functions/src/attempts/attempt.js";
-import type { RelationState } from "../functions/src/domain/order-lifecycle.js";
-import { orderRefFromId } from "../functions/src/domain/resource-names.js";
-import { parseRelation, RELATIONS } from "../functions/src/relations/relation.js";
-import type { Document } from "../harness/emulators/firestore-rest.js";
+const STATES = Object.keys(RELATION_STATES) as RelationState[];
+const AWAITING = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].needsOperator);
 
 /** What each count is called on the line. */
 const TITLES = {
-  NEW: "new",
-  PREPARATION: "in preparation",
-  IN_FLIGHT: "in flight",
-  DELIVERED: "delivered",
-  REJECTED: "rejected",
-  CANCELLED: "cancelled",
-  GONE: "gone",
+  ...recordOf(["NEW", ...STATES], (state): string => STATE_TITLES[state].toLowerCase()),
   waiting: "waiting for an operator",
-  unreadable: "unreadable",
-} as const satisfies Record<RelationState | "NEW" | "waiting" | "unreadable", string>;
+};
 
 export type OrderCounts = Record<keyof typeof TITLES, number>;
 
-/** Counts that are only shown where there is something to count. */
-const RARE: (keyof OrderCounts)[] = ["GONE", "waiting", "unreadable"];
+/** Counts that are only shown if there is something to count. */
+const RARE: (keyof OrderCounts)[] = ["GONE", "waiting"];
 
 /**
- * Counts by stage, from the whole of both collections.
- * @throws Error where they can't be read
+ * Counts orders by state. It reads no document but those of the orders that are NEW, however many have completed.
+ * @param newOrders lists the orders that are NEW in the food service
+ * @throws Error if the documents can't be counted
  */
 export async function countOrders(
-  documents: (collection: string) => Promise<Document[]>,
+  store: Pick<Store, "count" | "read">,
   newOrders: () => Promise<string[]>,
 ): Promise<OrderCounts> {
   // A food service that is unavailable for a moment must not hide the other counts.
   const listed = newOrders().catch(() => []);
-  const [relations, attempts] = await Promise.all([documents(RELATIONS), documents(ATTEMPTS)]);
-  return countsIn(relations, attempts, await listed);
+  const count = (collection: string, oneOf: string[]) => store.count({ collection, field: "state", oneOf });
+  const [waiting, ...counts] = await Promise.all([
+    count(ATTEMPTS, AWAITING),
+    ...STATES.map((state) => count(RELATIONS, [state])),
+  ]);
+  const byState = Object.fromEntries(STATES.map((state, index) => [state, counts[index] ?? 0]));
+  return { ...(byState as Record<RelationState, number>), waiting, NEW: await countNew(await listed, store) };
 }
 
-/** Counts these documents by stage. Of the orders that are NEW, those count that have no relation and need no operator. */
-export function countsIn(relations: Document[], attempts: Document[], newOrders: string[] = []): OrderCounts {
-  const states = Object.keys(TITLES).map((name) => [name, 0] as const);
-  const counts = Object.fromEntries(states) as OrderCounts;
-  const known = new Set<string>();
-  for (const { path, fields } of relations) {
-    known.add(orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name);
-    const state = readable(() => parseRelation(path, fields));
-    if (state === "unreadable") counts.unreadable++;
-    else if (state.state) counts[state.state]++;
-  }
-  for (const { path, fields } of attempts) {
-    const attempt = readable(() => attemptIn({ path, fields, version: "" }));
-    if (attempt === "unreadable") counts.unreadable++;
-    else if (attempt && (attempt.state === "PARKED" || attempt.state === "UNCERTAIN")) {
-      counts.waiting++;
-      known.add(attempt.order);
-    }
-  }
-  counts.NEW = newOrders.filter((name) => !known.has(name)).length;
-  return counts;
+/** Of the orders that are NEW, those count that have no relation and need no operator. */
+async function countNew(names: string[], store: Pick<Store, "read">): Promise<number> {
+  const ids = names.flatMap((name) => orderRef(name)?.id ?? []);
+  if (ids.length === 0) return 0;
+  const [relations, attempts] = await Promise.all([
+    store.read(...ids.map(relationPath)),
+    store.read(...ids.map((id) => attemptPath("kitchen", id))),
+  ]);
+  return ids.filter((_, index) => relations[index] === undefined && !needsOperator(attempts[index])).length;
 }
 
-/** Such as "2 in preparation, 1 in flight, 7 delivered, 0 rejected, 0 cancelled". */
+function needsOperator(found: Snapshot | undefined): boolean {
+  try {
+    const attempt = attemptIn(found);
+    return attempt !== undefined && ATTEMPT_STATES[attempt.state].needsOperator;
+  } catch {
+    // One that can't be read is the console's to show.
+    return false;
+  }
+}
+
+/** Such as "1 new, 2 in preparation, 1 in flight, 7 delivered, 0 rejected, 0 cancelled". */
 export function lineOf(counts: OrderCounts): string {
   const shown = (Object.keys(TITLES) as (keyof OrderCounts)[]).filter(
     (name) => counts[name] > 0 || !RARE.includes(name),
   );
   return shown.map((name) => `${counts[name]} ${TITLES[name]}`).join(", ");
-}
-
-function readable<T>(read: () => T): T | "unreadable" {
-  try {
-    return read();
-  } catch {
-    return "unreadable";
-  }
 }

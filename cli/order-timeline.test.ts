@@ -4,7 +4,7 @@ import { pathOf } from "./order-timeline.js";
 
 const at = (second: number) => new Date(1_700_000_000_000 + second * 1000).toISOString();
 
-describe("the way of an order", () => {
+describe("an order's timeline", () => {
   it("tells everything in the order in which it happened", () => {
     const order = {
       name: "orders/a",

@@ -206,7 +206,7 @@ async function show({ system, signal }: Running): Promise<number> {
   let pause = 1_000;
   while (!signal.aborted && status === undefined) {
     const began = Date.now();
-    await countOrders(system.documents, async () => (await view?.newOrders()) ?? []).then(
+    await countOrders(system.store, async () => (await view?.newOrders()) ?? []).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
       // It is just ending, or busy: the next look tells.
       () => undefined,

@@ -75,7 +75,7 @@ describe("the accounts", () => {
     assert.deepEqual(broad, []);
   });
 
-  it("that bring events may call each function that has any, and no account may call another's", () => {
+  it("for events may call each function that has events, and no account may call another's", () => {
     const steps = invokerSteps(PLACE);
     const calls = steps.map(({ run }) => [run[3], run.find((arg) => arg.startsWith("serviceAccount:"))]);
     const wanted = Object.entries(manifest.endpoints)

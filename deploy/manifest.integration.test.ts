@@ -40,12 +40,14 @@ describe("what is deployed", () => {
 
   it("holds the build and what installs it, and neither sources nor anybody's own settings", () => {
     // A deployment's params go with it.
-    const wanted = /^(lib\/[\w.-]+\.js|package\.json|package-lock\.json|\.npmrc|\.env(\.[\w-]+)?)$/;
+    const wanted = /^(lib\/[\w.-]+\.c?js|package\.json|package-lock\.json|\.npmrc|\.env(\.[\w-]+)?)$/;
     assert.deepEqual(
       uploaded.filter((name) => !wanted.test(name)),
       [],
     );
-    assert.ok(uploaded.includes("lib/index.js") && uploaded.includes("package-lock.json"));
+    assert.ok(
+      uploaded.includes("lib/index.cjs") && uploaded.includes("lib/index.js") && uploaded.includes("package-lock.json"),
+    );
     assert.ok(!uploaded.some((name) => name.includes("local")), "no file of one person's machine");
   });
 

@@ -86,7 +86,7 @@ describe("the metrics", () => {
     });
   }
 
-  it("each count at least one entry, with every label and value that they extract", () => {
+  it("count at least one entry each, with every label and value that they extract", () => {
     for (const [name, { filter, labelExtractors = {}, valueExtractor, metricDescriptor }] of Object.entries(METRICS)) {
       const seen = entries.filter((entry) => matches(filter, entry));
       assert.notEqual(seen.length, 0, `nothing is counted by ${name}`);

@@ -33,7 +33,9 @@ export class MissingError extends StartError {
     const what = missing.map((name) => names[name]).join(" and ");
     const command = installCommand(missing);
     super(
-      command ? `The tests need ${what}: run \`${command}\`.` : `The tests need ${what}: install it and try again.`,
+      command
+        ? `The tests need ${what}: run \`${command}\`.`
+        : `The tests need ${what}: install ${missing.length > 1 ? "them" : "it"} and try again.`,
     );
     this.missing = missing;
   }

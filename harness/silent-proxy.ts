@@ -10,7 +10,8 @@ export class SilentProxy {
   private readonly pairs = new Set<{ near: Socket; far: Socket; losesRequests: boolean; losesAnswers: boolean }>();
 
   private constructor(private readonly targetPort: number) {
-    this.server = createServer((near) => this.join(near));
+    // A silent peer does not answer the end of a connection either.
+    this.server = createServer({ allowHalfOpen: true }, (near) => this.join(near));
   }
 
   /** Starts a proxy to a port of this machine; port 0 leaves the choice to the system. */
@@ -40,7 +41,7 @@ export class SilentProxy {
 
   private join(near: Socket): void {
     this.connections++;
-    const far = connect({ host: "localhost", port: this.targetPort });
+    const far = connect({ host: "localhost", port: this.targetPort, allowHalfOpen: true });
     const pair = { near, far, losesRequests: !this.answersNew, losesAnswers: !this.answersNew };
     this.pairs.add(pair);
     near.on("data", (bytes) => {
@@ -53,6 +54,9 @@ export class SilentProxy {
       [near, far],
       [far, near],
     ] as const) {
+      from.on("end", () => {
+        if (!pair.losesRequests && !pair.losesAnswers) to.end();
+      });
       from.on("error", () => undefined);
       from.on("close", () => {
         this.pairs.delete(pair);

@@ -12,7 +12,7 @@ import { InProcessPlatform } from "../functions/src/adapters/memory/platform.js"
 import { configured, POLL_SCHEDULE, readSettings, SWEEP_SCHEDULE } from "../functions/src/config.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
-import type { Log } from "../functions/src/ports.js";
+import type { Log, Store } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
 import { ConsoleServer } from "./console-server.js";
@@ -29,6 +29,7 @@ export interface Embedded {
   scheduled: ScheduledFunction[];
   fire: Fire;
   documents(collection: string): Promise<Document[]>;
+  store: Store;
   /** Where the log is written. */
   log: string;
   /** Where the console is served, http://host:port. */
@@ -90,7 +91,7 @@ export async function startEmbedded(
     await storage.close();
     await new Promise((resolve) => stream.end(resolve));
   };
-  return { scheduled, fire, documents: storage.documents, log, stop, console: operatorConsole?.address };
+  return { scheduled, fire, documents: storage.documents, store, log, stop, console: operatorConsole?.address };
 }
 
 /** Params are read from the environment, as they are in the emulator. */

@@ -16,14 +16,11 @@ const PROGRAMS = [
 /** These find files of their own beside them, or are programs of another language inside. */
 const EXTERNAL = ["@photostructure/sqlite", "esbuild", "firebase-tools", "playwright-core"];
 
-/** Most packages are no ES modules: they ask for what those lack. */
+/** Most packages are no ES modules: they ask for what those lack. esbuild does not know these names, so nothing else may have them. */
 const COMMON_JS = `
-import { createRequire as makeRequire } from "node:module";
-import { dirname as directoryOf } from "node:path";
-import { fileURLToPath as pathOf } from "node:url";
-const require = makeRequire(import.meta.url);
-const __filename = pathOf(import.meta.url);
-const __dirname = directoryOf(__filename);
+import { createRequire as __createRequire } from "node:module";
+const require = __createRequire(import.meta.url);
+const { filename: __filename, dirname: __dirname } = import.meta;
 `.trim();
 
 /** What an earlier build left is deleted after so long: a program that still runs may load a part of it. */

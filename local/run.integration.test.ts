@@ -251,7 +251,7 @@ describe("running a program from a fresh clone", function () {
     assert.equal(out, "ran []\n");
   });
 
-  it("installs again where a lock file changed, and only there", async () => {
+  it("installs again if a lock file changed, and only there", async () => {
     await start().ended;
     forgetCalls();
     writeFileSync(join(root, "functions", "package-lock.json"), lockFile("1.0.1"));
@@ -271,7 +271,7 @@ describe("running a program from a fresh clone", function () {
     assert.deepEqual(calls(), ["build"], err);
   });
 
-  it("installs again where an install was broken off", async () => {
+  it("installs again if an install was broken off", async () => {
     await start().ended;
     forgetCalls();
     rmSync(join(root, "node_modules", ".package-lock.json"));
@@ -279,7 +279,7 @@ describe("running a program from a fresh clone", function () {
     assert.deepEqual(calls(), ["ci root"]);
   });
 
-  it("builds again where a source changed", async () => {
+  it("builds again if a source changed", async () => {
     await start().ended;
     forgetCalls();
     source("export const changed = 1;", -10);
@@ -287,7 +287,7 @@ describe("running a program from a fresh clone", function () {
     assert.deepEqual(calls(), ["build"]);
   });
 
-  it("does everything once where two start at the same moment", async () => {
+  it("does everything once if two start at the same moment", async () => {
     const [one, other] = await Promise.all([start().ended, start().ended]);
     assert.equal(one.out, "ran []\n", one.err);
     assert.equal(other.out, "ran []\n", other.err);

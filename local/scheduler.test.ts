@@ -153,7 +153,7 @@ describe("the local scheduler", () => {
     assert.deepEqual(trouble, [], "a tick that was broken off is no trouble");
   });
 
-  it("says so where no Functions emulator answers", async () => {
+  it("says so if no Functions emulator answers", async () => {
     server.removeAllListeners("request");
     server.on("request", (_request, response) => void response.end("{}"));
     await assert.rejects(open(), /does not answer as a Functions emulator/);

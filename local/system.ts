@@ -2,14 +2,16 @@
  * The whole system on this machine: Emulator Suite, functions, local scheduler and food service. What starts it, shows it
  * and tests it shares this.
  */
+
 import { createWriteStream, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import type { Snapshot, Store } from "../functions/src/ports.js";
 import { downloadEmulator } from "../harness/emulators/download-emulator.js";
 import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
-import { type Document, readCollection } from "../harness/emulators/firestore-rest.js";
+import { countDocuments, type Document, readCollection, readDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
 import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
@@ -82,6 +84,8 @@ export interface System {
   console: string | undefined;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
+  /** Counts and reads documents. */
+  store: Pick<Store, "count" | "read">;
   /** Orchestrator 1 of the user chain, as host:port. */
   users: string;
   /** Undefined for a system without any. */
@@ -170,7 +174,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 }
 
 /** What runs the functions. */
-type Runner = Pick<System, "suite" | "console" | "documents" | "scheduler" | "log" | "failed" | "stop">;
+type Runner = Pick<System, "suite" | "console" | "documents" | "store" | "scheduler" | "log" | "failed" | "stop">;
 
 interface Programs {
   java: Java;
@@ -240,7 +244,10 @@ async function startInSuite({
   const store = data && openDocuments(data.documents);
   const address = `127.0.0.1:${ports.firestore}`;
   const journal = store && (await FirestoreJournal.start({ firestore: address, project: PROJECT, store }));
-  const closeJournal = () => {
+  const auth = `127.0.0.1:${ports.auth}`;
+  const accounts = data && (await AccountsFile.open({ file: data.accounts, auth, project: PROJECT }));
+  const closeFiles = () => {
+    accounts?.stop();
     journal?.stop();
     store?.close();
   };
@@ -259,26 +266,25 @@ async function startInSuite({
     params,
     secrets,
     firestore: journal?.address,
+    accountsChangedUrl: accounts?.changedUrl,
     withOwnParams,
     signal,
   }).catch((error: unknown) => {
     starting.abort();
-    closeJournal();
+    closeFiles();
     throw error;
   });
   const functions = `http://127.0.0.1:${ports.functions}`;
-  const auth = `127.0.0.1:${ports.auth}`;
   const firestore = `127.0.0.1:${ports.firestore}`;
-  const accounts = data && new AccountsFile(data.accounts, auth, PROJECT);
   let scheduler: Scheduler;
   try {
     scheduler = await Scheduler.open({ functions, project: PROJECT, intervals, isBusy: suite.isBusy, onTrouble });
-    if (!(await accounts?.start())) await addPeople(auth, PROJECT);
+    if (!(await accounts?.restore())) await addPeople(auth, PROJECT);
     await restoring;
     await journal?.restoreUnfinished();
   } catch (error) {
     await suite.stop();
-    closeJournal();
+    closeFiles();
     throw error;
   }
   return {
@@ -293,14 +299,31 @@ async function startInSuite({
     },
     console: undefined,
     documents: (collection) => readCollection(firestore, PROJECT, collection),
+    store: storeOver(firestore),
     scheduler,
     log: suite.log,
     failed: failureOf(suite),
     stop: async () => {
       scheduler.stop();
-      await accounts?.stop();
       await suite.stop();
-      closeJournal();
+      closeFiles();
+    },
+  };
+}
+
+/** The suite's Firestore, past its rules. */
+function storeOver(firestore: string): System["store"] {
+  return {
+    count: (matching) => countDocuments(firestore, PROJECT, matching),
+    read: async <const P extends readonly string[]>(...paths: P) => {
+      const found = new Map(
+        (await readDocuments(firestore, PROJECT, [...paths])).map(({ path, fields }) => [path, fields]),
+      );
+      const snapshots = paths.map((path) => {
+        const fields = found.get(path);
+        return fields && { path, fields, version: "" };
+      });
+      return snapshots as { [I in keyof P]: Snapshot | undefined };
     },
   };
 }
@@ -326,6 +349,7 @@ async function startEmbeddedIn(
     suite: undefined,
     console: embedded.console,
     documents: embedded.documents,
+    store: embedded.store,
     scheduler,
     log: embedded.log,
     // It lives in this process, and ends with it.

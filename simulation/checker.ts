@@ -18,7 +18,7 @@ import type { Fields } from "../functions/src/ports.js";
 import { closingEntry, linkEntryPath } from "../functions/src/relations/history.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
-import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
 import type { Entry, World } from "./world.js";
@@ -136,7 +136,7 @@ function decisionsIn(writes: readonly DocumentWrite[]): Decision[] {
 
 function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
   const applied = new Map<string, number>();
-  for (const { idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) {
+  for (const { idempotencyKey: key } of allCreated(truth)) {
     applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
   }
   const retries = decisionsIn(writes).filter(({ link }) => link === undefined);
@@ -245,7 +245,7 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
 
 function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, keys: Keys, violate: Violate): void {
   const owner = new Map<string, string>();
-  for (const { name, idempotencyKey: key } of [...truth.kitchenOrders, ...truth.shipments]) owner.set(name, key ?? "");
+  for (const { name, idempotencyKey: key } of allCreated(truth)) owner.set(name, key ?? "");
   const linked = new Map<string, string>();
   for (const { path, before, after, at } of writes) {
     const [collection, id = "", below] = path.split("/");
@@ -327,7 +327,7 @@ const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
 function checkGivenUp({ writes, documents, truth, absences }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
-  for (const { name, idempotencyKey: key, createdAt: at } of [...truth.shipments, ...truth.kitchenOrders].reverse()) {
+  for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
     // An operator may decide otherwise about what is lost.
     if (!isLostForGood(name, { absences })) createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
@@ -501,7 +501,9 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     for (const stage of CREATING_STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
       if (!attempt) continue;
-      if (attempt.state === "SENDING" || attempt.state === "FAILED") {
+      const others = CREATING_STAGES.map((other) => documents(`attempts/${other}:${name.slice(7)}`));
+      const isHeldUp = others.some((other) => other?.state === "PARKED" || other?.state === "UNCERTAIN");
+      if ((attempt.state === "SENDING" || attempt.state === "FAILED") && !isHeldUp) {
         violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
       }
       const code = (attempt.reason as Fields | null | undefined)?.code;

@@ -74,7 +74,7 @@ export const FAULTS = {
   ],
   getKitchenOrder: [...LOOKUPS, ...LOSSES, "cancel", "foreign reply", "unknown status"],
   getShipment: [...LOOKUPS, ...LOSSES, "foreign reply", "unknown status"],
-  updateOrder: [...WRITES, "cancel", "rejected"],
+  updateOrder: [...WRITES, "cancel", "rejected", "ignored"],
   createKitchenOrder: CREATES,
   createShipment: CREATES,
   userByName: [...READS, "refused"],

@@ -3,7 +3,7 @@
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
-import { ORDER_STATUSES, type OrderStatus } from "../functions/src/domain/order-lifecycle.js";
+import { ORDER_STATUSES, type OrderStatus, stageOf } from "../functions/src/domain/order-lifecycle.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import type {
@@ -462,6 +462,9 @@ function performIn<T>(
         // The backoff after a few rejections is longer than the longest between two creates.
         world.faultLasts(REPORT_BACKOFF_MS);
         return world.after(latency, () => fail(callError("FAILED_PRECONDITION", "not now", true)));
+      case "ignored":
+        world.faultLasts(REPORT_BACKOFF_MS);
+        return world.after(latency, () => succeed(undefined as T));
       case "refused":
         return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
       case "refused at length":
@@ -532,9 +535,7 @@ function changeByOthers(
 
 /** A customer cancels an order that has not ended. */
 function cancelSomething(food: FoodServiceModel, world: World): void {
-  const going = food
-    .truth()
-    .orders.filter(({ status }) => status === "NEW" || status === "PREPARATION" || status === "IN_FLIGHT");
+  const going = food.truth().orders.filter(({ status }) => stageOf(status) !== undefined);
   const order = going[Math.floor(world.random.fraction() * going.length)];
   if (order) food.cancelOrder(order.name);
 }

@@ -293,8 +293,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "never report after a rejection",
     "relations/report-status.ts",
-    "if (report && report.nextTryAt.getTime() > ports.clock.now())",
-    "if (report)",
+    "if (failed && failed.nextTryAt.getTime() > ports.clock.now())",
+    "if (failed)",
   ),
   one(
     "believe foreign replies",

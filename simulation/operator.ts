@@ -1,8 +1,10 @@
 /** A careful operator in the simulation: looks at attempts that need a decision, checks the facts, links or retries. */
+
 import { ATTEMPT_STATES, ATTEMPTS, type Attempt, attemptIn, MISSING_LINK } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import type { Resolution } from "../functions/src/attempts/resolve-attempt.js";
 import type { Snapshot } from "../functions/src/ports.js";
+import { createdBy } from "../services/food-service/model/food-service-model.js";
 import type { System } from "./system.js";
 
 /** How often the operator looks. */
@@ -45,10 +47,9 @@ export class Operator {
   /** Links what exists for the order and stage, else retries if it is certain that nothing will. */
   private decide(attempt: Attempt, version: string): Resolution | undefined {
     const { order, stage, claimedAt } = attempt;
-    const { kitchenOrders, shipments } = this.system.food.truth();
     const key = idempotencyKey(order, stage);
     const { world } = this.system;
-    const created = (stage === "kitchen" ? kitchenOrders : shipments).find(
+    const created = createdBy(stage, this.system.food.truth()).find(
       (made) => made.idempotencyKey === key && !world.isLostForGood(made.name),
     );
     const decision = { order, stage, by: "operator", reason: "checked", version, key: `decision ${++this.decisions}` };
@@ -59,7 +60,7 @@ export class Operator {
     // What is lost for a while comes back, and nothing needs to be decided then.
     if (code === "ORDER_NOT_FOUND" || world.absenceOf(order)) return undefined;
     // A report is worth another try; an order that was cancelled stays cancelled.
-    if (code === "REPORT_REJECTED") return decision;
+    if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };
     if (created && world.absenceOf(created.name)) return undefined;
     if (created) return { ...decision, link: created.name };

@@ -21,6 +21,9 @@ function assertUnbroken({ failures }: Findings): void {
   assert.deepEqual(found, []);
 }
 
+/** Half of the schedules at random grow from earlier ones, so these are the same on every machine. */
+const SEEDS = 80;
+
 describe("the whole system under faults", function () {
   // Processor time, mostly: a busy machine may give these tests a small share of it.
   this.timeout(1_200_000);
@@ -31,19 +34,19 @@ describe("the whole system under faults", function () {
       const findings = await exhaustive(base, { part: 0, parts: 1 }, false);
       assertUnbroken(findings);
       assert.ok(findings.singles > 300, `only ${findings.singles} schedules were tried`);
+      const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
+      assert.deepEqual(missing, [], "these faults never struck");
     });
   }
 
-  it("holds when faults strike at random among many orders, and meets every fault", async () => {
+  it("holds when faults strike at random among many orders", async () => {
     const findings = await random(
-      Array.from({ length: 250 }, (_, index) => index + 1),
+      Array.from({ length: SEEDS }, (_, index) => index + 1),
       20,
     );
     assertUnbroken(findings);
-    const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
-    assert.deepEqual(missing, [], "these faults never struck");
     assert.ok(
-      findings.remembered > 1_000,
+      findings.remembered > 100,
       `only ${findings.remembered} runs used a link that their instance remembered`,
     );
   });

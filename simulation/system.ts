@@ -3,7 +3,7 @@
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
-import type { OrderStatus, Stage } from "../functions/src/domain/order-lifecycle.js";
+import { CREATING_STAGES, type OrderStatus, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import {
   continuePoll,
   handleOrderMessage,
@@ -204,9 +204,10 @@ export class System {
     const path = (change.after ?? change.before)?.path ?? "";
     const [collection, id, below] = path.split("/");
     this.onDocument(change);
-    const { kitchen, shipment, state } = change.after?.fields ?? {};
+    const { state, ...links } = change.after?.fields ?? {};
     // What an older scheduler linked can be known as taken only once it was taken over, which gives it a state.
-    for (const link of [kitchen, shipment]) if (state && typeof link === "string") this.linked.add(link);
+    for (const link of CREATING_STAGES.map((stage) => links[stage]))
+      if (state && typeof link === "string") this.linked.add(link);
     if (collection !== "relations" || id === undefined || below !== undefined) return;
     for (const name of reactionsTo(change)) this.react(path, (ports) => runReaction(name, id, change, ports));
   }

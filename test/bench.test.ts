@@ -3,18 +3,22 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** All benches together, in milliseconds: twenty seconds on two idle cores. */
-const PATIENCE = 300_000;
+/** For all benches together, which take 20 s on two idle cores: other work may keep the machine busy. */
+const TIMEOUT_MS = 1_200_000;
 
 /** All but the console's: the browser tests do the same as that one. */
 const NAMES = ["cold-start", "stage", "poll", "pipeline", "growth", "users"];
 
 describe("the benches", () => {
-  it("each measure, judge the measurement, and agree with the food service's record", async function () {
-    this.timeout(PATIENCE);
-    const child = spawn(process.execPath, ["local/run.mjs", "bench/main.ts", ...NAMES, "--tiny", "--runs", "1"], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  it("measure, judge the measurement, and agree with the food service's record", async function () {
+    this.timeout(TIMEOUT_MS);
+    const child = spawn(
+      process.execPath,
+      ["local/run.mjs", "bench/main.ts", ...NAMES, "--tiny", "--no-peers", "--runs", "1"],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     let [out, err] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (text) => {
       out += text;

@@ -6,8 +6,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { messageEvent } from "../harness/cloud-events.js";
+import { writeDocuments } from "../harness/emulators/firestore-rest.js";
 import { type RunningFoodService, startFoodService } from "../services/food-service/server.js";
 import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
+import { firstBuild } from "./first-build/documents.js";
 import { Instance } from "./instance.js";
 
 const PROJECT = "demo-builds";
@@ -22,13 +24,16 @@ describe("two builds side by side", function () {
   this.timeout(60_000);
   let directory: string;
   let documents: string;
+  let firestore: string;
   let food: RunningFoodService;
   let older: Instance;
   let newer: Instance;
 
   before(async function () {
     this.timeout(EMULATOR_START_TIMEOUT_MS);
-    const { firestore, pubsub } = await emulators();
+    const started = await emulators();
+    const { pubsub } = started;
+    firestore = started.firestore;
     documents = `http://${firestore}/v1/projects/${PROJECT}/databases/(default)/documents`;
     directory = mkdtempSync(join(tmpdir(), "diet-builds-"));
     food = await startFoodService({ address: "localhost:0", certificates: directory, speed: SPEED, seed: "1" });
@@ -176,5 +181,45 @@ describe("two builds side by side", function () {
     await newer.succeeds("sendToKitchen", isNew(mine.name));
     await newer.succeeds("sendToKitchen", isNew(yours.name));
     assert.deepEqual(count(), [(before[0] ?? 0) + 2, before[1]]);
+  });
+
+  it("both builds continue what commit 3bc4941 wrote, and create nothing twice", async () => {
+    const first = firstBuild();
+    for (const { name, customerId } of first.orders) {
+      food.model.replay({ kind: "order", name, at: 0, customerId, cancelAt: null });
+    }
+    for (const { name } of first.kitchenOrders.filter(({ name }) => name.startsWith("kitchenorders/"))) {
+      food.model.replay({ kind: "kitchenOrder", name, at: 0, key: null, preparationAt: 1, packagedAt: 2 });
+    }
+    for (const { name, status } of first.orders.filter(({ status }) => status !== "NEW")) {
+      food.model.changeOrder(name, status, ["status"]);
+    }
+    await writeDocuments(firestore, PROJECT, first.documents);
+    const before = count();
+
+    await older.succeeds("dispatchShipment", isInPreparation("orders/prepared"));
+    await newer.succeeds("dispatchShipment", isInPreparation("orders/linked-by-operator"));
+    await newer.succeeds("dispatchShipment", isInPreparation("orders/adopted"));
+    assert.deepEqual(count(), [before[0], (before[1] ?? 0) + 3]);
+    for (const id of ["prepared", "linked-by-operator", "adopted"]) {
+      const written = first.documents.find(({ path }) => path === `relations/${id}`)?.fields;
+      const relation = await fieldsOf(`relations/${id}`);
+      assert.equal(relation?.kitchen, written?.kitchen);
+      assert.ok(relation?.shipment, id);
+    }
+
+    await older.succeeds("sendToKitchen", isNew("orders/rejected-once"));
+    await newer.succeeds("sendToKitchen", isNew("orders/retried-by-operator"));
+    assert.deepEqual(count(), [(before[0] ?? 0) + 2, (before[1] ?? 0) + 3]);
+
+    for (const build of [older, newer]) {
+      for (const id of ["prepared", "cancelled", "parked", "uncertain"]) {
+        await build.succeeds("sendToKitchen", isNew(`orders/${id}`));
+      }
+      for (const id of ["uncertain-shipment", "stranded"]) {
+        await build.succeeds("dispatchShipment", isInPreparation(`orders/${id}`));
+      }
+    }
+    assert.deepEqual(count(), [(before[0] ?? 0) + 2, (before[1] ?? 0) + 3]);
   });
 });

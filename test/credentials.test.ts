@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CertificateMaker } from "../harness/certificate-maker.js";
+import { freePort } from "../harness/process/free-ports.js";
 import { Program } from "../harness/process/program.js";
 import { truthIn } from "../services/food-service/server.js";
 
@@ -188,7 +189,7 @@ describe("a food service that checks who calls", function () {
       return { food, address: (await food.said(/ready on (localhost:\d+)/))[1] as string };
     };
     writeFileSync(file("both.crt"), old.certificate.trim() + current.certificate);
-    const before = await serve("localhost:0", old);
+    const before = await serve(`localhost:${await freePort()}`, old);
     const trust = ["--server", before.address, "--certificate", "both.crt"];
     const to = ["--embedded", "--ports-from", "auto", "--interval", "1", "--data", join(folder, "data")];
     const run = await start("cli/start.ts", [...to, ...trust]);

@@ -16,11 +16,6 @@ import { EMULATOR_START_TIMEOUT_MS, emulators } from "./emulators.js";
 import { Instance } from "./instance.js";
 
 const PROJECT = "demo-deployed";
-const FUNCTIONS: Record<Stage, string> = {
-  kitchen: "sendToKitchen",
-  shipment: "dispatchShipment",
-  completion: "completeOrder",
-};
 
 /** An order's 25 minutes in about half a second. */
 const SPEED = 3_000;
@@ -110,7 +105,7 @@ describe("the deployed functions, on emulators", () => {
     for (const [stage, { topic }] of Object.entries(STAGES)) {
       for (const payload of await topics.take(topic)) {
         count++;
-        await succeeds(FUNCTIONS[stage as Stage], messageEvent(payload));
+        await succeeds(STAGES[stage as Stage].function, messageEvent(payload));
       }
     }
     return count;

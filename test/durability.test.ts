@@ -11,6 +11,7 @@ import { parseRelation, RELATIONS, relationPath } from "../functions/src/relatio
 import { readCollection, writeDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT } from "../harness/emulators/suite.js";
 import { addPerson, PEOPLE, signIn } from "../harness/emulators/test-accounts.js";
+import { freePort } from "../harness/process/free-ports.js";
 import { Program } from "../harness/process/program.js";
 import { SqliteStore } from "../local/sqlite-store.js";
 import { startSystem } from "../local/system.js";
@@ -46,7 +47,9 @@ describe("a run against a separate food service", function () {
   /** Starts the food service and resolves with its address. */
   const startFood = async (...args: string[]): Promise<string> => {
     const files = ["--certificates", folder, "--state", state];
-    food = await Program.start("services/food-service/main.ts", ["--address", "localhost:0", ...files, ...args]);
+    // Started again, it needs the same port.
+    const address = `localhost:${await freePort()}`;
+    food = await Program.start("services/food-service/main.ts", ["--address", address, ...files, ...args]);
     return (await food.said(/ready on (localhost:\d+)/))[1] as string;
   };
 
@@ -240,6 +243,21 @@ describe("a run against a separate food service", function () {
     } finally {
       await second.stop();
     }
+  });
+
+  it("keeps an account that was acknowledged when the run is killed at once (--data)", async () => {
+    const start = async () => {
+      run = await Program.start("cli/start.ts", ["--emulators", "--ports-from", "auto", "--data", data]);
+      const [, page] = await run.said(/Console\s+(http\S+)/);
+      await run.said(/^Stop with Ctrl-C/);
+      const { auth } = (await (await fetch(`${page}/emulators.json`)).json()) as { auth: string };
+      return new URL(auth).host;
+    };
+    await addPerson(await start(), PROJECT, "ana@example.com", JSON.stringify({ role: "operator" }));
+    await run?.kill();
+    const token = await signIn(await start(), "ana@example.com");
+    const [, claims = ""] = token.split(".");
+    assert.equal(JSON.parse(Buffer.from(claims, "base64url").toString()).role, "operator");
   });
 
   it("refuses a folder that another run uses", async () => {

@@ -1,8 +1,11 @@
 /** The programs as a person runs them: what they print, and what is left when they end. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { answers } from "../harness/process/free-ports.js";
+import { ROOT } from "../harness/root.js";
 import { run, until } from "./program.js";
 
 const MINUTE = 60_000;
@@ -23,6 +26,18 @@ describe("the programs", function () {
       assert.ok((seconds ?? 0) > 0);
     });
   }
+
+  it("each program that is built ahead explains itself", async () => {
+    assert.equal((await run("cli/roles.ts", "--help")).status, 0);
+    const built = readdirSync(join(ROOT, ".local/programs"), { recursive: true, encoding: "utf8" });
+    const programs = built.filter((name) => name.includes("/") && name.endsWith(".js"));
+    assert.ok(programs.length >= 10, programs.join());
+    for (const name of programs) {
+      const { status, stdout, stderr } = await run(name.replace(/\.js$/, ".ts"), "--help");
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^Usage: /, name);
+    }
+  });
 
   it("nothing is left running when npm itself is ended", async () => {
     const args = ["run", "--silent", "start", "--", "--embedded", "--ports-from", "auto"];

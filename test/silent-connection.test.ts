@@ -1,13 +1,16 @@
 /** Connections that go silent without ending: the clients leave them, and nothing is sent twice. */
 import assert from "node:assert/strict";
+import diagnostics from "node:diagnostics_channel";
 import dns from "node:dns";
 import { mkdtempSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebase/firestore-store.js";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
+import { GrpcStore } from "../functions/src/adapters/firebase/grpc-store.js";
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
 import { parseTrust } from "../functions/src/credentials.js";
@@ -33,15 +36,18 @@ import { RunningTime } from "./running-time.js";
 const DEADLINE_SECONDS = 2;
 const DEADLINE_MS = DEADLINE_SECONDS * 1_000;
 
-/** What a new connection and a call may take. */
-const SLACK_MS = 4_000;
+/** A silent connection costs at most two calls their deadline; a machine on which all tests run at once, two more. */
+const MAX_TIMEOUTS = 2 + 2;
+
+/** A new address is followed within a second, on a busy machine within this time. gRPC alone takes 30 s. */
+const FOLLOWED_WITHIN_MS = 10_000;
 
 type Security = "tls" | "plaintext";
 
 const portOf = (address: string) => Number(address.split(":").at(-1));
 
 describe("a connection that goes silent", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   const cleanUp: (() => unknown)[] = [];
   afterEach(async () => {
@@ -98,25 +104,32 @@ describe("a connection that goes silent", function () {
     return proxy;
   }
 
-  /**
-   * Calls until one is answered; how long that took, in milliseconds. Client, proxy and server are in this process: time in which it
-   * does not get to run is not counted.
-   */
-  async function timeUntilAnswered(call: () => Promise<unknown>): Promise<number> {
+  /** Calls until one is answered: how many ran into their deadline, and how long it took, in milliseconds. */
+  async function untilAnswered(call: () => Promise<unknown>): Promise<{ timeouts: number; elapsed: number }> {
     const time = new RunningTime();
     try {
-      for (;;) {
-        const answered = await call().then(
+      for (let timeouts = 0; ; await sleep(20)) {
+        const calledAt = performance.now();
+        const isAnswered = await call().then(
           () => true,
           () => false,
         );
-        if (answered) return time.milliseconds;
-        assert.ok(time.milliseconds < 60_000, "no call is answered any more");
-        await sleep(20);
+        const elapsed = time.milliseconds;
+        if (isAnswered) return { timeouts, elapsed };
+        if (performance.now() - calledAt > DEADLINE_MS / 2) timeouts++;
+        assert.ok(elapsed < 60_000, "no call is answered any more");
       }
     } finally {
       time.stop();
     }
+  }
+
+  /** A client of the user data service at this address. */
+  function userDataAt(address: string): () => Promise<unknown> {
+    const downstream = connect("The data service", address);
+    cleanUp.push(() => downstream.connection.close());
+    const method = MockUserDataServiceService.getMockUserData;
+    return () => ask(downstream, method, { name: "krithik" }, { trace: "t", deadline: Date.now() + DEADLINE_MS });
   }
 
   for (const security of ["tls", "plaintext"] as const) {
@@ -133,16 +146,17 @@ describe("a connection that goes silent", function () {
           () => assert.fail("it was answered"),
           (error: unknown) => isCallError(error) && error.sent,
         );
-        const elapsed = await timeUntilAnswered(() => food.getOrder("orders/1"));
-        assert.ok(elapsed < 2 * DEADLINE_MS + SLACK_MS, `${elapsed} ms`);
+        const { timeouts, elapsed } = await untilAnswered(() => food.getOrder("orders/1"));
+        assert.ok(timeouts <= MAX_TIMEOUTS, `${timeouts} calls in ${elapsed} ms`);
         assert.equal(await create, true, "its outcome is unknown");
         await food.ready();
         assert.equal(created.length, silent === "both" ? 0 : 1);
-        assert.equal(proxy.connections, 2);
+        // On a busy machine, a new connection may take longer than a deadline and be replaced too.
+        assert.ok(proxy.connections >= 2);
       });
     }
 
-    it(`that never begins does not look ready, over ${security}, and is left when others are answered`, async () => {
+    it(`does not look ready over ${security} if it never begins, and is left when others are answered`, async () => {
       const { port, certificate } = await startServer(security);
       const proxy = await startProxy(port);
       proxy.answersNew = false;
@@ -150,10 +164,36 @@ describe("a connection that goes silent", function () {
       await assert.rejects(food.ready(), (error) => isCallError(error) && !error.sent);
       await assert.rejects(food.getOrder("orders/1"), (error) => isCallError(error) && !error.sent);
       proxy.answersNew = true;
-      const elapsed = await timeUntilAnswered(() => food.ready());
-      assert.ok(elapsed < DEADLINE_MS + SLACK_MS, `${elapsed} ms`);
+      const { timeouts, elapsed } = await untilAnswered(() => food.ready());
+      assert.ok(timeouts <= MAX_TIMEOUTS, `${timeouts} calls in ${elapsed} ms`);
       await food.getOrder("orders/1");
     });
+  }
+
+  for (const security of ["tls", "plaintext"] as const) {
+    it(`leaves no socket behind when its peer never ends it, over ${security}`, async () => {
+      const { port, certificate } = await startServer(security);
+      const proxy = await startProxy(port);
+      const sockets = new Set<Socket>();
+      const remember = (message: unknown) => {
+        const { socket } = message as { socket: Socket };
+        socket.once("connect", () => socket.remotePort === proxy.port && sockets.add(socket));
+      };
+      diagnostics.subscribe("net.client.socket", remember);
+      cleanUp.push(() => diagnostics.unsubscribe("net.client.socket", remember));
+      const food = foodAt(proxy.port, security, certificate);
+      await food.getOrder("orders/1");
+      proxy.silence("both");
+      proxy.answersNew = false;
+      await assert.rejects(food.getOrder("orders/1"));
+      for (let tries = 0; tries < 2; tries++) await assert.rejects(food.ready());
+      food.close();
+      const open = () => [...sockets].filter((socket) => !socket.destroyed);
+      for (const started = Date.now(); open().length > 0; await sleep(50)) {
+        assert.ok(Date.now() - started < 120_000, `${open().length} of ${sockets.size} sockets are open`);
+      }
+      assert.ok(sockets.size >= 3, `${sockets.size} connections`);
+    }).timeout(180_000);
   }
 
   it("does not look ready for long when no other is answered either", async () => {
@@ -191,23 +231,15 @@ describe("a connection that goes silent", function () {
     assert.equal(created.length, 1);
   });
 
-  it("of the user chain is left within two deadlines", async () => {
+  it("is left within two deadlines in the user chain", async () => {
     const data = await startUserData({ address: "127.0.0.1:0", log: NO_LOG });
     cleanUp.push(() => data.stop());
     const proxy = await startProxy(portOf(data.address));
-    const downstream = connect("The data service", `127.0.0.1:${proxy.port}`);
-    cleanUp.push(() => downstream.connection.close());
-    const call = () =>
-      ask(
-        downstream,
-        MockUserDataServiceService.getMockUserData,
-        { name: "krithik" },
-        { trace: "t", deadline: Date.now() + DEADLINE_MS },
-      );
+    const call = userDataAt(`127.0.0.1:${proxy.port}`);
     await call();
     proxy.silence("both");
-    const elapsed = await timeUntilAnswered(call);
-    assert.ok(elapsed < 2 * DEADLINE_MS + SLACK_MS, `${elapsed} ms`);
+    const { timeouts, elapsed } = await untilAnswered(call);
+    assert.ok(timeouts <= MAX_TIMEOUTS, `${timeouts} calls in ${elapsed} ms`);
   });
 
   describe("to Google's services", () => {
@@ -228,22 +260,30 @@ describe("a connection that goes silent", function () {
       assert.ok(elapsed < 50_000, `${elapsed} ms`);
     });
 
-    it("is left by the Pub/Sub client after a publish that was not answered in time", async function () {
+    it("is left by the store when its ping is not answered, and the read is answered by another", async function () {
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
+      const { firestore: host } = await emulators();
+      const proxy = await startProxy(portOf(host));
+      const environment = { FIRESTORE_EMULATOR_HOST: `127.0.0.1:${proxy.port}` };
+      const store = withEnvironment(environment, () => new GrpcStore({ project: "demo-silent", pingAfterMs: 1_000 }));
+      cleanUp.push(() => store.close());
+      await store.read("things/1");
+      proxy.silence("both");
+      const started = performance.now();
+      assert.deepEqual(await store.read("things/1"), [undefined]);
+      const elapsed = performance.now() - started;
+      assert.ok(elapsed < 20_000, `${elapsed} ms`);
+    });
+
+    it("is left by the bus after a publish that was not answered in time", async function () {
       this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { pubsub: host } = await emulators();
       await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });
       const proxy = await startProxy(portOf(host));
-      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}`, GCLOUD_PROJECT: "demo-silent" };
-      const bus = new PubSubBus();
+      const environment = { PUBSUB_EMULATOR_HOST: `127.0.0.1:${proxy.port}` };
+      const bus = withEnvironment(environment, () => new PubSubBus("demo-silent"));
+      cleanUp.push(() => bus.close());
       const message = { order: "orders/1", status: "NEW" } as const;
-      const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
-      Object.assign(process.env, environment);
-      cleanUp.push(() => {
-        for (const [name, value] of Object.entries(before)) {
-          if (value === undefined) delete process.env[name];
-          else process.env[name] = value;
-        }
-      });
       await bus.publishOrders("kitchen", [message]);
       proxy.silence("both");
       await assert.rejects(bus.publishOrders("kitchen", [message]), BusError);
@@ -276,8 +316,8 @@ describe("a connection that goes silent", function () {
       await food.getOrder("orders/1");
       address = "127.0.0.2";
       await old.stop();
-      const elapsed = await timeUntilAnswered(() => food.getOrder("orders/1"));
-      assert.ok(elapsed < 1_000 + SLACK_MS, `${elapsed} ms`);
+      const { elapsed } = await untilAnswered(() => food.getOrder("orders/1"));
+      assert.ok(elapsed < FOLLOWED_WITHIN_MS, `${elapsed} ms`);
       assert.equal(next.connections, 1);
     });
 
@@ -289,8 +329,8 @@ describe("a connection that goes silent", function () {
       address = "127.0.0.2";
       old.silence("both");
       old.answersNew = false;
-      const elapsed = await timeUntilAnswered(() => food.getOrder("orders/1"));
-      assert.ok(elapsed < 2 * DEADLINE_MS + SLACK_MS, `${elapsed} ms`);
+      const { timeouts, elapsed } = await untilAnswered(() => food.getOrder("orders/1"));
+      assert.ok(timeouts <= MAX_TIMEOUTS, `${timeouts} calls in ${elapsed} ms`);
       assert.equal(next.connections, 1);
     });
 
@@ -298,20 +338,12 @@ describe("a connection that goes silent", function () {
       const data = await startUserData({ address: "127.0.0.1:0", log: NO_LOG });
       cleanUp.push(() => data.stop());
       const { old, next, port } = await twoWaysTo(portOf(data.address));
-      const downstream = connect("The data service", `localhost:${port}`);
-      cleanUp.push(() => downstream.connection.close());
-      const call = () =>
-        ask(
-          downstream,
-          MockUserDataServiceService.getMockUserData,
-          { name: "krithik" },
-          { trace: "t", deadline: Date.now() + DEADLINE_MS },
-        );
+      const call = userDataAt(`localhost:${port}`);
       await call();
       address = "127.0.0.2";
       await old.stop();
-      const elapsed = await timeUntilAnswered(call);
-      assert.ok(elapsed < 1_000 + SLACK_MS, `${elapsed} ms`);
+      const { elapsed } = await untilAnswered(call);
+      assert.ok(elapsed < FOLLOWED_WITHIN_MS, `${elapsed} ms`);
       assert.equal(next.connections, 1);
     });
   });

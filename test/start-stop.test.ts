@@ -94,7 +94,7 @@ describe("starting and stopping", function () {
   }
 
   it("Ctrl-C ends it at any moment of its start and leaves nothing running", async () => {
-    for (let milliseconds = 150; milliseconds < 3_500; milliseconds += 350) {
+    for (let milliseconds = 150; milliseconds < 3_500; milliseconds += 500) {
       const started = run(npmStart("--embedded"));
       await sleep(milliseconds);
       ctrlC(started);
@@ -103,7 +103,7 @@ describe("starting and stopping", function () {
   });
 
   it("Ctrl-C ends it at any moment of the Emulator Suite's start and leaves nothing running", async () => {
-    for (const milliseconds of [0, 2_000, 5_000, 9_000]) {
+    for (const milliseconds of [0, 2_000, 6_000]) {
       const started = run(npmStart("--emulators"));
       await untilShown(started, "Starting the Emulator Suite");
       await sleep(milliseconds);
@@ -196,7 +196,7 @@ describe("starting and stopping", function () {
     assert.equal(started.output.err, "");
   });
 
-  it("so does a reader of names of orders", async () => {
+  it("ends when the reader of its order names does", async () => {
     const started = run(npmStart("--embedded"));
     await untilShown(started, "Stop with Ctrl-C");
     const command = /^Place an order: +npm (.*)$/m.exec(started.output.out)?.[1];

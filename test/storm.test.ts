@@ -66,7 +66,8 @@ describe("an embedded run against a food service whose GetKitchenOrder is UNAVAI
       // Until no call has come for longer than gRPC's own retries take; flow control may leave orders to the next tick.
       for (let seen = -1; seen !== calls; await sleepRunning(1_500)) seen = calls;
       assert.ok(calls > before, `no call in tick ${tick}`);
-      assert.ok(calls - before <= ORDERS * 1.1, `${calls - before} calls for ${ORDERS} orders in tick ${tick}`);
     }
+    // In total, since on a busy machine a call of one tick may come in the next.
+    assert.ok(calls <= TICKS * ORDERS * 1.1, `${calls} calls for ${ORDERS} orders in ${TICKS} ticks`);
   });
 });

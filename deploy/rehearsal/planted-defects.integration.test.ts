@@ -14,7 +14,7 @@ const TIMEOUT_MS = 900_000;
 
 const DEPLOY = "npx firebase deploy --project $PROJECT --non-interactive --force";
 
-describe("the rehearsal fails for", function () {
+describe("the rehearsal", function () {
   this.timeout(TIMEOUT_MS);
 
   const rehearsal = new Rehearsal();
@@ -67,9 +67,9 @@ describe("the rehearsal fails for", function () {
       return true;
     });
 
-  it("nothing, when all is in order", deploy);
+  it("succeeds if nothing is wrong", deploy);
 
-  it("accounts without their domain", async () => {
+  it("fails for accounts without their domain", async () => {
     edit(
       "functions/src/adapters/firebase/function-options.ts",
       /expr`\$\{account\}@\$\{projectID\}\.iam\.gserviceaccount\.com`/,
@@ -78,7 +78,7 @@ describe("the rehearsal fails for", function () {
     await fails(/Invalid service account \([a-z-]+@\)/);
   });
 
-  it("an account that does not exist", async () => {
+  it("fails for an account that does not exist", async () => {
     const { accounts, policies } = rehearsal.project;
     const address = accounts.find((account) => account.startsWith("sweep-orders@")) ?? assert.fail();
     accounts.splice(accounts.indexOf(address), 1);
@@ -88,7 +88,7 @@ describe("the rehearsal fails for", function () {
     await fails(/Service account sweep-orders@your-project\.iam\.gserviceaccount\.com does not exist/);
   });
 
-  it("an account that may not receive events", async () => {
+  it("fails for an account that may not receive events", async () => {
     const bindings = rehearsal.project.policies[`projects/${PROJECT}`]?.bindings ?? [];
     for (const binding of bindings.filter(({ role }) => role === "roles/eventarc.eventReceiver")) {
       binding.members = binding.members.filter((member) => !member.includes("on-relation-written@"));
@@ -96,7 +96,7 @@ describe("the rehearsal fails for", function () {
     await fails(/on-relation-written@.* lacks IAM permission "eventarc\.events\.receiveEvent"/);
   });
 
-  it("an account that may not use documents", async () => {
+  it("fails for an account that may not use documents", async () => {
     await deploy();
     const bindings = rehearsal.project.policies[`projects/${PROJECT}`]?.bindings ?? [];
     for (const binding of bindings.filter(({ role }) => role === "roles/datastore.user")) {
@@ -105,12 +105,12 @@ describe("the rehearsal fails for", function () {
     await fails(/complete-order@.* has not the role roles\/datastore\.user/, () => rehearsal.runInCloud());
   });
 
-  it("a secret without a value", async () => {
+  it("fails for a secret without a value", async () => {
     for (const secret of Object.values(rehearsal.project.secrets)) secret.versions = [];
     await fails(/no latest version of the secret/);
   });
 
-  it("a topic that is not there", async function () {
+  it("fails for a topic that is not there", async function () {
     if (!rehearsal.hasGcloud) this.skip();
     rehearsal.google.projects.delete(PROJECT);
     rehearsal.google.addProject(PROJECT);
@@ -118,84 +118,84 @@ describe("the rehearsal fails for", function () {
     await fails(/Resource not found \(resource=orders-new\)/, () => rehearsal.printedStep(4));
   });
 
-  it("a param with a wrong value", async () => {
+  it("fails for a param with a wrong value", async () => {
     setParam("CREATE_POLICY", "foo");
     setParam("CALL_DEADLINE_SECONDS", "abc");
     await fails(/CREATE_POLICY is "foo"/);
     await fails(/CALL_DEADLINE_SECONDS is "abc"/);
   });
 
-  it("params as they are generated", async () => {
+  it("fails for params as they are generated", async () => {
     await rehearsal.command("params", "npm run --silent cloud -- params > functions/.env.$PROJECT", {
       isUnattended: true,
     });
     await fails(/USERS_SECURITY is plaintext/);
   });
 
-  it("a region that is not the one of the rewrite", async () => {
+  it("fails for a region that is not the one of the rewrite", async () => {
     setParam("REGION", "europe-west1");
     await fails(/REGION is "europe-west1": the rewrite to api/);
   });
 
-  it("a schedule that Cloud Scheduler refuses, even when the check is gone", async () => {
+  it("fails for a schedule that Cloud Scheduler refuses, even when the check is gone", async () => {
     withoutCheck();
     setParam("POLL_SCHEDULE", "every 1 minute");
     await fails(/Schedule or time zone is invalid/);
   });
 
-  it("a database in another region", async () => {
+  it("fails for a database in another region", async () => {
     const [database] = Object.values(rehearsal.project.databases);
     if (database) database.locationId = "europe-west1";
     await fails(/must be in the location of the database, europe-west1/);
   });
 
-  it("an API that is not enabled", async () => {
+  it("fails for an API that is not enabled", async () => {
     const { apis } = rehearsal.project;
     apis.splice(apis.indexOf("cloudscheduler.googleapis.com"), 1);
     await fails(/had to enable cloudscheduler|cloudscheduler\.googleapis\.com API has not been used/);
   });
 
-  it("a project without a Hosting site", async () => {
+  it("fails for a project without a Hosting site", async () => {
     rehearsal.project.sites = {};
     await fails(/no Hosting site/);
   });
 
-  it("a runtime that is changed in firebase.json alone", async () => {
+  it("fails for a runtime that is changed in firebase.json alone", async () => {
     edit("firebase.json", /"runtime": "nodejs\d+"/, '"runtime": "nodejs22"');
     await fails(/the runtime is "nodejs22" in firebase\.json/);
   });
 
-  it("more memory than was reviewed", async () => {
+  it("fails for more memory than was reviewed", async () => {
     edit("functions/src/adapters/firebase/function-options.ts", 'memory: "1GiB"', 'memory: "512MiB"');
     await fails(/sweep: memory is 512, and was reviewed as 1024/);
   });
 
-  it("a rewrite that stays on one revision", async () => {
+  it("fails for a rewrite that stays on one revision", async () => {
     edit("firebase.json", '"functionId": "api",', '"functionId": "api", "pinTag": true,');
     await deploy();
     assert.throws(() => rehearsal.checkPages(), /the rewrite leads to the newest revision/);
   });
 
-  it("metrics that are not waited for", async function () {
+  it("fails for metrics that are not waited for", async function () {
     if (!rehearsal.hasGcloud) this.skip();
     rehearsal.google.whims = { metricMisses: 2 };
     edit("deploy/cloud.ts", "Cannot find metric", "something else");
     await fails(/Cannot find metric\(s\)/, () => rehearsal.printedStep(11));
   });
 
-  it("roles that are given without a quota project", async () => {
+  it("fails for roles that are given without a quota project", async () => {
     edit("cli/roles.ts", /process\.env\.GOOGLE_CLOUD_QUOTA_PROJECT \?\?= project;/, "");
     rehearsal.signInForApplications();
     const grant = "npm run roles -- --project $PROJECT grant ana@example.com operator";
     await fails(/requires a quota project/, () => rehearsal.command("roles", grant, { isUnattended: true }));
   });
 
-  it("events that may not come in", async () => {
+  it("fails for events that may not come in", async () => {
     await deploy();
     await fails(/send-to-kitchen@.* may not call sendToKitchen/, () => rehearsal.runInCloud(20_000));
   });
 
-  it("an upload that lacks a package", async () => {
+  it("fails for an upload that lacks a package", async () => {
     edit("functions/build.mjs", "bundle: true,", 'bundle: true, external: ["valibot"],');
     await deploy();
     await fails(/does not start.*valibot/s, () => rehearsal.runInCloud());

@@ -59,6 +59,7 @@ describe("certificates", () => {
       /certificate request/,
     ],
     ["PKCS #7", "-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----", /openssl pkcs7 -print_certs/],
+    ["PEM in base64", Buffer.from(FIRST).toString("base64"), /decode it with `base64 -d`/],
     ["a cut one", FIRST.slice(0, 400), /a certificate that is cut off or damaged/],
     ["a cut one among two", `${FIRST.slice(0, 400)}\n${SECOND}`, /certificate 1 of 2 that is cut off or damaged/],
     ["one with a hole", FIRST.replace(body[3] ?? "", ""), /that can't be read: copy it again/],

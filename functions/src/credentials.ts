@@ -133,6 +133,7 @@ const CONFUSED: [sign: RegExp, what: string][] = [
   [/-----BEGIN PKCS7-----/, "PKCS #7: convert it with `openssl pkcs7 -print_certs`"],
   [/-----BEGIN TRUSTED CERTIFICATE-----/, "OpenSSL's own form: convert it with `openssl x509`"],
   [/-----BEGIN CERTIFICATE-----/, "a certificate"],
+  [/^\s*LS0tLS1CRUdJTi/, "PEM that was encoded as base64 once more: decode it with `base64 -d`"],
   // A sequence of more than 127 bytes in DER, as it is or decoded as UTF-8.
   [/^0[\u0082\uFFFD]/, "binary: convert it with `openssl x509 -inform der`"],
 ];

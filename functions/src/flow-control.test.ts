@@ -27,7 +27,8 @@ class SteppedClock implements Clock {
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
-const overloaded = () => Promise.reject(callError("RESOURCE_EXHAUSTED", "too much", true));
+const overloaded = () => Promise.reject(callError("UNAVAILABLE", "too much", true));
+const tooMany = () => Promise.reject(callError("RESOURCE_EXHAUSTED", "too many calls a second", true));
 
 describe("flow control", () => {
   let clock: SteppedClock;
@@ -63,7 +64,7 @@ describe("flow control", () => {
   it("gives lists a slot first, then creates, updates and lookups", async () => {
     ask("lookup");
     ask("lookup");
-    await settled();
+    await clock.advance(1_000);
     for (const kind of ["lookup", "update", "create", "list"] as const) ask(kind);
     for (let index = 0; index < 4; index++) {
       held[index]?.release();
@@ -90,7 +91,7 @@ describe("flow control", () => {
     await clock.advance(100);
     assert.deepEqual(granted, ["lookup"]);
     await held[0]?.run("getOrder", async () => "answered");
-    await settled();
+    await clock.advance(1_000);
     assert.deepEqual(granted, ["lookup", "create"]);
   });
 
@@ -102,6 +103,31 @@ describe("flow control", () => {
     assert.deepEqual(granted, []);
     await clock.advance(1_000);
     assert.deepEqual(granted, ["none"]);
+  });
+
+  it("sends no create that waited for its claim while the service pushed back", async () => {
+    const slot = await acquire();
+    ask("create");
+    await settled();
+    await assert.rejects(slot.run("getOrder", tooMany));
+    let sent = 0;
+    const create = held[0]?.run("create kitchen", async () => ++sent);
+    await assert.rejects(create ?? assert.fail(), (error) => error instanceof NoSlotError && !error.sent);
+    assert.equal(sent, 0);
+  });
+
+  it("takes a message that is too large for an answer: fewer calls do not make it smaller", async () => {
+    for (const message of [
+      "Received message larger than max (5000000 vs. 4194304)",
+      "grpc: received message larger than max (5000000 vs. 4194304)",
+      "gRPC message exceeds maximum size 4194304: 5000000",
+    ]) {
+      const slot = await acquire();
+      await assert.rejects(
+        slot.run("listOrders", () => Promise.reject(callError("RESOURCE_EXHAUSTED", message, true))),
+      );
+      (await acquire()).release();
+    }
   });
 
   it("takes a refusal for an answer", async () => {

@@ -1,9 +1,10 @@
 /**
- * Flow control for calls to the food service: each instance has so many in flight as the service sustains. What finds no
- * slot in time is left as it is, unclaimed, and the next poll brings it again.
+ * Flow control for calls to the food service: each instance has as many in flight, and sends as many a second, as the service sustains.
+ * What finds no slot in time is left as it is, unclaimed, and the next poll brings it again.
  */
+import { CallRate } from "./call-rate.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
-import { isCallError, NoSlotError } from "./domain/errors.js";
+import { type CallError, isCallError, NoSlotError } from "./domain/errors.js";
 import type { Clock, FlowControl, FoodService, Slot, SlotKind } from "./ports.js";
 
 /** As few as is safe when all instances start at once in front of a small service. */
@@ -28,6 +29,8 @@ interface Waiting {
 
 export class AdaptiveFlowControl implements FlowControl {
   private readonly limit: ConcurrencyLimit;
+  private readonly rate = new CallRate();
+  private pushbacks = 0;
   private inFlight = 0;
   private readonly queues: Record<SlotKind, Waiting[]> = { list: [], create: [], update: [], lookup: [] };
   /** When the queues are looked at again, at the latest. */
@@ -54,10 +57,10 @@ export class AdaptiveFlowControl implements FlowControl {
     const now = this.clock.now();
     for (const kind of PRIORITY) this.queues[kind] = this.queues[kind].filter((waiting) => !this.isOver(waiting, now));
     while (this.limit.pauseAt(now) === 0 && this.inFlight < this.limit.inFlight) {
-      const next = this.takeNext();
+      const next = this.takeNext(now);
       if (!next) break;
       this.inFlight++;
-      next.grant(this.newSlot());
+      next.waiting.grant(this.newSlot(next.kind, this.rate.start(now)));
     }
     this.wakeUp(now);
   }
@@ -68,22 +71,24 @@ export class AdaptiveFlowControl implements FlowControl {
     return true;
   }
 
-  private takeNext(): Waiting | undefined {
+  private takeNext(now: number): { kind: SlotKind; waiting: Waiting } | undefined {
     for (const kind of PRIORITY) {
       // After a pushback a lookup goes first: what becomes of a create in front of an overloaded service may stay unknown.
       if (kind === "create" && this.limit.isProbing) continue;
-      const next = this.queues[kind].shift();
-      if (next) return next;
+      if (this.rate.waitMs(kind === "create", now) > 0) continue;
+      const waiting = this.queues[kind].shift();
+      if (waiting) return { kind, waiting };
     }
     return undefined;
   }
 
-  /** Looks at the queues again when a pause is over, or the first wait. */
+  /** Looks at the queues again when a pause is over, when the rate allows another call, or when the first wait is over. */
   private wakeUp(now: number): void {
-    const waits = PRIORITY.flatMap((kind) => this.queues[kind][0]?.until ?? []);
-    if (waits.length === 0) return;
-    const pause = this.limit.pauseAt(now);
-    const at = Math.min(...waits, pause > 0 ? now + pause : Number.POSITIVE_INFINITY);
+    const waiting = PRIORITY.filter((kind) => this.queues[kind].length > 0);
+    if (waiting.length === 0) return;
+    const pauses = [this.limit.pauseAt(now), ...waiting.map((kind) => this.rate.waitMs(kind === "create", now))];
+    const nextPause = Math.min(...pauses.filter((pause) => pause > 0));
+    const at = Math.min(...waiting.flatMap((kind) => this.queues[kind][0]?.until ?? []), now + nextPause);
     if (at >= this.wakeAt) return;
     this.wakeAt = at;
     void this.clock.sleep(at - now).then(() => {
@@ -92,8 +97,10 @@ export class AdaptiveFlowControl implements FlowControl {
     });
   }
 
-  private newSlot(): Slot {
+  /** @param count of the calls in the window of the rate that ends with this one */
+  private newSlot(kind: SlotKind, count: number): Slot {
     let isHeld = true;
+    const { pushbacks } = this;
     const release = () => {
       if (!isHeld) return;
       isHeld = false;
@@ -102,13 +109,20 @@ export class AdaptiveFlowControl implements FlowControl {
     };
     const run: Slot["run"] = async (method, call) => {
       const [started, inFlight] = [this.clock.now(), this.inFlight];
+      const noteAnswer = () => {
+        const now = this.clock.now();
+        this.limit.answered(method, Math.max(0, now - started), inFlight, now);
+        this.rate.accept(kind === "create", count, now);
+      };
       try {
+        // A create waits for its claim between its slot and its call.
+        if (kind === "create" && pushbacks !== this.pushbacks) throw new NoSlotError(method);
         const reply = await call();
-        this.noteAnswer(method, started, inFlight);
+        noteAnswer();
         return reply;
       } catch (error) {
-        if (isCallError(error) && PUSHBACK_CODES.includes(error.code)) this.limit.pushedBack(this.clock.now());
-        else if (isCallError(error) && error.sent) this.noteAnswer(method, started, inFlight);
+        if (isCallError(error) && isPushback(error)) this.pushedBack(error);
+        else if (isCallError(error) && error.sent) noteAnswer();
         throw error;
       } finally {
         release();
@@ -117,10 +131,17 @@ export class AdaptiveFlowControl implements FlowControl {
     return { run, release };
   }
 
-  private noteAnswer(method: string, started: number, inFlight: number): void {
+  private pushedBack({ code }: CallError): void {
+    this.pushbacks++;
     const now = this.clock.now();
-    this.limit.answered(method, Math.max(0, now - started), inFlight, now);
+    this.limit.pushedBack(now);
+    if (code === "RESOURCE_EXHAUSTED") this.rate.reject(now);
   }
+}
+
+/** Whether a service says that it has too much to do, or shows it. The size of a message has the same code, but another remedy. */
+function isPushback({ code, message }: CallError): boolean {
+  return PUSHBACK_CODES.includes(code) && !/message.*(larger than|exceeds)/i.test(message);
 }
 
 /** No limit: every slot is there at once. */

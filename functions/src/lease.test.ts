@@ -80,7 +80,7 @@ describe("a lease", () => {
     assert.equal(await resumeLease(PATH, held, LEASE_MS, bed.ports), undefined);
   });
 
-  it("is its taker's where the commit was applied and answered with a conflict", async () => {
+  it("is its taker's if the commit was applied and answered with a conflict", async () => {
     const bed = testBed();
     bed.store.hooks.once("commit", "after", () => {
       throw new ConflictError("exists already");

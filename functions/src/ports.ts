@@ -76,8 +76,6 @@ export interface PollContinuation {
 
 /** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */
 export interface Bus {
-  /** Says that something will be published soon: a client that takes time to load does it now. */
-  prepare?(): void;
   publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void>;
   publishContinuation(continuation: PollContinuation): Promise<void>;
 }

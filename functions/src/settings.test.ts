@@ -29,7 +29,7 @@ function messageFor(wrong: Record<string, unknown>): string {
 }
 
 describe("settings", () => {
-  it("are taken as they are where all is allowed", () => {
+  it("are taken as they are if all is allowed", () => {
     assert.deepEqual(parseSettings(TEST_SETTINGS), TEST_SETTINGS);
   });
 
@@ -79,7 +79,7 @@ describe("settings", () => {
   ];
   for (const [name, says, ...values] of wrong) {
     for (const value of values) {
-      it(`name ${name} where it is ${JSON.stringify(value)}, and say what is allowed`, () => {
+      it(`name ${name} if it is ${JSON.stringify(value)}, and say what is allowed`, () => {
         const message = messageFor({ [name]: value });
         assert.match(message, /^Wrong configuration\. /);
         assert.match(message, new RegExp(`\\b${name}\\b`));
@@ -151,13 +151,13 @@ describe("settings", () => {
     });
   }
 
-  it("show the value that is wrong, also where it is wrong only beside another", () => {
+  it("show the value that is wrong, even if it is wrong only beside another", () => {
     assert.match(messageFor({ CALL_DEADLINE_SECONDS: 61 }), /CALL_DEADLINE_SECONDS is 61/);
     assert.match(messageFor({ CREATE_POLICY: "retry" }), /CREATE_POLICY is "retry"/);
     assert.match(messageFor({ CREATE_LEASE_SECONDS: 19 }), /CREATE_LEASE_SECONDS is 19/);
   });
 
-  it("say what a number may be, also where the given one is none", () => {
+  it("say what a number may be, even if the given one is none", () => {
     for (const value of [Number.NaN, 1.5]) assert.match(messageFor({ POLL_PASSES: value }), /\b1\b.*\b12\b/);
   });
 
@@ -175,7 +175,7 @@ describe("settings", () => {
     assert.doesNotMatch(messageFor({ FOOD_SERVICE_TOKEN: "my secret AAAA" }), /AAAA/);
   });
 
-  it("are refused whole where there are none", () => {
+  it("are refused whole if there are none", () => {
     for (const given of [undefined, null, [], "settings"]) {
       assert.throws(() => parseSettings(given), ValidationError);
     }

@@ -56,7 +56,7 @@ describe("finding an emulator", () => {
     assert.equal(await findEmulator("firestore", places({}, mustNotDownload)), newest);
   });
 
-  it("looks into another cache where FIREBASE_EMULATORS_PATH names one", async () => {
+  it("looks into another cache if FIREBASE_EMULATORS_PATH names one", async () => {
     const there = file(`elsewhere/${PUBSUB_IN_CACHE}`);
     const env = { FIREBASE_EMULATORS_PATH: join(root, "elsewhere") };
     assert.equal(await findEmulator("pubsub", places(env, mustNotDownload)), there);
@@ -78,12 +78,12 @@ describe("finding an emulator", () => {
     assert.equal(await findEmulator("pubsub", places(env, mustNotDownload)), emulator);
   });
 
-  it("downloads it where it is nowhere", async () => {
+  it("downloads it if it is nowhere", async () => {
     const download = async () => void file(`home/.cache/firebase/emulators/${PUBSUB_IN_CACHE}`);
     assert.match(await findEmulator("pubsub", places({}, download)), /cloud-pubsub-emulator$/);
   });
 
-  it("tells how to get it where it can't be downloaded", async () => {
+  it("says how to get it if it can't be downloaded", async () => {
     await assert.rejects(findEmulator("firestore", places()), (error: Error) => {
       assert.equal(error.name, "StartError");
       assert.match(

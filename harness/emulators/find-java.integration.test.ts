@@ -72,7 +72,7 @@ describe("finding Java", () => {
     });
   });
 
-  it("says so where there is no Java at all", async () => {
+  it("says so if there is no Java at all", async () => {
     const env = { JAVA_HOME: join(root, "gone"), PATH: root };
     await assert.rejects(findJava(places(env)), /and there is none\.\nGet one/);
   });

@@ -1,5 +1,5 @@
 /** Reads and writes the documents of the Firestore emulator, past the rules. */
-import type { Field, Fields } from "../../functions/src/ports.js";
+import type { Field, Fields, Matching } from "../../functions/src/ports.js";
 
 export interface Document {
   /** Such as relations/x. */
@@ -78,6 +78,31 @@ export async function readDocuments(
     if (name === undefined) return [];
     return [{ path: name.slice(root.length + 1), fields: found && fieldsOf(found.fields ?? {}) }];
   });
+}
+
+/**
+ * How many documents match.
+ * @throws Error if the emulator does not answer
+ */
+export async function countDocuments(
+  firestore: string,
+  project: string,
+  { collection, field, oneOf }: Matching,
+): Promise<number> {
+  const where = { fieldFilter: { field: { fieldPath: field }, op: "IN", value: restValue(oneOf) } };
+  const structuredQuery = { from: [{ collectionId: collection }], where };
+  const root = `projects/${project}/databases/(default)/documents`;
+  const response = await fetch(`http://${firestore}/v1/${root}:runAggregationQuery`, {
+    method: "POST",
+    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+    body: JSON.stringify({
+      structuredAggregationQuery: { structuredQuery, aggregations: [{ alias: "count", count: {} }] },
+    }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was counted`);
+  const [found] = (await response.json()) as { result?: { aggregateFields?: { count?: Value } } }[];
+  return Number(fieldOf(found?.result?.aggregateFields?.count ?? { integerValue: "0" }));
 }
 
 /** A value as Firestore's REST interface writes it: one property, named after the type. */

@@ -1,6 +1,6 @@
 /** Starts and stops Firebase's Emulator Suite for one run: its own ports, its own copy of the functions, its own folder. */
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StartError } from "../../services/server.js";
@@ -24,17 +24,14 @@ const LOAD_TIMEOUT_SECONDS = 90;
 /** How long functions that are under way get to finish when the suite stops, in milliseconds. */
 const STOP_GRACE_MS = 15_000;
 
-/** When no function has begun or ended for so long, none is waiting, in milliseconds. */
+/** When nothing has begun or ended for so long, no event is waiting, in milliseconds. */
 const IDLE_MS = 300;
 
-/** When none has begun or ended for so long, the one that runs hangs, or its worker died and was never reported, in milliseconds. */
+/** When nothing has begun or ended for so long although events are there, the one that runs hangs, in milliseconds. */
 const STUCK_MS = 15_000;
 
-/**
- * At most so many requests at a time. Each has a process of its own, made for one function alone: with more than the
- * processor can serve, starting them takes all of its time.
- */
-const PARALLEL_FUNCTIONS = availableParallelism() + 1;
+/** So many events are handled at a time. Most of that time they wait for emulators and services. */
+const PARALLEL_EVENTS = 16;
 
 export interface SuiteOptions {
   /** The top folder of the project. */
@@ -49,6 +46,8 @@ export interface SuiteOptions {
   secrets: Record<string, string>;
   /** Where the functions find Firestore, as host:port; undefined for the suite's own emulator. */
   firestore?: string | undefined;
+  /** The Authentication emulator posts there before it acknowledges a change of an account. */
+  accountsChangedUrl?: string | undefined;
   withOwnParams: boolean;
   /** Gives up when aborted. */
   signal: AbortSignal;
@@ -82,8 +81,9 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const child = await startChild({
     command: process.execPath,
     args: [
-      ...["--require", join(import.meta.dirname, "quick-auth-start.cjs")],
-      ...["--require", join(import.meta.dirname, "fair-work-queue.cjs")],
+      ...["--require", join(import.meta.dirname, "quick-start.cjs")],
+      ...["--require", join(import.meta.dirname, "functions-emulator.cjs")],
+      ...["--require", join(import.meta.dirname, "durable-accounts.cjs")],
       join(root, "node_modules/firebase-tools/lib/bin/firebase.js"),
       "emulators:start",
       ...["--project", PROJECT],
@@ -93,8 +93,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
     cwd: directory,
     env: environment(options, marked, temporary),
     onLine(line) {
-      logStream.write(`${line}\n`);
-      output.see(line);
+      if (!output.see(line)) logStream.write(`${line}\n`);
     },
   });
   const stop = async (signal: NodeJS.Signals = "SIGINT") => {
@@ -132,7 +131,11 @@ function layOut({ root, directory, ports, params, secrets, firestore, withOwnPar
   writeFileSync(join(directory, "firebase.json"), configuration(root, ports));
 }
 
-function environment({ programs }: SuiteOptions, { home }: MarkedJava, temporary: string): NodeJS.ProcessEnv {
+function environment(
+  { programs, accountsChangedUrl }: SuiteOptions,
+  { home }: MarkedJava,
+  temporary: string,
+): NodeJS.ProcessEnv {
   // firebase-tools gives this path to a shell without quotes.
   const pubsub = join(temporary, "pubsub-emulator");
   symlinkSync(programs.pubsub, pubsub);
@@ -143,13 +146,14 @@ function environment({ programs }: SuiteOptions, { home }: MarkedJava, temporary
     TMPDIR: temporary,
     FIRESTORE_EMULATOR_BINARY_PATH: programs.firestore,
     PUBSUB_EMULATOR_BINARY_PATH: pubsub,
-    FUNCTIONS_EMULATOR_PARALLEL: process.env.FUNCTIONS_EMULATOR_PARALLEL ?? String(PARALLEL_FUNCTIONS),
+    FUNCTIONS_EMULATOR_PARALLEL: process.env.FUNCTIONS_EMULATOR_PARALLEL ?? String(PARALLEL_EVENTS),
     FUNCTIONS_DISCOVERY_TIMEOUT: String(LOAD_TIMEOUT_SECONDS),
     // No look-ups of credentials, of news and of newer versions: nothing here needs the network.
     METADATA_SERVER_DETECTION: "none",
     XDG_CONFIG_HOME: temporary,
     NO_UPDATE_NOTIFIER: "1",
     CI: "true",
+    ...(accountsChangedUrl && { ACCOUNTS_CHANGED_URL: accountsChangedUrl }),
   };
 }
 
@@ -191,29 +195,28 @@ function configuration(root: string, ports: Ports): string {
   return JSON.stringify({ ...shared, emulators }, null, 2);
 }
 
-/** What the suite's output tells of its start. */
+/** What the suite's output tells of its start and of its work. */
 class OutputWatch {
   ready = false;
-  private running = 0;
-  private lastExecution = 0;
+  private hasEvents = false;
+  private lastActivity = 0;
   failure: string | undefined;
   private lines: string[] = [];
 
-  see(line: string): void {
-    this.lines = [...this.lines.slice(-14), line];
+  /** Takes note of a line. Returns whether it is for this program only: `functions-emulator.cjs` prints it. */
+  see(line: string): boolean {
+    const [, queue] = /^functions: (busy|idle)$/.exec(line) ?? [];
+    if (queue || /^i +functions: (Beginning execution of|Finished) "/.test(line)) this.lastActivity = Date.now();
+    if (queue) this.hasEvents = queue === "busy";
+    else this.lines = [...this.lines.slice(-14), line];
     if (line.includes("All emulators ready")) this.ready = true;
-    if (/^i +functions: (Beginning execution of|Finished) "/.test(line)) this.seeExecution(line.includes("Beginning"));
     this.failure ??= /Failed to load function definition from source: (?:FirebaseError: )?(.*)/.exec(line)?.[1];
+    return queue !== undefined;
   }
 
-  /** Between two executions there is a moment when none runs although events are waiting. */
+  /** Between two events there is a moment when none is there although one is about to come. */
   get isBusy(): boolean {
-    return Date.now() - this.lastExecution < (this.running > 0 ? STUCK_MS : IDLE_MS);
-  }
-
-  private seeExecution(begins: boolean): void {
-    this.running = Math.max(0, this.running + (begins ? 1 : -1));
-    this.lastExecution = Date.now();
+    return Date.now() - this.lastActivity < (this.hasEvents ? STUCK_MS : IDLE_MS);
   }
 
   get end(): string {

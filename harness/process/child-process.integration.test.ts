@@ -63,7 +63,7 @@ describe("child processes", () => {
     assert.equal(child.ended, "was ended by SIGTERM");
   });
 
-  it("are ended by force where they don't stop in time", async () => {
+  it("are ended by force if they don't stop in time", async () => {
     const { child, grandchild } = await family('process.on("SIGTERM", () => {})');
     await child.stop("SIGTERM", 100);
     await untilGone(child.pid, grandchild);

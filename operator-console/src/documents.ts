@@ -1,14 +1,23 @@
 /** Documents as the console shows them. A document that it doesn't understand is counted as unreadable, never guessed at. */
 import { ATTEMPT_STATES, type AttemptState } from "../../functions/src/attempts/attempt-states.js";
-import { type CreatingStage, RELATION_STATES, type RelationState } from "../../functions/src/domain/order-lifecycle.js";
+import {
+  ACTIVE_STATUSES,
+  type ActiveStatus,
+  CREATING_STAGES,
+  type CreatingStage,
+  RELATION_STATES,
+  type RelationState,
+} from "../../functions/src/domain/order-lifecycle.js";
+import { recordOf } from "../../functions/src/domain/record-of.js";
 
 type Data = { readonly [name: string]: unknown };
 
-export interface Relation {
+/** The name of what each stage created. */
+type Links = { [S in CreatingStage]: string | undefined };
+
+export interface Relation extends Links {
   id: string;
   state: RelationState;
-  kitchen: string | undefined;
-  shipment: string | undefined;
   /** The customer's name if it was resolved, else the id. */
   customer: string | undefined;
   customerId: string | undefined;
@@ -37,12 +46,12 @@ interface WaitingOrder {
   since: Date;
 }
 
+/** Orders by status. */
+type Counts = Record<ActiveStatus, number>;
+
 /** The active orders at one time of the last 24 hours. */
-export interface FlowPoint {
+export interface FlowPoint extends Counts {
   at: Date;
-  NEW: number;
-  PREPARATION: number;
-  IN_FLIGHT: number;
 }
 
 /** What the last poll and the last sweep found. */
@@ -52,7 +61,7 @@ export interface Health {
   /** When a poll last listed every page. */
   completeAt: Date | undefined;
   tookMs: number;
-  active: { NEW: number; PREPARATION: number; IN_FLIGHT: number } | undefined;
+  active: Counts | undefined;
   failedPages: number;
   error: string | undefined;
   waiting: WaitingOrder[];
@@ -72,8 +81,7 @@ export function relationIn(path: string, data: Data): Relation | undefined {
   return {
     id: idOf(path),
     state: state as RelationState,
-    kitchen: textIn(data.kitchen),
-    shipment: textIn(data.shipment),
+    ...recordOf(CREATING_STAGES, (stage) => textIn(data[stage])),
     customer: textIn(mapIn(customer).name) ?? customerId,
     customerId,
     since: dateIn(mapIn(times)[state]),
@@ -82,8 +90,9 @@ export function relationIn(path: string, data: Data): Relation | undefined {
 
 /** The attempt in a document, undefined for one of a form that this console doesn't know. */
 export function attentionIn(path: string, data: Data): Attention | undefined {
-  const { order, stage, state } = data;
-  if (typeof order !== "string" || (stage !== "kitchen" && stage !== "shipment")) return undefined;
+  const { order, state } = data;
+  const stage = CREATING_STAGES.find((one) => one === data.stage);
+  if (typeof order !== "string" || !stage) return undefined;
   if (typeof state !== "string" || !Object.hasOwn(ATTEMPT_STATES, state)) return undefined;
   const { code, message } = mapIn(data.reason);
   return {
@@ -124,8 +133,8 @@ export function healthIn(poll: Data | undefined, sweep: Data | undefined): Healt
   };
 }
 
-function countsIn(data: Data) {
-  return { NEW: numberIn(data.NEW), PREPARATION: numberIn(data.PREPARATION), IN_FLIGHT: numberIn(data.IN_FLIGHT) };
+function countsIn(data: Data): Counts {
+  return recordOf(ACTIVE_STATUSES, (status) => numberIn(data[status]));
 }
 
 function idOf(name: string): string {

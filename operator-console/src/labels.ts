@@ -1,23 +1,34 @@
 /** What states and reasons are called in the console, and which color each has. A state without a label does not compile. */
 import type { ReasonCode } from "../../functions/src/attempts/reason-codes.js";
 import {
+  ACTIVE_STATUSES,
+  type ActiveStatus,
+  CREATING_STAGES,
   type CreatingStage,
-  type OrderStatus,
   RELATION_STATES,
   type RelationState,
+  STAGES,
+  STATE_TITLES,
 } from "../../functions/src/domain/order-lifecycle.js";
+import { recordOf } from "../../functions/src/domain/record-of.js";
 
 /** A class of the style sheet. */
 export type Color = "new" | "kitchen" | "flight" | "good" | "warn" | "bad" | "quiet";
 
-export const RELATION_LABELS = {
-  PREPARATION: { title: "In the kitchen", color: "kitchen" },
-  IN_FLIGHT: { title: "In flight", color: "flight" },
-  DELIVERED: { title: "Delivered", color: "good" },
-  REJECTED: { title: "Rejected", color: "bad" },
-  CANCELLED: { title: "Cancelled", color: "quiet" },
-  GONE: { title: "Not found upstream", color: "quiet" },
-} as const satisfies Record<RelationState, { title: string; color: Color }>;
+/** The color of each state. A state without one does not compile. */
+const COLORS = {
+  NEW: "new",
+  PREPARATION: "kitchen",
+  IN_FLIGHT: "flight",
+  DELIVERED: "good",
+  REJECTED: "bad",
+  CANCELLED: "quiet",
+  GONE: "quiet",
+} as const satisfies Record<ActiveStatus | RelationState, Color>;
+
+const labelOf = (state: keyof typeof COLORS) => ({ title: STATE_TITLES[state], color: COLORS[state] });
+
+export const RELATION_LABELS = recordOf(Object.keys(RELATION_STATES) as RelationState[], labelOf);
 
 /** How an order can end. */
 export const ENDED_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
@@ -25,20 +36,15 @@ export const ENDED_STATES = (Object.keys(RELATION_STATES) as RelationState[]).fi
 );
 
 /** The stages that an active order passes, in order. */
-export const STAGE_LABELS = {
-  NEW: { title: "New", color: "new" },
-  PREPARATION: { title: "In the kitchen", color: "kitchen" },
-  IN_FLIGHT: { title: "In flight", color: "flight" },
-} as const satisfies Partial<Record<OrderStatus, { title: string; color: Color }>>;
-
-export type ActiveStage = keyof typeof STAGE_LABELS;
-export const ACTIVE_STAGES = Object.keys(STAGE_LABELS) as ActiveStage[];
+export const ACTIVE_STAGES = ACTIVE_STATUSES;
+export type ActiveStage = ActiveStatus;
+export const STAGE_LABELS = recordOf(ACTIVE_STAGES, labelOf);
 
 /** What each stage creates. */
-export const THINGS = { kitchen: "kitchen order", shipment: "shipment" } as const satisfies Record<
-  CreatingStage,
-  string
->;
+export const THINGS = recordOf(CREATING_STAGES, (stage) => STAGES[stage].creates.title);
+
+/** What each stage creates, as a heading. */
+export const linkTitle = (stage: CreatingStage): string => sentenceCase(THINGS[stage]);
 
 /** Our own reasons why an order needs attention. A new reason code without a label does not compile. */
 const REASON_LABELS = {
@@ -46,6 +52,7 @@ const REASON_LABELS = {
   RELATION_TOO_LARGE: "The relation document has no room for the link",
   LINK_NOT_FOUND: "What was linked no longer exists",
   REPORT_REJECTED: "The food service rejects the status update",
+  REPORT_IGNORED: "The food service ignores the status update",
   ORDER_NOT_FOUND: "The food service no longer finds the order",
   ACTIVE_AFTER_CANCELLATION: "Active again after it was cancelled",
   ORDER_REPLACED: "Another order may have the same name",
@@ -71,7 +78,7 @@ export function reasonTitle(code: string): string {
   return FAILURE_LABELS[code] ?? sentenceCase(code);
 }
 
-function sentenceCase(code: string): string {
+export function sentenceCase(code: string): string {
   const words = code.replaceAll("_", " ").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

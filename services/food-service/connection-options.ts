@@ -1,16 +1,9 @@
 /** How a program reaches a food service, verifies it and proves who calls: the same options in each of them. */
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { FoodServiceConnection } from "../../functions/src/adapters/firebase/grpc-food-service.js";
-import {
-  CredentialError,
-  parseBearerToken,
-  parseCertificates,
-  parsePrivateKey,
-  pemOf,
-  textOf,
-} from "../../functions/src/credentials.js";
+import { parseBearerToken, parseCertificates, parsePrivateKey, pemOf } from "../../functions/src/credentials.js";
 import type { CallError } from "../../functions/src/domain/errors.js";
+import { readCredential } from "../read-credential.js";
 import { StartError } from "../server.js";
 
 /** Names of files, as given by flag. */
@@ -134,28 +127,4 @@ export function environmentOf(connection: FoodServiceConnection): {
       ...(key && { FOOD_SERVICE_CLIENT_KEY: String(key.export({ format: "pem", type: "pkcs8" })) }),
     },
   };
-}
-
-/**
- * What the file holds, parsed.
- * @throws StartError if there is no such file, or it does not hold what it should
- */
-export function readCredential<T>(what: string, file: string, parse: (text: string) => T): T {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new StartError(
-      code === "ENOENT"
-        ? `There is no ${what} ${file}. Name the right file with --${what.replaceAll(" ", "-")}.`
-        : `${file} can't be read: ${message}.`,
-    );
-  }
-  try {
-    return parse(textOf(bytes));
-  } catch (cause) {
-    if (!(cause instanceof CredentialError)) throw cause;
-    throw new StartError(`${file} ${cause.message}`, { cause });
-  }
 }

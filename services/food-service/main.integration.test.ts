@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,6 +10,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { Client, credentials } from "@grpc/grpc-js";
 import { Order_Status, OrderServiceService } from "../../functions/src/generated/food/v1/food.js";
+import { freePort } from "../../harness/process/free-ports.js";
 import { call } from "../call.js";
 import { programArgs } from "../program-args.js";
 import type { GroundTruth } from "./model/food-service-model.js";
@@ -69,7 +70,8 @@ describe("the food service's programs", function () {
   }
 
   it("keep everything that was answered when the server is killed among calls, and go on from there", async () => {
-    const first = await serve("localhost:0");
+    // Started again, it needs the same port.
+    const first = await serve(`localhost:${await freePort()}`);
     const client = new Client(first.address, credentials.createSsl(readFileSync(certificate())));
     const answered: string[] = [];
     const empty = { name: "", createTime: "", updateTime: "", status: Order_Status.UNKNOWN };
@@ -157,15 +159,11 @@ describe("the food service's programs", function () {
   });
 
   it("say in one line that there is no server, or no certificate, with status 1", async () => {
-    const free = createServer().listen(0, "127.0.0.1");
-    await once(free, "listening");
-    const { port } = free.address() as { port: number };
-    free.close();
-    const noCertificate = await order(`127.0.0.1:${port}`, "--customer", "krithik");
+    const noCertificate = await order("127.0.0.1:1", "--customer", "krithik");
     assert.equal(noCertificate.status, 1);
     assert.match(noCertificate.err, /^There is no certificate \S+localhost\.crt\.[^\n]*--certificate[^\n]*\n$/);
     await serve("localhost:0");
-    const noServer = await order(`127.0.0.1:${port}`, "--customer", "krithik", "--count", "2", "--json");
+    const noServer = await order("127.0.0.1:1", "--customer", "krithik", "--count", "2", "--json");
     assert.deepEqual([noServer.status, noServer.out], [1, "[]\n"]);
     assert.match(noServer.err, /^The food service at \S+ can't be reached: [^\n]*0 of 2 orders[^\n]*\n$/);
   });
@@ -174,7 +172,7 @@ describe("the food service's programs", function () {
     const { out, status } = await run("main", "--help");
     assert.equal(status, 0);
     const options =
-      "address speed rejected cancelled failures lost-answers unavailable delay call-time calls-per-second max-streams seed honours-keys state certificates truth require-token-file require-id-token client-ca";
+      "address speed rejected cancelled failures lost-answers unavailable lose-answers-of delay call-time calls-per-second max-streams seed honours-keys state certificates truth require-token-file require-id-token client-ca";
     for (const option of options.split(" ")) assert.match(out, new RegExp(`--${option}\\b`));
   });
 });

@@ -2,8 +2,8 @@
 import { Command } from "commander";
 import { parseBearerToken, parseCertificates, pemOf } from "../../functions/src/credentials.js";
 import { numberFrom, readAddress } from "../cli-options.js";
+import { readCredential } from "../read-credential.js";
 import { StartError, stopOnSignals } from "../server.js";
-import { readCredential } from "./connection-options.js";
 import { type FoodServiceOptions, startFoodService, truthIn } from "./server.js";
 
 const readShare = numberFrom(0, 1);

@@ -1,7 +1,7 @@
 /** What holds along the whole chain: answers, refusals, deadlines, cancellation, metadata, health, reflection, TLS. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
@@ -19,6 +19,7 @@ import type { User, UserName } from "../../functions/src/generated/user/user.js"
 import { MockUserDataServiceService } from "../../functions/src/generated/user/user.js";
 import { askForUser } from "./client.js";
 import { startUserData, userOf } from "./data.js";
+import { ask, connect } from "./downstream.js";
 import { startOrchestrator1 } from "./orchestrator1.js";
 import { startOrchestrator2 } from "./orchestrator2.js";
 import type { Context, ServeOptions } from "./serve.js";
@@ -238,7 +239,7 @@ describe("deadlines, cancellation and metadata", () => {
     assert.equal(code, status.DEADLINE_EXCEEDED);
   });
 
-  it("so does one to the data service, whose work stops then", async () => {
+  it("a call to the data service without a deadline gets one, and its work stops then", async () => {
     const log = new RecordedLog();
     const options = { address: ANY_PORT, deadlineMilliseconds: 300, log: log.of("user data") };
     const data = await startUserData({ ...options, delayMilliseconds: 60_000 });
@@ -273,7 +274,7 @@ describe("deadlines, cancellation and metadata", () => {
     await asked;
   });
 
-  it("a server that fails says so without telling its insides", async () => {
+  it("a server that fails says so, and nothing about its internals", async () => {
     const answers = { getMockUserData: () => Promise.reject(new TypeError("the insides")) };
     const service = { name: "user.MockUserDataService", definition: MockUserDataServiceService };
     const failing = await startRecorded({}, (options) => serve("user data", service, answers, options));
@@ -465,13 +466,43 @@ describe("TLS", () => {
       assert.equal((await askForUser({ ...question, security: ours })).roll, 70);
       const doubtful = await failure(askForUser({ ...question, security: { ca: file("theirs.crt") } }));
       assert.equal(doubtful.code, status.UNAVAILABLE);
-      assert.match(doubtful.details, /can't be reached: self-signed certificate/);
+      assert.match(
+        doubtful.details,
+        /can't be reached: the certificate of the server signs itself .* add the right one to --ca/,
+      );
       const plain = await failure(askForUser({ ...question, security: {} }));
       assert.equal(plain.code, status.UNAVAILABLE);
     } finally {
       await chain.stop();
     }
   }).timeout(20_000);
+
+  it("trusts certificates as people paste them: two of one subject, in quotes, without a newline between them", async () => {
+    const [ours, theirs] = ["ours.crt", "theirs.crt"].map((name) => readFileSync(file(name), "utf8").trim());
+    const pasted = {
+      "both, the other one first": `${theirs}\n${ours}\n`,
+      "joined without a newline": `${theirs}${ours}`,
+      "in quotes after ca=": `ca="${ours}"`,
+      "with Windows newlines and a byte order mark": `\uFEFF${ours?.replaceAll("\n", "\r\n")}`,
+      "on one line with newlines written out": ours?.replaceAll("\n", "\\n"),
+    };
+    const pair = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key") };
+    const server = await startUserData({ log: NO_LOG, address: "localhost:0", security: pair });
+    try {
+      for (const [name, text] of Object.entries(pasted)) {
+        writeFileSync(file("pasted.crt"), text ?? "");
+        const downstream = connect("The data service", server.address, { ca: file("pasted.crt") });
+        const context = { trace: "t", deadline: Date.now() + 10_000 };
+        const method = MockUserDataServiceService.getMockUserData;
+        const user = await ask(downstream, method, { name: "krithik" }, context).finally(() =>
+          downstream.connection.close(),
+        );
+        assert.equal(user.roll, 70, name);
+      }
+    } finally {
+      await server.stop();
+    }
+  }).timeout(60_000);
 
   it("refuses plaintext off loopback unless it is allowed", async () => {
     const message = { name: "StartError", message: /plaintext, it is off loopback/ };
@@ -508,10 +539,12 @@ describe("TLS", () => {
   it("a certificate without its key, a file that is none, a key of another: one clear error each", async () => {
     const start = (security: object) => startUserData({ log: NO_LOG, address: ANY_PORT, security });
     await assert.rejects(start({ tlsCertificate: file("ours.crt") }), { message: /needs both/ });
-    await assert.rejects(start({ tlsCertificate: file("none"), tlsKey: file("ours.key") }), { message: /Can't read/ });
+    await assert.rejects(start({ tlsCertificate: file("none"), tlsKey: file("ours.key") }), {
+      message: /There is no TLS certificate .*--tls-certificate/,
+    });
     const mixed = { tlsCertificate: file("ours.crt"), tlsKey: file("theirs.key") };
-    await assert.rejects(start(mixed), { message: /no PEM certificate and its key/ });
+    await assert.rejects(start(mixed), { message: /is not the private key of the first certificate/ });
     const noAuthority = { log: NO_LOG, address: ANY_PORT, data: "localhost:1", security: { ca: file("ours.key") } };
-    await assert.rejects(startOrchestrator2(noAuthority), { message: /holds no PEM certificate/ });
+    await assert.rejects(startOrchestrator2(noAuthority), { message: /but a private key/ });
   });
 });

@@ -8,7 +8,7 @@ import { StartError } from "../server.js";
 const MAIN = "services/users/main.ts";
 
 /** Three servers share few cores: no helper threads for the garbage collection, which gets more room instead. */
-const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
+export const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
 
 /** Between the unexpected exit of a server and its restart. */
 const RESTART_MILLISECONDS = 500;

@@ -111,7 +111,7 @@ function callOnce<Request, Response>(
 
 /** The part of gRPC's message that tells a person something: `connect ECONNREFUSED 127.0.0.1:9001`, say. */
 function lastConnectionError(details: string): string {
-  return /Last error: (?:Error: )?(.+?)(\. Resolution note|$)/.exec(details)?.[1] ?? details;
+  return /Last error: (?:\w*Error: )?(.+?)(\. Resolution note|$)/.exec(details)?.[1] ?? details;
 }
 
 /** The server that stops calling the other one once it has stopped. */

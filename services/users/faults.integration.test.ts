@@ -12,6 +12,7 @@ import {
   Orchestrator1ServiceService,
   Orchestrator2ServiceService,
 } from "../../functions/src/generated/user/user.js";
+import { freePort } from "../../harness/process/free-ports.js";
 import type { Chain, Role, ServerProcess } from "./chain.js";
 import { startChain, startProcess } from "./chain.js";
 import type { Line } from "./testing.js";
@@ -76,7 +77,8 @@ describe("a stop under load", function () {
   async function start(delay: number): Promise<void> {
     folder = mkdtempSync(join(tmpdir(), "users-faults-"));
     chain = await startChain({
-      addresses: { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT },
+      // Started again, orchestrator 2 needs the same port.
+      addresses: { data: ANY_PORT, orchestrator2: `127.0.0.1:${await freePort()}`, orchestrator1: ANY_PORT },
       flags: { all: [], data: ["--delay", String(delay)] },
       log: new RecordedLog().of("chain"),
       output: openSync(logFile(), "a"),
@@ -124,7 +126,7 @@ describe("a stop under load", function () {
     for (const { code } of await Promise.all(asked)) assert.equal(code, "OK");
   });
 
-  it("with calls coming all the time, whatever orchestrator 1 had taken by SIGTERM is answered", async () => {
+  it("answers every call that orchestrator 1 had accepted by SIGTERM, while more calls arrive", async () => {
     await start(5);
     client = new Client(chain.addresses.orchestrator1, credentials.createInsecure());
     const outcomes: Outcome[] = [];
@@ -181,7 +183,8 @@ describe("a stop under load", function () {
 
   it("while orchestrator 2 stays dead, every call under load ends with UNAVAILABLE within its deadline", async () => {
     await start(0);
-    const dead = await startProcess("orchestrator2", ["--address", ANY_PORT, "--data", chain.addresses.data], "ignore");
+    const data = ["--data", chain.addresses.data];
+    const dead = await startProcess("orchestrator2", ["--address", `127.0.0.1:${await freePort()}`, ...data], "ignore");
     standalone.push(dead);
     const front = await startProcess(
       "orchestrator1",
@@ -198,9 +201,7 @@ describe("a stop under load", function () {
       Array.from({ length: 64 }, () => ask(client as Client, "orchestrator1", 10_000)),
     );
     for (const { code } of outcomes) assert.equal(code, "UNAVAILABLE");
-    standalone.push(
-      await startProcess("orchestrator2", ["--address", dead.address, "--data", chain.addresses.data], "ignore"),
-    );
+    standalone.push(await startProcess("orchestrator2", ["--address", dead.address, ...data], "ignore"));
     assert.equal((await ask(client, "orchestrator1", PATIENCE_MS)).code, "OK");
   });
 });

@@ -96,7 +96,7 @@ describe("the client's command line", () => {
 
 describe("the servers' command lines", function () {
   this.timeout(60_000);
-  it("each has help with its addresses, their defaults and their environment variables", async () => {
+  it("have help with their addresses, defaults and environment variables", async () => {
     const expected = {
       chain: ["localhost:9000", "localhost:9001", "localhost:10000", "USERS_DATA_ADDRESS"],
       data: ["localhost:10000", "USERS_DATA_ADDRESS", "--delay"],

@@ -1,9 +1,14 @@
 /** TLS by flag, and plaintext on loopback only unless it is asked for. Used by the servers and their callers. */
-import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
-import { createSecureContext } from "node:tls";
-import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+import { CallCredentials, ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+import { plaintextCredentials, tlsCredentials } from "../../functions/src/adapters/firebase/grpc-credentials.js";
+import { parseCertificates, parsePrivateKey, pemOf, type Trust } from "../../functions/src/credentials.js";
+import { readCredential } from "../read-credential.js";
 import { expectAddress, StartError } from "../server.js";
+
+/** What messages call these options. */
+const OPTIONS = { trust: "--ca", client: "the address of one that requires none" };
+
+const GRPC = { ChannelCredentials, CallCredentials };
 
 /** Names of PEM files, as given by flag. */
 export interface Security {
@@ -23,14 +28,16 @@ export interface Security {
 export function serverCredentials(address: string, security: Security): ServerCredentials {
   const { tlsCertificate, tlsKey } = security;
   if (tlsCertificate !== undefined && tlsKey !== undefined) {
-    const cert = read("certificate", tlsCertificate);
-    const key = read("key", tlsKey);
-    try {
-      createSecureContext({ cert, key });
-    } catch (cause) {
-      throw new StartError(`${tlsCertificate} and ${tlsKey} are no PEM certificate and its key`, { cause });
+    const certificates = readCredential("TLS certificate", tlsCertificate, parseCertificates);
+    const key = readCredential("TLS key", tlsKey, parsePrivateKey);
+    if (!certificates[0]?.checkPrivateKey(key)) {
+      throw new StartError(`${tlsKey} is not the private key of the first certificate in ${tlsCertificate}.`);
     }
-    return ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }], false);
+    const pair = {
+      cert_chain: Buffer.from(pemOf(certificates)),
+      private_key: Buffer.from(key.export({ format: "pem", type: "pkcs8" })),
+    };
+    return ServerCredentials.createSsl(null, [pair], false);
   }
   if (tlsCertificate !== undefined || tlsKey !== undefined) {
     throw new StartError("TLS needs both: --tls-certificate and --tls-key");
@@ -49,42 +56,19 @@ export function serverCredentials(address: string, security: Security): ServerCr
  */
 export function channelCredentials(address: string, security: Security): ChannelCredentials {
   const { ca } = security;
-  const loopbackOrAsked = mayBePlaintext(address, security);
-  if (ca === "system") return withoutIpAsServerName(address, ChannelCredentials.createSsl());
   if (ca !== undefined) {
-    const trusted = read("CA", ca);
-    if (!trusted.includes("-----BEGIN CERTIFICATE-----")) throw new StartError(`${ca} holds no PEM certificate`);
-    return withoutIpAsServerName(address, ChannelCredentials.createSsl(trusted));
+    const { host, port } = expectAddress(address);
+    const trust: Trust = ca === "system" ? ca : readCredential("CA", ca, parseCertificates);
+    const target = { name: "the server", host, port, trust, client: undefined, options: OPTIONS };
+    return tlsCredentials(target, undefined, undefined, GRPC);
   }
-  if (!loopbackOrAsked) {
+  if (!mayBePlaintext(address, security)) {
     throw new StartError(`Not calling ${address} in plaintext, it is off loopback: give --ca, or --plaintext`);
   }
-  return ChannelCredentials.createInsecure();
+  return plaintextCredentials(GRPC);
 }
 
 function mayBePlaintext(address: string, security: Security): boolean {
   const { host } = expectAddress(address);
   return security.plaintext === true || /^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host);
-}
-
-function read(what: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new StartError(`Can't read the ${what} file ${file}`, { cause });
-  }
-}
-
-/** RFC 6066 knows no IP address as a server name, and Node.js warns of one (DEP0123). grpc-js sets it all the same. */
-function withoutIpAsServerName(address: string, credentials: ChannelCredentials): ChannelCredentials {
-  if (isIP(expectAddress(address).host) === 0) return credentials;
-  const create = credentials._createSecureConnector.bind(credentials);
-  credentials._createSecureConnector = (...given) => {
-    const connector = create(...given);
-    // The certificate is checked for the address, which stays in these options as the host.
-    const { connectionOptions } = connector as { connectionOptions?: { servername?: string } };
-    delete connectionOptions?.servername;
-    return connector;
-  };
-  return credentials;
 }

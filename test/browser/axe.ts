@@ -9,12 +9,16 @@ interface AxeResults {
   violations: { id: string; impact: string; nodes: { html: string }[] }[];
 }
 
-/** The serious findings on what is shown now. */
-export async function accessibilityProblems(page: Page): Promise<string[]> {
+/**
+ * The serious findings on what is shown now.
+ * @param rules the rules to check; all of them by default
+ */
+export async function accessibilityProblems(page: Page, rules?: string[]): Promise<string[]> {
   // Injected past the page's policy, which rightly allows no such thing.
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+  const { violations } = await page.evaluate(
+    (options) => (globalThis as unknown as { axe: { run(options: object): Promise<AxeResults> } }).axe.run(options),
+    rules ? { runOnly: rules } : {},
   );
   const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);

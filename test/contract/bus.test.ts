@@ -8,6 +8,7 @@ import { STAGES, type Stage } from "../../functions/src/domain/order-lifecycle.j
 import { CONTINUATION_TOPIC, parseContinuation, parseOrderMessage } from "../../functions/src/pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../functions/src/ports.js";
 import { PubSubTopics } from "../../harness/emulators/pubsub-rest.js";
+import { withEnvironment } from "../../harness/env.js";
 import { EMULATOR_START_TIMEOUT_MS, emulators } from "../emulators.js";
 
 /** A bus, and what was published on it to this topic since the last look. */
@@ -19,23 +20,14 @@ interface Opened {
 const TOPICS = [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC];
 
 /** Publishes something, so that the client has read the environment by the end of this. */
-async function openPubSubBus(host: string): Promise<Bus> {
-  const bus = new PubSubBus();
-  const environment = {
-    PUBSUB_EMULATOR_HOST: host,
-    PUBSUB_PROJECT_ID: "demo-contract",
-    GCLOUD_PROJECT: "demo-contract",
-  };
-  const before = Object.fromEntries(Object.keys(environment).map((name) => [name, process.env[name]]));
-  Object.assign(process.env, environment);
-  try {
-    await bus.publishOrders("kitchen", []);
-  } finally {
-    for (const [name, value] of Object.entries(before)) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-  }
+const openBuses: PubSubBus[] = [];
+after(() => {
+  for (const bus of openBuses) bus.close();
+});
+
+function openPubSubBus(host: string): PubSubBus {
+  const bus = withEnvironment({ PUBSUB_EMULATOR_HOST: host }, () => new PubSubBus("demo-contract"));
+  openBuses.push(bus);
   return bus;
 }
 
@@ -57,7 +49,7 @@ async function openOnPubSub(): Promise<Opened> {
   const { pubsub } = await emulators();
   const topics = new PubSubTopics(pubsub, "demo-contract");
   await Promise.all(TOPICS.map((topic) => topics.make(topic)));
-  return { bus: await openPubSubBus(pubsub), taken: (topic) => topics.take(topic) };
+  return { bus: openPubSubBus(pubsub), taken: (topic) => topics.take(topic) };
 }
 
 const orders = (count: number): OrderMessage[] =>
@@ -137,7 +129,7 @@ describe("a bus that can't publish", () => {
     this.timeout(EMULATOR_START_TIMEOUT_MS);
     const { pubsub } = await emulators();
     const topics = new PubSubTopics(pubsub, "demo-contract");
-    const bus = await openPubSubBus(pubsub);
+    const bus = openPubSubBus(pubsub);
     await topics.make("orders-in-flight").catch(() => undefined);
     await topics.remove("orders-in-flight");
     await assert.rejects(bus.publishOrders("completion", orders(3)), failsWith("orders-in-flight"));
@@ -145,7 +137,7 @@ describe("a bus that can't publish", () => {
 
   it("rejects within its deadline when nothing answers, before the poll's lease expires", async function () {
     this.timeout(30_000);
-    const bus = await openPubSubBus("127.0.0.1:1");
+    const bus = openPubSubBus("127.0.0.1:1");
     const started = Date.now();
     await assert.rejects(bus.publishOrders("kitchen", orders(3)), failsWith("orders-new"));
     const took = Date.now() - started;

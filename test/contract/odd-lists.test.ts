@@ -80,21 +80,21 @@ describe("a food service that lists orders in odd ways", function () {
 
   const published = () => new Set(bed.published.map(({ message }) => message.order)).size;
 
-  it("all in one reply of 12 MiB, whatever the page size", async () => {
+  it("polls all orders from one reply of 12 MiB, whatever the page size", async () => {
     orders = Array.from({ length: 12 }, (_, count) => order(`${count}`, "NEW", 1024 * KIB));
     list = (request) => ({ orders: matching(request), nextPageToken: "" });
     const result = await pollOrders(bed.ports);
     assert.deepEqual([result.published, result.failedPages], [12, 0]);
   });
 
-  it("in pages that are larger than a message can be: smaller ones are requested", async () => {
+  it("requests smaller pages if one is larger than a message can be", async () => {
     orders = Array.from({ length: 60 }, (_, count) => order(`${count}`, "PREPARATION", 1024 * KIB));
     const result = await pollOrders(bed.ports);
     assert.deepEqual([result.published, result.failedPages], [60, 0]);
     assert.match(bed.lines.map(({ message }) => message).join("\n"), /lower POLL_PAGE_SIZE/);
   });
 
-  it("with page tokens that never end: the other statuses are published, in less than 1,000 lists", async () => {
+  it("publishes the other statuses if page tokens never end, in less than 1,000 lists", async () => {
     orders = [order("1", "PREPARATION"), order("2", "IN_FLIGHT")];
     const { statusFilter } = { statusFilter: ORDER_STATUSES.NEW.code };
     list = (request) =>
@@ -104,7 +104,7 @@ describe("a food service that lists orders in odd ways", function () {
     assert.ok(lists < 1_000, `${lists} lists`);
   });
 
-  it("of every status, whatever the filter: each is published once, and the sweep closes what has ended", async () => {
+  it("publishes each order once if the filter is ignored, and the sweep closes what has ended", async () => {
     orders = [order("1", "NEW"), order("2", "PREPARATION"), order("3", "CANCELLED"), order("4", "DELIVERED")];
     list = () => ({ orders, nextPageToken: "" });
     await pollOrders(bed.ports);
@@ -118,7 +118,7 @@ describe("a food service that lists orders in odd ways", function () {
     assert.equal(await bed.store.field("relations/3", "state"), "CANCELLED");
   });
 
-  it("not at all for 7 seconds, from an empty replica: nothing is closed", async () => {
+  it("closes nothing if an empty replica answers for 7 seconds", async () => {
     const ids = Array.from({ length: 20 }, (_, count) => String(count));
     for (const id of ids) {
       await bed.store.set(`relations/${id}`, { schema: 1, state: "PREPARATION", kitchen: `kitchenorders/${id}` });

@@ -77,15 +77,15 @@ describe("the food service's certificate", function () {
     });
   }
 
-  describe("passes", () => {
-    it("if the one that signed it is trusted, with and without key ids", async () => {
+  describe("a certificate that is accepted", () => {
+    it("is accepted if the one that signed it is trusted, with and without key ids", async () => {
       for (const hasKeyIds of [true, false]) {
         const ca = authority({ hasKeyIds });
         await passes(await serving(leaf({ issuer: ca, hasKeyIds })), ca);
       }
     });
 
-    it("if an old and a new authority of one subject are trusted, in either order, whichever signed it", async () => {
+    it("is accepted if an old and a new authority of one subject are trusted, in either order, whichever signed it", async () => {
       const [old, current] = [authority(), authority()];
       for (const ca of [old, current]) {
         const address = await serving(leaf({ issuer: ca }));
@@ -94,7 +94,7 @@ describe("the food service's certificate", function () {
       }
     });
 
-    it("if an old and a new self-signed certificate of one subject are trusted, with every kind of constraints and key ids", async () => {
+    it("is accepted if an old and a new self-signed certificate of one subject are trusted, with every kind of constraints and key ids", async () => {
       for (const isAuthority of [true, false, undefined]) {
         for (const hasKeyIds of [true, false]) {
           const [old, current] = [leaf({ isAuthority, hasKeyIds }), leaf({ isAuthority, hasKeyIds })];
@@ -107,19 +107,19 @@ describe("the food service's certificate", function () {
       }
     });
 
-    it("if keytool made the old and the new one", async () => {
+    it("is accepted if keytool made the old and the new one", async () => {
       const { home } = await findJava({ env: process.env, home: process.env.HOME ?? "/" });
       const keytool = join(home, "bin", "keytool");
       const [old, current] = [maker.issueWithKeytool(keytool), maker.issueWithKeytool(keytool)];
       for (const own of [old, current]) await passes(await serving(own), old, current);
     });
 
-    it("if it is trusted itself, although something else signed it", async () => {
+    it("is accepted if it is trusted itself, although something else signed it", async () => {
       const own = leaf({ issuer: authority() });
       await passes(await serving(own), own);
     });
 
-    it("if an intermediate is trusted, sent by the server or not, with or without its root", async () => {
+    it("is accepted if an intermediate is trusted, sent by the server or not, with or without its root", async () => {
       const root = authority({ subject: "Root" });
       const intermediate = authority({ subject: "Intermediate", issuer: root });
       const own = leaf({ issuer: intermediate });
@@ -130,13 +130,13 @@ describe("the food service's certificate", function () {
       await passes(await serving(own, intermediate, root), root);
     });
 
-    it("if an old intermediate of the same subject is trusted beside the root", async () => {
+    it("is accepted if an old intermediate of the same subject is trusted beside the root", async () => {
       const root = authority({ subject: "Root" });
       const [old, current] = [0, 1].map(() => authority({ subject: "Intermediate", issuer: root })) as [Issued, Issued];
       await passes(await serving(leaf({ issuer: current }), current), old, root);
     });
 
-    it("if a renewed authority has its old key, and the expired certificate is trusted too", async () => {
+    it("is accepted if a renewed authority has its old key, and the expired certificate is trusted too", async () => {
       const old = authority({ notBefore: -20, notAfter: -10 });
       const current = authority({ sameKeyAs: old });
       const address = await serving(leaf({ issuer: current }));
@@ -144,13 +144,13 @@ describe("the food service's certificate", function () {
       await passes(address, current, old);
     });
 
-    it("for an IP address that it is for", async () => {
+    it("is accepted for an IP address that it is for", async () => {
       const own = leaf({ hosts: ["127.0.0.1"] });
       const address = await serving(own);
       await passes(address.replace("localhost", "127.0.0.1"), own);
     });
 
-    it("after the server has changed it, on the same channel", async () => {
+    it("is accepted after the server has changed it, on the same channel", async () => {
       const [old, current] = [authority(), authority()];
       const first = await serving(leaf({ issuer: old }));
       const food = client(first, old.certificate + current.certificate);
@@ -162,8 +162,8 @@ describe("the food service's certificate", function () {
     });
   });
 
-  describe("is refused", () => {
-    it("if it has expired or is not valid yet, also when it is trusted itself or beside another of its subject", async () => {
+  describe("a certificate that is rejected", () => {
+    it("is rejected if it has expired or is not valid yet, also when it is trusted itself or beside another of its subject", async () => {
       const ca = authority();
       for (const [dates, says] of [
         [{ notBefore: -20, notAfter: -10 }, /certificate of .* expired on .*: a new one is needed/],
@@ -178,14 +178,14 @@ describe("the food service's certificate", function () {
       }
     });
 
-    it("if the authority has expired, and says which", async () => {
+    it("is rejected if the authority has expired, and says which", async () => {
       const old = authority({ subject: "Old CA", notBefore: -20, notAfter: -10 });
       const address = await serving(leaf({ issuer: old }));
       await isRefused(address, /was signed by CN=Old CA, which expired on/, old);
       await isRefused(address, /was signed by CN=Old CA, which expired on/, authority({ subject: "Old CA" }), old);
     });
 
-    it("if it is for another host, whatever is trusted", async () => {
+    it("is rejected if it is for another host, whatever is trusted", async () => {
       const ca = authority();
       const own = leaf({ hosts: ["food.example.com"], issuer: ca });
       const says = /is for DNS:food\.example\.com, not for localhost: use a name that it is for/;
@@ -196,13 +196,13 @@ describe("the food service's certificate", function () {
       await isRefused(await serving(selfSigned), says, leaf({ hosts: ["food.example.com"] }), selfSigned);
     });
 
-    it("if it is for a host and the address is its IP address", async () => {
+    it("is rejected if it is for a host and the address is its IP address", async () => {
       const own = leaf();
       const address = (await serving(own)).replace("localhost", "127.0.0.1");
       await isRefused(address, /is for DNS:localhost, not for 127\.0\.0\.1/, own);
     });
 
-    it("if another authority signed it", async () => {
+    it("is rejected if another authority signed it", async () => {
       const address = await serving(leaf({ issuer: authority({ subject: "Other CA" }) }));
       await isRefused(
         address,
@@ -211,24 +211,24 @@ describe("the food service's certificate", function () {
       );
     });
 
-    it("if an authority of the same subject signed it with another key, alone or beside a third", async () => {
+    it("is rejected if an authority of the same subject signed it with another key, alone or beside a third", async () => {
       const address = await serving(leaf({ issuer: authority() }));
       const says = /signed by CN=Food CA, .*trusted certificate of that name has another key/;
       await isRefused(address, says, authority());
       await isRefused(address, says, authority(), authority());
     });
 
-    it("if it signs itself and another of its subject is trusted", async () => {
+    it("is rejected if it signs itself and another of its subject is trusted", async () => {
       await isRefused(await serving(leaf()), /signs itself \(CN=localhost\).*has another key/, leaf(), leaf());
     });
 
-    it("if its intermediate is missing and only the root is trusted", async () => {
+    it("is rejected if its intermediate is missing and only the root is trusted", async () => {
       const root = authority({ subject: "Root" });
       const own = leaf({ issuer: authority({ subject: "Intermediate", issuer: root }) });
       await isRefused(await serving(own), /was signed by CN=Intermediate, which is not a trusted one/, root);
     });
 
-    it("if what signed it is no authority: sent by the server, trusted, or trusted beside another of its subject", async () => {
+    it("is rejected if what signed it is no authority: sent by the server, trusted, or trusted beside another of its subject", async () => {
       const root = authority({ subject: "Root" });
       for (const isAuthority of [false, undefined]) {
         const plain = maker.issue({ subject: "Plain", hosts: ["plain"], issuer: root, isAuthority });
@@ -241,14 +241,14 @@ describe("the food service's certificate", function () {
       }
     });
 
-    it("if it was made for clients only", async () => {
+    it("is rejected if it was made for clients only", async () => {
       const ca = authority();
       const own = leaf({ issuer: ca, usage: "clientAuth" });
       await isRefused(await serving(own), /was made for another use/, ca);
       await isRefused(await serving(own), /was made for another use/, authority(), ca);
     });
 
-    it("if no public authority signed it and those are trusted", async () => {
+    it("is rejected if no public authority signed it and those are trusted", async () => {
       const says = /was not signed by a public authority but by CN=Food CA: give that certificate with FOOD_SERVICE_CA/;
       await isRefused(await serving(leaf({ issuer: authority() })), says);
     });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { FirestoreStore, openFirestore } from "../../functions/src/adapters/firebase/firestore-store.js";
+import { GrpcStore } from "../../functions/src/adapters/firebase/grpc-store.js";
 import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import { attemptPath } from "../../functions/src/attempts/attempt.js";
 import { ConflictError, ValidationError } from "../../functions/src/domain/errors.js";
@@ -29,6 +30,12 @@ async function openFirestoreStore(project?: string): Promise<Opened> {
   const environment = { FIRESTORE_EMULATOR_HOST: host, GCLOUD_PROJECT: "demo-contract" };
   const firestore = withEnvironment(environment, () => openFirestore(project));
   return { store: new FirestoreStore(firestore), close: () => firestore.terminate() };
+}
+
+async function openGrpcStore(): Promise<Opened> {
+  const { firestore: host } = await emulators();
+  const store = withEnvironment({ FIRESTORE_EMULATOR_HOST: host }, () => new GrpcStore({ project: "demo-grpc" }));
+  return { store, close: async () => store.close() };
 }
 
 /** Closing it checks that the file has just what the emulator has. */
@@ -66,6 +73,7 @@ const STORES: Record<string, () => Promise<Opened>> = {
   "in memory": async () => ({ store: new MemoryStore(), close: async () => {} }),
   "in a file": openSqliteStore,
   "on Firestore": () => openFirestoreStore(),
+  "on Firestore over gRPC alone": openGrpcStore,
   "on Firestore's emulator with a journal": openJournaledStore,
 };
 
@@ -525,38 +533,43 @@ for (const [where, open] of Object.entries(STORES)) {
   });
 }
 
-describe("Firestore", () => {
-  let opened: Opened;
-  before(async function () {
-    this.timeout(EMULATOR_START_TIMEOUT_MS);
-    opened = await openFirestoreStore("demo-edges");
-  });
-  after(() => opened?.close());
+for (const [how, open] of [
+  ["through its client library", () => openFirestoreStore("demo-edges")],
+  ["over gRPC alone", openGrpcStore],
+] as const) {
+  describe(`Firestore ${how}`, () => {
+    let opened: Opened;
+    before(async function () {
+      this.timeout(EMULATOR_START_TIMEOUT_MS);
+      opened = await open();
+    });
+    after(() => opened?.close());
 
-  it("accepts whatever the store in memory accepts", async function () {
-    this.timeout(120_000);
-    const memory = new MemoryStore();
-    const accepted = new Map<string, number>();
-    await fc.assert(
-      fc.asyncProperty(edgeDocument, fc.boolean(), async (fields, asUpdate) => {
-        const path = `edges/${randomUUID()}`;
-        const writeTo = async (store: Store) => {
-          if (!asUpdate) return store.commit([{ kind: "create", path, fields }]);
-          const [version = ""] = await store.commit([{ kind: "create", path, fields: { first: 1 } }]);
-          return store.commit([{ kind: "update", path, version, fields }]);
-        };
-        const error: unknown = await writeTo(memory).then(
-          () => undefined,
-          (reason: unknown) => reason,
-        );
-        const outcome = error === undefined ? "accepted" : "rejected";
-        accepted.set(outcome, (accepted.get(outcome) ?? 0) + 1);
-        if (error !== undefined) return void assert.ok(error instanceof ValidationError, String(error));
-        await writeTo(opened.store);
-        assert.deepEqual((await opened.store.read(path))[0]?.fields, memory.peek(path)?.fields);
-      }),
-      { numRuns: 150 },
-    );
-    for (const outcome of ["accepted", "rejected"]) assert.ok((accepted.get(outcome) ?? 0) > 15, outcome);
+    it("accepts whatever the store in memory accepts", async function () {
+      this.timeout(120_000);
+      const memory = new MemoryStore();
+      const accepted = new Map<string, number>();
+      await fc.assert(
+        fc.asyncProperty(edgeDocument, fc.boolean(), async (fields, asUpdate) => {
+          const path = `edges/${randomUUID()}`;
+          const writeTo = async (store: Store) => {
+            if (!asUpdate) return store.commit([{ kind: "create", path, fields }]);
+            const [version = ""] = await store.commit([{ kind: "create", path, fields: { first: 1 } }]);
+            return store.commit([{ kind: "update", path, version, fields }]);
+          };
+          const error: unknown = await writeTo(memory).then(
+            () => undefined,
+            (reason: unknown) => reason,
+          );
+          const outcome = error === undefined ? "accepted" : "rejected";
+          accepted.set(outcome, (accepted.get(outcome) ?? 0) + 1);
+          if (error !== undefined) return void assert.ok(error instanceof ValidationError, String(error));
+          await writeTo(opened.store);
+          assert.deepEqual((await opened.store.read(path))[0]?.fields, memory.peek(path)?.fields);
+        }),
+        { numRuns: 150 },
+      );
+      for (const outcome of ["accepted", "rejected"]) assert.ok((accepted.get(outcome) ?? 0) > 15, outcome);
+    });
   });
-});
+}

@@ -29,7 +29,7 @@ describe("an attempt document", () => {
   const path = attemptPath("kitchen", "1");
   const written = claimFields({ ...CLAIM, claimedAt: NOW, leaseUntil: NOW });
 
-  it("that we write can be read by ourselves", () => {
+  it("can be read as we write it", () => {
     const read = attemptIn({ path, fields: written, version: "1" });
     assert.deepEqual(read, {
       ...attempt({}),
@@ -70,7 +70,7 @@ describe("an attempt document", () => {
     ["the reason is text", { reason: "why not" }, "reason"],
   ];
   for (const [why, fields, field] of refused) {
-    it(`is refused where ${why}`, () => {
+    it(`is refused if ${why}`, () => {
       assert.throws(
         () => attemptIn({ path, fields: { ...written, ...fields }, version: "1" }),
         (error: unknown) => {
@@ -96,7 +96,7 @@ describe("an attempt document", () => {
   });
 });
 
-describe("whose turn it is with an attempt", () => {
+describe("the next action of an attempt", () => {
   const rows: [what: string, attempt: Partial<Attempt>, policy: Attempt["policy"], may: string][] = [
     ["is being sent, under park", { leaseUntil: FUTURE }, "park", "wait"],
     ["is being sent, with a key", { leaseUntil: FUTURE, policy: "idempotency-key" }, "idempotency-key", "wait"],
@@ -166,10 +166,10 @@ describe("whose turn it is with an attempt", () => {
     ],
   ];
   for (const [what, fields, policy, may] of rows) {
-    it(`that ${what}: ${may}`, () => assert.equal(nextAction(attempt(fields), NOW, policy).action, may));
+    it(`${what}: the next action is ${may}`, () => assert.equal(nextAction(attempt(fields), NOW, policy).action, may));
   }
 
-  it("is never anybody's to send again where a create was sent under park, in no state but FAILED, and CLOSED after it", () => {
+  it("never sends again after a create under park, except in FAILED, and CLOSED after it", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
       fc.property(fc.constantFrom(...STATES), time, time, fc.boolean(), (state, leaseUntil, nextTryAt, keyedNow) => {

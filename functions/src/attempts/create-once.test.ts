@@ -132,7 +132,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("sends nothing where the link was made, and its attempt deleted, since the relation was read", async () => {
+    it("sends nothing if the link was made, and its attempt deleted, since the relation was read", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once("ready", "before", () => bed.store.set(RELATION, { [stage]: "first/1" }));
       assert.equal((await deliver(bed, stage)).outcome, "skipped");
@@ -141,7 +141,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await attemptOf(bed, stage), undefined, "the claim is given back");
     });
 
-    it("gives its claim back where the store does not say whether the link was made", async () => {
+    it("gives its claim back if the store does not say whether the link was made", async () => {
       const bed = await bedFor(stage);
       const away = new StoreError("no answer");
       bed.food.hooks.once("ready", "before", () => {
@@ -223,14 +223,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
 
     for (const error of [new StoreError("no answer"), new ConflictError("exists already")]) {
-      it(`knows its own claim where the commit was applied and answered with a ${error.name}`, async () => {
+      it(`knows its own claim if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.store.hooks.once("commit", "after", fails(error));
         assert.equal((await deliver(bed, stage)).outcome, "advanced");
         await expectLinkedOnce(bed, stage);
       });
 
-      it(`knows its own later claim where the commit was applied and answered with a ${error.name}`, async () => {
+      it(`knows its own later claim if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.food.hooks.once(call, "before", fails(callError("UNAVAILABLE", "not connected", false)));
         await deliver(bed, stage);
@@ -241,7 +241,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         await expectLinkedOnce(bed, stage);
       });
 
-      it(`knows its own link where the commit was applied and answered with a ${error.name}`, async () => {
+      it(`knows its own link if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         atLink(bed, stage, "after", fails(error));
         const { thrown, outcome } = await deliver(bed, stage);
@@ -250,7 +250,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         await expectLinkedOnce(bed, stage);
       });
 
-      it(`counts a refusal once where the commit was applied and answered with a ${error.name}`, async () => {
+      it(`counts a refusal once if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.food.hooks.once(call, "before", () => {
           bed.store.hooks.once("commit", "after", fails(error));
@@ -273,7 +273,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("links all the same where the store is away for a moment", async () => {
+    it("links all the same if the store is away for a moment", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", ...Array.from({ length: 4 }, () => fails(new StoreError("no answer"))));
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
@@ -296,7 +296,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(bed.food.created.length, 1);
     });
 
-    it("leaves no claim where the service can't be reached", async () => {
+    it("leaves no claim if the service can't be reached", async () => {
       const bed = await bedFor(stage);
       const writes = bed.store.writes.length;
       const down = callError("UNAVAILABLE", "can't be reached", false);
@@ -381,7 +381,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     }
 
     for (const error of [callError("INVALID_ARGUMENT", "no", true), callError("UNAVAILABLE", "down", false)]) {
-      it(`stays uncertain where the second send ended with ${error.code}: the first may have been carried out`, async () => {
+      it(`stays uncertain if the second send ended with ${error.code}: the first may have been carried out`, async () => {
         const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
         bed.food.hooks.once(call, "after", fails(callError("UNAVAILABLE", "no answer", true)));
         await deliver(bed, stage);
@@ -402,7 +402,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(bed.food.created.length, 1);
     });
 
-    it("is uncertain where something broke in our own code after the create was called", async () => {
+    it("is uncertain if something broke in our own code after the create was called", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "after", fails(new TypeError("a bug")));
       await deliver(bed, stage);
@@ -598,7 +598,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.deepEqual([await linkOf(bed, stage), await stateOf(bed, stage)], ["same/1", undefined]);
     });
 
-    it("creates nothing where an older scheduler's document has the link", async () => {
+    it("creates nothing if an older scheduler's document has the link", async () => {
       const bed = await bedFor(stage);
       await bed.store.set(RELATION, {
         kitchen: "kitchens/9",

@@ -14,7 +14,7 @@ function place(bed: TestBed, status: OrderStatus): void {
 }
 
 describe("an order that was stranded", () => {
-  it("in PREPARATION goes on once its kitchen order is linked", async () => {
+  it("continues in PREPARATION once its kitchen order is linked", async () => {
     const bed = testBed();
     place(bed, "PREPARATION");
     await dispatchShipment(REF, bed.ports);
@@ -32,7 +32,7 @@ describe("an order that was stranded", () => {
     assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
-  it("IN_FLIGHT is not sent a second drone where the operator has the create tried again", async () => {
+  it("IN_FLIGHT is not sent a second drone if the operator has the create tried again", async () => {
     const bed = testBed();
     place(bed, "IN_FLIGHT");
     await completeOrder(REF, bed.ports);

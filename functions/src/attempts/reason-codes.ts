@@ -18,6 +18,8 @@ const REASONS = {
   LINK_NOT_FOUND: { actions: ["link", "retry", "dismiss"] },
   /** The food service rejects the update of the order's status. */
   REPORT_REJECTED: { actions: ["retry", "dismiss"] },
+  /** The food service acknowledges updates of the order's status and does not carry them out. */
+  REPORT_IGNORED: { actions: ["retry", "dismiss"] },
   /** The food service no longer finds the order, nor many others. */
   ORDER_NOT_FOUND: { actions: ["dismiss"] },
   /** The order was cancelled and its relation closed, but the food service shows it as active again. */

@@ -59,7 +59,7 @@ describe("an operator's decision", () => {
     assert.deepEqual(await audits(), ["link"]);
   });
 
-  it("lets the next poll try again where nothing was created", async () => {
+  it("lets the next poll try again if nothing was created", async () => {
     await attemptIs("UNCERTAIN");
     assert.equal((await decide()).outcome, "advanced");
     assert.equal(store.peek(path)?.fields.state, "FAILED");
@@ -88,7 +88,7 @@ describe("an operator's decision", () => {
     assert.equal(relation(), undefined);
   });
 
-  it("changes nothing where the attempt changed while the operator's decision was carried out", async () => {
+  it("changes nothing if the attempt changed while the operator's decision was carried out", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     const lookUp = food.getOrder.bind(food);

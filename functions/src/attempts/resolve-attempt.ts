@@ -176,7 +176,7 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
   const inRelation = (fields: Fields): Write[] =>
     snapshot ? [{ kind: "update", path: snapshot.path, version: snapshot.version, fields }] : [];
 
-  if (code === "REPORT_REJECTED") {
+  if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") {
     const fields = relation ? troubleField({ ...relation.trouble, report: undefined }) : {};
     return { to: "RESUMED", writes: [removal, ...inRelation(fields)] };
   }

@@ -26,7 +26,7 @@ const CODES = [...Object.keys(status).filter((name) => Number.isNaN(Number(name)
 describe("a call that failed", () => {
   for (const code of CODES) {
     const refused = REFUSALS.includes(code);
-    it(`with ${code || "no code"} ${refused ? "was certainly not carried out, and is not repeated" : "may have been, and is repeated"}`, () => {
+    it(`${code || "no code"} ${refused ? "was certainly not carried out, and is not retried" : "may have been carried out, and is retried"}`, () => {
       const error = callError(code, "", true);
       assert.equal(error instanceof CallRejectedError, refused);
       assert.equal(isRetryable(error), !refused);
@@ -35,11 +35,11 @@ describe("a call that failed", () => {
 });
 
 describe("failures", () => {
-  it("of the store and the bus are worth a retry, and so is a lost race", () => {
+  it("are retried if the store or the bus failed, or a race was lost", () => {
     for (const error of [new StoreError("x"), new BusError("x"), new ConflictError("x")]) assert.ok(isRetryable(error));
   });
 
-  it("that another try would meet again are not", () => {
+  it("are not retried if another try would fail in the same way", () => {
     const hopeless = [
       new ValidationError("x"),
       new AlreadyLinkedError("relations/x", "x"),

@@ -76,6 +76,18 @@ export const RELATION_STATES = {
   GONE: { open: false, reports: undefined },
 } as const satisfies Record<string, { open: boolean; reports: OrderStatus | undefined }>;
 
+/** What people call each status of an order and each state of a relation: on the console and in the terminal. */
+export const STATE_TITLES = {
+  UNKNOWN: "Unknown",
+  NEW: "New",
+  PREPARATION: "In preparation",
+  IN_FLIGHT: "In flight",
+  DELIVERED: "Delivered",
+  REJECTED: "Rejected",
+  CANCELLED: "Cancelled",
+  GONE: "Not found",
+} as const satisfies Record<keyof typeof ORDER_STATUSES | keyof typeof RELATION_STATES, string>;
+
 export type OrderStatus = keyof typeof ORDER_STATUSES;
 export type KitchenStatus = keyof typeof KITCHEN_STATUSES;
 export type ShipmentStatus = keyof typeof SHIPMENT_STATUSES;

@@ -125,7 +125,7 @@ describe("the operators' API", () => {
     bed = new Bed();
   });
 
-  describe("lets in", () => {
+  describe("access to the API", () => {
     const addresses = ROUTES.filter(({ role }) => role).map(({ method, path }) => [
       method,
       path.replace("{id}", "7f3c").replace("{stage}", "kitchen").replace("{name}", "krithik"),
@@ -150,7 +150,7 @@ describe("the operators' API", () => {
       });
     }
 
-    it("a viewer to look, and never to decide", async () => {
+    it("lets a viewer read, and never decide", async () => {
       const version = await bed.waiting("UNCERTAIN");
       assert.equal((await bed.ask("GET", "/api/relations", { as: "viewer" })).status, 200);
       const body = { reason: "x", version };
@@ -168,12 +168,12 @@ describe("the operators' API", () => {
       assert.ok(bed.bed.lines.some(({ level }) => level === "error"));
     });
 
-    it("everybody to ask whether it is well, and what it knows", async () => {
+    it("lets everybody read its health and its document", async () => {
       assert.deepEqual((await bed.ask("GET", "/api/health")).body, { status: "ok" });
       assert.deepEqual((await bed.ask("GET", "/api/openapi.json")).body, OPENAPI);
     });
 
-    it("one person not more often than a person looks, and another all the same", async () => {
+    it("limits the rate of one person, and not that of another", async () => {
       let refused: ApiResponse | undefined;
       for (let tries = 0; tries < 200 && !refused; tries++) {
         const response = await bed.ask("GET", "/api/relations", { as: "viewer" });
@@ -186,7 +186,7 @@ describe("the operators' API", () => {
     });
   });
 
-  describe("shows relations", () => {
+  describe("relations in the API", () => {
     beforeEach(async () => {
       for (let number = 1; number <= 5; number++) {
         const state = number % 2 === 0 ? "IN_FLIGHT" : "PREPARATION";
@@ -198,7 +198,7 @@ describe("the operators' API", () => {
     const idsIn = ({ body }: ApiResponse) => (body as { relations: { id: string }[] }).relations.map(({ id }) => id);
     const tokenIn = ({ body }: ApiResponse) => (body as { nextPageToken: string }).nextPageToken;
 
-    it("page by page, each once, to the end", async () => {
+    it("are listed page by page, each once", async () => {
       const seen: string[] = [];
       let token = "";
       do {
@@ -209,13 +209,13 @@ describe("the operators' API", () => {
       assert.deepEqual(seen, ["1", "2", "3", "4", "5"]);
     });
 
-    it("of the states that were asked for", async () => {
+    it("are listed by state", async () => {
       assert.deepEqual(idsIn(await bed.ask("GET", "/api/relations?state=IN_FLIGHT", { as: "viewer" })), ["2", "4"]);
       const both = "/api/relations?state=IN_FLIGHT&state=PREPARATION&state=IN_FLIGHT";
       assert.equal(idsIn(await bed.ask("GET", both, { as: "viewer" })).length, 5);
     });
 
-    it("and says which it can't read, without losing the others", async () => {
+    it("are listed without those that can't be read, which are named", async () => {
       await bed.bed.store.set("relations/3", { schema: 99 });
       const { body } = await bed.ask("GET", "/api/relations", { as: "viewer" });
       const { relations, unreadable } = body as { relations: object[]; unreadable: { id: string; reason: string }[] };
@@ -237,13 +237,13 @@ describe("the operators' API", () => {
       "colour=red",
       "__proto__=1",
     ]) {
-      it(`only for a query that it understands: not for ${query}`, async () => {
+      it(`are not listed for the query ${query}`, async () => {
         const response = await bed.ask("GET", `/api/relations?${query}`, { as: "viewer" });
         assert.equal(response.status, 400);
       });
     }
 
-    it("one by one with attempts, history and decisions, oldest first", async () => {
+    it("have attempts, history and decisions, oldest first", async () => {
       const version = await bed.waiting("UNCERTAIN");
       await bed.bed.store.set(RELATION, {
         schema: 1,
@@ -280,20 +280,20 @@ describe("the operators' API", () => {
       );
     });
 
-    it("that are only an attempt so far", async () => {
+    it("are shown if there is only an attempt so far", async () => {
       await bed.waiting("UNCERTAIN");
       const { body } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
       assert.equal((body as { relation: unknown }).relation, null);
     });
 
-    it("that can't be read by their reason", async () => {
+    it("are shown with the reason if they can't be read", async () => {
       await bed.bed.store.set(RELATION, { kitchen: 7 });
       const { status, body } = await bed.ask("GET", "/api/relations/7f3c", { as: "viewer" });
       assert.equal(status, 200);
       assert.equal((body as { unreadable: unknown[] }).unreadable.length, 1);
     });
 
-    it("with entries that can't be read, by their reason, and without losing the others", async () => {
+    it("are shown with the readable entries, and the reason for each other one", async () => {
       await bed.waiting("UNCERTAIN");
       await bed.bed.store.memory.commit([
         linkEntry(ORDER, "kitchen", "k/7", 1_000),
@@ -305,14 +305,14 @@ describe("the operators' API", () => {
       assert.deepEqual([history.length, audit.length, unreadable.length], [1, 0, 2]);
     });
 
-    it("returns 404 for an unknown order, and 400 for an id that can't be one", async () => {
+    it("get 404 for an unknown order, and 400 for an id that can't be one", async () => {
       assert.equal((await bed.ask("GET", "/api/relations/none", { as: "viewer" })).status, 404);
       for (const id of ["..", ".", "a%2Fb", "%00", "__x__", `${"x".repeat(1_500)}`, "%ff", "%"]) {
         assert.equal((await bed.ask("GET", `/api/relations/${id}`, { as: "viewer" })).status, 400, id);
       }
     });
 
-    it("and answers 503 where the store is away", async () => {
+    it("get 503 if the store is unavailable", async () => {
       bed.bed.store.hooks.once("query", "before", () => {
         throw new StoreError("no answer");
       });
@@ -321,7 +321,7 @@ describe("the operators' API", () => {
     });
   });
 
-  describe("finds orders", () => {
+  describe("the search of the API", () => {
     const CLOSED = { schema: 1, kitchen: "kitchenorders/k7", shipment: "shipments/s7", customerId: "krithik" };
     const found = ({ body }: ApiResponse) => (body as { orders: { id: string; state: string | null }[] }).orders;
     const search = (query: string) => bed.ask("GET", `/api/orders?${query}`, { as: "viewer" });
@@ -338,20 +338,20 @@ describe("the operators' API", () => {
     });
 
     for (const q of ["7f3c", ORDER, "kitchenorders/k7", "k7", "shipments/s7", "s7", "krithik", " krithik "]) {
-      it(`by ${JSON.stringify(q)}`, async () => {
+      it(`finds an order by ${JSON.stringify(q)}`, async () => {
         const [order, ...others] = found(await search(`q=${encodeURIComponent(q)}`));
         assert.deepEqual([order?.id, order?.state, others.length], ["7f3c", "DELIVERED", 0]);
       });
     }
 
-    it("that have only an attempt so far", async () => {
+    it("finds orders that have only an attempt so far", async () => {
       await bed.bed.store.set("attempts/kitchen:new", attemptLeftIn("PARKED", "orders/new"));
       assert.deepEqual(found(await search("q=new")), [
         { id: "new", state: null, attention: "kitchen", since: null, customer: null, kitchen: null, shipment: null },
       ]);
     });
 
-    it("that completed on a day, by outcome", async () => {
+    it("finds orders that completed on a day, by outcome", async () => {
       const day = new Date(bed.bed.clock.now()).toISOString().slice(0, 10);
       assert.equal(found(await search(`day=${day}`)).length, 1);
       assert.equal(found(await search(`day=${day}&outcome=DELIVERED`)).length, 1);
@@ -361,7 +361,7 @@ describe("the operators' API", () => {
       assert.equal(found(await search("q=krithik&day=2020-02-02")).length, 0);
     });
 
-    it("page by page, each once, in hours and beyond them", async () => {
+    it("pages through results, each once, in hours and beyond them", async () => {
       const { store, clock } = bed.bed;
       for (let index = 0; index < 120; index++) {
         const at = clock.now() - (index % 3) * 3_600_000;
@@ -380,7 +380,7 @@ describe("the operators' API", () => {
       }
     });
 
-    it("and answers an empty page when nothing matches, documents that can't be read included", async () => {
+    it("returns an empty page if nothing matches, or only documents that can't be read", async () => {
       await bed.bed.store.set("relations/odd", { customerId: "odd", kitchen: 7 });
       for (const q of ["none", "odd", "__x__", "../x"]) assert.deepEqual(found(await search(`q=${q}`)), []);
     });
@@ -395,7 +395,7 @@ describe("the operators' API", () => {
       "colour=red",
       "q=a&q=b",
     ]) {
-      it(`only for a query that it understands: not for ${query}`, async () => {
+      it(`rejects the query ${query}`, async () => {
         assert.equal((await search(query)).status, 400);
       });
     }
@@ -410,6 +410,23 @@ describe("the operators' API", () => {
     assert.equal(hours.at(-1)?.at, new Date(Math.floor(clock.now() / 3_600_000) * 3_600_000).toISOString());
   });
 
+  it("shows the time in each stage from the first completed order on, before a sweep has counted an hour", async () => {
+    const { store, clock } = bed.bed;
+    const ago = (seconds: number) => new Date(clock.now() - seconds * 1_000);
+    const times = { PREPARATION: ago(50), IN_FLIGHT: ago(30), DELIVERED: ago(0) };
+    const links = { kitchen: "k", shipment: "s" };
+    await store.set(RELATION, { schema: 1, ...links, state: "DELIVERED", placedAt: ago(60), times });
+    await store.memory.commit([closingEntry(ORDER, "DELIVERED", clock.now())]);
+    const { body } = await bed.ask("GET", "/api/statistics", { as: "viewer" });
+    const { day } = body as { day: { stages: Record<string, { samples: number; medianMs: number } | null> } };
+    assert.deepEqual(
+      Object.values(day.stages).map((stage) => stage?.samples),
+      [1, 1, 1],
+    );
+    // A histogram's bins are wider than a second.
+    assert.ok((day.stages.IN_FLIGHT?.medianMs ?? 0) > (day.stages.NEW?.medianMs ?? 0));
+  });
+
   it("shows the documents of an order as they are stored, unreadable ones included", async () => {
     await bed.bed.store.set(RELATION, { kitchen: 7, placedAt: AT });
     const { body } = await bed.ask("GET", "/api/relations/7f3c/documents", { as: "viewer" });
@@ -418,10 +435,10 @@ describe("the operators' API", () => {
     assert.equal((await bed.ask("GET", "/api/relations/%00/documents", { as: "viewer" })).status, 400);
   });
 
-  describe("asks the food service", () => {
+  describe("the food service's view in the API", () => {
     const now = () => bed.ask("GET", "/api/relations/7f3c/food-service", { as: "viewer" });
 
-    it("about an order and what is linked to it, and says what could not be found out", async () => {
+    it("has the order and what is linked to it, and says what could not be read", async () => {
       const { food, store } = bed.bed;
       food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "IN_FLIGHT" });
       food.kitchenOrders.set("k/7", { name: "k/7", status: "PACKAGED" });
@@ -434,20 +451,20 @@ describe("the operators' API", () => {
       assert.deepEqual(shipment, { problem: { code: "NOT_FOUND", message: "there is no s/gone" } });
     });
 
-    it("about an order that has no relation yet, or an unreadable one", async () => {
+    it("has the order even if its relation is missing or unreadable", async () => {
       bed.bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW", placedAt: AT });
       assert.deepEqual(((await now()).body as { order: object }).order, { status: "NEW", placedAt: AT.toISOString() });
       await bed.bed.store.set(RELATION, { kitchen: 7 });
       assert.equal((await now()).status, 200);
     });
 
-    it("and answers 404 for an order that it doesn't know", async () => {
+    it("is 404 for an order that the food service doesn't know", async () => {
       assert.equal((await now()).status, 404);
       assert.equal((await bed.ask("GET", "/api/relations/%00/food-service", { as: "viewer" })).status, 400);
     });
   });
 
-  describe("decides about many at once", () => {
+  describe("decisions about many attempts", () => {
     const send = (attempts: object[], more: Sent = {}) => {
       const body = { action: "retry", reason: "the kitchen is back", attempts };
       return bed.ask("POST", "/api/decisions", { as: "operator", key: "1", body, ...more });
@@ -459,7 +476,7 @@ describe("the operators' API", () => {
     const results = ({ body }: ApiResponse) =>
       (body as { results: { id: string; problem?: { status: number } }[] }).results;
 
-    it("with one audit entry for each", async () => {
+    it("write one audit entry for each", async () => {
       for (let id = 0; id < 12; id++) await park(String(id));
       const response = await send(Array.from({ length: 12 }, (_, id) => attemptOf(String(id))));
       assert.ok(results(response).every(({ problem }) => problem === undefined));
@@ -471,7 +488,7 @@ describe("the operators' API", () => {
       );
     });
 
-    it("and says of each that can't be retried why not, without losing the others", async () => {
+    it("say of each that can't be retried why, and retry the others", async () => {
       await park("good");
       await park("sending", "SENDING");
       await park("other");
@@ -489,7 +506,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 1);
     });
 
-    it("and dismisses them, each for good", async () => {
+    it("dismiss each for good", async () => {
       for (const id of ["1", "2"]) await park(id);
       const body = { action: "dismiss", reason: "settled", attempts: [attemptOf("1"), attemptOf("2")] };
       const response = await send([], { body });
@@ -510,7 +527,7 @@ describe("the operators' API", () => {
       );
     });
 
-    it("once when the same request comes again", async () => {
+    it("are applied once when the same request is sent again", async () => {
       for (const id of ["1", "2"]) await park(id);
       const attempts = [attemptOf("1"), attemptOf("2")];
       const first = await send(attempts);
@@ -518,7 +535,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 2);
     });
 
-    it("only for operators, with a key, a reason and at most 50 attempts", async () => {
+    it("need an operator, a key, a reason and at most 50 attempts", async () => {
       assert.equal((await send([attemptOf("1")], { as: "viewer" })).status, 403);
       assert.equal((await send([attemptOf("1")], { key: "a b" })).status, 400);
       assert.equal((await send([])).status, 400);
@@ -532,13 +549,13 @@ describe("the operators' API", () => {
     });
   });
 
-  describe("resolves customers", () => {
-    it("through the user orchestrators", async () => {
+  describe("customers in the API", () => {
+    it("are resolved through the user orchestrators", async () => {
       const { body } = await bed.ask("GET", "/api/customers/krithik", { as: "viewer" });
       assert.deepEqual(body, { name: "krithik", class: "7", roll: 70 });
     });
 
-    it("or says why there is none, and when it can't know", async () => {
+    it("are 404 if there is none, and 503 if that can't be known", async () => {
       for (const [code, status] of [
         ["INVALID_ARGUMENT", 404],
         ["UNAVAILABLE", 503],
@@ -555,7 +572,7 @@ describe("the operators' API", () => {
     });
   });
 
-  describe("carries out a decision", () => {
+  describe("a decision through the API", () => {
     const link = "/api/relations/7f3c/kitchen/link";
     const retry = "/api/relations/7f3c/kitchen/retry";
     const dismiss = "/api/relations/7f3c/kitchen/dismiss";
@@ -569,7 +586,7 @@ describe("the operators' API", () => {
       bed.bed.food.kitchenOrders.set("kitchenorders/found", { name: "kitchenorders/found", status: "NEW" }),
     );
 
-    it("to link what was found, with its audit entry in the same commit", async () => {
+    it("links what was found, with its audit entry in the same commit", async () => {
       const version = await bed.waiting("UNCERTAIN");
       const { status, body } = await decide(link, version, { name: "kitchenorders/found" });
       assert.deepEqual([status, (body as { state: string }).state], [200, "LINKED"]);
@@ -580,7 +597,7 @@ describe("the operators' API", () => {
       assert.deepEqual([entry?.by, entry?.reason, entry?.action], ["ana@example.com", "asked the kitchen", "link"]);
     });
 
-    it("to try again, for uncertain attempts and for parked ones", async () => {
+    it("retries uncertain and parked attempts", async () => {
       for (const [index, state] of (["UNCERTAIN", "PARKED"] as const).entries()) {
         const version = await bed.waiting(state);
         assert.equal((await decide(retry, version, { key: String(index) })).status, 200);
@@ -588,7 +605,7 @@ describe("the operators' API", () => {
       }
     });
 
-    it("to dismiss: the attempt is closed for good, and nothing is sent", async () => {
+    it("dismisses: the attempt is closed for good, and nothing is sent", async () => {
       for (const [index, state] of (["UNCERTAIN", "PARKED"] as const).entries()) {
         const version = await bed.waiting(state);
         const response = await decide(dismiss, version, { key: String(index) });
@@ -603,7 +620,7 @@ describe("the operators' API", () => {
       assert.equal((await decide(retry, "1", { key: "9" })).status, 409);
     });
 
-    it("not to dismiss under a key that came with a retry, nor what is not there", async () => {
+    it("does not dismiss under the key of a retry, nor an attempt that does not exist", async () => {
       assert.equal((await decide(dismiss, "1")).status, 404);
       const version = await bed.waiting("UNCERTAIN");
       await decide(retry, version);
@@ -611,12 +628,12 @@ describe("the operators' API", () => {
       assert.equal((await decide(dismiss, version, { key: "2" })).status, 409);
     });
 
-    it("for a reason of 500 characters, in whatever script", async () => {
+    it("takes a reason of 500 characters, in any script", async () => {
       const version = await bed.waiting("UNCERTAIN");
       assert.equal((await decide(retry, version, { reason: "\u53a8".repeat(500) })).status, 200);
     });
 
-    it("once where the same request comes again, and answers as the first time", async () => {
+    it("is applied once if the request is sent again, with the same reply", async () => {
       const version = await bed.waiting("UNCERTAIN");
       const first = await decide(retry, version);
       bed.bed.clock.advance(60_000);
@@ -625,7 +642,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 1);
     });
 
-    it("once where the same request comes twice at the same moment", async () => {
+    it("is applied once if the request is sent twice at the same moment", async () => {
       const version = await bed.waiting("UNCERTAIN");
       const both = await Promise.all([decide(retry, version), decide(retry, version)]);
       assert.deepEqual(
@@ -635,7 +652,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 1);
     });
 
-    it("once, if the reply was lost and the request is sent again with the same key", async () => {
+    it("is applied once if the reply was lost and the request is sent again with the same key", async () => {
       const version = await bed.waiting("UNCERTAIN");
       bed.bed.store.hooks.once("commit", "after", () => {
         throw new StoreError("no answer");
@@ -645,7 +662,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 1);
     });
 
-    it("and knows its own commit where that was answered with a conflict", async () => {
+    it("recognizes its own commit if that was answered with a conflict", async () => {
       const version = await bed.waiting("UNCERTAIN");
       bed.bed.store.hooks.once("commit", "after", () => {
         throw new ConflictError("exists already");
@@ -653,7 +670,7 @@ describe("the operators' API", () => {
       assert.equal((await decide(retry, version)).status, 200);
     });
 
-    it("never under a key that came with another", async () => {
+    it("is rejected under the key of another decision", async () => {
       const version = await bed.waiting("UNCERTAIN");
       await decide(retry, version);
       const other = await bed.waiting("UNCERTAIN");
@@ -662,7 +679,7 @@ describe("the operators' API", () => {
       assert.equal((await decide(retry, other, { key: "2" })).status, 200);
     });
 
-    it("never on an attempt that has changed since it was seen", async () => {
+    it("is rejected if the attempt has changed since it was read", async () => {
       const version = await bed.waiting("UNCERTAIN");
       await bed.waiting("UNCERTAIN", { tries: 2 });
       const refused = await decide(retry, version);
@@ -670,21 +687,21 @@ describe("the operators' API", () => {
       assert.match(detailOf(refused), /changed since you loaded it/);
     });
 
-    it("never where it changes at that very moment", async () => {
+    it("is rejected if the attempt changes at that moment", async () => {
       const version = await bed.waiting("UNCERTAIN");
       bed.bed.store.hooks.once("commit", "before", () => bed.waiting("UNCERTAIN", { tries: 2 }));
       assert.equal((await decide(retry, version)).status, 409);
       assert.deepEqual(await bed.audits(), []);
     });
 
-    it("never on an attempt that needs no decision, or that does not exist", async () => {
+    it("is rejected for an attempt that needs no decision, or that does not exist", async () => {
       assert.equal((await decide(retry, "1")).status, 404);
       assert.equal((await decide(link, "1", { name: "kitchenorders/found" })).status, 404);
       const version = await bed.waiting("SENDING");
       assert.equal((await decide(retry, version)).status, 409);
     });
 
-    it("never to retry what another program created, nor to replace a link", async () => {
+    it("is rejected if it would retry what another program created, or replace a link", async () => {
       const stranded = await bed.waiting("PARKED", {
         reason: { code: "STRANDED", message: "no kitchen order is linked" },
       });
@@ -693,7 +710,7 @@ describe("the operators' API", () => {
       assert.equal((await decide(link, stranded, { name: "kitchenorders/found" })).status, 409);
     });
 
-    it("never after the link is saved, and names the link", async () => {
+    it("is rejected after the link is saved, and the reply names the link", async () => {
       await bed.bed.store.set(RELATION, { kitchen: "kitchenorders/other" });
       for (const late of [await decide(retry, "1"), await decide(link, "1", { name: "kitchenorders/found" })]) {
         assert.equal(late.status, 409);
@@ -701,7 +718,7 @@ describe("the operators' API", () => {
       }
     });
 
-    it("never to link a name that another order has, that is unknown, or that is implausible", async () => {
+    it("is rejected for a name that another order has, that is unknown, or that is implausible", async () => {
       const version = await bed.waiting("UNCERTAIN");
       await bed.bed.store.memory.commit([linkEntry("orders/other", "kitchen", "kitchenorders/found", 0)]);
       assert.equal((await decide(link, version, { name: "kitchenorders/found", key: "1" })).status, 409);
@@ -710,7 +727,7 @@ describe("the operators' API", () => {
       assert.deepEqual(await bed.audits(), []);
     });
 
-    it("never without a key, a reason, a version, or with more than that", async () => {
+    it("is rejected without a key, a reason or a version, or with more fields", async () => {
       const version = await bed.waiting("UNCERTAIN");
       const body = { reason: "x", version };
       for (const [sent, status] of [
@@ -741,14 +758,14 @@ describe("the operators' API", () => {
       assert.deepEqual(await bed.audits(), []);
     });
 
-    it("for the stages that create, and no other", async () => {
+    it("is possible for the stages that create something, and no other", async () => {
       const version = await bed.waiting("UNCERTAIN");
       assert.equal((await decide("/api/relations/7f3c/completion/retry", version)).status, 404);
     });
   });
 
-  describe("knows its addresses", () => {
-    it("and says what there is where there is nothing", async () => {
+  describe("the addresses of the API", () => {
+    it("answer 404 with a pointer to the document if there is no endpoint", async () => {
       for (const path of [
         "/",
         "/api",
@@ -763,7 +780,7 @@ describe("the operators' API", () => {
       }
     });
 
-    it("and which methods each has", async () => {
+    it("answer 405 with the allowed methods", async () => {
       const response = await bed.ask("DELETE", "/api/relations", { as: "operator" });
       assert.deepEqual([response.status, response.headers.Allow], [405, "GET, HEAD"]);
       const other = await bed.ask("GET", "/api/relations/1/kitchen/link", { as: "operator" });
@@ -771,7 +788,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.ask("HEAD", "/api/health")).status, 200);
     });
 
-    it("as its document has them, no more and no fewer", () => {
+    it("are those of its document, no more and no fewer", () => {
       const described = Object.entries(OPENAPI.paths).flatMap(([path, methods]) =>
         Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
       );

@@ -14,6 +14,7 @@ import {
   mergeHistograms,
   quantileOf,
   STATISTICS_PATH,
+  sampleStages,
   samplesIn,
 } from "../relations/statistics.js";
 import { type HourView, STATES, type StageSummary, type StatisticsView } from "./schemas.js";
@@ -45,8 +46,10 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
   const counted = await Promise.all(missing.map(async (hour) => [hour, await countStates(hour, store)] as const));
   const arrived = arrivalsIn(poll);
   const all: { [hour: string]: HourStatistics } = { ...known };
+  const noTimes = recordOf(ACTIVE_STATUSES, () => ({}));
   for (const [hour, counts] of counted) {
-    all[hour] = { arrived: arrived(hour), counts, stages: recordOf(ACTIVE_STATUSES, () => ({})) };
+    const stages = hasTimes(known) ? noTimes : await sampleStages(hour, store);
+    all[hour] = { arrived: arrived(hour), counts, stages };
   }
   const first = names.findIndex((hour) => all[hour]);
   const shown = names.slice(Math.max(0, first));
@@ -55,6 +58,11 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
     day: summaryOf(names.slice(-24), all),
     week: summaryOf(names, all),
   };
+}
+
+/** Whether there are times yet. In the first hour of a system there are none, so those of the present are looked up. */
+function hasTimes(hours: { [hour: string]: HourStatistics }): boolean {
+  return Object.values(hours).some(({ stages }) => Object.values(stages).some((bins) => samplesIn(bins) > 0));
 }
 
 function hourView(hour: string, statistics: HourStatistics | undefined): HourView {

@@ -53,7 +53,7 @@ describe("an order message", () => {
     ["the status is inherited by every object", { ...ORDER, status: "constructor" }],
     ["order and status come by inheritance only", JSON.parse(`{"__proto__":${JSON.stringify(ORDER)}}`)],
   ];
-  for (const [why, payload] of wrong) it(`is refused where ${why}`, () => refuses(parseOrderMessage, payload));
+  for (const [why, payload] of wrong) it(`is refused if ${why}`, () => refuses(parseOrderMessage, payload));
 
   it("is refused with a message of a length that logs can take, however huge it is", () => {
     try {
@@ -101,7 +101,7 @@ describe("a continuation", () => {
     ["the holder is missing", { ...CONTINUATION, holder: null }],
     ["the holder is empty, as in a released lease", { ...CONTINUATION, holder: "" }],
   ];
-  for (const [why, payload] of wrong) it(`is refused where ${why}`, () => refuses(parseContinuation, payload));
+  for (const [why, payload] of wrong) it(`is refused if ${why}`, () => refuses(parseContinuation, payload));
 
   it("is taken or refused, never anything else, whatever JSON brings", () => {
     const payload = fc.oneof(

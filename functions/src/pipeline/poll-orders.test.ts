@@ -78,7 +78,7 @@ describe("the poll", () => {
     assert.deepEqual(publishedIn(bed), ["orders/1"]);
   });
 
-  it("loses neither the pages before nor the other statuses where a page fails", async () => {
+  it("loses neither the pages before nor the other statuses if a page fails", async () => {
     const list = (listing: Listing) => {
       if (listing.status !== "NEW") return pages(listing.status, [`orders/${listing.status}`])(listing);
       if (listing.pageToken === "2") throw callError("UNAVAILABLE", "down", true);
@@ -96,7 +96,7 @@ describe("the poll", () => {
     });
   });
 
-  it("says so and ends where every page fails, and gives the lease back", async () => {
+  it("says so and ends if every page fails, and gives the lease back", async () => {
     const bed = bedListing(() => {
       throw callError("DEADLINE_EXCEEDED", "slow", true);
     });
@@ -108,7 +108,7 @@ describe("the poll", () => {
     ["the same page token again", ["a", "a"]],
     ["page tokens in a circle", ["a", "b", "c", "a"]],
   ] as const) {
-    it(`does not go round for ever where the food service gives ${what}`, async () => {
+    it(`ends if the food service gives ${what}`, async () => {
       let given = 0;
       const bed = bedListing(({ status }) => {
         if (status !== "NEW") return { orders: [], nextPageToken: "" };
@@ -248,7 +248,7 @@ describe("the poll", () => {
     ]);
   });
 
-  it("goes on with the next page and the other statuses where a page can't be published", async () => {
+  it("goes on with the next page and the other statuses if a page can't be published", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"]));
     bed.bus.once("publishOrders", "before", () => {
       bed.bus.once("publishOrders", "before", () => {
@@ -275,7 +275,7 @@ describe("the poll", () => {
     assert.deepEqual([under, publishedIn(bed)], [0, ["orders/1", "orders/2"]]);
   });
 
-  it("returns only when everything is published, also where the last page fails", async () => {
+  it("returns only when everything is published, even if the last page fails", async () => {
     const bed = bedListing((listing) => {
       if (listing.pageToken === "1") throw callError("INTERNAL", "broken", true);
       return pages("IN_FLIGHT", ["orders/1"], ["orders/2"])(listing);
@@ -309,7 +309,7 @@ describe("the poll", () => {
 
 describe("the poll's passes", () => {
   for (const passes of [1, 2, 4, 12]) {
-    it(`are evenly spaced where there are ${passes}`, async () => {
+    it(`are evenly spaced if there are ${passes}`, async () => {
       const starts: number[] = [];
       const bed = bedListing(
         ({ status }) => {
@@ -327,7 +327,7 @@ describe("the poll's passes", () => {
     });
   }
 
-  it("keep their rhythm where one takes long, and never run at the same time", async () => {
+  it("keep their rhythm if one takes long, and never run at the same time", async () => {
     const starts: number[] = [];
     const bed = bedListing(
       ({ status }) => {
@@ -365,7 +365,7 @@ describe("the poll's lease", () => {
     assert.equal((await pollOrders(bed.ports)).published, 1);
   });
 
-  it("of a run that died ends before the tick after the next", async () => {
+  it("expires before the tick after the next if its run died", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     await bed.store.set(LEASE, { holder: "dead", step: 0, until: new Date(bed.clock.now() + 50_000) });
     assert.equal((await pollOrders(bed.ports)).outcome, "skipped");
@@ -404,14 +404,14 @@ describe("the poll's lease", () => {
     assert.ok(bed.clock.now() - started < 180_000, "and the function's own time was enough");
   });
 
-  it("that can't be read stops the poll with what to do", async () => {
+  it("stops the poll if it can't be read, and says what to do", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     await bed.store.set(LEASE, { holder: "a" });
     await assert.rejects(pollOrders(bed.ports), ValidationError);
     assert.deepEqual(bed.listings, []);
   });
 
-  it("that can't be taken because the store is away fails the run before anything is listed", async () => {
+  it("fails the run before anything is listed if the store is unavailable", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     bed.store.hooks.once("read", "before", () => {
       throw new StoreError("no answer");
@@ -420,7 +420,7 @@ describe("the poll's lease", () => {
     assert.deepEqual(bed.listings, []);
   });
 
-  it("that is lost to another run is not given back by the first", async () => {
+  it("is not released by a run that lost it to another", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     const others = { holder: "other", step: 0, until: new Date(bed.clock.now() + 50_000) };
     bed.bus.once("publishOrders", "after", () => bed.store.set(LEASE, others));
@@ -494,7 +494,7 @@ describe("a poll whose time runs short", () => {
     assert.equal(bed.published.length, published);
   });
 
-  it("is taken up by a later tick where its continuation is lost", async () => {
+  it("is taken up by a later tick if its continuation is lost", async () => {
     const bed = slowBed(names);
     await pollOrders(bed.ports);
     bed.continuations.length = 0;
@@ -502,7 +502,7 @@ describe("a poll whose time runs short", () => {
     assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });
 
-  it("fails where the continuation can't be published, so that it is known", async () => {
+  it("fails if the continuation can't be published", async () => {
     const bed = slowBed(names);
     bed.bus.once("publishContinuation", "before", () => {
       throw new BusError("no topic");

@@ -148,18 +148,13 @@ class PollRun {
 
   /** Lists one status page by page; the position at which time ran out, or undefined at the end. */
   private async list(from: ListingPosition, until: number, isCounted: boolean): Promise<ListingPosition | undefined> {
-    const { bus, clock, food } = this.ports;
+    const { clock, food } = this.ports;
     const listing = new OrderListing(from, food);
     const publishing: Promise<void>[] = [];
-    let isFirst = true;
     try {
       for (;;) {
         if (!listing.isOver && clock.now() >= until) return listing.position;
-        const next = listing.next();
-        // The bus gets ready while the first page is listed.
-        if (isFirst) bus.prepare?.();
-        isFirst = false;
-        const orders = await next;
+        const orders = await listing.next();
         if (!orders) return undefined;
         if (isCounted) this.tally.see(from.status, orders);
         if (publishing.length === MAX_PAGES_IN_FLIGHT) await publishing.shift();

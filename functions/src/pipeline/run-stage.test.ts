@@ -26,7 +26,7 @@ describe("a stage that takes a message", () => {
     [skipped("the order is NEW"), "debug"],
     [blocked("parked"), "warn"],
   ] as const) {
-    it(`logs one line with order, component and outcome where the outcome is ${result.outcome}`, async () => {
+    it(`logs one line with order, component and outcome if the outcome is ${result.outcome}`, async () => {
       const { thrown, lines } = await take(async () => result);
       assert.equal(thrown, undefined);
       assert.equal(lines.length, 1);
@@ -57,7 +57,7 @@ describe("a stage that takes a message", () => {
     [new ValidationError("a newer schema"), "quarantined"],
     [new TypeError("a bug"), "dropped"],
   ] as const) {
-    it(`drops the message after ${error.name}, so that it does not come back for ever`, async () => {
+    it(`drops the message after ${error.name}, and is not retried`, async () => {
       const { thrown, lines } = await take(async () => {
         throw error;
       });

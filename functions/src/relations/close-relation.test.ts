@@ -50,7 +50,7 @@ describe("closing a relation", () => {
     assert.match(String(entry?.fields.hour), /^2026-01-01T00 DELIVERED [0-3]$/);
   });
 
-  it("knows its own write where the commit was applied and answered with a conflict", async () => {
+  it("knows its own write if the commit was applied and answered with a conflict", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "after", () => {
       throw new ConflictError("changed");
@@ -74,7 +74,7 @@ describe("closing a relation", () => {
     assert.equal(await bed.store.field(RELATION, "state"), "CANCELLED");
   });
 
-  it("comes again where the store was away, and does it once", async () => {
+  it("is retried if the store was unavailable, and closes once", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "after", () => {
       throw new StoreError("no answer");

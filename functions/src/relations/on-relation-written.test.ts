@@ -125,7 +125,7 @@ describe("a relation that came to a new state", () => {
     assert.deepEqual(states.sort(), ["IN_FLIGHT", "PREPARATION"]);
   });
 
-  it("is left to the event of a later write where the relation has changed since", async () => {
+  it("is left to the event of a later write if the relation has changed since", async () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     const [after] = await bed.store.memory.read(RELATION);
     await bed.store.set(RELATION, { note: "extra cutlery" });
@@ -134,7 +134,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(statusOf(bed), "PREPARATION");
   });
 
-  it("is taken over once where its event comes twice at the same moment", async () => {
+  it("is taken over once if its event comes twice at the same moment", async () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     const [after] = await bed.store.memory.read(RELATION);
     const change = { before: undefined, after };
@@ -185,7 +185,7 @@ describe("a change of a relation that is no new state", () => {
     ["is empty", snapshot({})],
     ["has only fields of other programs", snapshot({ note: "x" })],
   ] as const) {
-    it(`is nothing where the document ${what}`, async () => {
+    it(`is nothing if the document ${what}`, async () => {
       const bed = bedWith("NEW");
       const result = await onRelationWritten({ before: written("PREPARATION"), after }, bed.ports);
       assert.equal(result.outcome, "skipped");
@@ -193,7 +193,7 @@ describe("a change of a relation that is no new state", () => {
     });
   }
 
-  it("is nothing where an event without a document came", async () => {
+  it("is nothing if an event without a document came", async () => {
     const bed = bedWith("NEW");
     assert.equal((await onRelationWritten({ before: undefined, after: undefined }, bed.ports)).outcome, "skipped");
   });

@@ -10,7 +10,7 @@ const AT = new Date("2026-01-01T00:00:00.000Z");
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
 
 describe("a relation document", () => {
-  it("of an older scheduler, with only a kitchen order, stands for PREPARATION", () => {
+  it("stands for PREPARATION if an older scheduler wrote only a kitchen order", () => {
     const relation = parseRelation(PATH, { kitchen: "kitchens/9" });
     assert.deepEqual(relation, {
       order: "orders/7f3c",
@@ -26,7 +26,7 @@ describe("a relation document", () => {
     });
   });
 
-  it("of an older scheduler, with kitchen order and shipment, stands for IN_FLIGHT", () => {
+  it("stands for IN_FLIGHT if an older scheduler wrote kitchen order and shipment", () => {
     const relation = parseRelation(PATH, { kitchen: "kitchenorders/9", shipment: "shipments/4" });
     assert.deepEqual(
       [relation.state, relation.kitchen, relation.shipment],
@@ -34,21 +34,21 @@ describe("a relation document", () => {
     );
   });
 
-  it("with fields of other programs is read, and they are left alone", () => {
+  it("is read with the fields of other programs, which stay unchanged", () => {
     assert.equal(parseRelation(PATH, { kitchen: "kitchens/9", colour: "blue", __proto__x: 1 }).state, "PREPARATION");
   });
 
-  it("that is empty stands for nothing yet", () => {
+  it("stands for no state if it is empty", () => {
     assert.equal(parseRelation(PATH, {}).state, undefined);
     assert.equal(relationIn(undefined), undefined);
   });
 
-  it("to which an older scheduler added a shipment stands for IN_FLIGHT, whatever state was stored", () => {
+  it("stands for IN_FLIGHT once an older scheduler added a shipment, whatever state was stored", () => {
     const fields = { kitchen: "k/1", shipment: "s/1", state: "PREPARATION", schema: 1 };
     assert.equal(parseRelation(PATH, fields).state, "IN_FLIGHT");
   });
 
-  it("that is closed stays closed, whatever its links are", () => {
+  it("stays closed, whatever its links are", () => {
     for (const state of ["DELIVERED", "REJECTED", "CANCELLED", "GONE"]) {
       assert.equal(parseRelation(PATH, { state }).state, state);
       assert.equal(parseRelation(PATH, { state, kitchen: "k/1" }).state, state);
@@ -81,7 +81,7 @@ describe("a relation document", () => {
     ["it is IN_FLIGHT without a shipment", { state: "IN_FLIGHT", kitchen: "k/1" }, "shipment"],
   ];
   for (const [why, fields, field] of refused) {
-    it(`is refused where ${why}`, () => {
+    it(`is refused if ${why}`, () => {
       assert.throws(
         () => parseRelation(PATH, fields),
         (error: unknown) => {
@@ -123,7 +123,7 @@ describe("a relation document", () => {
     });
   });
 
-  it("that we write can be read by ourselves, in every state", () => {
+  it("can be read as we write it, in every state", () => {
     for (const state of STATES) {
       const written = { ...stateFields(undefined, state, 5), kitchen: "k/1", shipment: "s/1", customerId: "" };
       const open = RELATION_STATES[state].open;

@@ -29,14 +29,26 @@ const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
 /** The looks that found nothing: see `domain/absence.ts`. */
 export const absenceSchema = v.object({ since: v.date(), last: v.date(), looks: v.pipe(v.number(), v.integer()) });
 
+/** How the report of an order's status can fail for good: also the reason codes for the operator. */
+const REPORT_FAILURES = ["REPORT_REJECTED", "REPORT_IGNORED"] as const;
+
+export type ReportFailure = (typeof REPORT_FAILURES)[number];
+
 /** What is wrong with an order and has to last for some time before anything is done about it. Healthy orders have none. */
 const troubleSchema = v.object({
   /** The food service does not find the order. */
   missing: v.optional(absenceSchema),
   /** The food service does not find what is linked. */
   missingLink: v.optional(v.object({ ...absenceSchema.entries, name })),
-  /** The food service rejects the update of the order's status: how often, and when to try again. */
-  report: v.optional(v.object({ tries: v.number(), nextTryAt: v.date() })),
+  /** The food service rejects or ignores the update of the order's status: how often, when to try again, and which status it was. */
+  report: v.optional(
+    v.object({
+      tries: v.number(),
+      nextTryAt: v.date(),
+      state: v.optional(state),
+      code: v.optional(v.picklist(REPORT_FAILURES), "REPORT_REJECTED"),
+    }),
+  ),
   /** Since when an order that was cancelled is shown as active again. */
   activeAgain: v.optional(v.date()),
 });
@@ -91,7 +103,7 @@ export type Discarded = Partial<Links>;
 export interface Trouble {
   missing?: Absence | undefined;
   missingLink?: (Absence & { name: string }) | undefined;
-  report?: { tries: number; nextTryAt: Date } | undefined;
+  report?: { tries: number; nextTryAt: Date; state?: RelationState | undefined; code: ReportFailure } | undefined;
   activeAgain?: Date | undefined;
 }
 

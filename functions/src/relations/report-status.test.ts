@@ -17,7 +17,8 @@ async function bedWith(update: () => void): Promise<{ bed: TestBed; updates: num
     updates.push(bed.clock.now());
     update();
   };
-  await bed.store.set("relations/1", { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/1" });
+  const times = { PREPARATION: new Date(bed.clock.now()) };
+  await bed.store.set("relations/1", { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/1", times });
   return { bed, updates };
 }
 
@@ -34,13 +35,83 @@ describe("reporting a status", () => {
     assert.deepEqual(await run(reportStatus, bed), { outcome: "reported", to: "PREPARATION" });
   });
 
-  it("happens on every poll if the food service ignores it, and each repetition counts as skipped", async () => {
+  it("happens again while an order is behind its relation for less than a minute, and counts as skipped", async () => {
     const { bed, updates } = await bedWith(() => {});
     for (let poll = 1; poll <= 3; poll++) {
       const outcome = await run(reportAgain, bed);
       assert.deepEqual(outcome, { outcome: "skipped", reason: "PREPARATION is reported again" });
       assert.equal(updates.length, poll);
+      bed.clock.advance(5_000);
     }
+    assert.equal(await bed.store.field("relations/1", "trouble"), undefined);
+  });
+});
+
+describe("a report that the food service acknowledges and ignores", () => {
+  const attemptCode = async (bed: TestBed, path: string) => {
+    const { state, reason } = (await bed.store.fields(path)) ?? {};
+    return [state, (reason as Fields | undefined)?.code];
+  };
+
+  it("is tried ever later, with no call in between, and an operator is asked after the third time", async () => {
+    const { bed, updates } = await bedWith(() => {});
+    let calls = 0;
+    const { getOrder } = bed.food;
+    bed.food.getOrder = (name) => {
+      calls++;
+      return getOrder(name);
+    };
+    for (let minutes = 0; minutes < 24 * 60; minutes++) {
+      await run(reportAgain, bed);
+      bed.clock.advance(60_000);
+    }
+    assert.ok(updates.length >= 20 && updates.length <= 34, `${updates.length} updates in a day`);
+    assert.equal(calls, updates.length);
+    assert.deepEqual(await attemptCode(bed, "attempts/kitchen:1"), ["PARKED", "REPORT_IGNORED"]);
+  });
+
+  it("asks about the shipment attempt if it is the end of the order that is ignored", async () => {
+    const { bed } = await bedWith(() => {});
+    bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "IN_FLIGHT" });
+    const times = { DELIVERED: new Date(bed.clock.now()) };
+    await bed.store.set("relations/1", { schema: 1, state: "DELIVERED", kitchen: "k/1", shipment: "s/1", times });
+    for (let tries = 0; tries < 4; tries++) {
+      bed.clock.advance(HOUR_MS);
+      await run(reportAgain, bed);
+    }
+    assert.deepEqual(await attemptCode(bed, "attempts/shipment:1"), ["PARKED", "REPORT_IGNORED"]);
+  });
+
+  it("does not delay the report of the next status", async () => {
+    const { bed, updates } = await bedWith(() => {});
+    bed.clock.advance(HOUR_MS);
+    await run(reportAgain, bed);
+    const times = { IN_FLIGHT: new Date(bed.clock.now()) };
+    const trouble = (await bed.store.field("relations/1", "trouble")) ?? null;
+    await bed.store.set("relations/1", {
+      schema: 1,
+      state: "IN_FLIGHT",
+      kitchen: "k/1",
+      shipment: "s/1",
+      times,
+      trouble,
+    });
+    assert.deepEqual(await run(reportStatus, bed), { outcome: "reported", to: "IN_FLIGHT" });
+    assert.equal(updates.length, 2);
+    assert.equal(await bed.store.field("relations/1", "trouble"), null);
+  });
+
+  it("resolves itself once the food service shows the status", async () => {
+    const { bed } = await bedWith(() => {});
+    for (let tries = 0; tries < 4; tries++) {
+      bed.clock.advance(HOUR_MS);
+      await run(reportAgain, bed);
+    }
+    await sweep(bed.ports);
+    assert.deepEqual(await attemptCode(bed, "attempts/kitchen:1"), ["PARKED", "REPORT_IGNORED"]);
+    bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "PREPARATION" });
+    await sweep(bed.ports);
+    assert.equal(await bed.store.field("attempts/kitchen:1", "state"), "CLOSED");
   });
 });
 

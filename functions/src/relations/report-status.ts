@@ -1,34 +1,42 @@
 /** Reports to the food service what a relation stands for. */
 import { park } from "../attempts/park.js";
-import { type CallError, ConflictError, isCallError } from "../domain/errors.js";
+import { ConflictError, isCallError } from "../domain/errors.js";
 import { LAST_CREATING_STAGE, mayReport, RELATION_STATES, stageLeadingTo } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
 import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
-import { isSameOrder, type Relation, type Trouble, troubleField } from "./relation.js";
+import { isSameOrder, type Relation, type ReportFailure, type Trouble, troubleField } from "./relation.js";
 import { handleReplacedOrder } from "./replaced-order.js";
 
-/** After so many rejected updates of one order's status, an operator is asked. */
+/** After so many updates of one order's status that were rejected or ignored, an operator is asked. */
 const MAX_REPORT_TRIES = 3;
 
-/** The wait after the first rejected update; it doubles up to the longest, in milliseconds. */
+/** The wait after the first of them; it doubles up to the longest, in milliseconds. */
 const FIRST_REPORT_BACKOFF_MS = 60_000;
 const LONGEST_REPORT_BACKOFF_MS = 3_600_000;
+
+/**
+ * An order that is this far behind its relation, in milliseconds, was reported before: its trigger's event is not merely late. If it
+ * is still behind after another update that the food service acknowledges, the food service ignores updates.
+ */
+const OVERDUE_MS = 60_000;
 
 /** After these codes the same update may well succeed: the service was not there, or had no time. */
 const PASSING_CODES = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"];
 
 /**
  * Brings the order's status up to its relation: forwards only, and never away from an end.
- * The order is read right before it is written, since an update has no precondition. An update that the service rejects is tried
- * again after a backoff, without any call in between, and becomes a parked attempt after a few tries.
+ * The order is read right before it is written, since an update has no precondition. An update that the service rejects, or
+ * acknowledges and ignores, is tried again after a backoff, without any call in between, and becomes a parked attempt after a few
+ * tries.
  * @throws CallError, StoreError
  */
 export async function reportStatus(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
-  const target = relation.state && RELATION_STATES[relation.state].reports;
-  if (!target) return skipped(`a relation that is ${relation.state ?? "empty"} is not reported`);
-  const { report } = relation.trouble;
-  if (report && report.nextTryAt.getTime() > ports.clock.now()) return skipped("backing off after a rejected report");
+  const { state, trouble } = relation;
+  const target = state && RELATION_STATES[state].reports;
+  if (!target) return skipped(`a relation that is ${state ?? "empty"} is not reported`);
+  const failed = failedReport(relation);
+  if (failed && failed.nextTryAt.getTime() > ports.clock.now()) return skipped("backing off after a failed report");
 
   const ref = orderRefFromId(snapshot.path.slice(snapshot.path.indexOf("/") + 1));
   const order = await ports.food.getOrder(ref.name);
@@ -38,15 +46,21 @@ export async function reportStatus(snapshot: Snapshot, relation: Relation, ports
     if (isDue) await ports.food.updateOrder(ref.name, target);
   } catch (error) {
     if (!isCallError(error) || PASSING_CODES.includes(error.code)) throw error;
-    return recordRejection(ref, snapshot, relation, error, ports);
+    const message = `the food service rejects the status ${target}: ${error.code} ${error.message}`;
+    return recordFailure(ref, snapshot, relation, { code: "REPORT_REJECTED", message }, ports);
   }
-  if (report) await writeTrouble(snapshot, { ...relation.trouble, report: undefined }, ports);
+  const wasRejected = failed?.code === "REPORT_REJECTED";
+  if (isDue && !wasRejected && isOverdue(relation, ports)) {
+    const message = `the food service acknowledges the status ${target}, but showed the order as ${order.status} before`;
+    return recordFailure(ref, snapshot, relation, { code: "REPORT_IGNORED", message }, ports);
+  }
+  if (trouble.report) await writeTrouble(snapshot, { ...trouble, report: undefined }, ports);
   return isDue ? reported(target) : skipped(`the order is ${order.status} already`);
 }
 
 /**
  * The same for a stage that meets an order behind its relation. The relation's trigger has reported it already, so this is not worth a
- * line in the log, above all if the food service ignores it and each poll brings the order again.
+ * line in the log.
  * @throws CallError, StoreError
  */
 export async function reportAgain(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
@@ -54,21 +68,31 @@ export async function reportAgain(snapshot: Snapshot, relation: Relation, ports:
   return outcome.outcome === "reported" ? skipped(`${outcome.to} is reported again`) : outcome;
 }
 
-async function recordRejection(
+/** The reports of the relation's present state that failed, if any. */
+function failedReport({ state, trouble: { report } }: Relation): Trouble["report"] {
+  return report && (report.state ?? state) === state ? report : undefined;
+}
+
+function isOverdue({ state, times }: Relation, { clock }: Ports): boolean {
+  const since = state && times[state];
+  return since !== undefined && clock.now() - since.getTime() >= OVERDUE_MS;
+}
+
+async function recordFailure(
   ref: OrderRef,
   snapshot: Snapshot,
   relation: Relation,
-  error: CallError,
+  { code, message }: { code: ReportFailure; message: string },
   ports: Ports,
 ): Promise<Outcome> {
-  const tries = (relation.trouble.report?.tries ?? 0) + 1;
+  const { state } = relation;
+  const tries = (failedReport(relation)?.tries ?? 0) + 1;
   const backoffMs = Math.min(LONGEST_REPORT_BACKOFF_MS, FIRST_REPORT_BACKOFF_MS * 2 ** (tries - 1));
-  const report = { tries, nextTryAt: new Date(ports.clock.now() + backoffMs) };
+  const report = { tries, nextTryAt: new Date(ports.clock.now() + backoffMs), state, code };
   await writeTrouble(snapshot, { ...relation.trouble, report }, ports);
-  const message = `the food service rejects the status ${relation.state}: ${error.code} ${error.message}`.slice(0, 500);
-  if (tries < MAX_REPORT_TRIES) return blocked(message);
-  const stage = (relation.state && stageLeadingTo(relation.state)) ?? LAST_CREATING_STAGE;
-  return park(stage, ref, { code: "REPORT_REJECTED", message }, ports);
+  const reason = { code, message: message.slice(0, 500) };
+  if (tries < MAX_REPORT_TRIES) return code === "REPORT_IGNORED" ? skipped(reason.message) : blocked(reason.message);
+  return park((state && stageLeadingTo(state)) ?? LAST_CREATING_STAGE, ref, reason, ports);
 }
 
 /**

@@ -94,7 +94,7 @@ describe("hourly statistics", () => {
 });
 
 describe("a quantile", () => {
-  it("of nothing is 0, and of one bin lies within it", () => {
+  it("is 0 without samples, and lies within the bin if there is one", () => {
     assert.equal(quantileOf({}, 0.5), 0);
     assert.equal(quantileOf({ "0": 10 }, 0.5), 500);
   });

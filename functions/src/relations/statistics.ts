@@ -117,8 +117,8 @@ export async function countStates(hour: string, store: Store): Promise<Record<Re
   return Object.fromEntries(STATES.map((state, index) => [state, counts[index] ?? 0])) as Record<RelationState, number>;
 }
 
-/** Entries' ids are hashes, so the first of them by id are a fair sample. */
-async function sampleStages(hour: string, store: Store): Promise<HourStatistics["stages"]> {
+/** How long orders that completed in an hour were in each stage. Entries' ids are hashes, so the first by id are a fair sample. */
+export async function sampleStages(hour: string, store: Store): Promise<HourStatistics["stages"]> {
   const oneOf = hourBuckets(hour, ["DELIVERED", "REJECTED"]);
   const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: SAMPLE_SIZE });
   const ids = entries.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);

@@ -102,7 +102,63 @@ describe("the sweep", () => {
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 700 }));
   });
 
-  it("goes on with the others where a relation can't be read or its order not be asked for", async () => {
+  describe("that runs out of time", () => {
+    const ORDERS = 700;
+    let bed: TestBed;
+    let asked: string[];
+    beforeEach(async () => {
+      bed = testBed();
+      asked = [];
+      for (let id = 0; id < ORDERS; id++) {
+        place(bed, `o${id}`, "UNKNOWN");
+        await relate(bed, `o${id}`);
+      }
+      const { getOrder } = bed.food;
+      bed.food.getOrder = async (name) => {
+        asked.push(name);
+        bed.clock.advance(1_000);
+        return getOrder.call(bed.food, name);
+      };
+    });
+
+    it("is continued by the next one, so every relation gets its turn", async () => {
+      for (let sweeps = 0; sweeps < 3; sweeps++) await sweep(bed.ports);
+      assert.equal(new Set(asked).size, ORDERS);
+      // The third one starts anew when it has come round.
+      assert.ok(asked.length >= ORDERS && asked.length <= ORDERS + 300, `${asked.length}`);
+    });
+
+    it("leaves time for the attempts, which are continued too", async () => {
+      for (let id = 0; id < 400; id++) {
+        place(bed, `p${id}`, "CANCELLED");
+        await attempt(bed, `p${id}`, { state: "FAILED", leaseUntil: null });
+      }
+      let closed = 0;
+      for (let sweeps = 0; sweeps < 4; sweeps++) closed += (await sweep(bed.ports)).closed;
+      assert.equal(closed, 400);
+    });
+
+    it("starts from the beginning if its cursor can't be read, or is past the end", async () => {
+      for (const cursors of ["none", { relations: 7 }, { relations: "relations/zz", attempts: null }, null]) {
+        asked = [];
+        await bed.store.set("leases/sweep", { holder: "", step: 0, until: new Date(0), cursors });
+        await sweep(bed.ports);
+        assert.deepEqual([asked.length > 200, asked[0]], [true, "orders/o0"], JSON.stringify(cursors));
+      }
+    });
+
+    it("does not end with a document that another process deleted", async () => {
+      await sweep(bed.ports);
+      const cursors = (await bed.store.field("leases/sweep", "cursors")) as { relations: string };
+      const [last] = await bed.store.read(cursors.relations);
+      assert.ok(last);
+      await bed.ports.store.commit([{ kind: "delete", path: last.path, version: last.version }]);
+      for (let sweeps = 0; sweeps < 2; sweeps++) await sweep(bed.ports);
+      assert.equal(new Set(asked).size, ORDERS);
+    });
+  });
+
+  it("goes on with the others if a relation can't be read or its order not be asked for", async () => {
     const bed = testBed();
     await relate(bed, "1", { schema: 2, state: "PREPARATION" });
     await relate(bed, "2");
@@ -244,7 +300,7 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), "SENDING");
   });
 
-  it("declares an expired create with a key uncertain where no message comes any more", async () => {
+  it("declares an expired create with a key uncertain if no message comes any more", async () => {
     const { bed, path } = await bedWith({}, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
     bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
@@ -282,7 +338,7 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), undefined);
   });
 
-  it("declares a claim uncertain where the link is another program's: something may have been sent with it", async () => {
+  it("declares a claim uncertain if the link is another program's: something may have been sent with it", async () => {
     const { bed, path } = await bedWith({}, "PREPARATION");
     await relate(bed, "1");
     await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);

@@ -3,6 +3,7 @@
  * What it costs grows with what is open, not with what ever was.
  */
 
+import * as v from "valibot";
 import {
   ATTEMPT_STATES,
   ATTEMPTS,
@@ -19,6 +20,7 @@ import {
   ACTIVE_STATUSES,
   type ActiveStatus,
   closingState,
+  mayReport,
   type OrderStatus,
   RELATION_STATES,
   type RelationState,
@@ -39,9 +41,16 @@ const LEASE_PATH = "leases/sweep";
 /** As long as a sweep may run, in milliseconds. */
 const LEASE_MS = 540_000;
 
-/** How long a sweep judges documents, and how long it lists orders before it asks for them one by one, in milliseconds. */
-const BUDGET_MS = 420_000;
+/** How long a sweep lists orders before it asks for them one by one, in milliseconds. */
 const LISTING_BUDGET_MS = 60_000;
+
+/**
+ * How long after its start a sweep judges relations, handles missing orders, and judges attempts, in milliseconds. The next sweep
+ * continues with what is left.
+ */
+const RELATIONS_BUDGET_MS = 240_000;
+const MISSING_BUDGET_MS = 300_000;
+const BUDGET_MS = 420_000;
 
 const PAGE_SIZE = 300;
 
@@ -54,6 +63,13 @@ const OPEN_RELATION_STATES = (Object.keys(RELATION_STATES) as RelationState[]).f
 const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter(
   (state) => ATTEMPT_STATES[state].open,
 );
+
+/** For each collection, the path of the last document that a sweep judged before it ran out of time. One that can't be read begins anew. */
+const cursor = v.optional(v.fallback(v.nullable(v.string()), null), null);
+const cursorsSchema = v.fallback(v.object({ relations: cursor, attempts: cursor }), {
+  relations: null,
+  attempts: null,
+});
 
 /** The log names so many waiting orders. */
 const MAX_EXAMPLES = 5;
@@ -85,7 +101,8 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
     ports.log.warn("Sweep skipped: another sweep is running", { component: "sweep", outcome: "skipped" });
     return { ...result, outcome: "skipped" };
   }
-  const until = ports.clock.now() + BUDGET_MS;
+  const startedAt = ports.clock.now();
+  const cursors = { ...v.parse(cursorsSchema, lease.fields.cursors) };
   let oldestSeconds = 0;
   const examples: WaitingOrder[] = [];
   let isDone = false;
@@ -103,15 +120,17 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
       lag.see(relation, active.get(relation.order));
       if ((await look(relation.order)).kind === "missing") missing.push({ snapshot, relation });
     };
-    await forEachDocument(RELATIONS, OPEN_RELATION_STATES, until, result, ports, judge);
+    const relations = { collection: RELATIONS, states: OPEN_RELATION_STATES, until: startedAt + RELATIONS_BUDGET_MS };
+    cursors.relations = await forEachDocument(relations, cursors.relations, result, ports, judge);
     result.missing = missing.length;
-    await handleMissing(missing, open, result, ports);
-    await forEachDocument(ATTEMPTS, OPEN_ATTEMPT_STATES, until, result, ports, (found) =>
+    await handleMissing(missing, open, startedAt + MISSING_BUDGET_MS, result, ports);
+    const attempts = { collection: ATTEMPTS, states: OPEN_ATTEMPT_STATES, until: startedAt + BUDGET_MS };
+    cursors.attempts = await forEachDocument(attempts, cursors.attempts, result, ports, (found) =>
       sweepAttempt(found, look, examples, result, ports),
     );
     isDone = true;
   } finally {
-    await releaseLease(lease, ports, isDone ? lag.fieldsAt(ports.clock.now()) : {});
+    await releaseLease(lease, ports, isDone ? { ...lag.fieldsAt(ports.clock.now()), cursors } : {});
   }
   logWaiting(result.waiting, examples, ports);
   ports.log.info("Sweep completed", { component: "sweep", ...result, oldestSeconds });
@@ -123,7 +142,7 @@ type WaitingOrder = { order: string; stage: string; state: string; reason: unkno
 
 /** What the food service shows of an order now. */
 type OrderLook =
-  | { kind: "active" }
+  | { kind: "active"; status: OrderStatus }
   | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
   /** It does not know the order. That may pass. */
   | { kind: "missing" };
@@ -135,15 +154,17 @@ function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports):
   const asked = new Map<string, OrderLook>();
   const ask = async (order: string): Promise<OrderLook> => {
     try {
-      const state = closingState((await food.getOrder(order)).status);
-      return state ? { kind: "ended", state } : { kind: "active" };
+      const { status } = await food.getOrder(order);
+      const state = closingState(status);
+      return state ? { kind: "ended", state } : { kind: "active", status };
     } catch (error) {
       if (isCallError(error) && error.code === "NOT_FOUND") return { kind: "missing" };
       throw error;
     }
   };
   return async (order) => {
-    if (active.has(order)) return { kind: "active" };
+    const status = active.get(order);
+    if (status !== undefined) return { kind: "active", status };
     const look = asked.get(order) ?? (await ask(order));
     asked.set(order, look);
     return look;
@@ -193,6 +214,7 @@ async function listInto(
 async function handleMissing(
   missing: { snapshot: Snapshot; relation: Relation }[],
   open: number,
+  until: number,
   result: SweepResult,
   ports: Ports,
 ): Promise<void> {
@@ -203,7 +225,7 @@ async function handleMissing(
   }
   let looks = 0;
   for (const { snapshot, relation } of missing) {
-    if (isMass && looks >= MAX_MASS_LOOKS) return;
+    if ((isMass && looks >= MAX_MASS_LOOKS) || ports.clock.now() >= until) return;
     await judging(snapshot, result, ports, async () => {
       if (await handleMissingOrder(snapshot, relation, isMass, result, ports)) looks++;
     });
@@ -235,36 +257,47 @@ async function handleMissingOrder(
   return true;
 }
 
-/** Goes through matching documents page by page; one that can't be judged is logged and does not stop the others. */
+/**
+ * Goes round the matching documents page by page, from where the sweep before ran out of time; one that can't be judged is logged and
+ * does not stop the others.
+ * @param cursor the path of the last document that the sweep before judged, null if it judged all
+ * @returns the same for the next sweep
+ */
 async function forEachDocument(
-  collection: string,
-  states: string[],
-  until: number,
+  { collection, states, until }: { collection: string; states: string[]; until: number },
+  cursor: string | null,
   result: SweepResult,
   ports: Ports,
   judge: (found: Snapshot) => Promise<void>,
-): Promise<void> {
-  let page: Snapshot[];
-  let after: string | undefined;
-  do {
-    page = await ports.store.query({
-      collection,
-      field: "state",
-      oneOf: states,
-      limit: PAGE_SIZE,
-      ...(after && { after }),
-    });
+): Promise<string | null> {
+  let after = cursor ?? undefined;
+  let judged = cursor;
+  let hasWrapped = cursor === null;
+  for (;;) {
+    const matching = { collection, field: "state", oneOf: states };
+    const page = await ports.store.query({ ...matching, limit: PAGE_SIZE, ...(after && { after }) });
     for (const found of page) {
+      if (hasWrapped && cursor !== null && isAfter(found.path, cursor)) return null;
       if (ports.clock.now() >= until) {
         result.failed++;
         const line = { component: "sweep", path: found.path, outcome: "failed" };
-        ports.log.error(`Sweep ran out of time at ${found.path}: the documents after it were not judged`, line);
-        return;
+        ports.log.error(`Sweep ran out of time at ${found.path}: the next sweep continues there`, line);
+        return judged;
       }
       await judging(found, result, ports, () => judge(found));
+      judged = found.path;
     }
     after = page.at(-1)?.path;
-  } while (page.length === PAGE_SIZE);
+    if (page.length === PAGE_SIZE) continue;
+    if (hasWrapped) return null;
+    hasWrapped = true;
+    after = undefined;
+  }
+}
+
+/** In the store's order, which is that of the bytes. */
+function isAfter(path: string, other: string): boolean {
+  return Buffer.compare(Buffer.from(path), Buffer.from(other)) > 0;
 }
 
 /** Judges one document; what goes wrong is logged and does not stop the others. */
@@ -388,7 +421,8 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
     case "LINK_NOT_FOUND":
       return relation !== undefined && !relation.trouble.missingLink;
     case "REPORT_REJECTED":
-      return !relation?.trouble.report;
+    case "REPORT_IGNORED":
+      return !relation?.trouble.report || !isBehind(seen, relation);
     case "ORDER_NOT_FOUND":
       return seen.kind === "active";
     case "ACTIVE_AFTER_CANCELLATION":
@@ -398,6 +432,12 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
     default:
       return relation?.[stage] !== undefined;
   }
+}
+
+/** Whether the food service shows an order as less far than its relation. */
+function isBehind(seen: OrderLook, { state }: Relation): boolean {
+  const target = state && RELATION_STATES[state].reports;
+  return seen.kind !== "ended" && target !== undefined && (seen.kind === "missing" || mayReport(seen.status, target));
 }
 
 /** Whether an attempt's order has ended. For one that is missing, the fields that count the look, until that is believed. */

@@ -2,9 +2,9 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import { actionsFor } from "../../../functions/src/attempts/reason-codes.js";
-import type { BulkAction } from "../api.js";
 import type { Attention } from "../documents.js";
 import { plural, reasonTitle, THINGS } from "../labels.js";
+import type { BulkAction } from "../order-requests.js";
 import { addressOf, type Route } from "../router.js";
 import { ATTEMPT_LABELS } from "./attempt-labels.js";
 import style from "./attention.css";

@@ -1,8 +1,9 @@
 /** One decision for many orders: a preview, a reason, progress, and what became of each. */
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { Api, BulkAction } from "../api.js";
+import type { Api } from "../api.js";
 import type { Attention } from "../documents.js";
 import { plural, THINGS } from "../labels.js";
+import { type BulkAction, decideAll } from "../order-requests.js";
 import { type Dialog, openDialog } from "./dialog.js";
 import { messageOf, problem } from "./view.js";
 
@@ -66,7 +67,7 @@ export async function bulkDialog(api: Api, selected: Attention[], action: BulkAc
 
   async function sendChunk(chunk: Attention[], reason: string, chunkKey: string): Promise<void> {
     const attempts = chunk.map(({ order: id, stage, claim }) => ({ id, stage, claim }));
-    const { results } = await api.decideAll(action, attempts, reason, chunkKey);
+    const { results } = await decideAll(api, action, attempts, reason, chunkKey);
     for (const { id, problem: refusal } of results) {
       if (refusal) progress.refused.push({ order: id, reason: refusal.detail });
       else progress.decided++;

@@ -4,6 +4,7 @@ import type { Action } from "../../../functions/src/attempts/reason-codes.js";
 import type { OrderDetail } from "../../../functions/src/operator-api/schemas.js";
 import type { Api } from "../api.js";
 import { THINGS } from "../labels.js";
+import { decide } from "../order-requests.js";
 import { openDialog } from "./dialog.js";
 import { messageOf, problem } from "./view.js";
 
@@ -57,7 +58,7 @@ export async function decisionDialog(
     dialog.redraw();
     try {
       const decision = { reason: String(data.get("reason")), ...(action === "link" && { name }) };
-      await api.decide({ id, stage, version }, action, decision, key);
+      await decide(api, { id, stage, version }, action, decision, key);
       result = done;
       dialog.close();
     } catch (failed) {

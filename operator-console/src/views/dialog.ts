@@ -1,5 +1,7 @@
 /** A modal dialog that is there as long as it is open. The browser keeps the focus in it and Escape closes it. */
 import { render, type TemplateResult } from "lit-html";
+import style from "./dialog.css";
+import { useStyle } from "./view.js";
 
 export interface Dialog {
   /** Draws the content again. */
@@ -11,6 +13,7 @@ export interface Dialog {
 
 /** @param titleId the id of the heading in the content */
 export function openDialog(titleId: string, content: (dialog: Dialog) => TemplateResult): Dialog {
+  useStyle(style);
   const element = document.createElement("dialog");
   element.setAttribute("aria-labelledby", titleId);
   const dialog: Dialog = {

@@ -10,7 +10,7 @@ export function completedIn(hours: readonly HourView[]): number {
   );
 }
 
-/** Orders with the same stage, state, reason and message together, the largest group first. */
+/** Orders with the same stage, state, reason and message together, the largest group first, and in each the longest waiting first. */
 export function groupByReason(attention: Iterable<Attention>): Attention[][] {
   const groups = new Map<string, Attention[]>();
   for (const one of attention) {
@@ -19,7 +19,10 @@ export function groupByReason(attention: Iterable<Attention>): Attention[][] {
     if (group) group.push(one);
     else groups.set(key, [one]);
   }
-  for (const group of groups.values()) group.sort((one, other) => (one.order < other.order ? -1 : 1));
+  for (const group of groups.values()) {
+    const at = ({ since }: Attention) => since?.getTime() ?? 0;
+    group.sort((one, other) => at(one) - at(other) || (one.order < other.order ? -1 : 1));
+  }
   return [...groups.entries()]
     .toSorted(([key, one], [otherKey, other]) => other.length - one.length || (key < otherKey ? -1 : 1))
     .map(([, group]) => group);

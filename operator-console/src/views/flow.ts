@@ -14,6 +14,7 @@ const PERIODS = { day: { title: "24 hours", hours: 24 }, week: { title: "7 days"
 type Period = keyof typeof PERIODS;
 
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 export function flow(context: Context, { query }: Route): View {
   useStyle(style);
@@ -51,12 +52,26 @@ function periodIn(query: URLSearchParams): Period {
 }
 
 function figures(statistics: StatisticsView, period: Period, points: FlowPoint[]): TemplateResult {
-  const hours = statistics.hours.slice(-PERIODS[period].hours);
+  const hours = lastHours(statistics.hours, PERIODS[period].hours);
   return html`${summary(statistics, period, hours)}
     <div class="charts">
       ${throughput(hours, period)} ${period === "day" ? activeOverTime(points) : nothing}
       ${hasTimes(hours) ? (["medianMs", "p95Ms"] as const).map((quantile) => timeInStage(hours, period, quantile)) : nothing}
     </div>`;
+}
+
+/** So many hours up to now: in those before the first one that is known there was no system. */
+function lastHours(known: HourView[], length: number): HourView[] {
+  const hours = known.slice(-length);
+  const [first] = hours;
+  if (!first) return hours;
+  const none = { arrived: 0, PREPARATION: 0, IN_FLIGHT: 0, DELIVERED: 0, REJECTED: 0, CANCELLED: 0, GONE: 0 };
+  const stages = { NEW: null, PREPARATION: null, IN_FLIGHT: null };
+  const before = Array.from({ length: length - hours.length }, (_, index) => {
+    const at = Date.parse(first.at) - (length - hours.length - index) * HOUR_MS;
+    return { at: new Date(at).toISOString(), ...none, stages };
+  });
+  return [...before, ...hours];
 }
 
 function summary(statistics: StatisticsView, period: Period, hours: HourView[]): TemplateResult {

@@ -2,12 +2,14 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Action } from "../../../functions/src/attempts/reason-codes.js";
 import {
+  CREATING_STAGES,
   type CreatingStage,
-  type OrderStatus,
   RELATION_STATES,
+  STATE_TITLES,
 } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
-import { duration, moment, RELATION_LABELS, THINGS } from "../labels.js";
+import { duration, linkTitle, moment, RELATION_LABELS, sentenceCase, THINGS } from "../labels.js";
+import { readDocuments, readFoodService, readOrder } from "../order-requests.js";
 import type { Route } from "../router.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
@@ -16,17 +18,6 @@ import { timeline } from "./timeline.js";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];
-
-/** What the food service calls the status of an order. */
-const ORDER_LABELS = {
-  UNKNOWN: "Unknown",
-  NEW: "New",
-  PREPARATION: "In the kitchen",
-  IN_FLIGHT: "In flight",
-  DELIVERED: "Delivered",
-  REJECTED: "Rejected",
-  CANCELLED: "Cancelled",
-} as const satisfies Record<OrderStatus, string>;
 
 /** What is known of an order so far. `undefined` is not loaded yet, `"missing"` is known not to be there. */
 interface Known {
@@ -64,13 +55,13 @@ export function order(context: Context, { id }: Route): View {
   const loadFoodService = () =>
     load(
       "foodService",
-      context.api.foodService(id).then((found) => found ?? "missing"),
+      readFoodService(context.api, id).then((found) => found ?? "missing"),
     );
-  const loadDocuments = () => load("documents", context.api.documents(id));
+  const loadDocuments = () => load("documents", readDocuments(context.api, id));
 
   async function loadDetail(): Promise<void> {
     const mine = ++number;
-    const found = context.api.order(id).then((detail) => detail ?? ("missing" as const));
+    const found = readOrder(context.api, id).then((detail) => detail ?? ("missing" as const));
     await load(
       "detail",
       found.then((detail) => (mine === number ? detail : known.detail)),
@@ -203,15 +194,12 @@ function details(relation: RelationView | undefined): TemplateResult {
   const customerId = relation?.customerId;
   return html`<section aria-labelledby="details-title">
     <h2 id="details-title">Details</h2>
-    <dl class="facts">
+    <dl class="card facts">
       <dt>Customer</dt>
       <dd>${customerId ? html`<a href=${`/orders?q=${encodeURIComponent(customerId)}`}>${customerId}</a>` : "—"}</dd>
       <dt>Customer profile</dt>
       <dd>${profile}</dd>
-      <dt>Kitchen order</dt>
-      <dd>${relation?.kitchen ?? "—"}</dd>
-      <dt>Shipment</dt>
-      <dd>${relation?.shipment ?? "—"}</dd>
+      ${CREATING_STAGES.map((stage) => html`<dt>${linkTitle(stage)}</dt><dd>${relation?.[stage] ?? "—"}</dd>`)}
     </dl>
   </section>`;
 }
@@ -225,12 +213,12 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
     </header>
     ${
       foodService === undefined
-        ? html`<p class="quiet">Asks the food service for the status right now.</p>`
+        ? html`<p class="card quiet">Asks the food service for the status right now.</p>`
         : foodService === "missing"
-          ? html`<p>The food service doesn't know this order.</p>`
-          : html`<dl class="facts">
+          ? html`<p class="card">The food service doesn't know this order.</p>`
+          : html`<dl class="card facts">
               <dt>Order</dt>
-              <dd>${ORDER_LABELS[foodService.order.status]}</dd>
+              <dd>${STATE_TITLES[foodService.order.status]}</dd>
               ${foodService.order.placedAt ? html`<dt>Placed</dt><dd>${moment(new Date(foodService.order.placedAt))}</dd>` : nothing}
               <dt>Kitchen order</dt>
               <dd>${linked(foodService.kitchenOrder)}</dd>
@@ -245,7 +233,7 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
 
 function linked(found: FoodServiceView["kitchenOrder"]): string {
   if (found === null) return "—";
-  return "status" in found ? found.status : `${found.problem.code}: ${found.problem.message}`;
+  return "status" in found ? sentenceCase(found.status) : `${found.problem.code}: ${found.problem.message}`;
 }
 
 function decisions(detail: OrderDetail | undefined): TemplateResult {
@@ -253,7 +241,7 @@ function decisions(detail: OrderDetail | undefined): TemplateResult {
   return html`<section aria-labelledby="decisions-title">
     <h2 id="decisions-title">Operator decisions</h2>
     ${entries.length === 0 ? html`<p class="quiet">No decisions yet.</p>` : nothing}
-    <ul class="rows">
+    <ul class="rows ${entries.length > 0 ? "card" : ""}">
       ${entries.map(({ by, action, name, stage, reason, at }) => {
         return html`<li>
           <span class="grow"><strong>${by}</strong> ${decisionText({ action, name, stage })}: “${reason}”</span>

@@ -1,7 +1,9 @@
 /** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
+
 import { html, nothing, type TemplateResult } from "lit-html";
+import { CREATING_STAGES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
-import { ENDED_STATES, RELATION_LABELS, THINGS } from "../labels.js";
+import { ENDED_STATES, linkTitle, RELATION_LABELS, THINGS } from "../labels.js";
 import { addressOf, addressWith, navigate, type Route } from "../router.js";
 import style from "./orders.css";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
@@ -19,7 +21,7 @@ export function orders(context: Context, { query }: Route): View {
     const mine = ++number;
     error = undefined;
     try {
-      const found = await context.api.search(apiQuery(asked));
+      const found = await context.api.send<SearchPage>(`/api/orders?${apiQuery(asked)}`);
       if (mine !== number) return;
       page = found;
     } catch (failed) {
@@ -96,8 +98,7 @@ function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchP
             <th scope="col">State</th>
             <th scope="col" class="number">Since</th>
             <th scope="col">Customer</th>
-            <th scope="col">Kitchen order</th>
-            <th scope="col">Shipment</th>
+            ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
           </tr>
         </thead>
         <tbody>${found.map(foundRow)}</tbody>
@@ -106,7 +107,7 @@ function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchP
     ${more(nextPageToken, query)}`;
 }
 
-function foundRow({ id, state, attention, since, customer, kitchen, shipment }: Found): TemplateResult {
+function foundRow({ id, state, attention, since, customer, ...links }: Found): TemplateResult {
   const label = state ? RELATION_LABELS[state] : undefined;
   return html`<tr>
     <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
@@ -116,8 +117,7 @@ function foundRow({ id, state, attention, since, customer, kitchen, shipment }: 
     </td>
     <td class="number" data-title="Since">${since ? age(new Date(since)) : ""}</td>
     <td data-title="Customer">${customer ?? ""}</td>
-    <td class="secondary">${kitchen ?? ""}</td>
-    <td class="secondary">${shipment ?? ""}</td>
+    ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
   </tr>`;
 }
 

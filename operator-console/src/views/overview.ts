@@ -1,13 +1,16 @@
 /** What is going on now: the system's status, the flow of orders, what needs attention, and every active order. */
+
 import { html, nothing, type TemplateResult } from "lit-html";
 import { guard } from "lit-html/directives/guard.js";
 import { repeat } from "lit-html/directives/repeat.js";
+import { CREATING_STAGES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Attention, Relation } from "../documents.js";
 import {
   ACTIVE_STAGES,
   type ActiveStage,
   count,
   duration,
+  linkTitle,
   plural,
   RELATION_LABELS,
   reasonTitle,
@@ -147,8 +150,10 @@ function visibleOrders(relations: Iterable<Relation>, { stage, text, page }: Fil
   return { shown: found.slice(at * PAGE_SIZE, (at + 1) * PAGE_SIZE), total: found.length, page: at, last };
 }
 
-function matches({ id, customer, customerId, kitchen, shipment }: Relation, wanted: string): boolean {
-  return [id, customer, customerId, kitchen, shipment].some((text) => text?.toLowerCase().includes(wanted));
+function matches({ id, customer, customerId, ...links }: Relation, wanted: string): boolean {
+  return [id, customer, customerId, ...CREATING_STAGES.map((stage) => links[stage])].some((text) =>
+    text?.toLowerCase().includes(wanted),
+  );
 }
 
 function activeOrders(context: Context, filter: Filter, now: number): TemplateResult {
@@ -213,8 +218,7 @@ function ordersTable({ shown }: Page, now: number): TemplateResult | typeof noth
           <th scope="col">Stage</th>
           <th scope="col" class="number">Time in stage</th>
           <th scope="col">Customer</th>
-          <th scope="col">Kitchen order</th>
-          <th scope="col">Shipment</th>
+          ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
         </tr>
       </thead>
       <tbody>
@@ -231,15 +235,14 @@ function ordersTable({ shown }: Page, now: number): TemplateResult | typeof noth
   </div>`;
 }
 
-function orderRow({ id, state, since, customer, kitchen, shipment }: Relation, now: number): TemplateResult {
+function orderRow({ id, state, since, customer, ...links }: Relation, now: number): TemplateResult {
   const { title, color } = RELATION_LABELS[state];
   return html`<tr>
     <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
     <td data-title="Stage">${pill(title, color)}</td>
     <td class="number" data-title="Time in stage">${age(since, now)}</td>
     <td data-title="Customer">${customer ?? ""}</td>
-    <td class="secondary">${kitchen ?? ""}</td>
-    <td class="secondary">${shipment ?? ""}</td>
+    ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
   </tr>`;
 }
 

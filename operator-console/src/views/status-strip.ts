@@ -1,7 +1,7 @@
 /** Is it alive? The poll, the food service, the oldest order of each stage, the report lag and the version, each with its level. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Relation } from "../documents.js";
-import { count, duration, plural, STAGE_LABELS } from "../labels.js";
+import { ACTIVE_STAGES, type ActiveStage, count, duration, plural, STAGE_LABELS } from "../labels.js";
 import { addressOf } from "../router.js";
 import { type Level, levelOf } from "../thresholds.js";
 import type { Context } from "./view.js";
@@ -24,9 +24,7 @@ export function statusStrip(context: Context, now = Date.now()): TemplateResult 
   const cells = [
     pollCell(context, now),
     foodServiceCell(context, now),
-    oldestCell("NEW", health.waiting[0] && { id: health.waiting[0].order, since: health.waiting[0].since }, now),
-    oldestCell("PREPARATION", oldestIn(context.live.active.values(), "PREPARATION"), now),
-    oldestCell("IN_FLIGHT", oldestIn(context.live.active.values(), "IN_FLIGHT"), now),
+    ...ACTIVE_STAGES.map((stage) => oldestCell(stage, oldestOf(stage, context), now)),
     reportCell(context, now),
   ];
   const worst = worstOf(cells.map(({ level }) => level));
@@ -51,7 +49,7 @@ function pollCell({ live }: Context, now: number): Cell {
   if (!polledAt) return { title, level: "unknown", value: "None yet", detail: "Waiting for the first poll" };
   const late = levelOf("pollAgeMs", now - polledAt.getTime());
   const level = failedPages > 0 ? worstOf([late, "amber"]) : late;
-  const seen = active ? plural(active.NEW + active.PREPARATION + active.IN_FLIGHT, "order") : "No orders";
+  const seen = active ? plural(sum(Object.values(active)), "order") : "No orders";
   const failed = failedPages > 0 ? `, ${plural(failedPages, "failed page")}` : "";
   return {
     title,
@@ -74,11 +72,7 @@ function foodServiceCell({ live }: Context, now: number): Cell {
   return { title, level, value: `Failing ${since}`.trim(), detail: error ?? "Pages could not be listed" };
 }
 
-function oldestCell(
-  stage: keyof typeof STAGE_LABELS,
-  oldest: { id: string; since: Date } | undefined,
-  now: number,
-): Cell {
+function oldestCell(stage: ActiveStage, oldest: { id: string; since: Date } | undefined, now: number): Cell {
   const title = `Oldest ${STAGE_LABELS[stage].title.toLowerCase()}`;
   if (!oldest) return { title, level: "ok", value: "None", detail: "No orders in this stage" };
   const age = now - oldest.since.getTime();
@@ -105,6 +99,15 @@ function reportCell({ live }: Context, now: number): Cell {
     detail: `${count(unreported)} unreported, ${checked}`,
   };
 }
+
+/** The oldest order of a stage. Only the poll knows the new ones: they have no relation yet. */
+function oldestOf(stage: ActiveStage, { live }: Context): { id: string; since: Date } | undefined {
+  if (stage !== "NEW") return oldestIn(live.active.values(), stage);
+  const [longest] = live.health.waiting;
+  return longest && { id: longest.order, since: longest.since };
+}
+
+const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
 
 function oldestIn(relations: Iterable<Relation>, state: Relation["state"]): { id: string; since: Date } | undefined {
   let oldest: { id: string; since: Date } | undefined;

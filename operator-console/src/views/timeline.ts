@@ -1,8 +1,16 @@
 /** Where an order's time went, as a picture beside the median, and step by step. */
 import { html, nothing, svg, type TemplateResult } from "lit-html";
-import { RELATION_STATES, type RelationState } from "../../../functions/src/domain/order-lifecycle.js";
+import { RELATION_STATES, type RelationState, stageLeadingTo } from "../../../functions/src/domain/order-lifecycle.js";
 import type { OrderDetail, StageSummary } from "../../../functions/src/operator-api/schemas.js";
-import { type ActiveStage, type Color, duration, moment, RELATION_LABELS, STAGE_LABELS } from "../labels.js";
+import {
+  ACTIVE_STAGES,
+  type ActiveStage,
+  type Color,
+  duration,
+  moment,
+  RELATION_LABELS,
+  STAGE_LABELS,
+} from "../labels.js";
 
 type Relation = NonNullable<OrderDetail["relation"]>;
 
@@ -20,7 +28,7 @@ interface Span {
 }
 
 export function timeline(relation: Relation | undefined, typical: StageSummary | undefined): TemplateResult {
-  if (!relation) return html`<p>Not sent to the kitchen yet.</p><p class="quiet">No activity yet.</p>`;
+  if (!relation) return html`<p class="card">Not sent to the kitchen yet.</p>`;
   const spans = spansOf(relation, Date.now());
   const steps = stepsOf(relation);
   return html`${picture(spans, typical)}
@@ -37,12 +45,13 @@ export function timeline(relation: Relation | undefined, typical: StageSummary |
 }
 
 /** Each state that the order came to, oldest first. */
-function stepsOf({ placedAt, times, kitchen, shipment }: Relation): Step[] {
+function stepsOf({ placedAt, times, ...links }: Relation): Step[] {
   const placed: Step[] = placedAt ? [{ title: "Placed", color: "new", at: new Date(placedAt), linked: undefined }] : [];
   const steps = (Object.keys(RELATION_STATES) as RelationState[]).flatMap((state): Step[] => {
     const at = times[state];
     if (!at) return [];
-    const linked = state === "PREPARATION" ? kitchen : state === "IN_FLIGHT" ? shipment : undefined;
+    const stage = stageLeadingTo(state);
+    const linked = stage && links[stage];
     return [{ ...RELATION_LABELS[state], at: new Date(at), linked }];
   });
   return [...placed, ...steps].toSorted((one, other) => one.at.getTime() - other.at.getTime());
@@ -50,11 +59,10 @@ function stepsOf({ placedAt, times, kitchen, shipment }: Relation): Step[] {
 
 /** How long the order was, or is, in each stage that it entered. */
 function spansOf({ placedAt, times, state }: Relation, now: number): Span[] {
-  const starts = { NEW: placedAt, PREPARATION: times.PREPARATION, IN_FLIGHT: times.IN_FLIGHT };
+  const starts = ACTIVE_STAGES.map((stage) => (stage === "NEW" ? placedAt : times[stage]));
   const ended = state && !RELATION_STATES[state].open ? times[state] : undefined;
-  const ends = { NEW: times.PREPARATION ?? ended, PREPARATION: times.IN_FLIGHT ?? ended, IN_FLIGHT: ended };
-  return (Object.keys(starts) as ActiveStage[]).flatMap((stage) => {
-    const [start, end] = [starts[stage], ends[stage]];
+  return ACTIVE_STAGES.flatMap((stage, index) => {
+    const [start, end] = [starts[index], starts[index + 1] ?? ended];
     if (!start) return [];
     const ms = Math.max(0, (end ? Date.parse(end) : now) - Date.parse(start));
     return [{ stage, ms, isCurrent: end === undefined }];

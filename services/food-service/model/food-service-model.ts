@@ -5,6 +5,7 @@
 
 import { type CallError, callError, ValidationError } from "../../../functions/src/domain/errors.js";
 import {
+  CREATING_STAGES,
   type CreatingStage,
   type KitchenStatus,
   ORDER_STATUSES,
@@ -101,9 +102,16 @@ export interface GroundTruth {
   shipments: Created<ShipmentStatus>[];
 }
 
+type CreatedResource = Created<KitchenStatus | ShipmentStatus>;
+
 /** All that was created in one stage, in order of creation. */
-export function createdBy(stage: CreatingStage, truth: GroundTruth): Created<KitchenStatus | ShipmentStatus>[] {
+export function createdBy(stage: CreatingStage, truth: GroundTruth): CreatedResource[] {
   return { kitchen: truth.kitchenOrders, shipment: truth.shipments }[stage];
+}
+
+/** All that was created, stage by stage. */
+export function allCreated(truth: GroundTruth): CreatedResource[] {
+  return CREATING_STAGES.flatMap((stage) => createdBy(stage, truth));
 }
 
 class StoredOrder {

@@ -1,7 +1,7 @@
 /** The accounts of Firebase Authentication, and the role that each has as a custom claim. */
 import { getAuth } from "firebase-admin/auth";
 import type { Role } from "../../operator-api/roles.js";
-import { openApp } from "./firestore-store.js";
+import { openApp } from "./firebase-app.js";
 
 /**
  * Gives the account with this address a role, or takes the one it has. Tokens that are out keep what they say for up to an hour.

@@ -4,9 +4,9 @@ import { AdaptiveFlowControl, withFlowControl } from "../../flow-control.js";
 import { RecentLinks } from "../../link-cache.js";
 import type { Log, Ports } from "../../ports.js";
 import type { Settings } from "../../settings.js";
-import { FirestoreStore, openFirestore } from "./firestore-store.js";
 import { GrpcCustomers } from "./grpc-customers.js";
 import { GrpcFoodService } from "./grpc-food-service.js";
+import { GrpcStore } from "./grpc-store.js";
 import { PubSubBus } from "./pubsub-bus.js";
 import { systemClock, systemRandomness } from "./system-clock.js";
 import { withCheckedReplies } from "./verified-replies.js";
@@ -35,7 +35,7 @@ function make(settings: Settings): Ports {
     clock: systemClock,
     random: systemRandomness,
     bus: new PubSubBus(),
-    store: new FirestoreStore(openFirestore()),
+    store: new GrpcStore(),
     food: withFlowControl(withCheckedReplies(new GrpcFoodService(settings, systemClock)), flow),
     flow,
     links: new RecentLinks(systemClock, settings),

@@ -1,5 +1,5 @@
-/** The store on Firestore. */
-import { type App, getApps, initializeApp } from "firebase-admin/app";
+/** The store on Firestore through its client library, for the API and for scripts. */
+import { getApps, initializeApp } from "firebase-admin/app";
 import {
   type DocumentReference,
   type DocumentSnapshot,
@@ -12,16 +12,11 @@ import {
 import { ConflictError, StoreError, ValidationError } from "../../domain/errors.js";
 import { assertWritable } from "../../firestore-limits.js";
 import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
+import { openApp } from "./firebase-app.js";
 
 /** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
 const CONFLICTS = [5, 6, 9];
 const INVALID_ARGUMENT = 3;
-
-/** The Firebase app of this project; one per instance. */
-export function openApp(): App {
-  // firebase-functions has an app of its own, which is there before us where a Firestore event came first.
-  return getApps().find(({ name }) => name === "[DEFAULT]") ?? initializeApp();
-}
 
 /** When calls have waited so long, the connection is pinged, in milliseconds. Google's own clients use no shorter time. */
 const PING_AFTER_MS = 30_000;

@@ -2,7 +2,6 @@
 import {
   type ChannelCredentials,
   Client,
-  credentials,
   Metadata,
   type MethodDefinition,
   type ServiceError,
@@ -12,7 +11,7 @@ import { parseAddress } from "../../address.js";
 import type { ClientIdentity, Trust } from "../../credentials.js";
 import { type CallError, callError, toErrorInfo } from "../../domain/errors.js";
 import type { Clock } from "../../ports.js";
-import { type TokenSource, tlsCredentials } from "./grpc-credentials.js";
+import { plaintextCredentials, type TokenSource, tlsCredentials } from "./grpc-credentials.js";
 import { livenessOptions, RenewingClient } from "./renewing-client.js";
 import type { TlsError } from "./tls-connection.js";
 
@@ -68,7 +67,7 @@ export class GrpcChannel {
 
   private credentials(): ChannelCredentials {
     const { name, address, security, trust, client, token, options } = this.target;
-    if (security === "plaintext") return credentials.createInsecure();
+    if (security === "plaintext") return plaintextCredentials();
     const { host, port } = parseAddress(address) ?? { host: address, port: 0 };
     const target = { name: `${name} at ${address}`, host, port, trust, client, ...(options && { options }) };
     return tlsCredentials(target, token, (failure) => {

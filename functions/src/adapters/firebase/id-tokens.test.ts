@@ -52,7 +52,7 @@ describe("ID tokens", () => {
     ["is from another issuer", token({ iss: "https://example.com" })],
     ["has no subject", token({ sub: "" })],
   ] as const) {
-    it(`are refused where one ${what}`, () => assert.rejects(verify(text), TokenError));
+    it(`are refused if one ${what}`, () => assert.rejects(verify(text), TokenError));
   }
 
   it("are reported as unverifiable, not as wrong, if they can't be checked", async () => {

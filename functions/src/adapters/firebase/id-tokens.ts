@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { callError, TokenError } from "../../domain/errors.js";
 import type { Tokens } from "../../operator-api/auth.js";
 import { parse } from "../../parse.js";
-import { openApp } from "./firestore-store.js";
+import { openApp } from "./firebase-app.js";
 
 /** The Admin SDK's codes for a token, or its user, that it has checked and rejected. */
 const BAD_TOKEN = [

@@ -1,10 +1,10 @@
-/** The bus on Pub/Sub. Its client is loaded where something is published. */
-import { credentials, status } from "@grpc/grpc-js";
+/** The bus on Pub/Sub. It publishes whole pages, over gRPC without the client library. */
 import { BusError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
+import { PublisherService as publisher } from "../../generated/cloud/google/pubsub/v1/pubsub.js";
 import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../ports.js";
-import type { PublisherClient } from "./pubsub-client.js";
+import { GoogleApi, projectId } from "./google-api.js";
 
 /** As many messages as Pub/Sub takes at a time. */
 const MAX_MESSAGES_PER_PUBLISH = 1000;
@@ -12,25 +12,20 @@ const MAX_MESSAGES_PER_PUBLISH = 1000;
 /** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
 const PUBLISH_DEADLINE_MS = 10_000;
 
-/** Clients that share connections would get a silent one back. */
-const OWN_CONNECTION = { "grpc.use_local_subchannel_pool": 1 };
-
-const BACKOFF = {
-  initialRetryDelayMillis: 100,
-  retryDelayMultiplier: 2,
-  maxRetryDelayMillis: 2_000,
-  totalTimeoutMillis: PUBLISH_DEADLINE_MS,
-};
+/** A message that is published twice is handled twice, which is safe: it is a hint. */
+const RETRIED_CODES = ["ABORTED", "CANCELLED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "UNKNOWN"];
 
 export class PubSubBus implements Bus {
-  private client: Promise<PublisherClient> | undefined;
-  private options: ConstructorParameters<typeof PublisherClient>[0];
-  private project: string | undefined;
+  private readonly api = new GoogleApi({
+    address: "pubsub.googleapis.com:443",
+    emulator: process.env.PUBSUB_EMULATOR_HOST,
+    timeoutMs: PUBLISH_DEADLINE_MS,
+    pingAfterMs: PUBLISH_DEADLINE_MS,
+    retries: [{ methods: [publisher.publish], codes: RETRIED_CODES }],
+  });
 
-  prepare(): void {
-    // Where it can't be loaded, the first publish says so.
-    this.open().catch(() => undefined);
-  }
+  /** @param project whose topics they are; this function's own by default */
+  constructor(private readonly project = projectId()) {}
 
   async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
     await this.publish(STAGES[stage].topic, messages);
@@ -42,46 +37,24 @@ export class PubSubBus implements Bus {
 
   /** Every publish is awaited: an instance gets no CPU once its function has returned. */
   private async publish(name: string, payloads: object[]): Promise<void> {
+    const topic = `projects/${this.project}/topics/${name}`;
+    const headers = { "x-goog-request-params": `topic=${encodeURIComponent(topic)}` };
     try {
-      const client = await this.open();
-      this.project ??= await client.getProjectId();
-      const topic = `projects/${this.project}/topics/${name}`;
       for (let from = 0; from < payloads.length; from += MAX_MESSAGES_PER_PUBLISH) {
-        const messages = payloads
-          .slice(from, from + MAX_MESSAGES_PER_PUBLISH)
-          .map((payload) => ({ data: Buffer.from(JSON.stringify(payload)) }));
-        await client.publish(
-          { topic, messages },
-          { timeout: PUBLISH_DEADLINE_MS, retry: { backoffSettings: BACKOFF } },
-        );
+        const messages = payloads.slice(from, from + MAX_MESSAGES_PER_PUBLISH).map(messageOf);
+        await this.api.call(publisher.publish, { topic, messages }, headers);
       }
     } catch (error) {
-      const { code } = error as { code?: unknown };
-      if (code === status.DEADLINE_EXCEEDED || code === status.UNAVAILABLE) await this.replaceClient();
       throw new BusError(`could not publish to ${name}: ${(error as Error).message}`, { cause: error });
     }
   }
 
-  private open(): Promise<PublisherClient> {
-    this.options ??= { ...emulator(), ...OWN_CONNECTION };
-    const { options } = this;
-    this.client ??= import("./pubsub-client.js").then(({ PublisherClient }) => new PublisherClient(options));
-    return this.client;
-  }
-
-  /** The connection may be silent: the next publish opens another. Publishes in progress end on the old one. */
-  private async replaceClient(): Promise<void> {
-    const { client } = this;
-    this.client = undefined;
-    // A client that could not be loaded has nothing to close.
-    await client?.then((opened) => opened.close()).catch(() => undefined);
+  close(): void {
+    this.api.close();
   }
 }
 
-/** Where the emulator is, if there is one: this client does not look for it. */
-function emulator() {
-  const { PUBSUB_EMULATOR_HOST } = process.env;
-  if (!PUBSUB_EMULATOR_HOST) return {};
-  const { hostname, port } = new URL(`http://${PUBSUB_EMULATOR_HOST}`);
-  return { servicePath: hostname, port: Number(port), sslCreds: credentials.createInsecure() };
+function messageOf(payload: object) {
+  const data = Buffer.from(JSON.stringify(payload));
+  return { data, attributes: {}, messageId: "", publishTime: undefined, orderingKey: "" };
 }

@@ -55,7 +55,7 @@ describe("a TLS connection", function () {
     ["resets", (_: TLSSocket, raw: Socket) => void raw.resetAndDestroy()],
     ["closes", (secured: TLSSocket) => void secured.destroy()],
   ] as const) {
-    it(`that the server ${how} right after the handshake asks for a client certificate, or for another one`, async () => {
+    it(`reports that the server ${how} right after the handshake asks for a client certificate, or for another one`, async () => {
       const port = await serve(end);
       const callers = [undefined, maker.issue({ subject: "stranger" })];
       for (const caller of callers) {

@@ -176,8 +176,8 @@ function handshake(socket: Socket, { host }: TlsTarget, secureContext: SecureCon
       socket,
       secureContext,
       host,
-      // RFC 6066 knows no IP address as a server name; the certificate is checked for it all the same.
-      ...(isIP(host) === 0 && { servername: host }),
+      // RFC 6066 knows no IP address as a server name, and no dot at its end; the certificate is checked for it all the same.
+      ...(isIP(host) === 0 && { servername: host.replace(/\.$/, "") }),
       ALPNProtocols: ["h2"],
       // Node.js checks the chain and the name either way. This keeps the connection long enough to see whose certificate it
       // was; an unverified one is destroyed below before anything is sent.

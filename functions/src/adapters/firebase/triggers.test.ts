@@ -137,7 +137,7 @@ describe("the deployed functions", () => {
     Object.assign(process.env, environment);
   });
 
-  it("fail at their start where a setting is wrong, with its name and what is allowed", async () => {
+  it("fail at their start if a setting is wrong, with its name and what is allowed", async () => {
     process.env.POLL_PASSES = "99";
     try {
       const wrong = { name: "ValidationError", message: /POLL_PASSES is 99.*12/ };
@@ -161,7 +161,7 @@ describe("the deployed functions", () => {
     ]);
   });
 
-  it("all get the food service's certificates and a bound on their instances", () => {
+  it("get the food service's certificates and a bound on their instances", () => {
     for (const name of Object.keys(deployed) as (keyof typeof Deployed)[]) {
       const endpoint = raw(name).__endpoint;
       assert.equal(endpoint.platform, "gcfv2");
@@ -174,7 +174,7 @@ describe("the deployed functions", () => {
     }
   });
 
-  it("are brought each event of theirs again where they fail", () => {
+  it("get each event again if they fail", () => {
     for (const [name, { topic }] of Object.entries(TOPICS)) {
       const trigger = raw(name as TopicFunction).__endpoint.eventTrigger;
       assert.deepEqual([trigger?.eventFilters, trigger?.retry], [{ topic }, true], name);
@@ -189,7 +189,7 @@ describe("the deployed functions", () => {
     }
   });
 
-  it("that run on a schedule take it from a param, one at a time, and leave what failed to the next tick", () => {
+  it("run on a schedule from a param, one at a time, and leave what failed to the next tick", () => {
     for (const [name, param] of [
       ["pollOrders", "POLL_SCHEDULE"],
       ["sweep", "SWEEP_SCHEDULE"],
@@ -253,7 +253,7 @@ describe("the deployed functions", () => {
     );
   });
 
-  it("log under the trace of the event that brought the work, so that one search finds all of it", async () => {
+  it("log under the trace of the event that caused the work", async () => {
     const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     const event = { ...pubSubEvent("sendToKitchen", "{"), traceparent: `00-${trace}-00f067aa0ba902b7-01` };
     const [line] = await linesOf(() => raw("sendToKitchen")(event));
@@ -270,7 +270,7 @@ describe("the deployed functions", () => {
       assert.deepEqual(await outcomesOf(() => written({ before: { kitchen: "k/1" } })), []);
     });
 
-    it("have nothing to tell where the state is the same, times and other programs' types included", async () => {
+    it("report nothing if the state is the same, times and other programs' types included", async () => {
       const times = { PREPARATION: new Date() };
       const fields = { kitchen: "k/1", state: "PREPARATION", times, schema: 1, notes: ["a", { b: null }] };
       const outcomes = await outcomesOf(() => written({ before: fields, after: { ...fields, note: "x" } }));

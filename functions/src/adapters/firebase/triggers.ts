@@ -1,6 +1,7 @@
 /** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
 import * as logger from "firebase-functions/logger";
 import { onInit } from "firebase-functions/v2/core";
+import { onCustomEventPublished } from "firebase-functions/v2/eventarc";
 import { onDocumentCreated, onDocumentWritten } from "firebase-functions/v2/firestore";
 import { setGlobalOptions } from "firebase-functions/v2/options";
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
@@ -16,11 +17,10 @@ import {
   SCHEDULED,
 } from "../../pipeline/handlers.js";
 import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
-import type { RelationChange } from "../../relations/on-relation-written.js";
 import { RELATIONS } from "../../relations/relation.js";
 import { openPorts } from "./compose.js";
+import { changeIn } from "./document-event.js";
 import { exitNodeDomain } from "./exit-node-domain.js";
-import { snapshotOf } from "./firestore-store.js";
 import { optionsOf } from "./function-options.js";
 
 /** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
@@ -74,33 +74,43 @@ const RELATION_EVENTS = { document: `${RELATIONS}/{id}`, retry: true } as const;
 
 /** A function that reacts to every write of a relation. */
 export function relationWritten(name: ReactionName) {
-  return onDocumentWritten({ ...optionsOf("onRelationWritten"), ...RELATION_EVENTS }, (event) => {
-    const [before, after] = [snapshotOf(event.data?.before), snapshotOf(event.data?.after)];
-    const change = { before, after, at: Date.parse(event.time) };
-    return dropIfStale(name, event, () => runReaction(name, idIn(change, event), change, ports()));
-  });
+  const options = { ...optionsOf("onRelationWritten"), ...RELATION_EVENTS };
+  return documentFunction(
+    onDocumentWritten(options, () => {}),
+    name,
+  );
 }
 
-/** A function that reacts to new relations. No poll brings one again, so that an event is good for a day. */
+/** A function that reacts to new relations. No poll brings one again, so an event is good for a day. */
 export function relationCreated(name: ReactionName) {
-  return onDocumentCreated({ ...optionsOf("onRelationCreated"), ...RELATION_EVENTS }, (event) => {
-    const change = { before: undefined, after: snapshotOf(event.data), at: Date.parse(event.time) };
-    return dropIfStale(
-      name,
-      event,
-      () => runReaction(name, idIn(change, event), change, ports()),
-      24 * MAX_EVENT_AGE_MS,
-    );
-  });
+  const options = { ...optionsOf("onRelationCreated"), ...RELATION_EVENTS };
+  return documentFunction(
+    onDocumentCreated(options, () => {}),
+    name,
+    24 * MAX_EVENT_AGE_MS,
+  );
 }
 
 /**
- * The id of the document that changed, as the document has it. The event's parameters come from a header, which may hold
- * nothing but ASCII: other letters arrive encoded or garbled.
+ * The declared function with a handler that gets the event as it arrives. That of firebase-functions makes snapshots of Firestore's
+ * client library, which would be most of a cold start.
  */
-function idIn({ before, after }: RelationChange, event: { params: { id: string } }): string {
-  const path = (after ?? before)?.path;
-  return path?.startsWith(`${RELATIONS}/`) ? path.slice(RELATIONS.length + 1) : event.params.id;
+function documentFunction({ __endpoint }: { __endpoint: object }, name: ReactionName, oldest?: number) {
+  const raw = onCustomEventPublished<unknown>({ eventType: "a document's change" }, (event) =>
+    dropIfStale(
+      name,
+      event,
+      async () => {
+        const { before, after } = changeIn(event.data);
+        // As the document has it: the event's header, in which other letters than ASCII may be garbled, has it too.
+        const id = (after ?? before)?.path.slice(RELATIONS.length + 1);
+        if (id === undefined) throw new ValidationError("the event holds no document");
+        await runReaction(name, id, { before, after, at: Date.parse(event.time) }, ports());
+      },
+      oldest,
+    ),
+  );
+  return Object.assign(raw, { __endpoint, __requiredAPIs: [] });
 }
 
 async function dropIfStale(

@@ -13,7 +13,7 @@ describe("checked replies", () => {
   };
   for (const [title, read] of Object.entries(reads)) {
     for (const answered of ["", "orders/2", "orders/1 "]) {
-      it(`do not believe that ${title} is the one asked for where the answer is ${JSON.stringify(answered)}`, async () => {
+      it(`do not believe that ${title} is the one asked for if the answer is ${JSON.stringify(answered)}`, async () => {
         const { food } = testBed();
         const reply = { ...ORDER, name: answered };
         food.orders.set("orders/1", reply);

@@ -1,0 +1,163 @@
+/**
+ * Calls to Google's services over gRPC without their client libraries, which take most of a cold start: one channel, retries by
+ * service config, and a new connection if one is silent.
+ */
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  credentials,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import type { GoogleAuth } from "google-auth-library";
+import { bearer, type TokenSource } from "./grpc-credentials.js";
+import { livenessOptions, RenewingClient } from "./renewing-client.js";
+
+export interface GoogleService {
+  /** Where it is in the cloud, as host:port. */
+  address: string;
+  /** Where its emulator is, as host:port; undefined for the cloud. */
+  emulator: string | undefined;
+  /** How long a call and its retries may take, in milliseconds. */
+  timeoutMs: number;
+  /** When calls have waited so long, the connection is pinged, in milliseconds. */
+  pingAfterMs: number;
+  /** The methods to retry, and the status codes after which that is safe. */
+  retries: { methods: { path: string }[]; codes: string[] }[];
+  /** The certificates that verify the server in the cloud, in PEM form; those of Node.js by default. */
+  roots?: Buffer | undefined;
+}
+
+/** How long a ping may take, in milliseconds. */
+const PING_TIMEOUT_MS = 10_000;
+
+const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
+
+/** gRPC allows no more. */
+const MAX_ATTEMPTS = 5;
+
+export class GoogleApi {
+  private readonly renewing: RenewingClient;
+
+  constructor(private readonly service: GoogleService) {
+    const { address, emulator, timeoutMs, pingAfterMs, retries } = service;
+    const options: ClientOptions = {
+      ...livenessOptions(pingAfterMs),
+      "grpc.keepalive_timeout_ms": Math.min(pingAfterMs, PING_TIMEOUT_MS),
+      "grpc.max_receive_message_length": -1,
+      "grpc.service_config": serviceConfig(retries),
+    };
+    this.renewing = new RenewingClient({
+      open: () => new Client(emulator ?? address, this.credentials(), options),
+      silenceMs: 0.9 * timeoutMs,
+      now: Date.now,
+    });
+  }
+
+  /**
+   * Calls a method that answers once.
+   * @throws ServiceError
+   */
+  call<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R> {
+    const client = this.renewing.startCall();
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        this.metadata(headers),
+        { deadline: Date.now() + this.service.timeoutMs },
+        (error, response) => {
+          this.renewing.endCall(client, error);
+          if (error) reject(error);
+          else resolve(response as R);
+        },
+      );
+    });
+  }
+
+  /**
+   * Calls a method that answers with a stream; resolves with all of it.
+   * @throws ServiceError
+   */
+  callForAll<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R[]> {
+    const client = this.renewing.startCall();
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Promise((resolve, reject) => {
+      const responses: R[] = [];
+      const options = { deadline: Date.now() + this.service.timeoutMs };
+      client
+        .makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, this.metadata(headers), options)
+        .on("data", (response: R) => responses.push(response))
+        .on("error", (error: ServiceError) => {
+          this.renewing.endCall(client, error);
+          reject(error);
+        })
+        .on("end", () => {
+          this.renewing.endCall(client, null);
+          resolve(responses);
+        });
+    });
+  }
+
+  close(): void {
+    this.renewing.close();
+  }
+
+  private credentials(): ChannelCredentials {
+    if (this.service.emulator !== undefined) return credentials.createInsecure();
+    return credentials.createSsl(this.service.roots ?? null).compose(bearer(accessTokens()));
+  }
+
+  private metadata(headers: Record<string, string>): Metadata {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    // What an emulator takes for an administrator, to whom no security rules apply.
+    if (this.service.emulator !== undefined) metadata.set("authorization", "Bearer owner");
+    return metadata;
+  }
+}
+
+/** The name of this function's project. */
+export function projectId(): string {
+  const { GCLOUD_PROJECT, GOOGLE_CLOUD_PROJECT, FIREBASE_CONFIG } = process.env;
+  const project = GCLOUD_PROJECT ?? GOOGLE_CLOUD_PROJECT ?? JSON.parse(FIREBASE_CONFIG ?? "{}").projectId;
+  if (typeof project !== "string") throw new Error("GCLOUD_PROJECT does not name the project");
+  return project;
+}
+
+/** Tokens of the account that the functions run as, from Application Default Credentials, which renew them in time. */
+function accessTokens(): TokenSource {
+  let auth: Promise<GoogleAuth> | undefined;
+  return {
+    async token() {
+      // Loaded at the first call: an emulator needs none.
+      auth ??= import("google-auth-library").then(({ GoogleAuth }) => new GoogleAuth({ scopes: [SCOPE] }));
+      const token = await (await auth).getAccessToken();
+      if (!token) throw new Error("there is no access token for the account of this function");
+      return token;
+    },
+    discard() {},
+  };
+}
+
+function serviceConfig(retries: GoogleService["retries"]): string {
+  const methodConfig = retries.map(({ methods, codes }) => ({
+    name: methods.map(({ path }) => {
+      const [, service, method] = path.split("/");
+      return { service, method };
+    }),
+    retryPolicy: {
+      maxAttempts: MAX_ATTEMPTS,
+      initialBackoff: "0.2s",
+      maxBackoff: "10s",
+      backoffMultiplier: 3,
+      retryableStatusCodes: codes,
+    },
+  }));
+  return JSON.stringify({ loadBalancingConfig: [{ pick_first: {} }], methodConfig });
+}

@@ -1,0 +1,80 @@
+/** The API's requests about orders; the shapes are the server's own. */
+import type { Action } from "../../functions/src/attempts/reason-codes.js";
+import type { CreatingStage } from "../../functions/src/domain/order-lifecycle.js";
+import type {
+  Decided,
+  DecisionResults,
+  Documents,
+  FoodServiceView,
+  OrderDetail,
+} from "../../functions/src/operator-api/schemas.js";
+import { type Api, ApiError } from "./api.js";
+
+/** An attempt as an operator saw it. */
+interface SeenVersion {
+  id: string;
+  stage: CreatingStage;
+  version: string;
+}
+
+/** The same in a list of many. */
+interface SeenClaim {
+  id: string;
+  stage: CreatingStage;
+  claim: string;
+}
+
+/** What can be decided about many orders at once. Each link has a name of its own. */
+export type BulkAction = Exclude<Action, "link">;
+
+/** Everything stored about an order; undefined when nothing is. */
+export function readOrder(api: Api, id: string): Promise<OrderDetail | undefined> {
+  return unlessMissing(api.send<OrderDetail>(addressOf(id)));
+}
+
+/** What the food service says right now; undefined for an order that it doesn't know. */
+export function readFoodService(api: Api, id: string): Promise<FoodServiceView | undefined> {
+  return unlessMissing(api.send<FoodServiceView>(`${addressOf(id)}/food-service`));
+}
+
+export function readDocuments(api: Api, id: string): Promise<Documents> {
+  return api.send(`${addressOf(id)}/documents`);
+}
+
+/** Sends a decision. The same key makes a repeat harmless. */
+export function decide(
+  api: Api,
+  { id, stage, version }: SeenVersion,
+  action: Action,
+  { reason, name }: { reason: string; name?: string },
+  key: string,
+): Promise<Decided> {
+  return post(api, `${addressOf(id)}/${stage}/${action}`, { reason, version, ...(name && { name }) }, key);
+}
+
+/** Applies one decision to several attempts for one reason, each with an audit entry of its own. */
+export function decideAll(
+  api: Api,
+  action: BulkAction,
+  attempts: SeenClaim[],
+  reason: string,
+  key: string,
+): Promise<DecisionResults> {
+  return post(api, "/api/decisions", { action, reason, attempts }, key);
+}
+
+function post<T>(api: Api, address: string, body: object, key: string): Promise<T> {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  return api.send(address, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+const addressOf = (id: string) => `/api/relations/${encodeURIComponent(id)}`;
+
+async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
