@@ -14,7 +14,7 @@ export interface Observed {
 }
 
 /** The state of an order in the protocol: its status, its relation and its attempts, without names and times. */
-export function protocolState(id: string, observed: Observed): string {
+function protocolState(id: string, observed: Observed): string {
   const { name } = orderRefFromId(id);
   const relation = observed.fieldsAt(relationPath(id));
   const links = CREATING_STAGES.filter((stage) => relation?.[stage] !== undefined).join("+");

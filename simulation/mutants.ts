@@ -69,7 +69,9 @@ async function main(): Promise<void> {
   const caught = chosen.length - missed;
   const found = counts.sort((one, other) => one - other);
   const schedules = { median: quantile(found, 0.5), p95: quantile(found, 0.95) };
-  console.log(JSON.stringify({ mutants: chosen.length, caught, schedules, invariants: INVARIANTS.length, idleInvariants: idle }));
+  console.log(
+    JSON.stringify({ mutants: chosen.length, caught, schedules, invariants: INVARIANTS.length, idleInvariants: idle }),
+  );
   // A sample need not reach every invariant.
   process.exitCode = missed > 0 || (chosen.length === MUTATIONS.length && idle.length > 0) ? 1 : 0;
 }

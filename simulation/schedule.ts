@@ -92,7 +92,13 @@ export function search(scenario: Scenario, notes: Notes = {}): Promise<Outcome> 
 }
 
 /** Runs a scenario under a schedule up to an effect, and under faults chosen at random from there on. */
-export function branch(scenario: Scenario, from: number, schedule: Schedule, random: Randomness, notes: Notes = {}): Promise<Outcome> {
+export function branch(
+  scenario: Scenario,
+  from: number,
+  schedule: Schedule,
+  random: Randomness,
+  notes: Notes = {},
+): Promise<Outcome> {
   return simulate(scenario, branching(schedule, from, choosing(random, 0.04, 12)), notes);
 }
 

@@ -4,8 +4,8 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { exhaustive, type Findings, hashOf, random, scenarioOf, singleOrder } from "./explore.js";
 import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
+import { exhaustive, type Findings, hashOf, random, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS } from "./faults.js";
 import { MUTATIONS } from "./mutations.js";
 import { allMutants, isListed } from "./protocol-mutants.js";
@@ -45,10 +45,7 @@ describe("the whole system under faults", function () {
       20,
     );
     assertUnbroken(findings);
-    assert.ok(
-      findings.remembered > 100,
-      `only ${findings.remembered} runs used a link that their instance remembered`,
-    );
+    assert.ok(findings.remembered > 100, `only ${findings.remembered} runs used a link that their instance remembered`);
   });
 
   it("gives the same history for the same seed, and another for another", async () => {
