@@ -11,7 +11,7 @@ import { ValidationError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
 import {
   continuePoll,
-  handleOrderMessage,
+  handleStageMessage,
   type ReactionName,
   runReaction,
   SCHEDULED,
@@ -66,7 +66,7 @@ export function pollContinuation() {
 export function stage(name: Stage) {
   const { function: functionName, topic } = STAGES[name];
   return onMessagePublished({ ...optionsOf(functionName), topic, retry: true }, (event) =>
-    dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
+    dropIfStale(name, event, () => handleStageMessage(name, jsonIn(event.data.message), ports())),
   );
 }
 
