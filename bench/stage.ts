@@ -4,18 +4,18 @@ import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { packOrders } from "../functions/src/pipeline/messages.js";
 import { messageEvent, orderEvent } from "../harness/cloud-events.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
-import { buildFloor, DEPLOYED } from "./baselines.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import { buildBaseline, DEPLOYED } from "./baselines.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, expectEqual, percentile, ratio, summary } from "./measure.js";
 import { clientOf, forEachOrder, place, seedOrderAt } from "./orders.js";
 import { environment, type InstanceStart } from "./world.js";
 
 const SIZES = {
   full: { orders: 1_500, warmUp: 300 },
-  tiny: { orders: 20, warmUp: 5 },
+  smoke: { orders: 20, warmUp: 5 },
 };
 
-const SIDES = ["ours", "floor"] as const;
+const SIDES = ["ours", "baseline"] as const;
 type Side = (typeof SIDES)[number];
 
 /**
@@ -52,10 +52,10 @@ interface Load {
   memory: number;
 }
 
-async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
-  const { orders, warmUp } = SIZES[tiny ? "tiny" : "full"];
+async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
+  const { orders, warmUp } = SIZES[smoke ? "smoke" : "full"];
   const emulators = await world.emulators();
-  const floor = await buildFloor(world.directory, "stage");
+  const baseline = await buildBaseline(world.directory, "stage");
   let projects = 0;
 
   /** One side in one case: a food service, a project and an instance of its own. */
@@ -66,7 +66,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
     const env = { ...environment(project, emulators, food), BENCH_CASE: which === "warmTick" ? "tick" : which };
     const sides: Record<Side, InstanceStart> = {
       ours: { build: DEPLOYED, target: CASES[which], takes: "events", env },
-      floor: { build: floor, target: "floor", takes: "events", env },
+      baseline: { build: baseline, target: "baseline", takes: "events", env },
     };
     const names = await place(food, warmUp + orders);
     if (which !== "create") {
@@ -93,19 +93,19 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
   for (const which of Object.keys(CASES) as Case[]) {
     const loads = await alternate(SIDES, runs, (side) => load(side, which));
     const of = (side: Side, what: keyof Load) => loads[side].map((result) => result[what]);
-    figures[`${which}ThroughputRatio`] = ratio(of("ours", "perSecond"), of("floor", "perSecond"));
-    figures[`${which}CpuRatio`] = ratio(of("ours", "cpu"), of("floor", "cpu"));
+    figures[`${which}ThroughputRatio`] = ratio(of("ours", "perSecond"), of("baseline", "perSecond"));
+    figures[`${which}CpuRatio`] = ratio(of("ours", "cpu"), of("baseline", "cpu"));
     figures[`${which}PerSecond`] = summary(of("ours", "perSecond"));
     figures[`${which}P50Ms`] = summary(of("ours", "p50"));
     figures[`${which}P99Ms`] = summary(of("ours", "p99"));
     figures[`${which}CpuMs`] = summary(of("ours", "cpu"));
     figures[`${which}MiB`] = summary(of("ours", "memory"));
-    figures[`${which}FloorPerSecond`] = summary(of("floor", "perSecond"));
-    figures[`${which}FloorP50Ms`] = summary(of("floor", "p50"));
-    figures[`${which}FloorP99Ms`] = summary(of("floor", "p99"));
-    figures[`${which}FloorCpuMs`] = summary(of("floor", "cpu"));
-    figures[`${which}FloorMiB`] = summary(of("floor", "memory"));
-    const shown = ["PerSecond", "FloorPerSecond", "CpuMs", "FloorCpuMs", "ThroughputRatio", "CpuRatio"];
+    figures[`${which}BaselinePerSecond`] = summary(of("baseline", "perSecond"));
+    figures[`${which}BaselineP50Ms`] = summary(of("baseline", "p50"));
+    figures[`${which}BaselineP99Ms`] = summary(of("baseline", "p99"));
+    figures[`${which}BaselineCpuMs`] = summary(of("baseline", "cpu"));
+    figures[`${which}BaselineMiB`] = summary(of("baseline", "memory"));
+    const shown = ["PerSecond", "BaselinePerSecond", "CpuMs", "BaselineCpuMs", "ThroughputRatio", "CpuRatio"];
     say(`${which}: ${shown.map((what) => `${what} ${figures[which + what]?.median}`).join(", ")}`);
   }
   return figures;
