@@ -10,11 +10,11 @@ import { type Child, startChild } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { ROOT } from "../harness/root.js";
 import { DEPLOYED } from "./baselines.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { BenchError, expectEqual, summary } from "./measure.js";
 import { environment, type World } from "./world.js";
 
-const SIZES = { full: 2_000_000, tiny: 20_000 };
+const SIZES = { full: 2_000_000, smoke: 20_000 };
 
 const TICK_SECONDS = 60;
 
@@ -39,8 +39,8 @@ interface Pass {
   busCpu: number;
 }
 
-async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
-  const count = SIZES[tiny ? "tiny" : "full"];
+async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
+  const count = SIZES[smoke ? "smoke" : "full"];
   const passes: Pass[] = [];
   for (let run = 0; run < runs; run++) {
     const pass = await passOnce(world, run, count);
