@@ -84,6 +84,21 @@ describe("the operators' page", function () {
     assert.equal(headers.get("referrer-policy"), "no-referrer");
     assert.match(headers.get("permissions-policy") ?? "", /camera=\(\)/);
     assert.equal(headers.get("cache-control"), "no-cache");
+    for (const [path, script] of [
+      ["/attention", "attention"],
+      ["/orders", "orders"],
+      ["/orders/any", "order"],
+      ["/flow", "flow"],
+    ]) {
+      const view = await fetch(address + path);
+      assert.deepEqual([view.status, view.headers.get("cache-control")], [200, "no-cache"], path);
+      assert.match(
+        await view.text(),
+        new RegExp(`modulepreload" href="/assets/${script}-`),
+        `${path} loads its view at once`,
+      );
+    }
+    assert.equal((await fetch(`${address}/nowhere`)).status, 404);
     const page = await (await fetch(address)).text();
     const [, script] = /src="(\/assets\/[^"]+)"/.exec(page) ?? [];
     const asset = await fetch(`${address}${script}`);

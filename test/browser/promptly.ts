@@ -2,18 +2,20 @@
 import assert from "node:assert/strict";
 
 const WITHIN_MS = 1_000;
-const MAX_TRIES = 20;
+
+/** A machine that is busy for longer than this is too busy to say anything. */
+const GIVE_UP_MS = 240_000;
 
 /**
- * Fails unless one of several tries takes less than a second: a busy machine delays some of them, a slow console all.
+ * Fails unless one of many tries takes less than a second: a busy machine delays some of them, a slow console all.
  * @param once does it once and returns how long it took, in milliseconds
  */
 export async function withinASecond(once: (attempt: number) => Promise<number>): Promise<void> {
-  const times: number[] = [];
-  for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-    const took = await once(attempt);
-    if (took < WITHIN_MS) return;
-    times.push(Math.round(took));
+  const began = performance.now();
+  let quickest = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; performance.now() - began < GIVE_UP_MS; attempt++) {
+    quickest = Math.min(quickest, await once(attempt));
+    if (quickest < WITHIN_MS) return;
   }
-  assert.fail(`none took less than ${WITHIN_MS} ms: ${times.join(", ")}`);
+  assert.fail(`the quickest took ${quickest} ms`);
 }

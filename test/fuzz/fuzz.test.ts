@@ -19,6 +19,7 @@ describe("hostile input", function () {
     assert.deepEqual(Object.keys(findings.byKind), KIND_NAMES);
     for (const what of [
       "requests that decided",
+      "requests that decided about many",
       "requests answered 400",
       "requests answered 403",
       "wire answered 200",

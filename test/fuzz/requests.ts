@@ -112,7 +112,11 @@ const headers = fc
   }));
 
 const decision = { reason: "asked the kitchen", version: SEEN };
+const many = { reason: "asked the kitchen", attempts: [{ id: "7f3c", stage: "kitchen", claim: "a" }] };
 const json = fc.oneof(
+  { weight: 1, arbitrary: one<unknown>({ ...many, action: "retry" }) },
+  { weight: 1, arbitrary: one<unknown>({ ...many, action: "dismiss" }) },
+  { weight: 1, arbitrary: damaged({ ...many, action: "dismiss" }, { action: hostileText, reason: hostileText }) },
   { weight: 3, arbitrary: one<unknown>(decision) },
   { weight: 3, arbitrary: one<unknown>({ ...decision, name: FOUND }) },
   {
@@ -181,7 +185,7 @@ function expectGood({ status, headers, body }: ApiResponse, away: Asked["away"])
 }
 
 /** Where a request may change something, if it is let in. */
-const DECIDING = /^\/api\/relations\/7f3c\/(kitchen)\/(link|retry|dismiss)$/;
+const DECIDING = /^\/api\/(relations\/7f3c\/kitchen\/(link|retry|dismiss)|decisions)$/;
 const MAY_CHANGE = ["attempts/kitchen:7f3c", "relations/7f3c"];
 
 /** A change is made only by an operator's sound decision. */
@@ -206,5 +210,6 @@ export const requests = kind(40, asked, async (given, { answer }, reached) => {
   expect(store.writes.length === written, () => "the second time something was written again");
   expectSound(bed, store);
   count(reached, `requests answered ${first.status}`);
-  if (written > 0) count(reached, "requests that decided");
+  if (written > 0)
+    count(reached, request.path === "/api/decisions" ? "requests that decided about many" : "requests that decided");
 });
