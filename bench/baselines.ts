@@ -8,8 +8,8 @@ import { ROOT } from "../harness/root.js";
 export const DEPLOYED = join(ROOT, "functions");
 
 /** Builds one and returns its folder. */
-export async function buildFloor(directory: string, name: string): Promise<string> {
-  const target = join(directory, "floors", name);
+export async function buildBaseline(directory: string, name: string): Promise<string> {
+  const target = join(directory, "baselines", name);
   mkdirSync(target, { recursive: true });
   symlinkSync(join(DEPLOYED, "node_modules"), join(target, "node_modules"), "dir");
   writeFileSync(join(target, "package.json"), JSON.stringify({ type: "module", main: "index.js" }));

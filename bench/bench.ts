@@ -21,15 +21,15 @@ export interface Bench {
   /** By figure. */
   targets: Record<string, Target>;
   /** @throws BenchError if it could not measure */
-  measure(given: Given): Promise<Figures>;
+  measure(context: BenchContext): Promise<Figures>;
 }
 
-export interface Given {
+export interface BenchContext {
   world: World;
   /** Measured runs of each side. */
   runs: number;
   /** Whether only to prove that it works: as little as possible of everything. */
-  tiny: boolean;
+  smoke: boolean;
   /** Whether to measure the peers that must be installed first too. */
   peers: boolean;
   /** Receives progress messages. */
@@ -50,15 +50,15 @@ export interface KeptResult extends Result {
 }
 
 /** Runs a bench, and saves its result if `save` is set. */
-export async function run(bench: Bench, given: Given, save: boolean): Promise<Result> {
+export async function run(bench: Bench, context: BenchContext, save: boolean): Promise<Result> {
   const before = machine();
-  const figures = await bench.measure(given);
+  const figures = await bench.measure(context);
   const { name, targets } = bench;
   const met = Object.entries(targets).every(([figure, target]) => isMet(figures[figure], target));
   const result = { bench: name, met, figures, targets };
   if (!save) return result;
   mkdirSync(RESULTS, { recursive: true });
-  const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: given.runs, ...result };
+  const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: context.runs, ...result };
   appendFileSync(join(RESULTS, `${name}.jsonl`), `${JSON.stringify(line)}\n`);
   return result;
 }

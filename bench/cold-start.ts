@@ -8,8 +8,8 @@ import type * as deployed from "../functions/src/index.js";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { documentChanged, documentVersion, messageEvent, orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
-import { buildFloor, DEPLOYED } from "./baselines.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import { buildBaseline, DEPLOYED } from "./baselines.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { clientOf, place, seedOrderAt } from "./orders.js";
 import { folderOf, installPeer } from "./peers/peer.js";
@@ -19,7 +19,7 @@ const PROJECT = "bench-cold-start";
 
 type Name = keyof typeof deployed;
 
-/** The trigger of each function, and so its floor. */
+/** The trigger of each function, and so its baseline. */
 const KINDS: Record<Name, "message" | "document" | "schedule" | "request"> = {
   pollOrders: "schedule",
   continuePoll: "message",
@@ -54,7 +54,7 @@ export const coldStart: Bench = {
   measure,
 };
 
-type Side = "ours" | "plain" | "floor";
+type Side = "ours" | "plain" | "baseline";
 
 interface Start {
   milliseconds: number;
@@ -62,7 +62,7 @@ interface Start {
   memory: number;
 }
 
-async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figures> {
+async function measure({ world, runs, smoke, peers, say }: BenchContext): Promise<Figures> {
   if (peers) await installPeer("plain", say);
   const emulators = await world.emulators();
   const food = await world.foodService("cold-start", { speed: 1 });
@@ -81,7 +81,7 @@ async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figure
   const relationCreated = documentChanged(PROJECT, path, { value: documentVersion(PROJECT, path, fields) });
   const events: Record<Name, () => object> = {
     pollOrders: () => ({}),
-    // No poll is under way, so that it finds its turn over: a read of the lease.
+    // No poll is under way, so it finds its turn over: a read of the lease.
     continuePoll: () => messageEvent(CONTINUATION_TOPIC, { holder: "none", step: 1, statuses: ["NEW"], pageToken: "" }),
     sendToKitchen: () => orderEvent("kitchen", fresh.pop() ?? first),
     dispatchShipment: () => orderEvent("shipment", preparing.order),
@@ -97,21 +97,21 @@ async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figure
     FUNCTIONS_EMULATOR: "true",
   });
 
-  const floors = new Map<string, string>();
+  const baselines = new Map<string, string>();
   const figures: Figures = {};
-  for (const name of tiny ? FEW : NAMES) {
+  for (const name of smoke ? FEW : NAMES) {
     const kind = KINDS[name];
-    const floor = floors.get(kind) ?? (await buildFloor(world.directory, `noop-${kind}`));
-    floors.set(kind, floor);
+    const baseline = baselines.get(kind) ?? (await buildBaseline(world.directory, `noop-${kind}`));
+    baselines.set(kind, baseline);
     const takes = kind === "schedule" || kind === "request" ? "requests" : "events";
     // What anybody may ask for; a token would be looked at by Firebase's own client.
     const asked = kind === "request" ? { path: "/api/openapi.json" } : {};
     const sides = {
       ours: { build: DEPLOYED, target: name, takes, env, ...asked },
       plain: { build: folderOf("plain"), target: name, takes, env },
-      floor: { build: floor, target: "floor", takes, env, ...asked },
+      baseline: { build: baseline, target: "baseline", takes, env, ...asked },
     } as const satisfies Record<string, InstanceStart>;
-    const compared: Side[] = peers && isInPlain(name) ? ["ours", "plain", "floor"] : ["ours", "floor"];
+    const compared: Side[] = peers && isInPlain(name) ? ["ours", "plain", "baseline"] : ["ours", "baseline"];
     const starts = await alternate(compared, runs, async (side): Promise<Start> => {
       const event = events[name]();
       const began = performance.now();
@@ -125,8 +125,8 @@ async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figure
       return { milliseconds, ...usage };
     });
     const of = (side: Side, what: keyof Start) => starts[side].map((start) => start[what]);
-    figures[`${name}Ratio`] = ratio(of("ours", "milliseconds"), of("floor", "milliseconds"));
-    figures[`${name}CpuRatio`] = ratio(of("ours", "cpu"), of("floor", "cpu"));
+    figures[`${name}Ratio`] = ratio(of("ours", "milliseconds"), of("baseline", "milliseconds"));
+    figures[`${name}CpuRatio`] = ratio(of("ours", "cpu"), of("baseline", "cpu"));
     figures[`${name}Ms`] = summary(of("ours", "milliseconds"));
     figures[`${name}CpuMs`] = summary(of("ours", "cpu"));
     figures[`${name}MiB`] = summary(of("ours", "memory"));
@@ -140,11 +140,11 @@ async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figure
         `${name}: over plain ${figures[`${name}OverPlain`]?.median}, of CPU ${figures[`${name}OverPlainCpu`]?.median}`,
       );
     }
-    figures[`${kind}FloorMs`] = summary(of("floor", "milliseconds"));
-    figures[`${kind}FloorCpuMs`] = summary(of("floor", "cpu"));
-    figures[`${kind}FloorMiB`] = summary(of("floor", "memory"));
+    figures[`${kind}BaselineMs`] = summary(of("baseline", "milliseconds"));
+    figures[`${kind}BaselineCpuMs`] = summary(of("baseline", "cpu"));
+    figures[`${kind}BaselineMiB`] = summary(of("baseline", "memory"));
     say(
-      `${name}: ${figures[`${name}Ms`]?.median} ms, floor ${figures[`${kind}FloorMs`]?.median} ms, ratio ${figures[`${name}Ratio`]?.median}, of CPU ${figures[`${name}CpuRatio`]?.median}`,
+      `${name}: ${figures[`${name}Ms`]?.median} ms, baseline ${figures[`${kind}BaselineMs`]?.median} ms, ratio ${figures[`${name}Ratio`]?.median}, of CPU ${figures[`${name}CpuRatio`]?.median}`,
     );
   }
   return figures;

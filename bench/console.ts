@@ -10,10 +10,10 @@ import { PASSWORD } from "../harness/emulators/test-accounts.js";
 import { ManyOrders, manyRelation } from "../harness/many-orders.js";
 import { SeededConsole } from "../local/seeded-console.js";
 import { startSystem } from "../local/system.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, difference, summary } from "./measure.js";
 
-const SIZES = { full: { orders: 5_000, changes: 5 }, tiny: { orders: 100, changes: 1 } };
+const SIZES = { full: { orders: 5_000, changes: 5 }, smoke: { orders: 100, changes: 1 } };
 
 export const consoleBench: Bench = {
   name: "console",
@@ -37,8 +37,8 @@ interface Side {
   close(page: Page): Promise<void>;
 }
 
-async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
-  const { orders, changes } = SIZES[tiny ? "tiny" : "full"];
+async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
+  const { orders, changes } = SIZES[smoke ? "smoke" : "full"];
   const browser = await startBrowser();
   world.onEnd(() => browser.close());
   const sides = { emulators: await onEmulators(orders, world), embedded: await onEmbedded(orders, world) };
@@ -96,7 +96,7 @@ async function measureOnce(
   return { paint, usable, shown: summary(times).median };
 }
 
-async function onEmulators(orders: number, world: Given["world"]): Promise<Side> {
+async function onEmulators(orders: number, world: BenchContext["world"]): Promise<Side> {
   const system = await startSystem({
     portsFrom: "auto",
     embedded: false,
@@ -122,7 +122,7 @@ async function onEmulators(orders: number, world: Given["world"]): Promise<Side>
   };
 }
 
-async function onEmbedded(orders: number, world: Given["world"]): Promise<Side> {
+async function onEmbedded(orders: number, world: BenchContext["world"]): Promise<Side> {
   const now = Date.now();
   const documents = Array.from({ length: orders }, (_, index) =>
     manyRelation(index, index % 3 === 0, now - index * 1_000),

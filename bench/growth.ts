@@ -21,14 +21,14 @@ import { withEnvironment } from "../harness/env.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
 import { DEPLOYED } from "./baselines.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, expectEqual, ratio, summary } from "./measure.js";
 import { clientOf, forEachOrder, seedOrderAt } from "./orders.js";
 import { environment, type World } from "./world.js";
 
 const SIZES = {
   full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },
-  tiny: { finished: [0, 500, 1_000], active: 10, polls: 2 },
+  smoke: { finished: [0, 500, 1_000], active: 10, polls: 2 },
 };
 
 /** So many finished orders for one relation in Firestore, and so many relations in one commit. */
@@ -58,8 +58,8 @@ interface Past {
   preparing: string[];
 }
 
-async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
-  const { finished, active, polls } = SIZES[tiny ? "tiny" : "full"];
+async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
+  const { finished, active, polls } = SIZES[smoke ? "smoke" : "full"];
   const emulators = await world.emulators();
   const pasts = {} as Record<Size, Past>;
   for (const [index, size] of NAMES.entries()) {

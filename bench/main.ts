@@ -8,6 +8,7 @@ import { type Bench, run } from "./bench.js";
 import { coldStart } from "./cold-start.js";
 import { consoleBench } from "./console.js";
 import { growth } from "./growth.js";
+import { largePoll } from "./large-poll.js";
 import { BenchError } from "./measure.js";
 import { pipeline } from "./pipeline.js";
 import { poll } from "./poll.js";
@@ -16,13 +17,13 @@ import { writeTable } from "./table.js";
 import { users } from "./users.js";
 import { inWorld } from "./world.js";
 
-const BENCHES: Bench[] = [coldStart, stage, poll, pipeline, growth, users, consoleBench];
+const BENCHES: Bench[] = [coldStart, stage, poll, largePoll, pipeline, growth, users, consoleBench];
 
 /** Fewer runs than this say nothing. */
 const FEWEST = 5;
 
 const program = new Command("npm run bench --")
-  .description("Measures one question, beside its floor, and prints the answer as one line of JSON.")
+  .description("Measures one question, beside its baseline, and prints the answer as one line of JSON.")
   .helpOption("--help", "show this")
   .argument("<names...>", "which benches, or all, or table to write the stored results into docs/performance.md")
   .option(
@@ -31,7 +32,7 @@ const program = new Command("npm run bench --")
     numberFrom(1, 100, { whole: true }),
     FEWEST,
   )
-  .option("--tiny", "as little as possible, to prove that it works; saves no result", false)
+  .option("--smoke", "as little as possible, to prove that it works; saves no result", false)
   .option("--no-peers", "leave out peers that need packages of their own, or PostgreSQL; saves no result")
   .option("--node <program>", "the Node.js that the functions run on", process.execPath)
   .option("--profile", "each instance writes a CPU profile to the run's folder; saves no result", false)
@@ -40,9 +41,9 @@ const program = new Command("npm run bench --")
     `\nQuestions:\n${BENCHES.map(({ name, question }) => `  ${name.padEnd(12)}${question}`).join("\n")}`,
   )
   .parse();
-const { runs, tiny, peers, node, profile } = program.opts<{
+const { runs, smoke, peers, node, profile } = program.opts<{
   runs: number;
-  tiny: boolean;
+  smoke: boolean;
   peers: boolean;
   node: string;
   profile: boolean;
@@ -55,13 +56,13 @@ if (names[0] === "table") {
 const unknown = names.filter((name) => name !== "all" && !BENCHES.some((bench) => name === bench.name));
 if (unknown.length > 0) program.error(`There is no bench called ${unknown.join(", ")}; --help lists them.`);
 const chosen = BENCHES.filter(({ name }) => names.includes("all") || names.includes(name));
-if (runs < FEWEST && !tiny) program.error(`--runs must be ${FEWEST} at least.`);
+if (runs < FEWEST && !smoke) program.error(`--runs must be ${FEWEST} at least.`);
 
 // The clients that benches use themselves: nothing here runs in Google's cloud.
 process.env.METADATA_SERVER_DETECTION = "none";
 const signal = stopOnSignals(() => process.exit(130));
 const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-const save = !tiny && !profile && peers;
+const save = !smoke && !profile && peers;
 let status = 0;
 const progress = new Progress({ unit: "benches", total: chosen.length });
 try {
@@ -70,7 +71,7 @@ try {
       signal.throwIfAborted();
       const say = (line: string) => progress.news(`${bench.name}: ${line}`);
       if (world.profiles) say(`profiles in ${world.profiles}`);
-      const result = await Promise.race([run(bench, { world, runs, tiny, peers, say }, save), aborted]);
+      const result = await Promise.race([run(bench, { world, runs, smoke, peers, say }, save), aborted]);
       if (!result.met) progress.found(`${bench.name} misses a target`);
       progress.advance();
       // On a terminal the result goes above the line of progress.

@@ -19,7 +19,7 @@ import type { FunctionInstance } from "../harness/function-instance.js";
 import { type Usage, usageOf, usageOfFamily } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
 import { DEPLOYED } from "./baselines.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
 import { clientOf, forEachOrder, place } from "./orders.js";
 import { findPostgres, startDbos } from "./peers/dbos.js";
@@ -29,7 +29,7 @@ import { environment, type World } from "./world.js";
 
 const SIZES = {
   full: { orders: 300, warmUp: 300 },
-  tiny: { orders: 10, warmUp: 3 },
+  smoke: { orders: 10, warmUp: 3 },
 };
 
 /** At most so many orders are active: a message that waits too long would be pushed again. */
@@ -76,8 +76,8 @@ interface Carried {
   memory: Record<string, number>;
 }
 
-async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figures> {
-  const { orders, warmUp } = SIZES[tiny ? "tiny" : "full"];
+async function measure({ world, runs, smoke, peers, say }: BenchContext): Promise<Figures> {
+  const { orders, warmUp } = SIZES[smoke ? "smoke" : "full"];
   const sides: Side[] = peers ? ["ours", ...PEERS, "bare"] : ["ours", "bare"];
   if (peers) {
     findPostgres();

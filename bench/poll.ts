@@ -6,12 +6,12 @@ import { messageEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
 import { usageOf } from "../harness/process-usage.js";
-import { buildFloor, DEPLOYED } from "./baselines.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import { buildBaseline, DEPLOYED } from "./baselines.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
 import { environment, type InstanceStart, type World } from "./world.js";
 
-const SIZES = { full: [1_000, 10_000, 100_000], tiny: [200] };
+const SIZES = { full: [1_000, 10_000, 100_000], smoke: [200] };
 
 /** A poll of so many orders is long enough to be its own warm-up. */
 const LARGE = 100_000;
@@ -35,11 +35,11 @@ interface Poll {
   memory: number;
 }
 
-async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
-  const floor = await buildFloor(world.directory, "poll");
+async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
+  const baseline = await buildBaseline(world.directory, "poll");
   const figures: Figures = {};
-  for (const orders of SIZES[tiny ? "tiny" : "full"]) {
-    const polls = await alternate(SIDES, runs, (side) => pollOnce(world, side, orders, floor));
+  for (const orders of SIZES[smoke ? "smoke" : "full"]) {
+    const polls = await alternate(SIDES, runs, (side) => pollOnce(world, side, orders, baseline));
     const of = (side: Side, what: keyof Poll) => polls[side].map((result) => result[what]);
     const slower = polls.list.map(({ perSecond }, run) => Math.min(perSecond, polls.publish[run]?.perSecond ?? 0));
     figures[`orders${orders}Ratio`] = ratio(of("ours", "perSecond"), slower);
@@ -61,7 +61,7 @@ async function measure({ world, runs, tiny, say }: Given): Promise<Figures> {
 
 let projects = 0;
 
-async function pollOnce(world: World, side: Side, orders: number, floor: string): Promise<Poll> {
+async function pollOnce(world: World, side: Side, orders: number, baseline: string): Promise<Poll> {
   const emulators = await world.emulators();
   const project = `bench-poll-${++projects}`;
   seedFoodServiceState(`${world.directory}/${project}`, { finished: 0, active: orders });
@@ -74,7 +74,7 @@ async function pollOnce(world: World, side: Side, orders: number, floor: string)
   const options: InstanceStart =
     side === "ours"
       ? { build: DEPLOYED, target: "pollOrders", takes: "requests", env }
-      : { build: floor, target: "floor", takes: "requests", env: { ...env, ...own } };
+      : { build: baseline, target: "baseline", takes: "requests", env: { ...env, ...own } };
   const instance = await world.startInstance(options);
   if (orders < LARGE) {
     // The first poll warms up code, connections and the emulator.

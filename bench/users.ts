@@ -9,14 +9,14 @@ import { usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
 import { FEW_CORES, type Role, startChain, startProcess } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
-import type { Bench, Figures, Given } from "./bench.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, BenchError, ratio, summary } from "./measure.js";
 import { buildGoChain } from "./peers/go.js";
 import type { World } from "./world.js";
 
 const SIZES = {
   full: { calls: 10_000, warmUp: 5_000, concurrency: 64 },
-  tiny: { calls: 200, warmUp: 20, concurrency: 8 },
+  smoke: { calls: 200, warmUp: 20, concurrency: 8 },
 };
 
 const CLIENT = fileURLToPath(new URL("users-client.ts", import.meta.url));
@@ -55,8 +55,8 @@ interface Servers {
   stop(): Promise<void>;
 }
 
-async function measure({ world, runs, tiny, peers, say }: Given): Promise<Figures> {
-  const load = SIZES[tiny ? "tiny" : "full"];
+async function measure({ world, runs, smoke, peers, say }: BenchContext): Promise<Figures> {
+  const load = SIZES[smoke ? "smoke" : "full"];
   const go = peers ? await buildGoChain(world.directory) : undefined;
   const start: Record<Side, () => Promise<Servers>> = {
     direct: startData,

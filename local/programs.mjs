@@ -84,7 +84,7 @@ export async function buildPrograms(root) {
   }
   const own = Object.keys(metafile.inputs).filter((input) => !input.includes("node_modules"));
   const inputs = [...own, "local/programs.mjs", "package-lock.json", "functions/package-lock.json"];
-  writeFileSync(recordOf(root), JSON.stringify({ root, inputs }));
+  writeFileSync(recordOf(root), JSON.stringify({ root, inputs, outputs: [...written] }));
 }
 
 /** A module that looks for files beside it finds them beside its source. */

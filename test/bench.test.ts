@@ -14,7 +14,7 @@ describe("the benches", () => {
     this.timeout(TIMEOUT_MS);
     const child = spawn(
       process.execPath,
-      ["local/run.mjs", "bench/main.ts", ...NAMES, "--tiny", "--no-peers", "--runs", "1"],
+      ["local/run.mjs", "bench/main.ts", ...NAMES, "--smoke", "--no-peers", "--runs", "1"],
       {
         stdio: ["ignore", "pipe", "pipe"],
       },

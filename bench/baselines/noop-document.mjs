@@ -1,4 +1,4 @@
 /** Takes changes of documents and does nothing. */
 import { onDocumentWritten } from "firebase-functions/v2/firestore";
 
-export const floor = onDocumentWritten("floor/{id}", () => {});
+export const baseline = onDocumentWritten("baseline/{id}", () => {});

@@ -1,4 +1,4 @@
 /** Takes messages and does nothing. */
 import { onMessagePublished } from "firebase-functions/v2/pubsub";
 
-export const floor = onMessagePublished("floor", () => {});
+export const baseline = onMessagePublished("baseline", () => {});

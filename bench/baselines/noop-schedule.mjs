@@ -1,4 +1,4 @@
 /** Runs on a schedule and does nothing. */
 import { onSchedule } from "firebase-functions/v2/scheduler";
 
-export const floor = onSchedule("every 1 minutes", () => {});
+export const baseline = onSchedule("every 1 minutes", () => {});

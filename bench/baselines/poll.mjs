@@ -43,4 +43,4 @@ async function publish() {
 
 const { [process.env.BENCH_CASE]: work } = { list, publish };
 
-export const floor = onSchedule("every 1 minutes", work);
+export const baseline = onSchedule("every 1 minutes", work);

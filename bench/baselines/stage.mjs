@@ -75,4 +75,4 @@ async function create(name) {
 
 const { [process.env.BENCH_CASE]: work } = { create, duplicate, tick };
 
-export const floor = onMessagePublished("floor", (event) => work(event.data.message.json.order));
+export const baseline = onMessagePublished("baseline", (event) => work(event.data.message.json.order));

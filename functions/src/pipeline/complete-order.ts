@@ -33,7 +33,7 @@ export async function completeOrder(ref: WaitingOrder, ports: Ports): Promise<Ou
 }
 
 /**
- * Creates another shipment if an operator asked for it, because the linked one was lost. If none was ever linked, another program
+ * Creates another shipment if an operator asked for it, because the linked one was lost, and its meal if that was lost too. If none was ever linked, another program
  * set the order to IN_FLIGHT: only an operator can say which shipment it has.
  */
 async function replaceShipment(
@@ -43,6 +43,7 @@ async function replaceShipment(
   ports: Ports,
 ): Promise<Outcome> {
   const isDiscarded = relation?.discarded.shipment !== undefined;
+  const isMealLost = relation?.discarded.kitchen !== undefined && relation.kitchen === undefined;
   if (snapshot && isDiscarded && relation.kitchen !== undefined) {
     const linked = await readLinked("kitchen", relation.kitchen, { ref, snapshot, relation }, ports);
     if (linked.kind === "missing") return linked.outcome;
@@ -51,6 +52,8 @@ async function replaceShipment(
   }
   const order = await ports.food.getOrder(ref.name);
   if (order.status !== STAGES.completion.takes) return skipped(`the order is ${order.status}`);
+  // Without its meal there is nothing to ship: the kitchen order was lost too, and is created first.
+  if (isMealLost) return createOnce({ stage: "kitchen", ref, order, snapshot }, ports);
   if (isDiscarded) return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
   const message = "the order is IN_FLIGHT, but no shipment is linked";
   return park("shipment", ref, { code: MISSING_LINK, message }, ports);

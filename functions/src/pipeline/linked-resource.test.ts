@@ -134,3 +134,23 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
   });
 }
+
+describe("a shipment that is lost together with its meal", () => {
+  it("is not created again before the meal is, once an operator retries both", async () => {
+    const bed = await bedWithout("shipment");
+    bed.food.kitchenOrders.clear();
+    await deliverFor(bed, "shipment", 90);
+    await resolveAttempt({ ...DECISION, stage: "shipment" }, bed.ports);
+    await deliverFor(bed, "shipment", 90);
+    assert.equal(await codeOf(bed, "kitchen"), "LINK_NOT_FOUND");
+    await resolveAttempt({ ...DECISION, stage: "kitchen" }, bed.ports);
+    await deliverFor(bed, "shipment", 5);
+    const created = () => bed.food.created.map(({ stage }) => stage);
+    assert.deepEqual(created(), ["kitchen"]);
+
+    const meal = String(await bed.store.field("relations/1", "kitchen"));
+    bed.food.kitchenOrders.set(meal, { name: meal, status: "PACKAGED" });
+    await deliverFor(bed, "shipment", 5);
+    assert.deepEqual(created(), ["kitchen", "shipment"]);
+  });
+});

@@ -65,7 +65,7 @@ export function googleIdTokens(audience: string, clock: Clock, fetch: Fetch = fe
 /** Application Default Credentials: the metadata server in the cloud, a service account's key file elsewhere. */
 async function fetchIdToken(audience: string): Promise<string> {
   // Loaded at first use: most deployments never need it.
-  const { GoogleAuth } = await import("google-auth-library");
+  const { GoogleAuth } = await import("./google-auth.js");
   const { idTokenProvider } = await new GoogleAuth().getIdTokenClient(audience);
   return idTokenProvider.fetchIdToken(audience);
 }
