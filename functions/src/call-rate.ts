@@ -1,6 +1,7 @@
 /**
  * How many calls a second a service takes, learned from its rejections with RESOURCE_EXHAUSTED. A rejected read costs nothing, but the
- * outcome of a rejected create is unknown. So only reads find out whether more calls are taken: creates follow at a rate that is proven.
+ * outcome of a rejected create is unknown. So only reads find out whether more calls are taken, in short probes without creates, and
+ * creates go at a rate that is proven.
  */
 
 /** The time over which calls are counted, in milliseconds. */
@@ -9,36 +10,52 @@ const WINDOW_MS = 1_000;
 /** So many calls in a window are taken for proven from the start. */
 const INITIAL_PROVEN = 2;
 
-/** After a rejection, the share of the calls that were accepted in the last window. */
-const BACKOFF_SHARE = 0.8;
+/** The share of the proven rate that is used once a service has rejected calls: calls do not arrive as evenly as they are sent. */
+const USED_SHARE = 0.8;
 
-/** After a rejection no create is sent for so long, in milliseconds: the lower rate is not proven yet. */
+/** After a rejection no create is sent for so long, in milliseconds. */
 const PROBATION_MS = 2_000;
 
-/** A limit that is used is raised by this factor after a time without rejections. Each rejection doubles that time, in milliseconds. */
-const GROWTH = 1.25;
-const FIRST_GROWTH_AFTER_MS = 2_000;
-const LONGEST_GROWTH_AFTER_MS = 600_000;
+/** A probe takes so long, in milliseconds, and sends more than the proven rate by this factor at most. */
+const PROBE_MS = 2_000;
+const PROBE_FACTOR = 1.5;
+
+/** The time until the next probe, in milliseconds. Each rejection doubles it. */
+const FIRST_PROBE_AFTER_MS = 2_000;
+const LONGEST_PROBE_AFTER_MS = 600_000;
 
 export class CallRate {
-  /** Calls in a window; no limit is known before the first rejection. */
-  private limit = Number.POSITIVE_INFINITY;
   /** The most calls in a window of which a read was the last, and was answered. */
   private proven = INITIAL_PROVEN;
+  /** Whether a call was ever rejected. Before that, reads have no limit. */
+  private isLimited = false;
   private readonly started = new CallWindow();
   private readonly accepted = new CallWindow();
   private rejectedAt = Number.NEGATIVE_INFINITY;
-  /** When the limit was last changed. */
-  private changedAt = Number.NEGATIVE_INFINITY;
-  private growthAfterMs = FIRST_GROWTH_AFTER_MS / 2;
+  private loweredAt = Number.NEGATIVE_INFINITY;
+  private nextProbeAt = 0;
+  private probedAt = Number.NEGATIVE_INFINITY;
+  private probeUntil = Number.NEGATIVE_INFINITY;
+  private probeAfterMs = FIRST_PROBE_AFTER_MS;
 
   /** How long a call has to wait, in milliseconds; 0 if it may start now. */
   waitMs(isCreate: boolean, now: number): number {
-    this.grow(now);
-    const probation = isCreate ? this.rejectedAt + PROBATION_MS - now : 0;
-    if (probation > 0) return probation;
-    const most = Math.floor(isCreate ? Math.min(this.proven, this.limit) : this.limit);
-    return this.started.untilFewerThan(most, now);
+    const pause = isCreate ? Math.max(this.rejectedAt + PROBATION_MS, this.probeUntil) - now : 0;
+    if (pause > 0) return pause;
+    const most = this.mostCalls(isCreate, now);
+    const wait = this.started.untilFewerThan(most, now);
+    if (wait === 0 || isCreate || now < this.nextProbeAt) return wait;
+    // More reads are waiting than the limit lets through.
+    if (this.rejectedAt < this.probedAt) this.probeAfterMs = FIRST_PROBE_AFTER_MS;
+    this.probedAt = now;
+    this.probeUntil = now + PROBE_MS;
+    this.nextProbeAt = this.probeUntil + this.probeAfterMs;
+    return this.started.untilFewerThan(this.mostCalls(isCreate, now), now);
+  }
+
+  /** Whether a create that was let through some time ago may still be sent. */
+  maySendCreate(now: number): boolean {
+    return !this.isLimited || (now >= this.probeUntil && this.started.countAt(now) <= this.proven);
   }
 
   /** Takes note of a call that starts; how many have started in the window that ends with it. */
@@ -49,24 +66,25 @@ export class CallRate {
   /** Takes note of a call that was answered. `count` is what `start` returned for it. */
   accept(isCreate: boolean, count: number, now: number): void {
     this.accepted.add(now);
-    if (!isCreate && count <= this.limit) this.proven = Math.max(this.proven, count);
+    if (!isCreate) this.proven = Math.max(this.proven, count);
   }
 
-  /** Takes note of a call that was rejected because there were too many. Rejections within a window lower the limit once. */
+  /** Takes note of a call that was rejected because there were too many. Rejections within a window lower the rate once. */
   reject(now: number): void {
     this.rejectedAt = now;
-    if (now - this.changedAt < WINDOW_MS) return;
-    this.changedAt = now;
-    this.limit = Math.max(1, BACKOFF_SHARE * Math.min(this.limit, this.accepted.countAt(now)));
-    this.proven = Math.min(this.proven, Math.floor(this.limit));
-    this.growthAfterMs = Math.min(LONGEST_GROWTH_AFTER_MS, 2 * this.growthAfterMs);
+    if (now - this.loweredAt < WINDOW_MS) return;
+    this.loweredAt = now;
+    this.isLimited = true;
+    this.proven = Math.max(1, Math.min(this.proven, this.accepted.countAt(now)));
+    this.probeUntil = now;
+    this.nextProbeAt = now + this.probeAfterMs;
+    this.probeAfterMs = Math.min(LONGEST_PROBE_AFTER_MS, 2 * this.probeAfterMs);
   }
 
-  private grow(now: number): void {
-    if (this.limit === Number.POSITIVE_INFINITY || now - this.changedAt < this.growthAfterMs) return;
-    this.changedAt = now;
-    // A rate that was not needed is not proven.
-    if (this.proven >= Math.floor(this.limit)) this.limit = Math.max(this.limit + 1, GROWTH * this.limit);
+  private mostCalls(isCreate: boolean, now: number): number {
+    if (!this.isLimited) return isCreate ? this.proven : Number.POSITIVE_INFINITY;
+    if (now < this.probeUntil) return Math.max(this.proven + 1, Math.floor(PROBE_FACTOR * this.proven));
+    return Math.max(1, Math.floor(USED_SHARE * this.proven));
   }
 }
 

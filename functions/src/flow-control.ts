@@ -116,7 +116,8 @@ export class AdaptiveFlowControl implements FlowControl {
       };
       try {
         // A create waits for its claim between its slot and its call.
-        if (kind === "create" && pushbacks !== this.pushbacks) throw new NoSlotError(method);
+        const isLate = pushbacks !== this.pushbacks || !this.rate.maySendCreate(started);
+        if (kind === "create" && isLate) throw new NoSlotError(method);
         const reply = await call();
         noteAnswer();
         return reply;

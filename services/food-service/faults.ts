@@ -54,3 +54,14 @@ export function underLoad({ callTime, callsPerSecond }: Load): <T>(apply: () => 
     return reply;
   };
 }
+
+/** Rejects calls beyond so many in each second, before they are applied. */
+export function withRateLimit(callsPerSecond: number): <T>(apply: () => Promise<T>) => Promise<T> {
+  let [second, count] = [0, 0];
+  return async (apply) => {
+    const now = Math.floor(performance.now() / 1_000);
+    if (now !== second) [second, count] = [now, 0];
+    if (++count > callsPerSecond) throw callError("RESOURCE_EXHAUSTED", "too many calls in a second", true);
+    return apply();
+  };
+}

@@ -172,7 +172,7 @@ describe("the food service's programs", function () {
     const { out, status } = await run("main", "--help");
     assert.equal(status, 0);
     const options =
-      "address speed rejected cancelled failures lost-answers unavailable lose-answers-of delay call-time calls-per-second max-streams seed honours-keys state certificates truth require-token-file require-id-token client-ca";
+      "address speed rejected cancelled failures lost-answers unavailable lose-answers-of delay call-time calls-per-second rate-limit max-streams seed honours-keys state certificates truth require-token-file require-id-token client-ca";
     for (const option of options.split(" ")) assert.match(out, new RegExp(`--${option}\\b`));
   });
 });

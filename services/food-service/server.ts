@@ -15,7 +15,7 @@ import type { Clock } from "../../functions/src/ports.js";
 import { listen, stop } from "../server.js";
 import { type CallerChecks, callerInterceptors } from "./callers.js";
 import { identityIn } from "./certificate.js";
-import { underLoad, withFaults } from "./faults.js";
+import { underLoad, withFaults, withRateLimit } from "./faults.js";
 import { handlersOf } from "./handlers.js";
 import { Journal } from "./journal.js";
 import { FoodServiceModel, type GroundTruth } from "./model/food-service-model.js";
@@ -50,6 +50,8 @@ export interface FoodServiceOptions {
   callTime?: number;
   /** How many calls are begun in a second at most; others wait. */
   callsPerSecond?: number;
+  /** How many calls are taken in a second at most; others are rejected. */
+  rateLimit?: number;
   /** How many calls a connection may have in progress. */
   maxStreams?: number;
   /** Decides every draw; without one, each start draws anew. */
@@ -86,7 +88,8 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
   const { failures = 0, lostAnswers = 0, delay = 0 } = options;
   const { unavailable = [], loseAnswersOf = [], onCall = () => {} } = options;
   const { callers = {}, clientCa } = options;
-  const { callTime = 0, callsPerSecond = Number.POSITIVE_INFINITY, maxStreams } = options;
+  const { callTime = 0, callsPerSecond = Number.POSITIVE_INFINITY, rateLimit = Number.POSITIVE_INFINITY } = options;
+  const { maxStreams } = options;
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
@@ -105,10 +108,11 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
 
     const chance = seeded(`${life}:faults`);
     const loaded = underLoad({ callTime, callsPerSecond });
+    const limited = withRateLimit(rateLimit);
     const faults = { failures, lostAnswers, delay, unavailable, loseAnswersOf };
     const carry = <T>(apply: () => Promise<T>, method: string) => {
       onCall(method);
-      return withFaults(faults, chance, method, () => loaded(apply));
+      return limited(() => withFaults(faults, chance, method, () => loaded(apply)));
     };
     const handlers = handlersOf(model, carry, log);
     const server = new Server({

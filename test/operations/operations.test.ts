@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { idleReads, tables } from "./bill.js";
-import { type Costs, type Counts, measure, total } from "./count.js";
+import { type Costs, type Counts, measure, total, WAITING_ORDERS } from "./count.js";
 
 describe("what the platform bills", () => {
   let costs: Costs;
@@ -19,10 +19,14 @@ describe("what the platform bills", () => {
     assert.equal(total(costs.order, "write"), relations + attempts + (history ?? 0), "nothing else is written");
   });
 
-  it("is one call and no document for an idle tick of an active order, and one read for the first on an instance", () => {
+  it("is one call and no document for each order that waits, and one read at the first look of an instance", () => {
     const countsOf = (tick: Counts) => ["write", "read", "call"].map((kind) => total(tick, kind));
-    assert.deepEqual(countsOf(costs.idle), [0, 0, 1]);
-    assert.deepEqual(countsOf(costs.firstIdle), [0, 1, 1]);
+    assert.deepEqual(countsOf(costs.idle), [0, 0, WAITING_ORDERS]);
+    assert.deepEqual(countsOf(costs.firstIdle), [0, WAITING_ORDERS, WAITING_ORDERS]);
+  });
+
+  it("is one message and one invocation for as many waiting orders as share a message", () => {
+    assert.deepEqual([total(costs.idle, "message"), total(costs.idle, "invocation")], [1, 1]);
   });
 
   it("is fewer reads the fewer instances share a stage's ticks", () => {
