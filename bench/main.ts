@@ -8,6 +8,7 @@ import { type Bench, run } from "./bench.js";
 import { coldStart } from "./cold-start.js";
 import { consoleBench } from "./console.js";
 import { growth } from "./growth.js";
+import { largePoll } from "./large-poll.js";
 import { BenchError } from "./measure.js";
 import { pipeline } from "./pipeline.js";
 import { poll } from "./poll.js";
@@ -16,7 +17,7 @@ import { writeTable } from "./table.js";
 import { users } from "./users.js";
 import { inWorld } from "./world.js";
 
-const BENCHES: Bench[] = [coldStart, stage, poll, pipeline, growth, users, consoleBench];
+const BENCHES: Bench[] = [coldStart, stage, poll, largePoll, pipeline, growth, users, consoleBench];
 
 /** Fewer runs than this say nothing. */
 const FEWEST = 5;

@@ -132,7 +132,7 @@ async function startUsers(onEnd: World["onEnd"]): Promise<string> {
 export function environment(
   project: string,
   { firestore, pubsub }: Emulators,
-  food: FoodServiceProcess,
+  food: Pick<FoodServiceProcess, "address" | "certificate">,
   params: Record<string, string> = {},
 ): Record<string, string> {
   return {

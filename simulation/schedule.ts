@@ -142,7 +142,7 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
   return { violations, history, struck };
 }
 
-/** How orders fare. A lone order is quick, so that its life has few effects and every pair of faults can be tried. */
+/** How orders fare. A lone order is quick, so its life has few effects and every pair of faults can be tried. */
 function lives({ orders, waits }: Scenario): { speed: number; rejected: number; cancelled: number } {
   if (waits) return { speed: 2, rejected: 0.2, cancelled: orders === 1 ? 0 : 0.15 };
   return orders === 1 ? { speed: 20, rejected: 0.2, cancelled: 0 } : { speed: 10, rejected: 0.2, cancelled: 0.15 };

@@ -124,7 +124,7 @@ const POLL_PASSES = defineInt("POLL_PASSES", {
 
 const POLL_PAGE_SIZE = defineInt("POLL_PAGE_SIZE", {
   default: 500,
-  description: "Orders per page of a listing, from 1 to 1000.",
+  description: "Orders per page of a listing, from 1 to 10000. A food service may give fewer.",
 });
 
 const CREATE_POLICY = defineString("CREATE_POLICY", {

@@ -2,12 +2,17 @@
 import { isCallError, toErrorInfo } from "./domain/errors.js";
 import type { ActiveStatus } from "./domain/order-lifecycle.js";
 import type { FoodService, Order } from "./ports.js";
+import { SeenNames } from "./seen-names.js";
 
 /** So many pages of one status at most, in one pass. */
-const MAX_PAGES = 5_000;
+const MAX_PAGES = 50_000;
 
 /** So many pages in a row may bring no order that was not listed before. */
 const MAX_BARREN_PAGES = 200;
+
+/** Memory for the names of a listing, in bytes as a power of two: 2 MiB. A page of which every name is taken for a seen one is none. */
+const NAMES_BYTES_LOG2 = 21;
+const BITS_PER_NAME = 4;
 
 /** A smaller page does not help when the service is not there, or does not let us in. */
 const NOT_ABOUT_SIZE = [
@@ -41,7 +46,7 @@ export class OrderListing {
   /** Undefined if all went well so far. */
   problem: ListingProblem | undefined;
   private readonly tokens = new Set<string>();
-  private readonly names = new Set<string>();
+  private readonly names = new SeenNames(NAMES_BYTES_LOG2, BITS_PER_NAME, 0);
   private barrenPages = 0;
   /** Whether there is nothing more to list. */
   isOver = false;
@@ -75,9 +80,9 @@ export class OrderListing {
     const { position, names, tokens } = this;
     tokens.add(position.pageToken);
     position.pages++;
-    const known = names.size;
-    for (const { name } of orders) names.add(name);
-    this.barrenPages = names.size > known ? 0 : this.barrenPages + 1;
+    let isBarren = true;
+    for (const { name } of orders) if (names.add(name)) isBarren = false;
+    this.barrenPages = isBarren ? this.barrenPages + 1 : 0;
     position.pageToken = nextPageToken;
     if (nextPageToken === "") this.isOver = true;
     else if (tokens.has(nextPageToken)) {

@@ -48,7 +48,7 @@ const schema = v.pipe(
     USERS_SECURITY: v.picklist(["tls", "plaintext"]),
     CALL_DEADLINE_SECONDS: wholeNumber(1, 60),
     POLL_PASSES: wholeNumber(1, 12),
-    POLL_PAGE_SIZE: wholeNumber(1, 1000),
+    POLL_PAGE_SIZE: wholeNumber(1, 10_000),
     CREATE_POLICY: v.picklist(["park", "idempotency-key"]),
     CREATE_LEASE_SECONDS: wholeNumber(2, 600),
     CREATE_TRIES: wholeNumber(1, 100),
@@ -59,7 +59,7 @@ const schema = v.pipe(
   v.forward(
     v.check(
       (given) => given.CREATE_LEASE_SECONDS >= 2 * given.CALL_DEADLINE_SECONDS,
-      "must be at least twice CALL_DEADLINE_SECONDS, so that no create is still under way when its lease ends",
+      "must be at least twice CALL_DEADLINE_SECONDS, so no create is still under way when its lease ends",
     ),
     ["CREATE_LEASE_SECONDS"],
   ),

@@ -5,7 +5,12 @@ import { PubSubBus } from "../../functions/src/adapters/firebase/pubsub-bus.js";
 import { MemoryBus } from "../../functions/src/adapters/memory/bus.js";
 import { BusError } from "../../functions/src/domain/errors.js";
 import { STAGES, type Stage } from "../../functions/src/domain/order-lifecycle.js";
-import { CONTINUATION_TOPIC, parseContinuation, parseOrderMessage } from "../../functions/src/pipeline/messages.js";
+import {
+  CONTINUATION_TOPIC,
+  parseContinuation,
+  parseOrderMessage,
+  unpackOrders,
+} from "../../functions/src/pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../functions/src/ports.js";
 import { PubSubTopics } from "../../harness/emulators/pubsub-rest.js";
 import { withEnvironment } from "../../harness/env.js";
@@ -19,7 +24,7 @@ interface Opened {
 
 const TOPICS = [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC];
 
-/** Publishes something, so that the client has read the environment by the end of this. */
+/** Publishes something, so the client has read the environment by the end of this. */
 const openBuses: PubSubBus[] = [];
 after(() => {
   for (const bus of openBuses) bus.close();
@@ -76,7 +81,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
         await bus.publishOrders(stage, messages);
         for (const topic of TOPICS) {
           const expected = topic === STAGES[stage].topic ? messages : [];
-          const found = await taken(topic);
+          const found = (await taken(topic)).flatMap(unpackOrders);
           assert.deepEqual(sorted(found), sorted(expected), topic);
           for (const message of found) assert.doesNotThrow(() => parseOrderMessage(message));
         }
@@ -86,6 +91,13 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
     it("has taken every message once a publish resolves, however many there are", async () => {
       await bus.publishOrders("kitchen", orders(2_500));
       assert.deepEqual(sorted(await taken("orders-new")), sorted(orders(2_500)));
+    });
+
+    it("brings each order once, however many travel together", async () => {
+      const messages = orders(260).map((message): OrderMessage => ({ ...message, status: "PREPARATION" }));
+      await bus.publishOrders("shipment", messages);
+      const found = (await taken("orders-preparation")).flatMap(unpackOrders);
+      assert.deepEqual(sorted(found), sorted(messages));
     });
 
     it("takes several publishes at the same moment", async () => {

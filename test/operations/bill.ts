@@ -1,10 +1,13 @@
 /** What a day costs: the counted operations times the list prices. `npm run costs` prints the tables of docs/scaling.md. */
 import { fileURLToPath } from "node:url";
-import { type Costs, type Counts, measure, total } from "./count.js";
+import { type Costs, type Counts, measure, total, WAITING_ORDERS } from "./count.js";
+import { lunchPeakTables } from "./lunch-peak.js";
 
 /**
- * US dollars, us-central1, as Google's public price lists had them in June 2025. Free quotas, taxes, network and discounts are left
- * out. Look them up before you decide: cloud.google.com/firestore/pricing, /run/pricing, /pubsub/pricing, /stackdriver/pricing.
+ * US dollars, us-central1, as Google's public price lists had them in autumn 2026: Firestore (Standard edition) as reported on
+ * 2026-10-08, Logging on 2026-09-12, the others by the newest copies of their pages. None has changed since June 2025. Free
+ * quotas, taxes, network and discounts are left out. Look them up before you decide: cloud.google.com/firestore/pricing,
+ * /run/pricing (request-based billing, tier 1), /pubsub/pricing, /stackdriver/pricing, /scheduler/pricing.
  */
 const PRICES = {
   read: 0.03 / 100_000,
@@ -22,11 +25,11 @@ const PRICES = {
 const ASSUMED = {
   /** Minutes from NEW to the end. */
   life: 30,
-  /** Seconds of an instance that one event is billed: alone, and with many beside it. */
-  instanceSeconds: { alone: 0.1, shared: 0.01 },
+  /** Seconds of an instance that one event is billed, and each further order in it: alone, and with many beside it. */
+  instanceSeconds: { alone: { event: 0.1, order: 0.02 }, shared: { event: 0.01, order: 0.0025 } },
   gibibytes: 0.25,
-  /** Pub/Sub bills a message as at least so many bytes, once published and once delivered. */
-  messageBytes: 2 * 1000,
+  /** Pub/Sub bills a message as at least so many bytes, once published and once delivered; an order in it has so many. */
+  messageBytes: { least: 1000, order: 110 },
   /** For how many ticks an instance remembers what an order waits for: half an hour at one a minute. */
   rememberedTicks: 30,
   logLineBytes: 600,
@@ -34,6 +37,9 @@ const ASSUMED = {
 
 /** The stages in which orders wait: for the kitchen, and for the drone. */
 const WAITING_STAGES = 2;
+
+const MINUTES_PER_DAY = 1_440;
+const SECONDS_PER_DAY = 86_400;
 
 const KINDS = ["read", "write", "delete", "call", "message", "invocation"] as const;
 
@@ -51,7 +57,7 @@ function operationsTable({ poll, idle, firstIdle, order }: Costs): string {
   const columns = [order, idle, firstIdle, poll];
   const rows = KINDS.map((kind) => `| ${kind}s | ${columns.map((counts) => cell(counts, kind)).join(" | ")} |`);
   return [
-    "| | an order's moves, NEW to DELIVERED | an idle tick of one order | its first on an instance | an empty poll |",
+    `| | an order's moves, NEW to DELIVERED | an idle tick of ${WAITING_ORDERS} orders | their first on an instance | an empty poll |`,
     "|---|---|---|---|---|",
     ...rows,
   ].join("\n");
@@ -62,14 +68,15 @@ function idleTicks({ order }: Costs): number {
   return ASSUMED.life - total(order, "message");
 }
 
-/** Operations of one order in its whole life, idle ticks included, if its instances remembered it. */
-function lifeOf(costs: Costs, kind: string): number {
-  return total(costs.order, kind) + idleTicks(costs) * total(costs.idle, kind);
+/** How many orders share a message of a stage in which they wait: as many as wait there, up to the most that fit. */
+function ordersPerMessage(costs: Costs, ordersPerDay: number): number {
+  return Math.min(WAITING_ORDERS, Math.max(1, (ordersPerDay * idleTicks(costs)) / WAITING_STAGES / MINUTES_PER_DAY));
 }
 
-/** How many instances share the ticks of one waiting stage, of which there are two. */
-function instancesOf(costs: Costs, ordersPerDay: number, instanceSeconds: number): number {
-  return Math.max(1, Math.ceil((ordersPerDay * idleTicks(costs) * instanceSeconds) / WAITING_STAGES / 86_400));
+/** Operations of one order in its whole life, its idle ticks' share of a message with so many orders included. */
+function lifeOf(costs: Costs, kind: (typeof KINDS)[number], perMessage: number): number {
+  const shared = kind === "message" || kind === "invocation" ? perMessage : WAITING_ORDERS;
+  return total(costs.order, kind) + (idleTicks(costs) * total(costs.idle, kind)) / shared;
 }
 
 /**
@@ -87,23 +94,29 @@ export function idleReads(ticks: number, instances: number, rememberedTicks: num
 }
 
 function billTable(costs: Costs): string {
-  const writes = lifeOf(costs, "write");
-  const deletes = lifeOf(costs, "delete");
-  const invocations = lifeOf(costs, "invocation");
-  const messages = lifeOf(costs, "message");
+  const writes = lifeOf(costs, "write", 1);
+  const deletes = lifeOf(costs, "delete", 1);
   const lines = total(costs.order, "invocation");
+  const ticks = idleTicks(costs);
   const days = [1_000, 1_000_000, 100_000_000].map((orders) => {
-    const instanceSeconds = orders < 100_000 ? ASSUMED.instanceSeconds.alone : ASSUMED.instanceSeconds.shared;
-    const seconds = invocations * instanceSeconds;
-    const instances = instancesOf(costs, orders, instanceSeconds);
-    const ticksOfStage = Math.round(idleTicks(costs) / WAITING_STAGES);
-    const reads = lifeOf(costs, "read") + WAITING_STAGES * idleReads(ticksOfStage, instances, ASSUMED.rememberedTicks);
+    const perMessage = ordersPerMessage(costs, orders);
+    const invocations = lifeOf(costs, "invocation", perMessage);
+    const seconds = ASSUMED.instanceSeconds[orders < 100_000 ? "alone" : "shared"];
+    const idleSeconds = (ticks * (seconds.event + (perMessage - 1) * seconds.order)) / perMessage;
+    const instanceSeconds = total(costs.order, "invocation") * seconds.event + idleSeconds;
+    const instances = Math.max(1, Math.ceil((orders * idleSeconds) / WAITING_STAGES / SECONDS_PER_DAY));
+    const reads =
+      lifeOf(costs, "read", perMessage) +
+      WAITING_STAGES * idleReads(Math.round(ticks / WAITING_STAGES), instances, ASSUMED.rememberedTicks);
+    const bytes = (orders: number) => 2 * Math.max(ASSUMED.messageBytes.least, orders * ASSUMED.messageBytes.order);
+    const messageBytes = total(costs.order, "message") * bytes(1) + (ticks * bytes(perMessage)) / perMessage;
     const parts = {
       Firestore: orders * (reads * PRICES.read + writes * PRICES.write + deletes * PRICES.delete),
       "Cloud Run functions":
         orders *
-        (invocations * PRICES.invocation + seconds * (PRICES.vcpuSecond + ASSUMED.gibibytes * PRICES.gibibyteSecond)),
-      "Pub/Sub": (orders * messages * ASSUMED.messageBytes * PRICES.pubsubTebibyte) / 2 ** 40,
+        (invocations * PRICES.invocation +
+          instanceSeconds * (PRICES.vcpuSecond + ASSUMED.gibibytes * PRICES.gibibyteSecond)),
+      "Pub/Sub": (orders * messageBytes * PRICES.pubsubTebibyte) / 2 ** 40,
       Logging: (orders * lines * ASSUMED.logLineBytes * PRICES.logGibibyte) / 2 ** 30,
       Scheduler: (2 * PRICES.schedulerJobMonth) / 30,
     };
@@ -121,13 +134,12 @@ function billTable(costs: Costs): string {
   ].join("\n");
 }
 
-/** Both tables, as they stand in docs/scaling.md. */
-export async function tables(): Promise<{ operations: string; bill: string }> {
+/** The tables by name, as they stand in docs/scaling.md. */
+export async function tables(): Promise<Record<string, string>> {
   const costs = await measure();
-  return { operations: operationsTable(costs), bill: billTable(costs) };
+  return { operations: operationsTable(costs), bill: billTable(costs), ...lunchPeakTables() };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { operations, bill } = await tables();
-  console.log(`${operations}\n\n${bill}`);
+  console.log(Object.values(await tables()).join("\n\n"));
 }

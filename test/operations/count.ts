@@ -7,12 +7,13 @@ import { STAGES } from "../../functions/src/domain/order-lifecycle.js";
 import { NO_FLOW_CONTROL } from "../../functions/src/flow-control.js";
 import { RecentLinks } from "../../functions/src/link-cache.js";
 import {
-  handleOrderMessage,
+  handleStageMessage,
   type ReactionName,
   reactionsTo,
   runReaction,
   SCHEDULED,
 } from "../../functions/src/pipeline/handlers.js";
+import { ORDERS_PER_MESSAGE, packOrders } from "../../functions/src/pipeline/messages.js";
 import type { FoodService, Ports } from "../../functions/src/ports.js";
 import { TEST_SETTINGS } from "../../functions/src/testing/test-bed.js";
 import { FoodServiceModel } from "../../services/food-service/model/food-service-model.js";
@@ -85,10 +86,10 @@ class CountedSystem {
       },
       bus: {
         publishOrders: async (stage, messages) => {
-          this.add("message", messages.length);
-          for (const message of messages) {
+          for (const payload of packOrders(stage, messages)) {
+            this.add("message");
             this.waiting.push(() =>
-              this.invoke(STAGES[stage].function, () => handleOrderMessage(stage, message, this.ports)),
+              this.invoke(STAGES[stage].function, () => handleStageMessage(stage, payload, this.ports)),
             );
           }
         },
@@ -148,37 +149,42 @@ function plus(counts: Counts, other: Counts, times = 1): Counts {
   return Object.fromEntries(Object.entries(sum).filter(([, count]) => count !== 0));
 }
 
-/** What each costs: a poll with no active order, an idle tick of one order, and an order from NEW to DELIVERED without them. */
+/** So many orders share a message in the stages in which they wait. */
+export const WAITING_ORDERS = ORDERS_PER_MESSAGE.shipment;
+
+/** What each costs: a poll with no active order, an idle tick of a message's orders, and an order from NEW to DELIVERED without them. */
 export interface Costs {
   poll: Counts;
-  /** On an instance that has seen the order wait before. */
+  /** Of so many orders as share a message, on an instance that has seen them wait before. */
   idle: Counts;
-  /** On an instance that sees the order wait for the first time. */
+  /** The same on an instance that sees them wait for the first time. */
   firstIdle: Counts;
   order: Counts;
 }
 
-/** Carries one order from NEW to DELIVERED, a tick a minute. */
+/** Carries one order from NEW to DELIVERED, a tick a minute, and then has a message's orders wait. */
 export async function measure(): Promise<Costs> {
   const system = new CountedSystem();
   await system.tick("pollOrders");
   system.take();
   await system.tick("pollOrders");
   const poll = system.take();
+  const tick = async () => {
+    await system.tick("pollOrders");
+    const counts = plus(system.take(), poll, -1);
+    system.clock.advance(60_000);
+    return counts;
+  };
 
   const { name } = system.food.placeOrder("krithik");
   let order: Counts = {};
-  let idle: Counts | undefined;
-  let firstIdle: Counts | undefined;
   for (let ticks = 0; (await system.food.getOrder(name)).status !== "DELIVERED"; ticks++) {
     if (ticks > 100) throw new Error("the order does not come to its end");
-    await system.tick("pollOrders");
-    const tick = plus(system.take(), poll, -1);
-    if (total(tick, "write") > 0) order = plus(order, tick);
-    else if (total(tick, "read") > 0) firstIdle ??= tick;
-    else idle ??= tick;
-    system.clock.advance(60_000);
+    const counts = await tick();
+    if (total(counts, "write") > 0) order = plus(order, counts);
   }
-  if (!idle || !firstIdle) throw new Error("the order never waited for anything");
-  return { poll, idle, firstIdle, order };
+
+  for (let placed = 0; placed < WAITING_ORDERS; placed++) system.food.placeOrder("krithik");
+  await tick();
+  return { poll, firstIdle: await tick(), idle: await tick(), order };
 }

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { idleReads, tables } from "./bill.js";
-import { type Costs, type Counts, measure, total } from "./count.js";
+import { type Costs, type Counts, measure, total, WAITING_ORDERS } from "./count.js";
+import { MOVES, runDay } from "./lunch-peak.js";
 
 describe("what the platform bills", () => {
   let costs: Costs;
@@ -19,10 +20,14 @@ describe("what the platform bills", () => {
     assert.equal(total(costs.order, "write"), relations + attempts + (history ?? 0), "nothing else is written");
   });
 
-  it("is one call and no document for an idle tick of an active order, and one read for the first on an instance", () => {
+  it("is one call and no document for each order that waits, and one read at the first look of an instance", () => {
     const countsOf = (tick: Counts) => ["write", "read", "call"].map((kind) => total(tick, kind));
-    assert.deepEqual(countsOf(costs.idle), [0, 0, 1]);
-    assert.deepEqual(countsOf(costs.firstIdle), [0, 1, 1]);
+    assert.deepEqual(countsOf(costs.idle), [0, 0, WAITING_ORDERS]);
+    assert.deepEqual(countsOf(costs.firstIdle), [0, WAITING_ORDERS, WAITING_ORDERS]);
+  });
+
+  it("is one message and one invocation for as many waiting orders as share a message", () => {
+    assert.deepEqual([total(costs.idle, "message"), total(costs.idle, "invocation")], [1, 1]);
   });
 
   it("is fewer reads the fewer instances share a stage's ticks", () => {
@@ -30,6 +35,20 @@ describe("what the platform bills", () => {
     assert.equal(idleReads(31, 1, 30), 2, "an entry is believed for so many ticks");
     assert.ok(Math.abs(idleReads(14, 2, 30) - 2) < 0.001, "once on each of two");
     assert.ok(Math.abs(idleReads(14, 1e6, 30) - 14) < 0.001, "each tick meets another instance");
+  });
+
+  it("is for a lunch peak what is counted for one order", () => {
+    const sum = (what: "writes" | "calls") => Object.values(MOVES).reduce((all, move) => all + move[what], 0);
+    assert.equal(sum("writes"), total(costs.order, "write") + total(costs.order, "delete"));
+    assert.equal(sum("calls"), total(costs.order, "call") - (costs.order["call userByName"] ?? 0));
+  });
+
+  it("includes every order of a day with a lunch peak, which leaves none behind", () => {
+    const day = runDay(20);
+    const orders = day.reduce((all, { ordersPerSecond, seconds }) => all + ordersPerSecond * seconds, 0);
+    assert.ok(Math.abs(orders / 100_000_000 - 1) < 0.01, `${orders} orders`);
+    const [first, last] = [day[0]?.active ?? 0, day.at(-1)?.active ?? 0];
+    assert.ok(Math.abs(last / first - 1) < 0.01, `${first} active orders at first, ${last} at last`);
   });
 
   it("stands in docs/scaling.md as it was counted (npm run costs prints it)", async () => {

@@ -10,6 +10,7 @@ import { rollUpStatistics } from "../relations/statistics.js";
 import { sweep } from "../relations/sweep.js";
 import { completeOrder } from "./complete-order.js";
 import { dispatchShipment } from "./dispatch-shipment.js";
+import { unpackOrders } from "./messages.js";
 import { continuePoll, pollOrders } from "./poll-orders.js";
 import { resolveCustomer } from "./resolve-customer.js";
 import { leftToPoll, runStage, type StageHandler, withOutcomeLog } from "./run-stage.js";
@@ -21,9 +22,19 @@ const STAGE_HANDLERS: Record<Stage, StageHandler> = {
   completion: completeOrder,
 };
 
-/** Handles a message of a stage's topic. @throws RetryableError */
+/** Handles an order that came to a stage. @throws RetryableError */
 export function handleOrderMessage(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
   return runStage(stage, payload, STAGE_HANDLERS[stage], ports);
+}
+
+/**
+ * Handles a message of a stage's topic, which has one order in it or several. None waits for another.
+ * @throws RetryableError if one of them failed; the message comes again, and those that went well have nothing left to do
+ */
+export async function handleStageMessage(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
+  const orders = unpackOrders(payload).map((order) => handleOrderMessage(stage, order, ports));
+  const failed = (await Promise.allSettled(orders)).find(({ status }) => status === "rejected");
+  if (failed?.status === "rejected") throw failed.reason;
 }
 
 /** Handles a message of a poll that ran out of time. */

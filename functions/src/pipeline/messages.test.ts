@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ValidationError } from "../domain/errors.js";
-import { parseContinuation, parseOrderMessage } from "./messages.js";
+import { callError, ValidationError } from "../domain/errors.js";
+import type { OrderMessage } from "../ports.js";
+import { testBed } from "../testing/test-bed.js";
+import { handleStageMessage } from "./handlers.js";
+import { packOrders, parseContinuation, parseOrderMessage, unpackOrders } from "./messages.js";
 
 const ORDER = { order: "orders/7f3c", status: "NEW" };
 const CONTINUATION = { holder: "a", step: 0, statuses: ["NEW", "IN_FLIGHT"], pageToken: "next" };
@@ -117,5 +120,62 @@ describe("a continuation", () => {
         }
       }),
     );
+  });
+});
+
+describe("orders that share a message", () => {
+  const numbered = (count: number): OrderMessage[] =>
+    Array.from({ length: count }, (_, index) => ({ order: `orders/${index}`, status: "PREPARATION", placedAt: index }));
+
+  it("are 25 at most, and none is lost or doubled", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 120 }), (count) => {
+        const payloads = packOrders("shipment", numbered(count));
+        const unpacked = payloads.map((payload) => unpackOrders(JSON.parse(JSON.stringify(payload))));
+        assert.ok(unpacked.every((orders) => orders.length <= 25));
+        assert.deepEqual(unpacked.flat(), numbered(count));
+        assert.equal(payloads.length, Math.ceil(count / 25));
+      }),
+    );
+  });
+
+  it("never are new orders", () => {
+    assert.deepEqual(packOrders("kitchen", numbered(3)), numbered(3));
+  });
+
+  it("travel as before when there is only one", () => {
+    assert.deepEqual(packOrders("completion", numbered(1)), numbered(1));
+  });
+
+  for (const [why, payload] of [
+    ["has no orders", { orders: [] }],
+    ["has orders that are no list", { orders: { order: "orders/1" } }],
+    ["is a list", numbered(2)],
+    ["is null", null],
+    ["has more orders than any message of ours", { orders: Array.from({ length: 1_001 }, () => ORDER) }],
+  ] as [string, unknown][]) {
+    it(`are not found in a payload that ${why}: it is left as it is, and refused`, () => {
+      assert.deepEqual(unpackOrders(payload), [payload]);
+      refuses(parseOrderMessage, unpackOrders(payload)[0]);
+    });
+  }
+
+  it("are each handled, whatever the others are, and come again together if one of them failed", async () => {
+    const bed = testBed();
+    for (const id of ["1", "2", "3"]) {
+      bed.food.orders.set(`orders/${id}`, { name: `orders/${id}`, customerId: "krithik", status: "PREPARATION" });
+      bed.food.kitchenOrders.set(`kitchenorders/${id}`, { name: `kitchenorders/${id}`, status: "PACKAGED" });
+      await bed.store.set(`relations/${id}`, { schema: 1, state: "PREPARATION", kitchen: `kitchenorders/${id}` });
+    }
+    const orders = ["1", "2", "3"].map((id) => ({ order: `orders/${id}`, status: "PREPARATION" }));
+    const payload = { orders: [{ order: 7 }, null, ...orders] };
+    bed.food.hooks.once("getKitchenOrder", "before", () => {
+      throw callError("UNAVAILABLE", "not now", true);
+    });
+    await assert.rejects(handleStageMessage("shipment", payload, bed.ports), { code: "UNAVAILABLE" });
+    assert.equal(bed.food.created.length, 2);
+    await handleStageMessage("shipment", payload, bed.ports);
+    assert.equal(bed.food.created.length, 3);
+    assert.equal(bed.lines.filter(({ fields }) => fields.outcome === "quarantined").length, 4, "two, twice");
   });
 });

@@ -7,6 +7,7 @@ import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js
 import { type ListingPosition, OrderListing } from "../list-orders.js";
 import { POLL_LEASE, PollTally } from "../poll-health.js";
 import type { Order, OrderMessage, PollContinuation, PollProgress, Ports } from "../ports.js";
+import { SeenNames } from "../seen-names.js";
 import { parseContinuation } from "./messages.js";
 
 /** How long one pass lists before it hands over, in milliseconds. */
@@ -17,6 +18,10 @@ const TICK_MS = 60_000;
 
 /** So many pages of a status at most are being published while the next one is listed. */
 const MAX_PAGES_IN_FLIGHT = 4;
+
+/** Memory for what was published, in bytes as a power of two, and the bits of each order in it. */
+const PUBLISHED_BYTES_LOG2 = 24;
+const PUBLISHED_BITS_PER_NAME = 8;
 
 /** So many unusable names at most become documents in one run: a service that lists nothing else must not fill the store. */
 const MAX_PARKED_NAMES = 20;
@@ -100,15 +105,25 @@ function passOf(continuation: PollContinuation, ports: Ports): Pass {
   return { positions: all, startedAt: now, progress, again: others };
 }
 
+/**
+ * The memory of what a pass has published: 16 MiB, however many orders there are. Of two million orders it takes less than one for
+ * published that is not; with another seed at the next pass, that one is published then.
+ */
+function publishedNames({ random }: Ports): SeenNames {
+  return new SeenNames(PUBLISHED_BYTES_LOG2, PUBLISHED_BITS_PER_NAME, random.fraction());
+}
+
 /** One run under one lease: what it has published so far, what went wrong, and when its time is up. */
 class PollRun {
   private readonly result: PollResult = { outcome: "completed", published: 0, unusable: 0, failedPages: 0 };
   /** What is wrong, in words; all of it goes into one log line. */
   private readonly problems = new Set<string>();
   private misfiltered: { count: number; example: string } = { count: 0, example: "" };
+  /** How many orders had a name that can't be stored, and the first of these names. */
+  private unusable = 0;
   private readonly unusableNames = new Set<string>();
   /** What this pass has published, by stage and name: an order that several lists show is published once. */
-  private published = new Set<string>();
+  private published: SeenNames;
   private tally: PollTally;
 
   constructor(
@@ -116,6 +131,7 @@ class PollRun {
     private readonly ports: Ports,
   ) {
     this.tally = new PollTally(lease.fields, ports.clock.now());
+    this.published = publishedNames(ports);
   }
 
   /** Gives the lease back, and leaves there what the last pass saw. */
@@ -128,7 +144,7 @@ class PollRun {
   async runPass({ positions, startedAt, progress, again = [] }: Pass): Promise<boolean> {
     const now = this.ports.clock.now();
     this.tally = new PollTally(this.lease.fields, now, progress);
-    this.published = new Set();
+    this.published = publishedNames(this.ports);
     const isCounted = ({ status }: ListingPosition) => !again.includes(status);
     const stopped = await Promise.all(
       positions.map((position) => this.list(position, now + LISTING_BUDGET_MS, isCounted(position))),
@@ -172,8 +188,7 @@ class PollRun {
     const batches = new Map<Stage, OrderMessage[]>();
     for (const order of orders) {
       const stage = this.stageFor(order, status);
-      if (!stage || this.published.has(`${stage} ${order.name}`)) continue;
-      this.published.add(`${stage} ${order.name}`);
+      if (!stage || !this.published.add(`${stage} ${order.name}`)) continue;
       const batch = batches.get(stage) ?? [];
       const placedAt = order.placedAt?.getTime();
       batch.push({ order: order.name, status: STAGES[stage].takes, ...(placedAt !== undefined && { placedAt }) });
@@ -201,7 +216,7 @@ class PollRun {
     const stage = stageOf(order.status);
     if (stage && orderId(order.name) !== undefined) return stage;
     this.result.unusable++;
-    if (stage) this.unusableNames.add(order.name);
+    if (stage) this.noteUnusableName(order.name);
     else {
       this.misfiltered.count++;
       this.misfiltered.example ||= `${quoteName(order.name)} is ${order.status} and listed as ${listedAs}`;
@@ -209,10 +224,14 @@ class PollRun {
     return undefined;
   }
 
+  private noteUnusableName(name: string): void {
+    this.unusable++;
+    if (this.unusableNames.size < MAX_PARKED_NAMES) this.unusableNames.add(name);
+  }
+
   /** Nothing can be done for an order whose name can't be stored, but an operator must be able to find it. */
   private async parkUnusableNames(): Promise<void> {
-    const names = [...this.unusableNames].slice(0, MAX_PARKED_NAMES);
-    for (const name of names) {
+    for (const name of this.unusableNames) {
       try {
         await parkUnusable(name, this.ports);
       } catch (error) {
@@ -233,7 +252,7 @@ class PollRun {
     if (unusableNames.size > 0) {
       const [example = ""] = unusableNames;
       problems.add(
-        `${unusableNames.size} orders have names that can't be stored, such as ${quoteName(example)}; they are parked`,
+        `${this.unusable} orders have names that can't be stored, such as ${quoteName(example)}; the first are parked`,
       );
     }
     if (problems.size > 0) {

@@ -110,6 +110,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       if (stage === "kitchen") bed.food.kitchenOrders.set(link, { name: link, status: "PACKAGED" });
       else bed.food.shipments.set(link, { name: link, status: "DELIVERED" });
       await one.tick(stage);
+      await bed.food.updateOrder("orders/1", stage === "kitchen" ? "IN_FLIGHT" : "DELIVERED");
       const commits = bed.store.commits.length;
       await other.tick(stage);
       assert.equal(bed.store.commits.length, commits);

@@ -15,6 +15,9 @@ const EVENT_OPTIONS = {
   timeoutSeconds: 300,
 } as const;
 
+/** For messages with up to 25 orders: with as many orders in work as flow control has room for. */
+const PACKED_OPTIONS = { ...EVENT_OPTIONS, concurrency: 16 } as const;
+
 /** For what runs one at a time: a lease sees to that, a second instance would only find it taken. */
 const SINGLETON_OPTIONS = { cpu: 1, concurrency: 1, minInstances: 0, maxInstances: 1 } as const;
 
@@ -23,11 +26,11 @@ const POLL_OPTIONS = { ...SINGLETON_OPTIONS, memory: "512MiB", timeoutSeconds: 2
 
 export const FUNCTION_OPTIONS = {
   pollOrders: { account: "poll-orders", ...POLL_OPTIONS },
-  // Two, so that a doubled continuation is turned away at once instead of waiting.
+  // Two, so a doubled continuation is turned away at once instead of waiting.
   continuePoll: { account: "continue-poll", ...POLL_OPTIONS, maxInstances: 2 },
   sendToKitchen: { account: "send-to-kitchen", ...EVENT_OPTIONS },
-  dispatchShipment: { account: "dispatch-shipment", ...EVENT_OPTIONS },
-  completeOrder: { account: "complete-order", ...EVENT_OPTIONS },
+  dispatchShipment: { account: "dispatch-shipment", ...PACKED_OPTIONS },
+  completeOrder: { account: "complete-order", ...PACKED_OPTIONS },
   onRelationWritten: { account: "on-relation-written", ...EVENT_OPTIONS },
   // Customers are never urgent: this limits the load on the user orchestrators.
   onRelationCreated: { account: "on-relation-created", ...EVENT_OPTIONS, maxInstances: 10 },

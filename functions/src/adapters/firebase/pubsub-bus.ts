@@ -2,7 +2,7 @@
 import { BusError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
 import { PublisherService as publisher } from "../../generated/cloud/google/pubsub/v1/pubsub.js";
-import { CONTINUATION_TOPIC } from "../../pipeline/messages.js";
+import { CONTINUATION_TOPIC, packOrders } from "../../pipeline/messages.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../ports.js";
 import { GoogleApi, projectId } from "./google-api.js";
 
@@ -28,7 +28,7 @@ export class PubSubBus implements Bus {
   constructor(private readonly project = projectId()) {}
 
   async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
-    await this.publish(STAGES[stage].topic, messages);
+    await this.publish(STAGES[stage].topic, packOrders(stage, messages));
   }
 
   async publishContinuation(continuation: PollContinuation): Promise<void> {

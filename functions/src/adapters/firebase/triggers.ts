@@ -11,7 +11,7 @@ import { ValidationError } from "../../domain/errors.js";
 import { STAGES, type Stage } from "../../domain/order-lifecycle.js";
 import {
   continuePoll,
-  handleOrderMessage,
+  handleStageMessage,
   type ReactionName,
   runReaction,
   SCHEDULED,
@@ -47,7 +47,7 @@ const SCHEDULES = {
   sweep: SWEEP_SCHEDULE.toCEL(),
 } as const satisfies Record<keyof typeof SCHEDULED, string>;
 
-/** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
+/** A function on a schedule. The next tick does what a failed one did not, so none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
   return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
     exitNodeDomain();
@@ -66,7 +66,7 @@ export function pollContinuation() {
 export function stage(name: Stage) {
   const { function: functionName, topic } = STAGES[name];
   return onMessagePublished({ ...optionsOf(functionName), topic, retry: true }, (event) =>
-    dropIfStale(name, event, () => handleOrderMessage(name, jsonIn(event.data.message), ports())),
+    dropIfStale(name, event, () => handleStageMessage(name, jsonIn(event.data.message), ports())),
   );
 }
 

@@ -1,0 +1,160 @@
+/**
+ * One pass over two million active orders: how long it takes, and in how much memory. The food service and Pub/Sub are stand-ins in
+ * processes of their own; their CPU time is shown beside ours.
+ */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
+import { messageEvent } from "../harness/cloud-events.js";
+import { type Child, startChild } from "../harness/process/child-process.js";
+import { usageOf } from "../harness/process-usage.js";
+import { ROOT } from "../harness/root.js";
+import { DEPLOYED } from "./baselines.js";
+import type { Bench, BenchContext, Figures } from "./bench.js";
+import { BenchError, expectEqual, summary } from "./measure.js";
+import { environment, type World } from "./world.js";
+
+const SIZES = { full: 2_000_000, smoke: 20_000 };
+
+const TICK_SECONDS = 60;
+
+const START_TIMEOUT_MS = 120_000;
+
+export const largePoll: Bench = {
+  name: "large-poll",
+  question: "seconds and memory of one pass over two million active orders, beside the CPU of its stand-ins",
+  targets: { seconds: { atMost: 60 }, MiB: { atMost: 256 } },
+  measure,
+};
+
+interface Pass {
+  seconds: number;
+  runs: number;
+  messages: number;
+  /** The most of any run, in MiB. */
+  memory: number;
+  /** Of all runs together, in milliseconds. */
+  cpu: number;
+  foodCpu: number;
+  busCpu: number;
+}
+
+async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
+  const count = SIZES[smoke ? "smoke" : "full"];
+  const passes: Pass[] = [];
+  for (let run = 0; run < runs; run++) {
+    const pass = await passOnce(world, run, count);
+    passes.push(pass);
+    say(
+      `${count} orders in ${pass.seconds.toFixed(1)} s and ${pass.runs} runs, ${pass.memory.toFixed(0)} MiB; CPU in seconds: ` +
+        `poll ${(pass.cpu / 1_000).toFixed(1)}, food service ${(pass.foodCpu / 1_000).toFixed(1)}, Pub/Sub ${(pass.busCpu / 1_000).toFixed(1)}`,
+    );
+  }
+  const of = (what: keyof Pass) => summary(passes.map((pass) => pass[what]));
+  const inSeconds = (what: "cpu" | "foodCpu" | "busCpu") => summary(passes.map((pass) => pass[what] / 1_000));
+  return {
+    seconds: of("seconds"),
+    MiB: of("memory"),
+    runs: of("runs"),
+    messages: of("messages"),
+    cpuSeconds: inSeconds("cpu"),
+    foodServiceCpuSeconds: inSeconds("foodCpu"),
+    pubsubCpuSeconds: inSeconds("busCpu"),
+  };
+}
+
+async function passOnce(world: World, run: number, count: number): Promise<Pass> {
+  const emulators = await world.emulators();
+  const project = `bench-large-poll-${run}`;
+  const directory = join(world.directory, project);
+  mkdirSync(directory, { recursive: true });
+  const food = await startStandIn(world, "order-lists.ts", directory, String(count));
+  const bus = await startStandIn(world, "publisher.ts");
+  const certificate = readFileSync(join(directory, "localhost.crt"), "utf8");
+  const address = `localhost:${food.ports[0]}`;
+  const env = environment(
+    project,
+    { ...emulators, pubsub: `127.0.0.1:${bus.ports[0]}` },
+    { address, certificate },
+    { POLL_PAGE_SIZE: "1000" },
+  );
+  const before = [usageOf(food.child.pid).cpu, usageOf(bus.child.pid).cpu];
+  const began = performance.now();
+  const first = await world.startInstance({ build: DEPLOYED, target: "pollOrders", takes: "requests", env });
+  await first.invoke({});
+  const used = [first.usage()];
+  await first.stop();
+  let taken = await take(bus);
+  while (taken.continuations.length > 0) {
+    if (used.length > 20) throw new BenchError("a poll never came to its end");
+    const options = { build: DEPLOYED, target: "continuePoll", takes: "events", env } as const;
+    const next = await world.startInstance(options);
+    for (const each of taken.continuations) await next.invoke(messageEvent(CONTINUATION_TOPIC, each as object));
+    used.push(next.usage());
+    await next.stop();
+    taken = await take(bus);
+  }
+  const seconds = (performance.now() - began) / 1_000;
+  const [foodBefore = 0, busBefore = 0] = before;
+  const result: Pass = {
+    seconds,
+    runs: used.length,
+    messages: taken.messages,
+    memory: Math.max(...used.map(({ memory }) => memory)),
+    cpu: used.reduce((sum, { cpu }) => sum + cpu, 0),
+    foodCpu: usageOf(food.child.pid).cpu - foodBefore,
+    busCpu: usageOf(bus.child.pid).cpu - busBefore,
+  };
+  food.child.kill();
+  bus.child.kill();
+  expectEqual(taken.distinct, count, "orders published");
+  // A pass that takes longer than a tick lists the statuses again that it was through with.
+  if (seconds < TICK_SECONDS) expectEqual(taken.orders, count, "times that an order was published");
+  return result;
+}
+
+interface StandIn {
+  child: Child;
+  ports: number[];
+}
+
+/** Starts a stand-in of its own, and resolves when it listens. */
+async function startStandIn(world: World, file: string, ...args: string[]): Promise<StandIn> {
+  let listening: (ports: number[]) => void = () => {};
+  const ports = new Promise<number[]>((resolve) => {
+    listening = resolve;
+  });
+  const child = await startChild({
+    command: process.execPath,
+    args: ["--import", "tsx", join(ROOT, "bench", "stand-ins", file), ...args],
+    cwd: ROOT,
+    env: process.env,
+    onLine: (line) => {
+      world.onLine(`${file}: ${line}`);
+      const [, found] = /^listening on ([\d ]+)$/.exec(line) ?? [];
+      if (found) listening(found.split(" ").map(Number));
+    },
+  });
+  world.onEnd(() => child.kill());
+  const late = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(new BenchError(`${file} did not listen in time`)), START_TIMEOUT_MS);
+    timer.unref();
+  });
+  const ended = child.exited.then((how) => Promise.reject(new BenchError(`${file} ${how}; the log says why`)));
+  return { child, ports: await Promise.race([ports, late, ended]) };
+}
+
+interface Published {
+  /** Orders that came at least once, and how often any came. */
+  distinct: number;
+  orders: number;
+  messages: number;
+  /** Those since it was last asked. */
+  continuations: unknown[];
+}
+
+/** What was published so far. */
+async function take(bus: StandIn): Promise<Published> {
+  const response = await fetch(`http://127.0.0.1:${bus.ports[1]}`);
+  return (await response.json()) as Published;
+}

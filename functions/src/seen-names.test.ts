@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { SeenNames } from "./seen-names.js";
+
+const nameOf = (number: number) => `orders/${String(number).padStart(8, "0")}-7a5e-4a0c-9c0b-6f0f2f7d9b41`;
+
+describe("seen names", () => {
+  it("are never new twice", () => {
+    const seen = new SeenNames(20, 8, 0.5);
+    for (let number = 0; number < 100_000; number++) seen.add(nameOf(number));
+    for (let number = 0; number < 100_000; number++) assert.equal(seen.add(nameOf(number)), false, nameOf(number));
+  });
+
+  for (const [what, name] of [
+    ["numbered names", nameOf],
+    ["short names", (number: number) => `orders/${number}`],
+    ["names that differ at their start", (number: number) => `orders/${number}-${"x".repeat(60)}`],
+  ] as const) {
+    it(`take fewer than one in 10,000 of two million ${what} for seen`, function () {
+      this.timeout(120_000);
+      const seen = new SeenNames(24, 8, 0.25);
+      let known = 0;
+      for (let number = 0; number < 2_000_000; number++) if (!seen.add(name(number))) known++;
+      assert.ok(known < 200, `${known} names`);
+    });
+  }
+
+  it("take other names for seen with another seed", () => {
+    const taken = (seed: number) => {
+      const seen = new SeenNames(10, 4, seed);
+      return Array.from({ length: 3_000 }, (_, number) => number).filter((number) => !seen.add(nameOf(number)));
+    };
+    const [one, other] = [taken(0.1), taken(0.9)];
+    assert.ok(one.length > 0 && other.length > 0);
+    assert.notDeepEqual(one, other);
+  });
+
+  it("may be of any text", () => {
+    const seen = new SeenNames(10, 4, 0);
+    for (const name of ["", " ", "größe 😀", "\ud800"]) {
+      assert.equal(seen.add(name), true, JSON.stringify(name));
+      assert.equal(seen.add(name), false, JSON.stringify(name));
+    }
+  });
+});
