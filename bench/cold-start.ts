@@ -81,7 +81,7 @@ async function measure({ world, runs, smoke, peers, say }: BenchContext): Promis
   const relationCreated = documentChanged(PROJECT, path, { value: documentVersion(PROJECT, path, fields) });
   const events: Record<Name, () => object> = {
     pollOrders: () => ({}),
-    // No poll is under way, so that it finds its turn over: a read of the lease.
+    // No poll is under way, so it finds its turn over: a read of the lease.
     continuePoll: () => messageEvent(CONTINUATION_TOPIC, { holder: "none", step: 1, statuses: ["NEW"], pageToken: "" }),
     sendToKitchen: () => orderEvent("kitchen", fresh.pop() ?? first),
     dispatchShipment: () => orderEvent("shipment", preparing.order),

@@ -7,7 +7,7 @@ export interface Summary {
   max: number;
 }
 
-/** What was seen is not what should have happened, so that no figure of it means anything. */
+/** What was seen is not what should have happened, so no figure of it means anything. */
 export class BenchError extends Error {
   override readonly name = "BenchError";
 }

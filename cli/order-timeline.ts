@@ -1,4 +1,4 @@
-/** The way of one order, in one line: everything that happened to it, in seconds since it was placed. */
+/** The timeline of one order, in one line: everything that happened to it, in seconds since it was placed. */
 
 import type { Relation } from "../functions/src/relations/relation.js";
 import type { GroundTruth, PlacedOrder } from "../services/food-service/model/food-service-model.js";

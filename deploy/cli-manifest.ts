@@ -93,7 +93,7 @@ export async function discover(folder: string, project: string, dotenv: string):
   if (errors.length > 0) throw new Error(`the CLI can't read the params: ${errors.join(", ")}`);
   const env = { ...userEnvs, FIREBASE_CONFIG: JSON.stringify(firebaseConfig), GCLOUD_PROJECT: project };
   const build = await delegate.discoverBuild({}, env);
-  // As in the emulator, so that nothing is asked of Secret Manager.
+  // As in the emulator, so nothing is asked of Secret Manager.
   const given = { build, firebaseConfig, userEnvs, nonInteractive: true, isEmulator: true };
   const { endpoints, requiredAPIs } = (await cli.build.resolveBackend(given)).backend;
   return {

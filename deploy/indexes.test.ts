@@ -109,7 +109,7 @@ describe("the ids of documents", () => {
 });
 
 describe("every document that stays", () => {
-  it("says its schema, so that an older build leaves a newer one alone", async () => {
+  it("says its schema, so an older build leaves a newer one alone", async () => {
     const { documents } = await operators();
     const lasting = [...documents, ...(await delivery()).documents].filter(({ path }) => !path.startsWith("leases/"));
     for (const { path, fields } of lasting) assert.equal(fields.schema, 1, path);

@@ -1,4 +1,4 @@
-/** A store that reports what is written to it, so that an embedded run's console can show changes as they are made. */
+/** A store that reports what is written to it, so an embedded run's console can show changes as they are made. */
 import type { Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
 
 /** A written document as it is now; `found` is undefined for a deleted one. */

@@ -236,7 +236,7 @@ describe("the deployed functions, on emulators", () => {
     assert.ok(lineOf("dropped") && lineOf("quarantined"));
   });
 
-  it("fail and leave no claim when the food service is unavailable, so that the event is delivered again", async function () {
+  it("fail and leave no claim when the food service is unavailable, so the event is delivered again", async function () {
     this.timeout(40_000);
     const { name, id } = placed();
     await food.stop();

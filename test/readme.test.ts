@@ -5,7 +5,20 @@ import { dirname, join } from "node:path";
 import { ALL_PARAMS } from "../functions/src/config.js";
 
 const PAGES = [
-  ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md"],
+  ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "functions/src/README.md"],
+  ...[
+    "bench",
+    "chaos",
+    "cli",
+    "deploy",
+    "harness",
+    "local",
+    "operator-console",
+    "proto",
+    "services",
+    "simulation",
+    "test",
+  ].map((folder) => join(folder, "README.md")),
   ...readdirSync("docs").flatMap((file) => (file.endsWith(".md") ? [join("docs", file)] : [])),
 ];
 

@@ -116,7 +116,7 @@ function asOrdinaryUser(folder: string): (command: string, args: string[]) => { 
   if (process.getuid?.() !== 0) return (command, args) => ({ command, args });
   const [uid, gid] = ["-u", "-g"].map((which) => Number(execFileSync("id", [which, USER], { encoding: "utf8" })));
   chownSync(folder, uid as number, gid as number);
-  // setpriv becomes the program, so that its process id is the program's.
+  // setpriv becomes the program, so its process id is the program's.
   return (command, args) => ({
     command: "setpriv",
     args: [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups", command, ...args],

@@ -168,7 +168,7 @@ export interface FoodService {
   getShipment(name: string): Promise<Shipment>;
 }
 
-/** What a slot is for. A create's is acquired before its claim, so that no claim waits. */
+/** What a slot is for. A create's is acquired before its claim, so no claim waits. */
 export type SlotKind = "list" | "create" | "update" | "lookup";
 
 /** The right to have one call in flight. */

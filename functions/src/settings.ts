@@ -59,7 +59,7 @@ const schema = v.pipe(
   v.forward(
     v.check(
       (given) => given.CREATE_LEASE_SECONDS >= 2 * given.CALL_DEADLINE_SECONDS,
-      "must be at least twice CALL_DEADLINE_SECONDS, so that no create is still under way when its lease ends",
+      "must be at least twice CALL_DEADLINE_SECONDS, so no create is still under way when its lease ends",
     ),
     ["CREATE_LEASE_SECONDS"],
   ),

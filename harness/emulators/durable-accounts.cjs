@@ -1,6 +1,6 @@
 /**
  * Loaded into firebase-tools before anything else. Its Authentication emulator keeps accounts in memory. This makes it post to
- * ACCOUNTS_CHANGED_URL before it answers a request that may have changed one, so that nothing it acknowledged is lost in a crash.
+ * ACCOUNTS_CHANGED_URL before it answers a request that may have changed one, so nothing it acknowledged is lost in a crash.
  */
 const { createServer } = require("node:http");
 

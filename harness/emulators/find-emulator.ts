@@ -101,7 +101,7 @@ async function inGoogleCloudCli(path: string, env: NodeJS.ProcessEnv): Promise<s
   if (!gcloud) return undefined;
   const beside = join(dirname(dirname(realpathSync(gcloud))), path);
   if (existsSync(beside)) return beside;
-  // Some packages put a script of their own in front of gcloud, so that only gcloud itself knows where it is. Asking is slow.
+  // Some packages put a script of their own in front of gcloud, so only gcloud itself knows where it is. Asking is slow.
   const root = await new Promise<string>((resolve) => {
     const asked = ["info", "--format=value(installation.sdk_root)"];
     execFile(gcloud, asked, { env, timeout: 20_000 }, (_error, stdout) => resolve(stdout.trim()));

@@ -97,7 +97,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** A block of free ports at a place picked by chance, so that runs that start at the same moment don't meet. */
+/** A block of free ports at a place picked by chance, so runs that start at the same moment don't meet. */
 async function freeBlock(): Promise<Ports> {
   for (let tries = 0; tries < 100; tries++) {
     const ports = blockAt(LOWEST + Math.floor(Math.random() * (LENT_FROM - LOWEST - ALL.length)));

@@ -1,4 +1,4 @@
-/** The state file: one event a line, written before the answer goes out, so that a killed server loses nothing it answered. */
+/** The state file: one event a line, written before the answer goes out, so a killed server loses nothing it answered. */
 import { appendFileSync, closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { toErrorInfo } from "../../functions/src/domain/errors.js";

@@ -35,7 +35,7 @@ export async function startProcess(
   output: "inherit" | "ignore" | number = "inherit",
 ): Promise<ServerProcess> {
   const child = spawn(process.execPath, [...FEW_CORES, ...programArgs(MAIN), role, ...flags], {
-    // A group of its own, so that Ctrl-C in a terminal reaches the chain alone and the chain keeps its order.
+    // A group of its own, so Ctrl-C in a terminal reaches the chain alone and the chain keeps its order.
     detached: true,
     stdio: ["ignore", output, "inherit", "ipc"],
   });
@@ -62,7 +62,7 @@ export interface ChainOptions {
 export interface Chain {
   addresses: Record<Role, string>;
   pid(role: Role): number;
-  /** Stops gracefully, the one who asks before the one who answers, so that no accepted call loses its way. */
+  /** Stops gracefully, the one who asks before the one who answers, so no accepted call loses its way. */
   stop(): Promise<void>;
 }
 

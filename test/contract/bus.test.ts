@@ -24,7 +24,7 @@ interface Opened {
 
 const TOPICS = [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC];
 
-/** Publishes something, so that the client has read the environment by the end of this. */
+/** Publishes something, so the client has read the environment by the end of this. */
 const openBuses: PubSubBus[] = [];
 after(() => {
   for (const bus of openBuses) bus.close();

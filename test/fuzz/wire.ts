@@ -43,7 +43,7 @@ const sent: fc.Arbitrary<Sent> = fc.record({
   ),
 });
 
-/** Most headers that mean harm are refused by Node.js itself, so that there are few of them. */
+/** Most headers that mean harm are refused by Node.js itself, so there are few of them. */
 function withUsualHeaders(request: ApiRequest): ApiRequest {
   const usual = Object.entries(request.headers).filter(([name]) => USUAL_HEADERS.includes(name));
   return { ...request, headers: Object.fromEntries(usual) };

@@ -1,4 +1,4 @@
-/** What the stand-in knows of a project: plain data, so that a rehearsal can be set back to an earlier moment. */
+/** What the stand-in knows of a project: plain data, so a rehearsal can be set back to an earlier moment. */
 import { GoogleError, invalid } from "./errors.js";
 
 export interface Policy {

@@ -5,7 +5,7 @@ import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { park } from "./park.js";
 
-/** A constant, so that every build gives a name the same id. */
+/** A constant, so every build gives a name the same id. */
 const NAMESPACE = "6f1b7a52-0f0e-4b0e-9d0a-6f3a2c8f9c11";
 
 /** The name in quotes, short and in ASCII, for logs and documents: the name itself may be anything. */

@@ -7,7 +7,7 @@ import { linkEntry, linkEntryPath, linkedOrder } from "./history.js";
 import { parseRelation, type Relation, stateFields } from "./relation.js";
 
 /**
- * Gives the relation the state that its links stand for, so that the sweep finds it when its order ends, and each link its
+ * Gives the relation the state that its links stand for, so the sweep finds it when its order ends, and each link its
  * entry in the history.
  * @throws ConflictError where it has changed since it was read, ValidationError where a link belongs to another order, StoreError
  */

@@ -40,7 +40,7 @@ export function historyEntryIn({ path, fields }: Snapshot): HistoryEntry {
   return parse(schema, fields, `${path} is not a history entry that this build can read`);
 }
 
-/** The namespace of the entries' ids; a constant, so that every build gives an entry the same one. */
+/** The namespace of the entries' ids; a constant, so every build gives an entry the same one. */
 const NAMESPACE = "c2a6f8f3-7a5e-4a0c-9c0b-6f0f2f7d9b41";
 
 /** The path of the entry that tells of this link. */
@@ -86,7 +86,7 @@ function entry(path: string, fields: Fields & { state: RelationState; at: Date }
   return { kind: "create", path, fields: { schema: HISTORY_SCHEMA, ...fields, hour } };
 }
 
-/** The entries of one hour and state are in so many parts, so that a new hour does not begin in a single place of the index. */
+/** The entries of one hour and state are in so many parts, so a new hour does not begin in a single place of the index. */
 const HOUR_PARTS = 4;
 
 function hourBucket(state: RelationState, at: number, id: string): string {

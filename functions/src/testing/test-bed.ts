@@ -52,7 +52,7 @@ type Action = () => unknown;
 class Hooks<O extends string> {
   private readonly waiting: { operation: O; when: "before" | "after"; action: Action }[] = [];
 
-  /** @param pause is awaited around every operation, so that a test can decide what happens when */
+  /** @param pause is awaited around every operation, so a test can decide what happens when */
   constructor(private readonly pause: (label: string) => Promise<unknown>) {}
 
   /** Runs the action before or after the next such operation; what it throws, the operation throws. */

@@ -3,7 +3,7 @@
 /** An item's place in a list. */
 export interface Place<T> {
   readonly item: T;
-  /** Counts up and is never given twice, so that a page can start after a place that has gone. */
+  /** Counts up and is never given twice, so a page can start after a place that has gone. */
   readonly number: number;
   gone: boolean;
 }

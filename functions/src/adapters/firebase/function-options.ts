@@ -27,7 +27,7 @@ const POLL_OPTIONS = { ...SINGLETON_OPTIONS, memory: "512MiB", timeoutSeconds: 2
 
 export const FUNCTION_OPTIONS = {
   pollOrders: { account: "poll-orders", ...POLL_OPTIONS },
-  // Two, so that a doubled continuation is turned away at once instead of waiting.
+  // Two, so a doubled continuation is turned away at once instead of waiting.
   continuePoll: { account: "continue-poll", ...POLL_OPTIONS, maxInstances: 2 },
   sendToKitchen: { account: "send-to-kitchen", ...EVENT_OPTIONS },
   dispatchShipment: { account: "dispatch-shipment", ...PACKED_OPTIONS },

@@ -47,7 +47,7 @@ const SCHEDULES = {
   sweep: SWEEP_SCHEDULE.toCEL(),
 } as const satisfies Record<keyof typeof SCHEDULED, string>;
 
-/** A function on a schedule. The next tick does what a failed one did not, so that none is tried again. */
+/** A function on a schedule. The next tick does what a failed one did not, so none is tried again. */
 export function scheduled(name: keyof typeof SCHEDULED) {
   return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
     exitNodeDomain();
