@@ -13,7 +13,7 @@ import { NO_FLOW_CONTROL } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
-import { parseSettings } from "../functions/src/settings.js";
+import { TEST_SETTINGS } from "../functions/src/testing/test-bed.js";
 import { orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import type { Emulators } from "../harness/emulators/standalone.js";
@@ -143,7 +143,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   const bus = new PubSubBus();
   let published = 0;
   const none = () => {};
-  const settings = parseSettings({ ...SETTINGS, FOOD_SERVICE_ADDRESS: food.address });
+  const settings = { ...TEST_SETTINGS, FOOD_SERVICE_ADDRESS: food.address };
   const ports: Ports = {
     clock: systemClock,
     random: systemRandomness,
@@ -171,20 +171,6 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   client.close();
   return { poll, tick: operations };
 }
-
-const SETTINGS = {
-  FOOD_SERVICE_SECURITY: "tls",
-  FOOD_SERVICE_CA: "system",
-  USERS_ADDRESS: "localhost:1",
-  USERS_SECURITY: "tls",
-  CALL_DEADLINE_SECONDS: 10,
-  POLL_PASSES: 1,
-  POLL_PAGE_SIZE: 500,
-  CREATE_POLICY: "park",
-  CREATE_LEASE_SECONDS: 60,
-  CREATE_TRIES: 8,
-  MISSING_AFTER_MINUTES: 60,
-};
 
 /** The milliseconds of a poll and of an idle tick, by fresh instances of the built functions. */
 async function timeOf(
