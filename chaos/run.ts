@@ -185,7 +185,7 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
   const { calls, breaks } = proxy;
   const { deliveries, pauses } = fleet;
   const records = { calls, breaks, deliveries, pauses, writes: bridge.writes, truth };
-  const judged = judge({ ...records, documents, settings: settingsFor(policy), unsettled, overAtWrite });
+  const judged = judge({ ...records, documents, settings: settingsFor(policy, 7), unsettled, overAtWrite });
   if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
   return { ...judged, kills: injector?.kills ?? 0, faults: counts, directory };
 }

@@ -77,6 +77,8 @@ export function judge(given: Case): Judged {
     settings,
     poisoned: new Set(),
     stuckAtHorizon: stuck,
+    absences: [],
+    setByOthers: [],
     unsettled,
     overAtWrite,
   });

@@ -92,8 +92,9 @@ async function demonstrate({ system, signal }: Running): Promise<number> {
   let lookMs = 0;
   while (unended(now).length > 0 && Date.now() - began < deadline * 1000) {
     progress.to(orders - unended(now).length);
-    // Looking at very many orders must not become the main work.
-    await Promise.race([sleep(Math.max(500, 10 * lookMs), undefined, { signal }), stopped]);
+    // Looking at very many orders must not become the main work, nor the end be noticed late.
+    const pauseMs = Math.min(Math.max(500, 3 * lookMs), 3_000);
+    await Promise.race([sleep(pauseMs, undefined, { signal }), stopped]);
     const lookedAt = Date.now();
     now = await evidence();
     lookMs = Date.now() - lookedAt;

@@ -6,6 +6,7 @@ import { MAX_BACKOFF_MS } from "../functions/src/attempts/backoff.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import {
+  ACTIVE_STATUSES,
   CREATING_STAGES,
   type CreatingStage,
   ORDER_STATUSES,
@@ -20,7 +21,7 @@ import type { DocumentWrite } from "../harness/event-bridge.js";
 import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { DECIDABLE, type Fault } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
-import type { Entry } from "./world.js";
+import type { Entry, World } from "./world.js";
 
 export const INVARIANTS = [
   "at most one applied create",
@@ -42,6 +43,9 @@ export const INVARIANTS = [
   "every attempt ends",
   "every message is acknowledged",
   "absence is not an end",
+  "a lasting absence is an end",
+  "a large share is never closed",
+  "every status is listed to its end",
   "writes stop",
   "no head-of-line blocking",
 ] as const;
@@ -67,6 +71,10 @@ export interface Evidence {
   stuckAtHorizon: readonly string[];
   /** Whether some message still came back when all was over. */
   unsettled: boolean;
+  /** What the food service did not find, and when. */
+  absences: readonly World["absences"][number][];
+  /** The statuses that others than we and the customer gave to orders. */
+  setByOthers: World["setByOthers"];
   /** How many writes there were when all was over; what comes after may only be looked at. */
   overAtWrite: number;
 }
@@ -80,6 +88,8 @@ export function check(evidence: Evidence): Violation[] {
   checkWrites(evidence, keys, violate);
   checkGivenUp(evidence, keys, violate);
   checkEnds(evidence, violate);
+  checkMassAbsence(evidence, violate);
+  checkPolls(evidence, violate);
   if (evidence.history.every(({ fault }) => fault === undefined)) checkPace(evidence, keys, violate);
   return violations;
 }
@@ -129,14 +139,15 @@ function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys
   for (const { idempotencyKey: key } of allCreated(truth)) {
     applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
   }
+  const retries = decisionsIn(writes).filter(({ link }) => link === undefined);
   for (const [key, count] of applied) {
     const { order, stage } = keys.get(key) ?? {};
+    const retried = retries.filter((retry) => retry.order === order && retry.stage === stage).length;
     if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
-    else if (count > 1) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
+    else if (count > 1 + retried) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
   }
   const policyOf = ({ run }: Entry) => runs[run - 1]?.policy ?? settings.CREATE_POLICY;
   const isKeyed = (entry: Entry) => policyOf(entry) === "idempotency-key";
-  const retries = decisionsIn(writes).filter(({ link }) => link === undefined);
   const sent = new Map<string, Entry>();
   for (const entry of history.filter(isCreate)) {
     const earlier = sent.get(entry.subject);
@@ -232,17 +243,15 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
   if (!forward) violate("reports go forward", `effect ${entry.effect} reports ${target} for an order seen as ${from}`);
 }
 
-function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
+function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, keys: Keys, violate: Violate): void {
   const owner = new Map<string, string>();
   for (const { name, idempotencyKey: key } of allCreated(truth)) owner.set(name, key ?? "");
   const linked = new Map<string, string>();
-  for (const { path, before, after } of writes) {
+  for (const { path, before, after, at } of writes) {
     const [collection, id = "", below] = path.split("/");
-    // The food service never loses anything for good.
-    const code = (after?.reason as Fields | null | undefined)?.code;
-    const isParked = after?.state === "PARKED" && before?.state !== "PARKED";
-    if (after?.state === "GONE" || (isParked && (code === "LINK_NOT_FOUND" || code === "ORDER_NOT_FOUND"))) {
-      violate("absence is not an end", `${path} became ${after.state} (${code}), but what was missing exists`);
+    const believed = believedAbsence(path, before, after, writes);
+    if (believed && !believed.names.some((name) => wasLongAbsent(name, at, absences))) {
+      violate("absence is not an end", `${path} became ${believed.what}, but what was missing was absent only briefly`);
     }
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
@@ -251,7 +260,10 @@ function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys,
       const was = before?.[stage];
       const is = after?.[stage];
       if (was === is || poisoned.has(order)) continue;
-      if (was !== undefined) violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
+      // An operator had another one created because this one was lost.
+      const isReplaced = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+      if (was !== undefined && !isReplaced)
+        violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
       const belongs = keys.get(owner.get(String(is)) ?? "");
       if (belongs?.order !== order || belongs.stage !== stage) {
         violate("link is final and true", `${path}: ${stage} is ${is}, which is not its own`);
@@ -275,17 +287,50 @@ function checkWrites({ history, writes, truth, poisoned }: Evidence, keys: Keys,
   }
 }
 
+/** What a write takes for gone: an order that is closed as GONE, or what an order is parked for. The names are those that may be meant. */
+function believedAbsence(
+  path: string,
+  before: Fields | undefined,
+  after: Fields | undefined,
+  writes: readonly DocumentWrite[],
+): { what: string; names: string[] } | undefined {
+  const id = path.slice(path.search(/[/:]/) + 1).replace(/^(kitchen|shipment):/, "");
+  if (!/^(relations|attempts)\/[^/]+$/.test(path)) return undefined;
+  if (after?.state === "GONE" && before?.state !== "GONE") return { what: "GONE", names: [`orders/${id}`] };
+  if (after?.state !== "PARKED" || before?.state === "PARKED") return undefined;
+  const code = (after.reason as Fields | null | undefined)?.code;
+  if (code === "ORDER_NOT_FOUND") return { what: code, names: [`orders/${id}`] };
+  if (code !== "LINK_NOT_FOUND") return undefined;
+  const linked = writes.flatMap((write) =>
+    write.path === `relations/${id}` ? CREATING_STAGES.map((stage) => String(write.after?.[stage])) : [],
+  );
+  return { what: code, names: linked };
+}
+
+/** Looks that find nothing are spread over at least so long, whatever the clocks say. */
+const LEAST_ABSENCE_MS = 480_000;
+
+/** The latest look may be so long ago when its consequences are written. */
+const LOOK_AGE_MS = 300_000;
+
+/** Whether a name was absent lately, and for the first time long before: in between it need not have been looked for. */
+function wasLongAbsent(name: string, at: number, absences: Evidence["absences"]): boolean {
+  const own = absences.filter((absence) => (absence.name ?? name) === name && absence.from <= at);
+  return own.some(({ until }) => until >= at - LOOK_AGE_MS) && own.some(({ from }) => from <= at - LEAST_ABSENCE_MS);
+}
+
 /** Documents that are written on a schedule, whatever the orders do. */
 const NOT_ABOUT_ORDERS = /^(leases|statistics)\//;
 
 /** Attempts that say that nothing was created. */
 const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
-function checkGivenUp({ writes, documents, truth }: Evidence, keys: Keys, violate: Violate): void {
+function checkGivenUp({ writes, documents, truth, absences }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
-  for (const { idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
+  for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
-    createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
+    // An operator may decide otherwise about what is lost.
+    if (!isLostForGood(name, { absences })) createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
   }
   const isLinked = (path: string) => {
     const [stage = "", id = ""] = path.slice("attempts/".length).split(":");
@@ -333,15 +378,111 @@ function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean 
   );
 }
 
+/** So many relations may be closed as GONE at a time though the food service finds no order: one, or a fifth of those that are open. */
+function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Violate): void {
+  const open = new Set<string>();
+  let gone: number[] = [];
+  for (const { path, after, at } of writes) {
+    if (!/^relations\/[^/]+$/.test(path) || poisoned.has(path.replace("relations", "orders"))) continue;
+    const state = after?.state as RelationState | undefined;
+    if (state === "GONE" && absences.some(({ name, from, until }) => !name && from <= at && at <= until)) {
+      gone = [...gone.filter((earlier) => earlier > at - TICK_MS), at];
+      const most = Math.max(1, Math.ceil((open.size + gone.length) / 5));
+      if (gone.length > most) {
+        violate(
+          "a large share is never closed",
+          `${path} is closed with ${gone.length - 1} others of ${open.size} open ones`,
+        );
+      }
+    }
+    if (state && RELATION_STATES[state].open) open.add(path);
+    else open.delete(path);
+  }
+}
+
+/** A run that takes longer may have left out a status because there was no slot for its list in time. */
+const NO_SLOT_MS = 7_000;
+
+/** Faults of a listing: they concern its own status and nothing else. */
+const ofListing = ({ operation }: Entry) => operation === "listOrders";
+
+/** Every status is listed, page after page; what time did not suffice for is passed on, whatever fails beside it. */
+function checkPolls({ history, runs }: Evidence, violate: Violate): void {
+  const polls = runs.filter(({ kind }) => kind === "poll" || kind === "continuation");
+  const byRun = new Map<number, Entry[]>(polls.map(({ number }) => [number, []]));
+  for (const entry of history) byRun.get(entry.run)?.push(entry);
+  /** What runs passed on, by status and token. */
+  const passedOn = history.flatMap(({ published }) =>
+    published && "positions" in published ? published.positions : [],
+  );
+  for (const run of polls) {
+    const entries = byRun.get(run.number) ?? [];
+    const lists = entries.filter(ofListing);
+    if (lists.length === 0) continue;
+    const problem = (message: string) => violate("every status is listed to its end", `run ${run.number} ${message}`);
+    const troubled = entries.filter((entry) => entry.fault !== undefined && !ofListing(entry));
+    if (run.ended === "thrown" && troubled.length === 0) problem("ended because of a page");
+    if (run.ended !== "taken") continue;
+    const firsts = new Map<string, string>();
+    for (const { subject, about } of lists)
+      if (!firsts.has(subject)) firsts.set(subject, about.slice(subject.length + 1));
+    if (run.kind === "continuation") {
+      // What it goes on with was passed on; a status may also be listed again from its beginning.
+      for (const [status, token] of firsts) {
+        if (token && !passedOn.some((position) => position.status === status && position.pageToken === token))
+          problem(`lists ${status} from ${token}, which no run passed on`);
+      }
+      if (
+        ![...firsts].some(([status, token]) =>
+          passedOn.some((position) => position.status === status && position.pageToken === token),
+        )
+      )
+        problem("starts over");
+    }
+    const published = new Set(
+      entries.flatMap(({ published }) => (published && "orders" in published ? published.orders : [])),
+    );
+    const continuation = entries.flatMap(({ published }) =>
+      published && "positions" in published ? published.positions : [],
+    );
+    const left = ACTIVE_STATUSES.filter(
+      (status) => !firsts.has(status) && !continuation.some((position) => position.status === status),
+    );
+    const took = (entries.at(-1)?.at ?? 0) - (entries[0]?.at ?? 0);
+    if (run.kind === "poll" && left.length > 0 && took < NO_SLOT_MS) problem(`neither listed ${left} nor passed it on`);
+    for (const status of firsts.keys()) {
+      const last = lists.findLast(({ subject }) => subject === status);
+      const next = last?.fault === undefined ? (last?.page?.next ?? "") : "";
+      const isPassedOn = continuation.some((position) => position.status === status && position.pageToken === next);
+      if (next !== "" && !isPassedOn) problem(`stopped at the page ${next} of ${status} and passed it on to no run`);
+    }
+    for (const { page, fault } of lists) {
+      for (const { name, status } of fault === undefined ? (page?.orders ?? []) : []) {
+        if (isActive(status) && !published.has(name)) problem(`listed ${name} and did not publish it`);
+      }
+    }
+  }
+}
+
+const isActive = (status: string) => (ACTIVE_STATUSES as string[]).includes(status);
+
+function isLostForGood(name: string, { absences }: Pick<Evidence, "absences">): boolean {
+  return absences.some((absence) => absence.name === name && absence.until === Number.POSITIVE_INFINITY);
+}
+
 function checkEnds(evidence: Evidence, violate: Violate): void {
   const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
   if (unsettled) violate("every message is acknowledged", "messages still come back when all is over");
   const shipments = new Map(truth.shipments.map(({ name, status }) => [name, status]));
   for (const message of stuckAtHorizon) violate("every order moves on", message);
-  for (const { name, status } of truth.orders) {
+  for (const { name, status, changes } of truth.orders) {
     if (poisoned.has(name)) continue;
     const relation = documents(`relations/${name.slice(7)}`);
     const state = relation?.state as RelationState | undefined;
+    if (isLostForGood(name, evidence)) {
+      checkLost(evidence, name, state, violate);
+      continue;
+    }
     if (ORDER_STATUSES[status].ended && state && RELATION_STATES[state].open) {
       violate("relations of ended orders are closed", `${name} is ${status}, its relation is ${state}`);
     }
@@ -350,14 +491,26 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
       violate("the history records every state", `${name} has no entry of its own for ${what}`);
     }
     const outcome = shipments.get(String(relation?.shipment));
-    if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state) {
+    if (state === "CANCELLED" && !changes.some((change) => change.status === "CANCELLED")) {
+      violate("an order ends as its shipment did", `${name}: its relation is CANCELLED, the order never was`);
+    }
+    const isByOthers = evidence.setByOthers.some((change) => change.order === name && change.status === state);
+    if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state && !isByOthers) {
       violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);
     }
     for (const stage of CREATING_STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
       if (!attempt) continue;
-      if (attempt.state === "SENDING" || attempt.state === "FAILED") {
+      const others = CREATING_STAGES.map((other) => documents(`attempts/${other}:${name.slice(7)}`));
+      const isHeldUp = others.some((other) => other?.state === "PARKED" || other?.state === "UNCERTAIN");
+      if ((attempt.state === "SENDING" || attempt.state === "FAILED") && !isHeldUp) {
         violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
+      }
+      const code = (attempt.reason as Fields | null | undefined)?.code;
+      const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((linked) => String(relation?.[linked])) : [name];
+      const isAbsence = code === "LINK_NOT_FOUND" || code === "ORDER_NOT_FOUND";
+      if (attempt.state === "PARKED" && isAbsence && !names.some((lost) => isLostForGood(lost, evidence))) {
+        violate("every attempt ends", `${name}: its ${stage} attempt is ${code}, but nothing is lost`);
       }
       if (attempt.state !== "UNCERTAIN") continue;
       const key = idempotencyKey(name, stage);
@@ -375,6 +528,15 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
   }
   for (const { path } of writes.slice(overAtWrite)) {
     if (!NOT_ABOUT_ORDERS.test(path)) violate("writes stop", `${path} was written when all was over`);
+  }
+}
+
+/** A lasting absence closes a relation, or asks an operator: whether or not something was created. */
+function checkLost({ documents }: Evidence, name: string, state: RelationState | undefined, violate: Violate): void {
+  const attempts = CREATING_STAGES.map((stage) => documents(`attempts/${stage}:${name.slice(7)}`));
+  const isAsked = attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN");
+  if (state && RELATION_STATES[state].open && !isAsked) {
+    violate("a lasting absence is an end", `${name} is lost for good, its relation is ${state}`);
   }
 }
 

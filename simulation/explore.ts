@@ -1,7 +1,10 @@
 /** Ways to look for a schedule of faults that breaks something, and to make the one found as short as it can be. */
 import { createHash } from "node:crypto";
+import { seededRandomness } from "../functions/src/adapters/memory/random.js";
+import type { Randomness } from "../functions/src/ports.js";
+import { Coverage } from "./coverage.js";
 import { FAULTS, type Fault, type Operation, type Schedule } from "./faults.js";
-import { type Outcome, replay, type Scenario, search } from "./schedule.js";
+import { branch, type Outcome, replay, type Scenario, search } from "./schedule.js";
 import type { Entry } from "./world.js";
 
 /** What a search has seen: how much of what, and what broke. */
@@ -10,6 +13,8 @@ export interface Findings {
   effects: number;
   faults: Record<string, number>;
   operations: Record<string, number>;
+  /** The protocol's states, transitions and pairs of transitions that were met. */
+  coverage: Coverage;
   /** Runs that found an order waiting by a link that their instance remembered: they read no document. */
   remembered: number;
   failures: Failure[];
@@ -30,10 +35,21 @@ const MOST_FAILURES = 3;
 type OnSchedule = (findings: Findings) => void;
 
 export function noFindings(): Findings {
-  return { schedules: 0, effects: 0, faults: {}, operations: {}, remembered: 0, failures: [] };
+  return {
+    schedules: 0,
+    effects: 0,
+    faults: {},
+    operations: {},
+    coverage: new Coverage(),
+    remembered: 0,
+    failures: [],
+  };
 }
 
-/** One order: every fault at every effect of its life, and each of them with every fault at every later effect. */
+/**
+ * One order: every fault at every effect of its life, and each fault again in every situation to which a first one leads. Two effects in
+ * the same situation are one: what a fault does there is the same but for its times. Every part finds the situations itself.
+ */
 export async function exhaustive(
   base: Scenario,
   share: { part: number; parts: number },
@@ -41,28 +57,40 @@ export async function exhaustive(
   onSchedule: OnSchedule = () => {},
 ): Promise<Findings & { points: number; singles: number; pairs: number }> {
   const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
-  const calm = await replay(base, new Map());
+  const { coverage } = findings;
+  const isOurs = (index: number) => index % share.parts === share.part;
+  const calm = await replay(base, new Map(), { coverage });
   await note(findings, base, calm);
   const points = pointsOf(calm.history);
   findings.points = new Set(points.map(([effect]) => effect)).size;
+  const situations = new Set<string>();
+  const pairs: Schedule[] = [];
   for (const [index, [effect, fault]] of points.entries()) {
-    if (index % share.parts !== share.part) continue;
-    const single = await replay(base, new Map([[effect, fault]]));
-    findings.singles++;
-    await note(findings, base, single);
-    onSchedule(findings);
+    const single = await replay(base, new Map([[effect, fault]]), { coverage, situations: withPairs });
+    if (isOurs(index)) {
+      findings.singles++;
+      await note(findings, base, single);
+      onSchedule(findings);
+    }
     if (!withPairs) continue;
     for (const [later, second] of pointsOf(single.history)) {
-      if (later <= effect) continue;
-      findings.pairs++;
-      const both = new Map([
-        [effect, fault],
-        [later, second],
-      ]);
-      await note(findings, base, await replay(base, both));
-      onSchedule(findings);
-      if (findings.failures.length >= MOST_FAILURES) return findings;
+      const situation = `${second} ${single.history[later]?.situation}`;
+      if (later <= effect || situations.has(situation)) continue;
+      situations.add(situation);
+      pairs.push(
+        new Map([
+          [effect, fault],
+          [later, second],
+        ]),
+      );
     }
+  }
+  for (const [index, schedule] of pairs.entries()) {
+    if (!isOurs(index)) continue;
+    findings.pairs++;
+    await note(findings, base, await replay(base, schedule, { coverage }));
+    onSchedule(findings);
+    if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;
 }
@@ -82,25 +110,57 @@ export function pointsOf(history: readonly Entry[]): [number, Fault][] {
     .flatMap(({ effect, operation }) => FAULTS[operation].map((fault): [number, Fault] => [effect, fault]));
 }
 
-/** Many orders, faults at random: one run for each seed. */
+/** How many of the schedules grow from an earlier one that met something new. */
+const BRANCHES_SHARE = 0.5;
+
+/**
+ * Many orders, faults at random: one run for each seed. A schedule that brings an order into a new state, or there by a new way, is
+ * promising: later seeds follow one of those up to one of its faults, and choose at random from there on. So rare situations are sought,
+ * not waited for.
+ */
+export async function* guided(
+  seeds: Iterable<number>,
+  orders: number,
+  coverage: Coverage,
+): AsyncGenerator<{ scenario: Scenario; outcome: Outcome }> {
+  const promising: { scenario: Scenario; struck: Schedule }[] = [];
+  for (const seed of seeds) {
+    const seeded = seededRandomness(seed ^ 0x2545f491);
+    const parent = seeded.fraction() < BRANCHES_SHARE ? oneOf(promising, seeded) : undefined;
+    const scenario = parent?.scenario ?? scenarioOf(seed, orders);
+    const before = coverage.size;
+    const from = parent && oneOf([...parent.struck.keys()], seeded);
+    const outcome =
+      parent && from !== undefined
+        ? await branch(scenario, from + 1, parent.struck, seeded, { coverage })
+        : await search(scenario, { coverage });
+    if (coverage.size > before && outcome.struck.size > 0) promising.push({ scenario, struck: outcome.struck });
+    yield { scenario, outcome };
+  }
+}
+
+/** The same, as findings. */
 export async function random(
   seeds: Iterable<number>,
   orders: number,
   onSchedule: OnSchedule = () => {},
 ): Promise<Findings> {
   const findings = noFindings();
-  for (const seed of seeds) {
-    const scenario = scenarioOf(seed, orders);
-    await note(findings, scenario, await search(scenario));
+  for await (const { scenario, outcome } of guided(seeds, orders, findings.coverage)) {
+    await note(findings, scenario, outcome);
     onSchedule(findings);
     if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;
 }
 
+function oneOf<T>(things: readonly T[], random: Randomness): T | undefined {
+  return things[Math.floor(random.fraction() * things.length)];
+}
+
 /** The life of a single order, for the exhaustive search. */
 export function singleOrder(policy: Scenario["policy"], seed = 1, waits = false): Scenario {
-  return { seed, orders: 1, policy, inherited: false, operator: true, redeploys: false, waits };
+  return { seed, orders: 1, policy, inherited: false, operator: true, pageSize: 7, redeploys: false, waits };
 }
 
 /** The scenario of a seed: half of them run under each policy, and in two of seven the orders wait. */
@@ -112,6 +172,7 @@ export function scenarioOf(seed: number, orders: number): Scenario {
     policy,
     inherited: true,
     operator: seed % 3 !== 0,
+    pageSize: seed % 7 === 3 ? 2 : 7,
     redeploys: seed % 5 < 2,
     waits: seed % 7 < 2,
   };
@@ -189,5 +250,6 @@ export function add(totals: Findings & { points?: number }, share: Findings & { 
     for (const [kind, number] of Object.entries(share[count]))
       totals[count][kind] = (totals[count][kind] ?? 0) + number;
   }
+  totals.coverage.add(share.coverage);
   totals.failures.push(...share.failures);
 }

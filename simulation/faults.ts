@@ -28,6 +28,13 @@ const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as c
 const READS = [...CRASHES, "error", "slow", "outage"] as const;
 /** "empty replica": for a while, the food service lists nothing and finds nothing. */
 const LOOKUPS = [...READS, "empty replica"] as const;
+/** Whether what is read disappears for longer than MISSING_AFTER_MINUTES, or for good. */
+const LOSSES = ["lost for a while", "lost for good"] as const;
+/**
+ * For a while: every page of the status fails; every page takes almost as long as a call may; the pages of the status never end; the food
+ * service lists and finds nothing for longer than MISSING_AFTER_MINUTES.
+ */
+const LISTINGS = ["failing pages", "slow pages", "endless pages", "empty for long"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
 const CREATES = [
   ...WRITES,
@@ -46,10 +53,27 @@ export const FAULTS = {
   query: READS,
   commit: WRITES,
   ready: ["crash after", "hang", "pause", "suspend", "error"],
-  listOrders: [...LOOKUPS, "page repeated", "page with gaps", "unusable orders", "page too large", "filter ignored"],
-  getOrder: [...LOOKUPS, "cancel", "foreign reply", "unknown status", "unstorable order"],
-  getKitchenOrder: [...LOOKUPS, "cancel", "foreign reply", "unknown status"],
-  getShipment: [...LOOKUPS, "foreign reply", "unknown status"],
+  listOrders: [
+    ...LOOKUPS,
+    "page repeated",
+    "page with gaps",
+    "unusable orders",
+    "page too large",
+    "filter ignored",
+    ...LISTINGS,
+  ],
+  getOrder: [
+    ...LOOKUPS,
+    ...LOSSES,
+    "cancel",
+    "ended by others",
+    "set back",
+    "foreign reply",
+    "unknown status",
+    "unstorable order",
+  ],
+  getKitchenOrder: [...LOOKUPS, ...LOSSES, "cancel", "foreign reply", "unknown status"],
+  getShipment: [...LOOKUPS, ...LOSSES, "foreign reply", "unknown status"],
   updateOrder: [...WRITES, "cancel", "rejected", "ignored"],
   createKitchenOrder: CREATES,
   createShipment: CREATES,
@@ -58,7 +82,7 @@ export const FAULTS = {
   start: ["clock skew"],
   deliver: ["loss", "duplicate", "reorder", "poison"],
   react: ["loss", "duplicate", "reorder"],
-  tick: ["missed", "doubled", "overlapping"],
+  tick: ["missed", "doubled", "overlapping", "restore"],
   link: [],
   retry: [],
   deploy: [],
@@ -86,13 +110,25 @@ export function following(schedule: Schedule): Choose {
   };
 }
 
+/** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
+const LONG: readonly Fault[] = [...LOSSES, ...LISTINGS, "restore"];
+const LONG_SHARE = 0.4;
+
+/** Follows a schedule up to an effect, and chooses at random from there on. */
+export function branching(schedule: Schedule, from: number, choose: Choose): Choose {
+  const follow = following(schedule);
+  return (effect, operation) => (effect < from ? follow : choose)(effect, operation);
+}
+
 /** Strikes at so large a share of the effects, at random, at most so many times. */
 export function choosing(random: Randomness, share: number, most: number): Choose {
   let struck = 0;
   return (_effect, operation) => {
     if (struck >= most || random.fraction() >= share) return undefined;
-    struck++;
     const kinds: readonly Fault[] = FAULTS[operation];
-    return kinds[Math.floor(random.fraction() * kinds.length)];
+    const fault = kinds[Math.floor(random.fraction() * kinds.length)];
+    if (fault && LONG.includes(fault) && random.fraction() >= LONG_SHARE) return undefined;
+    struck++;
+    return fault;
   };
 }

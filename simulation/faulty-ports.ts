@@ -3,7 +3,7 @@
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
-import { stageOf } from "../functions/src/domain/order-lifecycle.js";
+import { ORDER_STATUSES, type OrderStatus, stageOf } from "../functions/src/domain/order-lifecycle.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import type {
@@ -20,7 +20,7 @@ import type {
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import { FAULTS, type Fault, type Operation } from "./faults.js";
-import type { Process, Service, World } from "./world.js";
+import type { Entry, Process, Service, World } from "./world.js";
 
 /** Firestore's times begin with the year 1. */
 const BEFORE_ALL_YEARS = new Date("0000-01-01T00:00:00Z");
@@ -41,6 +41,15 @@ export interface Outside {
 
 /** The longest time that the food service answers from an empty replica: shorter than MISSING_AFTER_MINUTES, whatever the clocks say. */
 const EMPTY_MS = 240_000;
+
+/** The shortest and the longest time for which something is lost, or everything: longer than MISSING_AFTER_MINUTES. */
+const LONG_LOSS_MS = [900_000, 1_300_000] as const;
+
+/** The shortest and the longest time for which the pages of a status fail, are slow or never end. */
+const PAGES_TROUBLE_MS = [150_000, 300_000] as const;
+
+/** How long a slow page takes: the time for listing is over after a few. */
+const SLOW_PAGE_MS = 8_000;
 
 const NO_ORDERS = { orders: [], nextPageToken: "" };
 
@@ -88,6 +97,10 @@ interface Effect<T> {
   about: string;
   subject?: string;
   apply(): Promise<T>;
+  /** Takes note of what is asked for. */
+  note?(entry: Entry): void;
+  /** Takes note of what comes back. */
+  record?(entry: Entry, reply: T): void;
   /** Changes what comes back, for faults of the reply. */
   distort?(fault: Fault, reply: T): T;
   /** The failure that a client sees. */
@@ -198,8 +211,12 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
       perform({
         operation: "listOrders",
         about: `${request.status} ${request.pageToken}`,
-        apply: async () => (world.isFilterIgnored ? allOrders(food) : food.listOrders(request)),
+        subject: request.status,
+        apply: () => listPage(request, world, food),
         failure,
+        record: (entry, { orders, nextPageToken: next }) => {
+          entry.page = { orders: orders.map(({ name, status }) => ({ name, status })), next };
+        },
         distort: (fault, page) => {
           if (fault === "page repeated") return { ...page, nextPageToken: request.pageToken || page.nextPageToken };
           if (fault === "page with gaps") return { ...page, orders: page.orders.filter((_, index) => index % 2 === 1) };
@@ -227,6 +244,23 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
     createShipment: (options) =>
       create("createShipment", options, () => food.makeShipment(options.idempotencyKey), "shipments/"),
   };
+}
+
+type ListRequest = Parameters<FoodService["listOrders"]>[0];
+
+/** The token of a page after which another one always comes. */
+const ENDLESS = "endless ";
+
+/** A page as the food service lists it now, without the orders that it does not find. */
+async function listPage(request: ListRequest, world: World, food: FoodServiceModel) {
+  const { status, pageToken } = request;
+  const isEndless = world.now < (world.endlessUntil.get(status) ?? 0);
+  const number = pageToken.startsWith(ENDLESS) ? Number(pageToken.slice(ENDLESS.length)) : 0;
+  const page = await (world.isFilterIgnored
+    ? allOrders(food)
+    : food.listOrders(number > 0 ? { ...request, pageToken: "" } : request));
+  const orders = page.orders.filter(({ name }) => !world.absenceOf(name));
+  return { orders, nextPageToken: isEndless ? `${ENDLESS}${number + 1}` : page.nextPageToken };
 }
 
 /** Every order, whatever was asked for. */
@@ -276,6 +310,9 @@ function faultyBus(bus: Bus, perform: Perform): Bus {
         about: `${stage} ${messages.length}`,
         apply: () => bus.publishOrders(stage, messages),
         failure,
+        note: (entry) => {
+          entry.published = { orders: messages.map(({ order }) => order) };
+        },
       }),
     publishContinuation: (continuation) =>
       perform({
@@ -283,6 +320,9 @@ function faultyBus(bus: Bus, perform: Perform): Bus {
         about: "continuation",
         apply: () => bus.publishContinuation(continuation),
         failure,
+        note: (entry) => {
+          entry.published = { positions: continuation.positions ?? [] };
+        },
       }),
   };
 }
@@ -297,11 +337,15 @@ function performIn<T>(
 ): Promise<T> {
   const { operation, about, subject = "" } = effect;
   const entry = world.effect({ process: process.id, run, operation, about, subject });
+  effect.note?.(entry);
   const service = SERVICE_OF[operation];
   // A connection may stand while every call on it fails: then `ready` gives no warning.
   if (!entry.fault && operation !== "ready" && world.now < world.outageUntil[service]) entry.fault = "outage";
   const isLookup = (FAULTS[operation] as readonly Fault[]).includes("empty replica");
   if (!entry.fault && isLookup && world.now < world.emptyUntil) entry.fault = "empty replica";
+  entry.fault ??= absenceFault(effect, world);
+  const isFailing = operation === "listOrders" && world.now < (world.failingUntil.get(subject) ?? 0);
+  if (!entry.fault && isFailing) entry.fault = "failing pages";
   return new Promise<T>((resolve, reject) => {
     const apply = async (): Promise<T> => {
       const done = effect.apply();
@@ -315,6 +359,7 @@ function performIn<T>(
     const succeed = (reply: T) =>
       world.resume(process, () => {
         entry.result = summary(reply, subject);
+        effect.record?.(entry, reply);
         resolve(reply);
       });
     const fail = (error: unknown) =>
@@ -322,7 +367,9 @@ function performIn<T>(
         entry.result = `${(error as Error).name} ${(error as Error).message}`;
         reject(error);
       });
-    const latency = world.between(1, 30);
+    const isSlow =
+      operation === "listOrders" && world.now < Math.max(world.slowPagesUntil, world.endlessUntil.get(subject) ?? 0);
+    const latency = world.between(1, 30) + (isSlow ? SLOW_PAGE_MS : 0);
     const { fault } = entry;
     switch (fault) {
       case "crash before":
@@ -383,6 +430,29 @@ function performIn<T>(
         if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));
         return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
       }
+      case "lost for a while":
+      case "lost for good":
+        if (!world.absenceOf(subject)) {
+          if (fault === "lost for good") food.forgetKey(subject);
+          world.lose(subject, fault, fault === "lost for good" ? undefined : world.between(...LONG_LOSS_MS));
+        }
+        return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
+      case "empty for long":
+        if (!world.absenceOf("")) world.lose(undefined, fault, world.between(...LONG_LOSS_MS));
+        if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));
+        return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
+      case "failing pages":
+        lasting(world, world.failingUntil, subject);
+        return world.after(latency, () => fail(callError("INTERNAL", "the page can't be read", true)));
+      case "endless pages":
+        lasting(world, world.endlessUntil, subject);
+        return world.after(latency + SLOW_PAGE_MS, () => void apply().then(succeed, fail));
+      case "slow pages": {
+        const length = world.between(...PAGES_TROUBLE_MS);
+        world.slowPagesUntil = world.now + length;
+        world.faultLasts(length);
+        return world.after(latency + SLOW_PAGE_MS, () => void apply().then(succeed, fail));
+      }
       case "page too large":
         return world.after(latency, () => fail(callError("RESOURCE_EXHAUSTED", "message larger than max", true)));
       case "filter ignored":
@@ -406,6 +476,12 @@ function performIn<T>(
           cancelSomething(food, world);
           apply().then(succeed, fail);
         });
+      case "ended by others":
+      case "set back":
+        return world.after(latency, () => {
+          changeByOthers(fault, subject, food, world);
+          apply().then(succeed, fail);
+        });
       default:
         return world.after(latency, () => {
           // A request that was under way when its process died may or may not arrive.
@@ -414,6 +490,47 @@ function performIn<T>(
         });
     }
   });
+}
+
+/** The fault with which the food service answers while it does not find a name, or any. */
+function absenceFault({ operation, subject = "", about }: Effect<unknown>, world: World): Fault | undefined {
+  if (operation === "listOrders") return world.absences.find(({ name, until }) => !name && until > world.now)?.fault;
+  if (operation === "updateOrder") return world.absenceOf(about.split(" ")[0] ?? "") && "rejected";
+  if (!GETS.includes(operation)) return undefined;
+  return world.absenceOf(subject)?.fault;
+}
+
+const GETS: readonly Operation[] = ["getOrder", "getKitchenOrder", "getShipment"];
+
+/** Lets a fault of a status's pages last for a while. */
+function lasting(world: World, until: Map<string, number>, status: string): void {
+  if (world.now < (until.get(status) ?? 0)) return;
+  const length = world.between(...PAGES_TROUBLE_MS);
+  until.set(status, world.now + length);
+  world.faultLasts(length);
+}
+
+function isEarlier(status: OrderStatus, than: OrderStatus | undefined): boolean {
+  return !than || (ORDER_STATUSES[status].rank ?? 0) < (ORDER_STATUSES[than].rank ?? Number.POSITIVE_INFINITY);
+}
+
+/** Others than we and the customer end an order, or set it back to an earlier status. */
+function changeByOthers(
+  fault: "ended by others" | "set back",
+  order: string,
+  food: FoodServiceModel,
+  world: World,
+): void {
+  const now = food.statusOf(order);
+  const earlier = ["NEW", "PREPARATION", "IN_FLIGHT"] as const;
+  const choices: readonly OrderStatus[] =
+    fault === "ended by others"
+      ? ["DELIVERED", "REJECTED", "CANCELLED"]
+      : earlier.filter((status) => isEarlier(status, now));
+  const status = choices[Math.floor(world.random.fraction() * choices.length)];
+  if (!now || !status || now === status) return;
+  food.changeOrder(order, status, ["status"]);
+  world.setByOthers.push({ order, status, at: world.now });
 }
 
 /** A customer cancels an order that has not ended. */

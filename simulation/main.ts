@@ -52,6 +52,8 @@ async function inParallel(options: Options): Promise<Findings> {
   const shares = Array.from({ length: parts }, (_, part) => {
     const child = spawn(process.execPath, ["--max-semi-space-size=64", ...FROM_STDIN], {
       stdio: ["pipe", "inherit", "inherit", "ipc"],
+      // Sets come over as sets.
+      serialization: "advanced",
     });
     child.stdin?.end(program);
     child.send({ options, part, parts } satisfies Share);
@@ -101,10 +103,10 @@ async function main(): Promise<void> {
   }
   const missing = neverMet(options, findings);
   for (const what of missing) console.log(`VIOLATED: ${what}`);
-  const { failures, operations: _, ...numbers } = findings;
+  const { failures, operations: _, coverage, ...numbers } = findings;
   const violations = failures.length + missing.length;
   const seconds = Math.round((Date.now() - started) / 1000);
-  console.log(JSON.stringify({ ...numbers, violations, seconds }));
+  console.log(JSON.stringify({ ...numbers, coverage: coverage.numbers, violations, seconds }));
   process.exitCode = violations > 0 ? 1 : 0;
 }
 

@@ -302,4 +302,31 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (reply.name === asked) return reply;",
     "if (reply) return reply;",
   ),
+  one(
+    "start a continued poll over",
+    "pipeline/poll-orders.ts",
+    "const { positions = listed, startedAt = now } = continuation;",
+    "const { startedAt = now } = continuation;\n  const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));",
+  ),
+  one(
+    "continue only one status",
+    "pipeline/poll-orders.ts",
+    "const rest = { statuses, pageToken, positions: unfinished, startedAt };",
+    "const rest = { statuses, pageToken, positions: [first], startedAt };",
+  ),
+  one("end a poll because of a page", "list-orders.ts", "this.shrink(error);", "throw error;"),
+  one("never close what is gone", "relations/sweep.ts", '  await closeRelation(snapshot, "GONE", ports);', ""),
+  one("close a large share", "domain/absence.ts", "return missing > Math.max(1, open / 5);", "return missing > open;"),
+  one(
+    "close every order as cancelled",
+    "relations/sweep.ts",
+    "  await closeRelation(found, seen.state, ports);",
+    '  await closeRelation(found, "CANCELLED", ports);',
+  ),
+  one(
+    "leave closed what is found again",
+    "relations/come-back.ts",
+    'if (relation.state === "GONE") return reopenRelation(snapshot, relation, ports);',
+    'if (relation.state === "GONE") return skipped("gone");',
+  ),
 ];

@@ -48,16 +48,23 @@ export class Operator {
   private decide(attempt: Attempt, version: string): Resolution | undefined {
     const { order, stage, claimedAt } = attempt;
     const key = idempotencyKey(order, stage);
-    const created = createdBy(stage, this.system.food.truth()).find((made) => made.idempotencyKey === key);
+    const { world } = this.system;
+    const created = createdBy(stage, this.system.food.truth()).find(
+      (made) => made.idempotencyKey === key && !world.isLostForGood(made.name),
+    );
     const decision = { order, stage, by: "operator", reason: "checked", version, key: `decision ${++this.decisions}` };
     const code = attempt.reason?.code;
     // Nothing is to be decided about a name that can't be stored.
     if (code === "UNUSABLE_NAME") return undefined;
+    if (world.isLostForGood(order)) return { ...decision, dismiss: true };
+    // What is lost for a while comes back, and nothing needs to be decided then.
+    if (code === "ORDER_NOT_FOUND" || world.absenceOf(order)) return undefined;
     // A report is worth another try; an order that was cancelled stays cancelled.
     if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };
+    if (created && world.absenceOf(created.name)) return undefined;
     if (created) return { ...decision, link: created.name };
-    const isCertain = this.system.world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;
+    const isCertain = world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;
     return isCertain && attempt.reason?.code !== MISSING_LINK ? decision : undefined;
   }
 

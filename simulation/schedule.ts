@@ -8,11 +8,12 @@ import {
   RELATION_STATES,
   type RelationState,
 } from "../functions/src/domain/order-lifecycle.js";
-import type { Fields } from "../functions/src/ports.js";
+import type { Fields, Randomness } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { check, GRACE_MS, type Violation } from "./checker.js";
-import { type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
+import { type Coverage, situationOf } from "./coverage.js";
+import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
 import { SWEEP_INTERVAL_MS, System, TICK_MS } from "./system.js";
 import { type Entry, World } from "./world.js";
@@ -26,7 +27,9 @@ export interface Scenario {
   inherited: boolean;
   /** Whether an operator resolves the attempts that need one. */
   operator: boolean;
-  /** Whether the other create policy is deployed while orders are in progress. */
+  /** Orders per page of a listing. */
+  pageSize: number;
+  /** Whether other settings are deployed while orders are in progress, with the other create policy. */
   redeploys: boolean;
   /** Whether orders wait for many ticks, in front of few instances, which then remember what the orders wait for. */
   waits: boolean;
@@ -44,7 +47,10 @@ const HOUR_MS = 3_600_000;
 /** How long after the horizon a last create may take to finish: kitchen, drone and sweep, of usual orders and of those that wait. */
 const AFTER_HORIZON_MS = { usual: 10 * TICK_MS, waits: 30 * TICK_MS };
 
-export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
+/** What else is different after a deploy while orders are in progress. */
+const OTHER_SETTINGS = { CREATE_LEASE_SECONDS: 40, CREATE_TRIES: 3, MISSING_AFTER_MINUTES: 12, POLL_PASSES: 2 };
+
+export function settingsFor(policy: Settings["CREATE_POLICY"], pageSize: number): Settings {
   return {
     FOOD_SERVICE_ADDRESS: "localhost:1",
     FOOD_SERVICE_SECURITY: "tls",
@@ -56,7 +62,7 @@ export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
     USERS_SECURITY: "tls",
     CALL_DEADLINE_SECONDS: 10,
     POLL_PASSES: 1,
-    POLL_PAGE_SIZE: 7,
+    POLL_PAGE_SIZE: pageSize,
     CREATE_POLICY: policy,
     CREATE_LEASE_SECONDS: 20,
     CREATE_TRIES: 2,
@@ -64,20 +70,39 @@ export function settingsFor(policy: Settings["CREATE_POLICY"]): Settings {
   };
 }
 
+/** What a run takes note of, beyond its history. */
+export interface Notes {
+  /** Takes note of the protocol's states. */
+  coverage?: Coverage;
+  /** Whether each entry says in which situation its effect was tried. */
+  situations?: boolean;
+}
+
 /** Runs a scenario under an explicit schedule of faults. */
-export function replay(scenario: Scenario, schedule: Schedule): Promise<Outcome> {
-  return simulate(scenario, following(schedule));
+export function replay(scenario: Scenario, schedule: Schedule, notes: Notes = {}): Promise<Outcome> {
+  return simulate(scenario, following(schedule), notes);
 }
 
 /** Runs a scenario under faults chosen at random from its seed; every 25th seed goes without, to see the usual pace. */
-export function search(scenario: Scenario): Promise<Outcome> {
+export function search(scenario: Scenario, notes: Notes = {}): Promise<Outcome> {
   const random = seededRandomness(scenario.seed ^ 0x5f3759df);
-  if (scenario.seed % 25 === 0) return simulate(scenario, () => undefined);
+  if (scenario.seed % 25 === 0) return simulate(scenario, () => undefined, notes);
   const share = [0.005, 0.02, 0.06][Math.floor(random.fraction() * 3)] ?? 0.02;
-  return simulate(scenario, choosing(random, share, 5 + Math.floor(random.fraction() * 40)));
+  return simulate(scenario, choosing(random, share, 5 + Math.floor(random.fraction() * 40)), notes);
 }
 
-async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
+/** Runs a scenario under a schedule up to an effect, and under faults chosen at random from there on. */
+export function branch(
+  scenario: Scenario,
+  from: number,
+  schedule: Schedule,
+  random: Randomness,
+  notes: Notes = {},
+): Promise<Outcome> {
+  return simulate(scenario, branching(schedule, from, choosing(random, 0.04, 12)), notes);
+}
+
+async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promise<Outcome> {
   const struck = new Map<number, Fault>();
   let quiet = false;
   const world = new World(scenario.seed, (effect, operation) => {
@@ -86,14 +111,18 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
     return fault;
   });
   const { policy } = scenario;
-  const settings = settingsFor(policy);
+  const settings = settingsFor(policy, scenario.pageSize);
   const system = new System(world, settings, lives(scenario), scenario.waits ? 2 : 3);
-  const writes = recordWrites(system);
+  const writes = recordWrites(system, notes.coverage);
+  if (notes.situations) world.describe = (entry) => situationOf(entry, system.surroundings());
   const poisoned = await placeOrders(system, scenario);
   system.start();
   if (scenario.operator) new Operator(system).start();
   const other = policy === "park" ? "idempotency-key" : "park";
-  if (scenario.redeploys) world.after(world.between(30_000, 4 * TICK_MS), () => system.deploy(settingsFor(other)));
+  if (scenario.redeploys) {
+    const next = { ...settingsFor(other, scenario.pageSize), ...OTHER_SETTINGS };
+    world.after(world.between(30_000, 4 * TICK_MS), () => system.deploy(next));
+  }
 
   // Faults strike for as long as the orders take when all goes well, and once more.
   const faultsUntil = world.now + 10 * TICK_MS;
@@ -130,6 +159,8 @@ async function simulate(scenario: Scenario, choose: Choose): Promise<Outcome> {
     stuckAtHorizon: stuckAtHorizon ?? [],
     overAtWrite,
     unsettled,
+    absences: world.absences,
+    setByOthers: world.setByOthers,
   });
   for (const entry of history.slice(overAtEffect)) {
     if (entry.operation === "updateOrder" || entry.operation.startsWith("create")) {
@@ -148,15 +179,16 @@ function lives({ orders, waits }: Scenario): { speed: number; rejected: number; 
   return orders === 1 ? { speed: 20, rejected: 0.2, cancelled: 0 } : { speed: 10, rejected: 0.2, cancelled: 0.15 };
 }
 
-function recordWrites(system: System): DocumentWrite[] {
+/** Records what is written, and the states to which it brings orders. */
+function recordWrites(system: System, coverage?: Coverage): DocumentWrite[] {
   const writes: DocumentWrite[] = [];
-  system.onDocument = ({ before, after }) =>
-    writes.push({
-      path: (after ?? before)?.path ?? "",
-      before: before?.fields,
-      after: after?.fields,
-      at: system.world.now,
-    });
+  coverage?.begin();
+  system.onDocument = ({ before, after }) => {
+    const path = (after ?? before)?.path ?? "";
+    writes.push({ path, before: before?.fields, after: after?.fields, at: system.world.now });
+    const [, id] = /^(?:relations\/|attempts\/[a-z]+:)([^/]+)$/.exec(path) ?? [];
+    if (id !== undefined) coverage?.see(id, system);
+  };
   return writes;
 }
 
@@ -207,17 +239,33 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator 
     if (attempts.some((attempt) => attempt && (attempt.state === "SENDING" || attempt.state === "FAILED")))
       return false;
     const needing = attempts.filter((attempt) => attempt && needsDecision(attempt as Stored, system.policy));
+    if (attempts.some((attempt) => attempt && willResolve(attempt, id, system))) return false;
     const isResent = ({ state }: Fields) => state === "UNCERTAIN";
     if (attempts.some((attempt) => attempt && isResent(attempt) && !needing.includes(attempt))) return false;
     if (operator && needing.length > 0) return false;
     // A look that found something missing is followed by another one.
     if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
-    const ended = closingState((await system.food.getOrder(name)).status) !== undefined;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
+    if (system.world.isLostForGood(name)) {
+      if (state && RELATION_STATES[state].open && needing.length === 0) return false;
+      continue;
+    }
+    const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
-    if (!ended && state !== "CANCELLED" && needing.length === 0) return false;
+    const isDismissed = attempts.some((attempt) => attempt?.isDismissed);
+    if (!ended && state !== "CANCELLED" && needing.length === 0 && !isDismissed) return false;
   }
   return true;
+}
+
+/** Whether an attempt waits for something that was lost and has come back. */
+function willResolve({ state, reason }: Fields, id: string, system: System): boolean {
+  const code = (reason as Fields | null | undefined)?.code;
+  if (state !== "PARKED" || (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND")) return false;
+  const relation = system.fieldsAt(`relations/${id}`);
+  return ![`orders/${id}`, relation?.kitchen, relation?.shipment].some((name) =>
+    system.world.isLostForGood(String(name)),
+  );
 }
 
 /** The orders that have not ended, do not wait for the service, and do not wait for an operator either. */
@@ -230,8 +278,10 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const id = name.slice("orders/".length);
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
+    if (attempts.some((attempt) => attempt?.isDismissed)) return [];
     const relation = system.fieldsAt(`relations/${id}`);
     const state = relation?.state as RelationState | undefined;
+    if (system.world.isLostForGood(name) && !(state && RELATION_STATES[state].open)) return [];
     // A customer's cancellation that our own update overran: the relation is closed, the order is not ours any more.
     if (state === "CANCELLED") return [];
     const ended = (

@@ -4,9 +4,11 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
 import { exhaustive, type Findings, hashOf, random, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS } from "./faults.js";
 import { MUTATIONS } from "./mutations.js";
+import { allMutants, isListed } from "./protocol-mutants.js";
 import { search } from "./schedule.js";
 
 const tsx = (file: string, ...args: string[]) =>
@@ -19,8 +21,12 @@ function assertUnbroken({ failures }: Findings): void {
   assert.deepEqual(found, []);
 }
 
+/** Half of the schedules at random grow from earlier ones, so these are the same on every machine. */
+const SEEDS = 80;
+
 describe("the whole system under faults", function () {
-  this.timeout(120_000);
+  // Processor time, mostly: a busy machine may give these tests a small share of it.
+  this.timeout(1_200_000);
 
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`holds when any one fault strikes at any effect of an order's life (${policy})`, async () => {
@@ -28,27 +34,35 @@ describe("the whole system under faults", function () {
       const findings = await exhaustive(base, { part: 0, parts: 1 }, false);
       assertUnbroken(findings);
       assert.ok(findings.singles > 300, `only ${findings.singles} schedules were tried`);
+      const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
+      assert.deepEqual(missing, [], "these faults never struck");
     });
   }
 
-  it("holds when faults strike at random among many orders, and meets every fault", async () => {
+  it("holds when faults strike at random among many orders", async () => {
     const findings = await random(
-      Array.from({ length: 250 }, (_, index) => index + 1),
+      Array.from({ length: SEEDS }, (_, index) => index + 1),
       20,
     );
     assertUnbroken(findings);
-    const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
-    assert.deepEqual(missing, [], "these faults never struck");
-    assert.ok(
-      findings.remembered > 1_000,
-      `only ${findings.remembered} runs used a link that their instance remembered`,
-    );
+    assert.ok(findings.remembered > 100, `only ${findings.remembered} runs used a link that their instance remembered`);
   });
 
   it("gives the same history for the same seed, and another for another", async () => {
     const hash = async (seed: number) => hashOf((await search(scenarioOf(seed, 20))).history);
     for (const seed of [1, 2, 3, 4, 5]) assert.equal(await hash(seed), await hash(seed));
     assert.notEqual(await hash(1), await hash(2));
+  });
+
+  it("lists only equivalent mutants that still fit the code, each with a reason", () => {
+    const mutants = allMutants();
+    for (const known of EQUIVALENT_MUTANTS) {
+      assert.ok(
+        mutants.some((mutant) => isListed(mutant, known)),
+        `no mutant is ${JSON.stringify(known)}`,
+      );
+      assert.ok(known.reason.length > 20, `${known.from}: a reason that convinces is longer`);
+    }
   });
 
   it("has planted mistakes that still fit the code", () => {

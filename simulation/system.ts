@@ -3,8 +3,7 @@
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
-import type { Stage } from "../functions/src/domain/order-lifecycle.js";
-import { CREATING_STAGES } from "../functions/src/domain/order-lifecycle.js";
+import { CREATING_STAGES, type OrderStatus, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import {
   continuePoll,
   handleOrderMessage,
@@ -16,6 +15,7 @@ import type { Fields, Ports } from "../functions/src/ports.js";
 import type { RelationChange } from "../functions/src/relations/on-relation-written.js";
 import type { Settings } from "../functions/src/settings.js";
 import { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
+import type { Surroundings } from "./coverage.js";
 import { type Outside, portsOf } from "./faulty-ports.js";
 import type { Process, World } from "./world.js";
 
@@ -26,10 +26,15 @@ export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 const RUN_TIMEOUT_MS = 120_000;
 const POLL_TIMEOUT_MS = 180_000;
 
+/** How old the backup is at least and at most from which the food service is restored. */
+const BACKUP_AGE_MS = [100, 240_000] as const;
+
 /** How one run of a handler ended: the message was taken, or it comes again. */
 export interface Run {
   number: number;
   process: number;
+  /** What ran, if it is part of a poll or a sweep. */
+  kind?: "poll" | "continuation" | "sweep" | undefined;
   /** The create policy that was deployed when the run began; undefined if it never changes. */
   policy?: Settings["CREATE_POLICY"];
   ended: "taken" | "thrown" | "lost" | "running";
@@ -68,7 +73,7 @@ export class System {
       (stage, payload) => this.deliver(stage, payload),
       (payload) =>
         this.withFault(undefined, () =>
-          this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT_MS),
+          this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT_MS, "continuation"),
         ),
     );
     this.outside = { world, store: this.store, food: this.food, bus, settings, linked: this.linked };
@@ -96,7 +101,8 @@ export class System {
     const { order, stage, link } = resolution;
     const operation = link === undefined ? "retry" : "link";
     this.world.effect({ process: 0, run: 0, operation, about: `${stage} ${order}`, subject: "" });
-    this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, onEnd);
+    this.world.lossGoesOn();
+    this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, { onEnd });
   }
 
   /** Starts the schedules. */
@@ -127,16 +133,56 @@ export class System {
     return this.store.peek(path)?.fields;
   }
 
-  private every(milliseconds: number, name: string, work: (ports: Ports) => Promise<unknown>): void {
+  /** The status of an order in the food service as it is now. */
+  statusOf(order: string): OrderStatus | undefined {
+    return this.food.statusOf(order);
+  }
+
+  /** What a situation is read from. */
+  surroundings(): Surroundings {
+    const { world, placed, runs } = this;
+    return {
+      fieldsAt: (path) => this.fieldsAt(path),
+      statusOf: (order) => this.statusOf(order),
+      now: world.now,
+      orders: placed.map((name) => name.slice("orders/".length)),
+      history: world.history,
+      running: runs.flatMap(({ number, ended }) => (ended === "running" ? [number] : [])),
+      conditions: world.conditions(),
+    };
+  }
+
+  /** The food service is restored from a backup: what was created after it is lost for good, and every order has its status from then. */
+  private restore(): void {
+    const { food, world } = this;
+    const backup = world.now - world.between(...BACKUP_AGE_MS);
+    const { orders, kitchenOrders, shipments } = food.truth();
+    for (const { name, createdAt } of [...kitchenOrders, ...shipments]) {
+      if (Date.parse(createdAt) <= backup) continue;
+      food.forgetKey(name);
+      world.lose(name, "lost for good");
+    }
+    for (const { name, status, changes } of orders) {
+      const then = changes.findLast(({ at }) => Date.parse(at) <= backup)?.status;
+      if (!then) world.lose(name, "lost for good");
+      else if (then !== status) {
+        food.changeOrder(name, then, ["status"]);
+        world.setByOthers.push({ order: name, status: then, at: world.now });
+      }
+    }
+  }
+
+  private every(milliseconds: number, name: "poll" | "sweep", work: (ports: Ports) => Promise<unknown>): void {
     const tick = () => {
       if (!this.ticking) return;
       this.world.after(milliseconds, tick);
       const { fault } = this.world.effect({ process: 0, run: 0, operation: "tick", about: name, subject: "" });
       if (fault === "missed") return;
-      this.invoke(work, POLL_TIMEOUT_MS);
-      if (fault === "doubled") this.invoke(work, POLL_TIMEOUT_MS);
-      if (fault === "overlapping")
-        this.world.after(this.world.between(1, 200), () => this.invoke(work, POLL_TIMEOUT_MS));
+      if (fault === "restore") this.restore();
+      const run = () => this.invoke(work, POLL_TIMEOUT_MS, { kind: name });
+      run();
+      if (fault === "doubled") run();
+      if (fault === "overlapping") this.world.after(this.world.between(1, 200), run);
     };
     this.world.after(this.world.between(0, 1000), tick);
   }
@@ -187,23 +233,22 @@ export class System {
   }
 
   /** Brings one message until it is taken. */
-  private deliverUntilTaken(work: (ports: Ports) => Promise<unknown>, timeout: number): void {
-    this.world.after(this.world.between(5, 400), () =>
-      this.invoke(work, timeout, (ended) => {
-        if (ended === "taken") this.underWay--;
-        else this.world.after(this.world.between(10_000, 20_000), () => this.deliverUntilTaken(work, timeout));
-      }),
-    );
+  private deliverUntilTaken(work: (ports: Ports) => Promise<unknown>, timeout: number, kind?: Run["kind"]): void {
+    const onEnd = (ended: Run["ended"]) => {
+      if (ended === "taken") this.underWay--;
+      else this.world.after(this.world.between(10_000, 20_000), () => this.deliverUntilTaken(work, timeout, kind));
+    };
+    this.world.after(this.world.between(5, 400), () => this.invoke(work, timeout, { kind, onEnd }));
   }
 
   /** Runs a handler on some instance; `onEnd` receives its outcome. */
   private invoke(
     work: (ports: Ports) => Promise<unknown>,
     timeout: number,
-    onEnd: (ended: Run["ended"]) => void = () => {},
+    { kind, onEnd = () => {} }: { kind?: Run["kind"] | undefined; onEnd?: (ended: Run["ended"]) => void } = {},
   ): void {
     const process = this.instance();
-    const run: Run = { number: this.runs.length + 1, process: process.id, policy: this.policy, ended: "running" };
+    const run: Run = { number: this.runs.length + 1, process: process.id, kind, policy: this.policy, ended: "running" };
     this.runs.push(run);
     const end = (ended: Run["ended"]) => {
       if (run.ended !== "running") return;

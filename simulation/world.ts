@@ -25,6 +25,12 @@ export interface Entry {
   result: string | undefined;
   /** Whether it was carried out, whatever the handler saw. */
   applied: boolean;
+  /** What a page listed, and the token of the next one. */
+  page?: { orders: { name: string; status: string }[]; next: string };
+  /** What was published. */
+  published?: { orders: string[] } | { positions: { status: string; pageToken: string }[] };
+  /** In which situation it was tried, if the run takes note of situations: see `situationOf`. */
+  situation?: string;
 }
 
 /** A process of the functions: it may die or be paused, and its clock may be off. */
@@ -39,10 +45,23 @@ export interface Process {
   onDeath: Set<() => void>;
 }
 
+/** A name that the food service did not find for a while. */
+interface Absence {
+  /** Undefined: every name. */
+  name: string | undefined;
+  fault: Fault;
+  from: number;
+  /** Infinity: for good. */
+  until: number;
+}
+
 export type Service = "store" | "food" | "users" | "bus" | "platform";
 
 /** How long a suspended process sleeps if no other one claims anything. */
 const MAX_SUSPENSION_MS = 900_000;
+
+/** After this time, a loss for good has led to all that it leads to without an operator. */
+const LOSS_SETTLES_MS = 1_500_000;
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -54,8 +73,19 @@ export class World {
   readonly outageUntil: Record<Service, number> = { store: 0, food: 0, users: 0, bus: 0, platform: 0 };
   /** Until when the food service answers from an empty replica, in milliseconds since the epoch. */
   emptyUntil = 0;
+  /** What the food service did not find, and when. */
+  readonly absences: Absence[] = [];
+  /** The statuses whose pages fail or never end, and until when. */
+  readonly failingUntil = new Map<string, number>();
+  readonly endlessUntil = new Map<string, number>();
+  /** Until when every page takes almost as long as a call may. */
+  slowPagesUntil = 0;
+  /** The statuses that others than we and the customer gave to orders. */
+  readonly setByOthers: { order: string; status: string; at: number }[] = [];
   /** Whether the food service ignores the status filter, from some moment on for good. */
   isFilterIgnored = false;
+  /** Describes the situation in which an effect is about to be tried; undefined if the run takes no note of situations. */
+  describe: ((entry: Entry) => string) | undefined;
   /** When the last fault was over. */
   faultsOver = START;
   private readonly suspended = new Set<Process>();
@@ -150,7 +180,7 @@ export class World {
     const fault = this.choose(effect, about.operation);
     if (fault) this.faultLasts(0);
     const { process, run, operation, subject } = about;
-    const entry = {
+    const entry: Entry = {
       effect,
       at: this.now,
       process,
@@ -162,8 +192,51 @@ export class World {
       result: undefined,
       applied: false,
     };
+    if (this.describe) entry.situation = this.describe(entry);
     this.history.push(entry);
     return entry;
+  }
+
+  /** The lasting faults that strike now, for telling situations apart. */
+  conditions(): string {
+    const out = Object.entries(this.outageUntil).flatMap(([service, until]) => (until > this.now ? service : []));
+    const absent = this.absences
+      .filter(({ until }) => until > this.now)
+      .map(({ name, until }) => `${name} ${until === Number.POSITIVE_INFINITY}`);
+    const pages = [this.failingUntil, this.endlessUntil].map((until) =>
+      [...until].filter(([, end]) => end > this.now).map(([status]) => status),
+    );
+    return [
+      ...out,
+      ...absent,
+      ...pages,
+      this.slowPagesUntil > this.now,
+      this.emptyUntil > this.now,
+      this.isFilterIgnored,
+      this.suspended.size,
+    ].join();
+  }
+
+  /** Makes a name, or every name, disappear from the food service; for good if no time is given. */
+  lose(name: string | undefined, fault: Fault, milliseconds = Number.POSITIVE_INFINITY): void {
+    this.absences.push({ name, fault, from: this.now, until: this.now + milliseconds });
+    // What follows from a loss for good takes as long as what follows from one that lasts.
+    this.faultLasts(Math.min(milliseconds, LOSS_SETTLES_MS));
+  }
+
+  /** Notes that an operator has decided: the next thing that is lost for good may come to light only now. */
+  lossGoesOn(): void {
+    if (this.absences.some(({ until }) => until === Number.POSITIVE_INFINITY)) this.faultLasts(LOSS_SETTLES_MS);
+  }
+
+  /** The absence by which the food service does not find a name now. */
+  absenceOf(name: string): Absence | undefined {
+    return this.absences.find((absence) => (absence.name ?? name) === name && absence.until > this.now);
+  }
+
+  /** Whether a name is lost for good. */
+  isLostForGood(name: string): boolean {
+    return this.absenceOf(name)?.until === Number.POSITIVE_INFINITY;
   }
 
   /** Notes that a fault goes on for so many milliseconds from now. */

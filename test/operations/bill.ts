@@ -1,10 +1,13 @@
 /** What a day costs: the counted operations times the list prices. `npm run costs` prints the tables of docs/scaling.md. */
 import { fileURLToPath } from "node:url";
 import { type Costs, type Counts, measure, total, WAITING_ORDERS } from "./count.js";
+import { lunchPeakTables } from "./lunch-peak.js";
 
 /**
- * US dollars, us-central1, as Google's public price lists had them in June 2025. Free quotas, taxes, network and discounts are left
- * out. Look them up before you decide: cloud.google.com/firestore/pricing, /run/pricing, /pubsub/pricing, /stackdriver/pricing.
+ * US dollars, us-central1, as Google's public price lists had them in autumn 2026: Firestore (Standard edition) as reported on
+ * 2026-10-08, Logging on 2026-09-12, the others by the newest copies of their pages. None has changed since June 2025. Free
+ * quotas, taxes, network and discounts are left out. Look them up before you decide: cloud.google.com/firestore/pricing,
+ * /run/pricing (request-based billing, tier 1), /pubsub/pricing, /stackdriver/pricing, /scheduler/pricing.
  */
 const PRICES = {
   read: 0.03 / 100_000,
@@ -131,13 +134,12 @@ function billTable(costs: Costs): string {
   ].join("\n");
 }
 
-/** Both tables, as they stand in docs/scaling.md. */
-export async function tables(): Promise<{ operations: string; bill: string }> {
+/** The tables by name, as they stand in docs/scaling.md. */
+export async function tables(): Promise<Record<string, string>> {
   const costs = await measure();
-  return { operations: operationsTable(costs), bill: billTable(costs) };
+  return { operations: operationsTable(costs), bill: billTable(costs), ...lunchPeakTables() };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { operations, bill } = await tables();
-  console.log(`${operations}\n\n${bill}`);
+  console.log(Object.values(await tables()).join("\n\n"));
 }

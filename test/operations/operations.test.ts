@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { idleReads, tables } from "./bill.js";
 import { type Costs, type Counts, measure, total, WAITING_ORDERS } from "./count.js";
+import { MOVES, runDay } from "./lunch-peak.js";
 
 describe("what the platform bills", () => {
   let costs: Costs;
@@ -34,6 +35,20 @@ describe("what the platform bills", () => {
     assert.equal(idleReads(31, 1, 30), 2, "an entry is believed for so many ticks");
     assert.ok(Math.abs(idleReads(14, 2, 30) - 2) < 0.001, "once on each of two");
     assert.ok(Math.abs(idleReads(14, 1e6, 30) - 14) < 0.001, "each tick meets another instance");
+  });
+
+  it("is for a lunch peak what is counted for one order", () => {
+    const sum = (what: "writes" | "calls") => Object.values(MOVES).reduce((all, move) => all + move[what], 0);
+    assert.equal(sum("writes"), total(costs.order, "write") + total(costs.order, "delete"));
+    assert.equal(sum("calls"), total(costs.order, "call") - (costs.order["call userByName"] ?? 0));
+  });
+
+  it("includes every order of a day with a lunch peak, which leaves none behind", () => {
+    const day = runDay(20);
+    const orders = day.reduce((all, { ordersPerSecond, seconds }) => all + ordersPerSecond * seconds, 0);
+    assert.ok(Math.abs(orders / 100_000_000 - 1) < 0.01, `${orders} orders`);
+    const [first, last] = [day[0]?.active ?? 0, day.at(-1)?.active ?? 0];
+    assert.ok(Math.abs(last / first - 1) < 0.01, `${first} active orders at first, ${last} at last`);
   });
 
   it("stands in docs/scaling.md as it was counted (npm run costs prints it)", async () => {

@@ -214,6 +214,12 @@ export class FoodServiceModel implements FoodService {
     this.changeOrder(name, status, ["status"]);
   }
 
+  /** The status of an order, undefined if there is none with this name. */
+  statusOf(name: string): OrderStatus | undefined {
+    this.now();
+    return this.orders.get(name)?.status;
+  }
+
   async getOrder(name: string): Promise<OrderRecord> {
     this.now();
     return this.recordOf(name);
@@ -258,6 +264,13 @@ export class FoodServiceModel implements FoodService {
     this.options.honoursIdempotencyKey = true;
     this.kitchenKeys.clear();
     this.shipmentKeys.clear();
+  }
+
+  /** Forgets by which key something was created: the same key creates another one. */
+  forgetKey(name: string): void {
+    for (const keys of [this.kitchenKeys, this.shipmentKeys]) {
+      for (const [key, made] of keys) if (made.name === name) keys.delete(key);
+    }
   }
 
   /** Creates a kitchen order as the wire does; the key may be missing. */
