@@ -12,8 +12,9 @@ import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { NO_FLOW_CONTROL } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
+import { unpackOrders } from "../functions/src/pipeline/messages.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
-import { parseSettings } from "../functions/src/settings.js";
+import { TEST_SETTINGS } from "../functions/src/testing/test-bed.js";
 import { orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import type { Emulators } from "../harness/emulators/standalone.js";
@@ -143,7 +144,7 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   const bus = new PubSubBus();
   let published = 0;
   const none = () => {};
-  const settings = parseSettings({ ...SETTINGS, FOOD_SERVICE_ADDRESS: food.address });
+  const settings = { ...TEST_SETTINGS, FOOD_SERVICE_ADDRESS: food.address };
   const ports: Ports = {
     clock: systemClock,
     random: systemRandomness,
@@ -164,27 +165,13 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
     settings,
   };
   await SCHEDULED.pollOrders(ports);
-  expectEqual(published, active, "messages of a poll");
+  expectEqual(published, active, "orders of a poll");
   const poll = operations;
   operations = 0;
   await handleOrderMessage("shipment", { order: preparing[0], status: "PREPARATION" }, ports);
   client.close();
   return { poll, tick: operations };
 }
-
-const SETTINGS = {
-  FOOD_SERVICE_SECURITY: "tls",
-  FOOD_SERVICE_CA: "system",
-  USERS_ADDRESS: "localhost:1",
-  USERS_SECURITY: "tls",
-  CALL_DEADLINE_SECONDS: 10,
-  POLL_PASSES: 1,
-  POLL_PAGE_SIZE: 500,
-  CREATE_POLICY: "park",
-  CREATE_LEASE_SECONDS: 60,
-  CREATE_TRIES: 8,
-  MISSING_AFTER_MINUTES: 60,
-};
 
 /** The milliseconds of a poll and of an idle tick, by fresh instances of the built functions. */
 async function timeOf(
@@ -201,7 +188,8 @@ async function timeOf(
   await topics.take(STAGES.shipment.topic);
   const pollTimes = await poller.invokeAll(Array(polls).fill({}), 1);
   await poller.stop();
-  expectEqual((await topics.take(STAGES.shipment.topic)).length, polls * active, `messages of ${polls} polls`);
+  const published = (await topics.take(STAGES.shipment.topic)).flatMap(unpackOrders);
+  expectEqual(published.length, polls * active, `orders of ${polls} polls`);
   const stage = await world.startInstance({ build: DEPLOYED, target: "dispatchShipment", takes: "events", env });
   const events = preparing.map((order) => orderEvent("shipment", order));
   await stage.invokeAll(events);
