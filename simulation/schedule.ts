@@ -229,9 +229,9 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
 /** The fields of an attempt that say whether it needs a decision, as they are stored. */
 type Stored = Parameters<typeof needsDecision>[0];
 
-/** Whether nothing is under way any more and nothing more is to come. */
-async function isOver(system: System, poisoned: ReadonlySet<string>, { operator }: Scenario): Promise<boolean> {
-  if (!system.isIdle) return false;
+/** Whether every order was placed, nothing is in progress, and nothing more is to come. */
+async function isOver(system: System, poisoned: ReadonlySet<string>, { operator, orders }: Scenario): Promise<boolean> {
+  if (system.placed.length < orders || !system.isIdle) return false;
   for (const name of system.placed) {
     if (poisoned.has(name)) continue;
     const id = name.slice("orders/".length);
