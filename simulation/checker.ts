@@ -75,6 +75,8 @@ export interface Evidence {
   absences: readonly World["absences"][number][];
   /** The statuses that others than we and the customer gave to orders. */
   setByOthers: World["setByOthers"];
+  /** How many lists found no slot in time, by the number of their run: the next poll lists the rest of these statuses. */
+  listsWithoutSlot: World["listsWithoutSlot"];
   /** How many writes there were when all was over; what comes after may only be looked at. */
   overAtWrite: number;
 }
@@ -400,14 +402,14 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   }
 }
 
-/** A run that takes longer may have left out a status because there was no slot for its list in time. */
-const NO_SLOT_MS = 7_000;
-
 /** Faults of a listing: they concern its own status and nothing else. */
 const ofListing = ({ operation }: Entry) => operation === "listOrders";
 
-/** Every status is listed, page after page; what time did not suffice for is passed on, whatever fails beside it. */
-function checkPolls({ history, runs }: Evidence, violate: Violate): void {
+/**
+ * Every status is listed, page after page; what time did not suffice for is passed on, whatever fails beside it. Only a list that finds no
+ * slot ends early.
+ */
+function checkPolls({ history, runs, listsWithoutSlot }: Evidence, violate: Violate): void {
   const polls = runs.filter(({ kind }) => kind === "poll" || kind === "continuation");
   const byRun = new Map<number, Entry[]>(polls.map(({ number }) => [number, []]));
   for (const entry of history) byRun.get(entry.run)?.push(entry);
@@ -448,14 +450,15 @@ function checkPolls({ history, runs }: Evidence, violate: Violate): void {
     const left = ACTIVE_STATUSES.filter(
       (status) => !firsts.has(status) && !continuation.some((position) => position.status === status),
     );
-    const took = (entries.at(-1)?.at ?? 0) - (entries[0]?.at ?? 0);
-    if (run.kind === "poll" && left.length > 0 && took < NO_SLOT_MS) problem(`neither listed ${left} nor passed it on`);
+    const dropped = run.kind === "poll" ? left.map((status) => `neither listed ${status} nor passed it on`) : [];
     for (const status of firsts.keys()) {
       const last = lists.findLast(({ subject }) => subject === status);
       const next = last?.fault === undefined ? (last?.page?.next ?? "") : "";
       const isPassedOn = continuation.some((position) => position.status === status && position.pageToken === next);
-      if (next !== "" && !isPassedOn) problem(`stopped at the page ${next} of ${status} and passed it on to no run`);
+      if (next !== "" && !isPassedOn)
+        dropped.push(`stopped at the page ${next} of ${status} and passed it on to no run`);
     }
+    if (dropped.length > (listsWithoutSlot.get(run.number) ?? 0)) for (const message of dropped) problem(message);
     for (const { page, fault } of lists) {
       for (const { name, status } of fault === undefined ? (page?.orders ?? []) : []) {
         if (isActive(status) && !published.has(name)) problem(`listed ${name} and did not publish it`);
@@ -501,9 +504,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
     for (const stage of CREATING_STAGES) {
       const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
       if (!attempt) continue;
-      const others = CREATING_STAGES.map((other) => documents(`attempts/${other}:${name.slice(7)}`));
-      const isHeldUp = others.some((other) => other?.state === "PARKED" || other?.state === "UNCERTAIN");
-      if ((attempt.state === "SENDING" || attempt.state === "FAILED") && !isHeldUp) {
+      if (attempt.state === "SENDING" || attempt.state === "FAILED") {
         violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
       }
       const code = (attempt.reason as Fields | null | undefined)?.code;

@@ -55,13 +55,14 @@ export async function exhaustive(
   share: { part: number; parts: number },
   withPairs: boolean,
   onSchedule: OnSchedule = () => {},
+  choosePoints = pointsOf,
 ): Promise<Findings & { points: number; singles: number; pairs: number }> {
   const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
   const { coverage } = findings;
   const isOurs = (index: number) => index % share.parts === share.part;
   const calm = await replay(base, new Map(), { coverage });
   await note(findings, base, calm);
-  const points = pointsOf(calm.history);
+  const points = choosePoints(calm.history);
   findings.points = new Set(points.map(([effect]) => effect)).size;
   const situations = new Set<string>();
   const pairs: Schedule[] = [];
@@ -108,6 +109,18 @@ export function pointsOf(history: readonly Entry[]): [number, Fault][] {
   return history
     .filter(({ effect }) => effect <= until)
     .flatMap(({ effect, operation }) => FAULTS[operation].map((fault): [number, Fault] => [effect, fault]));
+}
+
+/** A sample of these points, the same for the same seed: every operation is struck once by each fault that can strike it. */
+export function samplePoints(history: readonly Entry[], seed: number): [number, Fault][] {
+  const random = seededRandomness(seed);
+  const groups = new Map<string, [number, Fault][]>();
+  for (const point of pointsOf(history)) {
+    const [effect, fault] = point;
+    const group = `${history[effect]?.operation} ${fault}`;
+    groups.set(group, [...(groups.get(group) ?? []), point]);
+  }
+  return [...groups.values()].map((points) => oneOf(points, random)).filter((point) => point !== undefined);
 }
 
 /** How many of the schedules grow from an earlier one that met something new. */

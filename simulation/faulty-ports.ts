@@ -115,7 +115,7 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     now: () => world.now + process.skew,
     sleep: (milliseconds) => new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
   };
-  const flow = flowOf(process, clock, settings);
+  const flow = noting(flowOf(process, clock, settings), world, run);
   return {
     settings,
     store: faultyStore(outside.store, perform),
@@ -139,6 +139,17 @@ function flowOf(process: Process, clock: Clock, settings: Settings): FlowControl
   const flow = new AdaptiveFlowControl(clock, settings);
   flows.set(process, flow);
   return flow;
+}
+
+/** The same flow control, which notes the lists that find no slot. */
+function noting(flow: FlowControl, { listsWithoutSlot }: World, run: number): FlowControl {
+  return {
+    acquire: async (kind) => {
+      const slot = await flow.acquire(kind);
+      if (!slot && kind === "list") listsWithoutSlot.set(run, (listsWithoutSlot.get(run) ?? 0) + 1);
+      return slot;
+    },
+  };
 }
 
 const links = new WeakMap<Process, LinkCache>();

@@ -161,6 +161,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     unsettled,
     absences: world.absences,
     setByOthers: world.setByOthers,
+    listsWithoutSlot: world.listsWithoutSlot,
   });
   for (const entry of history.slice(overAtEffect)) {
     if (entry.operation === "updateOrder" || entry.operation.startsWith("create")) {

@@ -5,11 +5,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
-import { exhaustive, type Findings, hashOf, random, scenarioOf, singleOrder } from "./explore.js";
+import { exhaustive, type Findings, hashOf, random, samplePoints, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS } from "./faults.js";
 import { MUTATIONS } from "./mutations.js";
 import { allMutants, isListed } from "./protocol-mutants.js";
 import { search } from "./schedule.js";
+import type { Entry } from "./world.js";
 
 const tsx = (file: string, ...args: string[]) =>
   promisify(execFile)(process.execPath, ["--import", "tsx", file, ...args]);
@@ -22,18 +23,18 @@ function assertUnbroken({ failures }: Findings): void {
 }
 
 /** Half of the schedules at random grow from earlier ones, so these are the same on every machine. */
-const SEEDS = 80;
+const SEEDS = 40;
 
 describe("the whole system under faults", function () {
   // Processor time, mostly: a busy machine may give these tests a small share of it.
   this.timeout(1_200_000);
 
-  for (const policy of ["park", "idempotency-key"] as const) {
-    it(`holds when any one fault strikes at any effect of an order's life (${policy})`, async () => {
-      const base = singleOrder(policy);
-      const findings = await exhaustive(base, { part: 0, parts: 1 }, false);
+  for (const [seed, policy] of (["park", "idempotency-key"] as const).entries()) {
+    it(`holds when any one fault strikes any operation of an order's life (${policy})`, async () => {
+      const sample = (history: readonly Entry[]) => samplePoints(history, seed);
+      const findings = await exhaustive(singleOrder(policy), { part: 0, parts: 1 }, false, undefined, sample);
       assertUnbroken(findings);
-      assert.ok(findings.singles > 300, `only ${findings.singles} schedules were tried`);
+      assert.ok(findings.singles > 150, `only ${findings.singles} schedules were tried`);
       const missing = FAULT_KINDS.filter((fault) => !findings.faults[fault]);
       assert.deepEqual(missing, [], "these faults never struck");
     });
@@ -50,7 +51,7 @@ describe("the whole system under faults", function () {
 
   it("gives the same history for the same seed, and another for another", async () => {
     const hash = async (seed: number) => hashOf((await search(scenarioOf(seed, 20))).history);
-    for (const seed of [1, 2, 3, 4, 5]) assert.equal(await hash(seed), await hash(seed));
+    for (const seed of [1, 2, 3]) assert.equal(await hash(seed), await hash(seed));
     assert.notEqual(await hash(1), await hash(2));
   });
 

@@ -86,6 +86,8 @@ export class World {
   isFilterIgnored = false;
   /** Describes the situation in which an effect is about to be tried; undefined if the run takes no note of situations. */
   describe: ((entry: Entry) => string) | undefined;
+  /** How many lists found no slot in time, by the number of their run. */
+  readonly listsWithoutSlot = new Map<number, number>();
   /** When the last fault was over. */
   faultsOver = START;
   private readonly suspended = new Set<Process>();
