@@ -169,7 +169,7 @@ class BuiltFunctions implements FunctionRunner {
     return this.inProgress === 0;
   }
 
-  deliver(name: FunctionName, _order: string | undefined, body: object): Promise<number | undefined> {
+  deliver(name: FunctionName, _orders: readonly string[], body: object): Promise<number | undefined> {
     return this.send(name, (instance) => instance.send(body));
   }
 

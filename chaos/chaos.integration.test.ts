@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { programArgs } from "../services/program-args.js";
 
 describe("real processes under faults", function () {
-  this.timeout(180_000);
+  this.timeout(600_000);
 
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`lose and double nothing when they are killed, stopped, cut off and deployed over (${policy})`, async () => {

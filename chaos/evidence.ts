@@ -84,7 +84,9 @@ export class TraceReader {
   troubledRuns(order: string, stage: CreatingStage): Delivery[] {
     return this.records.deliveries.filter(
       (run) =>
-        run.function === STAGES[stage].function && run.order === order && (run.ended === "lost" || this.wasCutOff(run)),
+        run.function === STAGES[stage].function &&
+        run.orders.includes(order) &&
+        (run.ended === "lost" || this.wasCutOff(run)),
     );
   }
 
@@ -114,12 +116,18 @@ export class TraceReader {
     return late || !run || run.ended === "lost" || this.wasCutOff(run) ? "in doubt" : "confirmed";
   }
 
-  /** The delivery in which an instance made a call: it has one of an order at a time. */
+  /** The delivery in which an instance made a call: it has one at a time that is about the order. */
   private runOf(call: Call): Delivery | undefined {
     const order = this.orderOf(call);
     return this.byProcess
       .get(call.process)
-      ?.find((run) => run.order === order && run.from <= call.at && (run.to ?? Number.POSITIVE_INFINITY) >= call.at);
+      ?.find(
+        (run) =>
+          order !== undefined &&
+          run.orders.includes(order) &&
+          run.from <= call.at &&
+          (run.to ?? Number.POSITIVE_INFINITY) >= call.at,
+      );
   }
 
   private orderOf(call: Call): string | undefined {
@@ -179,7 +187,10 @@ export class TraceReader {
       if (!id || !after || after.id === before?.id) continue;
       const order = `orders/${id}`;
       const runs = this.troubledRuns(order, stage as CreatingStage).filter(
-        (run) => run.from <= at && (run.to ?? at) >= at && !this.creates.some((made) => made.run === run),
+        (run) =>
+          run.from <= at &&
+          (run.to ?? at) >= at &&
+          !this.creates.some((made) => made.run === run && made.order === order),
       );
       for (const run of runs) {
         claim(path, at, run);

@@ -37,8 +37,8 @@ export interface Delivery {
   number: number;
   function: FunctionName;
   process: number;
-  /** The order's name, undefined for ticks. */
-  order: string | undefined;
+  /** The names of the orders that the event is about; none for ticks. */
+  orders: readonly string[];
   from: number;
   to: number | undefined;
   ended: "taken" | "thrown" | "lost" | "running";
@@ -107,13 +107,13 @@ export class Fleet implements FunctionRunner {
    * Brings an event or a tick to an instance and resolves with how it was answered, undefined where no instance could
    * take it or the instance died over it.
    */
-  async deliver(name: FunctionName, order: string | undefined, body: object): Promise<number | undefined> {
-    const instance = await this.hold(name, order);
+  async deliver(name: FunctionName, orders: readonly string[], body: object): Promise<number | undefined> {
+    const instance = await this.hold(name, orders);
     if (!instance) return undefined;
     const { number: process } = instance;
     const number = this.deliveries.length + 1;
     const running = { to: undefined, ended: "running" } as const;
-    const delivery: Delivery = { number, function: name, process, order, from: Date.now(), ...running };
+    const delivery: Delivery = { number, function: name, process, orders, from: Date.now(), ...running };
     this.deliveries.push(delivery);
     instance.inFlight.add(delivery);
     try {
@@ -211,23 +211,23 @@ export class Fleet implements FunctionRunner {
     return this.all.filter((one) => one.name === name && (one.state === "starting" || one.state === "ready")).length;
   }
 
-  private async hold(name: FunctionName, order: string | undefined): Promise<Instance | undefined> {
+  private async hold(name: FunctionName, orders: readonly string[]): Promise<Instance | undefined> {
     for (const until = Date.now() + HOLD_MS; Date.now() < until && !this.stopping; ) {
-      const instance = this.choose(name, order);
+      const instance = this.choose(name, orders);
       if (instance) return instance;
       await sleep(50);
     }
     return undefined;
   }
 
-  private choose(name: FunctionName, order: string | undefined): Instance | undefined {
+  private choose(name: FunctionName, orders: readonly string[]): Instance | undefined {
     const ready = this.all.filter(
       (instance) =>
         instance.name === name &&
         instance.state === "ready" &&
         instance.inFlight.size < CONCURRENCY &&
         // Two deliveries of one order on one instance cannot be distinguished afterwards; on two instances they can.
-        (order === undefined || ![...instance.inFlight].some((delivery) => delivery.order === order)),
+        ![...instance.inFlight].some((delivery) => delivery.orders.some((order) => orders.includes(order))),
     );
     if (!this.stopping && this.countOf(name) === 0) void this.startOne(name);
     return ready[Math.floor(this.options.random.fraction() * ready.length)];

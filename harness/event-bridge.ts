@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openFirestore, snapshotOf } from "../functions/src/adapters/firebase/firestore-store.js";
 import type { FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
-import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
+import { CONTINUATION_TOPIC, unpackOrders } from "../functions/src/pipeline/messages.js";
 import type { Fields, Randomness } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { documentChanged, documentVersion, messagePublished } from "./cloud-events.js";
@@ -36,8 +36,8 @@ const MAX_BACKOFF_MS = 3_000;
 
 /** What runs the functions. */
 export interface FunctionRunner {
-  /** Brings an event or a tick to an instance and resolves with the status of its answer, undefined if there was none. */
-  deliver(name: FunctionName, order: string | undefined, body: object): Promise<number | undefined>;
+  /** Brings an event about these orders, or a tick, to an instance and resolves with the status of its answer, undefined if there was none. */
+  deliver(name: FunctionName, orders: readonly string[], body: object): Promise<number | undefined>;
   /** Every delivery so far. */
   readonly deliveries: { readonly length: number };
   readonly isIdle: boolean;
@@ -144,7 +144,7 @@ export class Bridge {
 
   /** Fires a schedule once. */
   async tick(name: "pollOrders" | "sweep"): Promise<void> {
-    await this.options.functions.deliver(name, undefined, {});
+    await this.options.functions.deliver(name, [], {});
   }
 
   /** Fires a schedule so often, missing and doubling ticks while faults strike. */
@@ -184,14 +184,14 @@ export class Bridge {
       }
       if (this.seen.has(messageId)) counts.add("message redelivered");
       this.seen.add(messageId);
-      const { order } = JSON.parse(Buffer.from(payload, "base64").toString()) as { order?: string };
+      const orders = ordersIn(JSON.parse(Buffer.from(payload, "base64").toString()));
       const event = messagePublished(project, SUBSCRIBERS[name] ?? "", data);
       if (isTroubled() && random.fraction() < DOUBLED_SHARE) {
         counts.add("message doubled");
-        void sleep(random.fraction() * DOUBLED_WITHIN_MS).then(() => functions.deliver(name, order, event));
+        void sleep(random.fraction() * DOUBLED_WITHIN_MS).then(() => functions.deliver(name, orders, event));
       }
       const late = sleep(PUSH_TIMEOUT_MS, undefined, { ref: false });
-      const status = await Promise.race([functions.deliver(name, order, event), late]);
+      const status = await Promise.race([functions.deliver(name, orders, event), late]);
       response.writeHead(status ?? 503).end();
     } catch {
       response.writeHead(500).end();
@@ -213,11 +213,16 @@ export class Bridge {
     const { functions, counts } = this.options;
     this.underWay++;
     for (let backoff = 500; !this.stopped; backoff = Math.min(2 * backoff, MAX_BACKOFF_MS)) {
-      const status = await functions.deliver("onRelationWritten", order, event);
+      const status = await functions.deliver("onRelationWritten", [order], event);
       if (status !== undefined && status < 300) break;
       counts.add("event redelivered");
       await sleep(backoff, undefined, { ref: false });
     }
     this.underWay--;
   }
+}
+
+/** The names of the orders that a message is about; a continuation of a poll has none. */
+function ordersIn(payload: unknown): string[] {
+  return unpackOrders(payload).flatMap((one) => (one as { order?: string }).order ?? []);
 }

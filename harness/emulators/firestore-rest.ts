@@ -132,7 +132,7 @@ function fieldOf(value: Value): Field {
 
 /**
  * Writes documents as they are given, whatever was there before.
- * @throws Error where the emulator does not take them
+ * @throws Error if the emulator does not take one of them; others may have been written then
  */
 export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
   const root = `projects/${project}/databases/(default)/documents`;
@@ -146,6 +146,11 @@ export async function writeDocuments(firestore: string, project: string, documen
       signal: AbortSignal.timeout(60_000),
     });
     if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
+    // The request succeeds even if some of its writes fail.
+    const { status = [] } = (await response.json()) as { status?: { code?: number; message?: string }[] };
+    for (const [index, { code = 0, message }] of status.entries()) {
+      if (code !== 0) throw new Error(`Firestore did not write ${some[index]?.path}: ${message} (code ${code})`);
+    }
   }
 }
 
