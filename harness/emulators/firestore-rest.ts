@@ -10,6 +10,11 @@ export interface Document {
 /** As many documents go in one request. */
 const PAGE = 500;
 
+/** ABORTED and UNAVAILABLE: a busy emulator gives up a write that waits for another. */
+const REPEATABLE_CODES = [10, 14];
+
+const MAX_TRIES = 5;
+
 /**
  * Every document of a collection.
  * @param firestore host:port of the emulator
@@ -135,23 +140,38 @@ function fieldOf(value: Value): Field {
  * @throws Error if the emulator does not take one of them; others may have been written then
  */
 export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
-  const root = `projects/${project}/databases/(default)/documents`;
   for (let from = 0; from < documents.length; from += PAGE) {
-    const some = documents.slice(from, from + PAGE);
-    const writes = some.map(({ path, fields }) => ({ update: { name: `${root}/${path}`, fields: valuesOf(fields) } }));
-    const response = await fetch(`http://${firestore}/v1/${root}:batchWrite`, {
-      method: "POST",
-      headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-      body: JSON.stringify({ writes }),
-      signal: AbortSignal.timeout(60_000),
-    });
-    if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
-    // The request succeeds even if some of its writes fail.
-    const { status = [] } = (await response.json()) as { status?: { code?: number; message?: string }[] };
-    for (const [index, { code = 0, message }] of status.entries()) {
-      if (code !== 0) throw new Error(`Firestore did not write ${some[index]?.path}: ${message} (code ${code})`);
-    }
+    let some = documents.slice(from, from + PAGE);
+    for (let tries = 1; some.length > 0; tries++) some = await writeBatch(firestore, project, some, tries < MAX_TRIES);
   }
+}
+
+/**
+ * Resolves with the documents that could not be written at the moment. The request succeeds even if some of its writes fail.
+ * @throws Error if a document was refused, or failed and may not be repeated
+ */
+async function writeBatch(
+  firestore: string,
+  project: string,
+  some: Document[],
+  mayRepeat: boolean,
+): Promise<Document[]> {
+  const root = `projects/${project}/databases/(default)/documents`;
+  const writes = some.map(({ path, fields }) => ({ update: { name: `${root}/${path}`, fields: valuesOf(fields) } }));
+  const response = await fetch(`http://${firestore}/v1/${root}:batchWrite`, {
+    method: "POST",
+    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+    body: JSON.stringify({ writes }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
+  const { status = [] } = (await response.json()) as { status?: { code?: number; message?: string }[] };
+  return some.filter(({ path }, index) => {
+    const { code = 0, message } = status[index] ?? {};
+    if (code === 0) return false;
+    if (mayRepeat && REPEATABLE_CODES.includes(code)) return true;
+    throw new Error(`Firestore did not write ${path}: ${message} (code ${code})`);
+  });
 }
 
 /** Fields as Firestore's REST interface writes them. */
