@@ -59,8 +59,15 @@ program.hook("preAction", () => {
 try {
   await program.parseAsync();
 } catch (error) {
-  const { code, message } = error as { code?: string; message: string };
+  const { code } = error as { code?: string };
   const isUnknown = code === "auth/user-not-found";
-  console.error(isUnknown ? "No account has this address. Create the account first." : message);
+  console.error(isUnknown ? "No account has this address. Create the account first." : messageOf(error));
   process.exitCode = 1;
+}
+
+/** What Google said, whole: firebase-admin drops the part of an unfamiliar message up to its first colon. */
+function messageOf(error: unknown): string {
+  type Failure = { code?: string; message: string; httpResponse?: { data?: { error?: { message?: string } } } };
+  const { code, message, httpResponse } = error as Failure;
+  return (code === "auth/internal-error" && httpResponse?.data?.error?.message) || message;
 }

@@ -196,7 +196,7 @@ describe("the rehearsal", function () {
   });
 
   it("fails for an upload that lacks a package", async () => {
-    edit("functions/build.mjs", "bundle: true,", 'bundle: true, external: ["valibot"],');
+    edit("functions/build.mjs", 'external: ["supports-color"]', 'external: ["supports-color", "valibot"]');
     await deploy();
     await fails(/does not start.*valibot/s, () => rehearsal.runInCloud());
   });
