@@ -362,7 +362,7 @@ describe("servers that come and go", () => {
     const question = {
       name: "krithik",
       server: "127.0.0.1:1",
-      deadlineMilliseconds: 1_000,
+      deadlineMilliseconds: DEADLINE_MS,
       timeoutMilliseconds: 0,
       security: {},
     };
