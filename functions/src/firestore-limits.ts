@@ -107,8 +107,9 @@ function valueBytes(value: Field): number {
   if (typeof value === "boolean" || value === null) return 1;
   if (typeof value !== "object" || value instanceof Date) return 8;
   if (value instanceof Uint8Array) return value.length;
-  if (Array.isArray(value)) return value.reduce((sum: number, each) => sum + valueBytes(each), 0);
-  return Object.entries(value).reduce((sum, [name, each]) => sum + textBytes(name) + valueBytes(each), 0);
+  // The emulator counts an empty list or map as one byte.
+  if (Array.isArray(value)) return value.reduce((sum: number, each) => sum + valueBytes(each), 0) || 1;
+  return Object.entries(value).reduce((sum, [name, each]) => sum + textBytes(name) + valueBytes(each), 0) || 1;
 }
 
 function textBytes(text: string): number {

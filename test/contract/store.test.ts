@@ -77,6 +77,12 @@ const STORES: Record<string, () => Promise<Opened>> = {
   "on Firestore's emulator with a journal": openJournaledStore,
 };
 
+/** Documents of exactly 1 MiB if an empty map or list takes no room, and of one byte less. */
+const emptyAtTheLimit: Fields[] = [1_048_465, 1_048_464].flatMap((length) => [
+  { number: 0, a: "x".repeat(length), b: {} },
+  { number: 0, a: "x".repeat(length), b: [] },
+]);
+
 /** Documents about what Firestore still accepts: texts, times, names, depths and sizes on both sides of its limits. */
 const edgeDocument: fc.Arbitrary<Fields> = (() => {
   const around = (limit: number) => fc.integer({ min: limit - 200, max: limit + 200 });
@@ -567,7 +573,7 @@ for (const [how, open] of [
           await writeTo(opened.store);
           assert.deepEqual((await opened.store.read(path))[0]?.fields, memory.peek(path)?.fields);
         }),
-        { numRuns: 150 },
+        { numRuns: 150, examples: emptyAtTheLimit.map((fields) => [fields, false]) },
       );
       for (const outcome of ["accepted", "rejected"]) assert.ok((accepted.get(outcome) ?? 0) > 15, outcome);
     });
