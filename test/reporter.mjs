@@ -1,6 +1,6 @@
 /**
- * Mocha's own report with a line of progress below it, then the slowest files, closed by one line of passed and failed tests. How long each
- * file took is kept for the next run, which starts the longest first.
+ * Mocha's own report with a line of progress below it, then the slowest files, closed by one line of passed and failed tests. It also saves
+ * how long each file took; the next run starts the longest first.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, relative } from "node:path";

@@ -7,7 +7,7 @@
  * - A Firestore event is acknowledged when it is queued: the Firestore emulator sends the next one only then.
  * - A process that dies while it loads is replaced.
  * It prints QUEUE_BUSY and QUEUE_IDLE. Once functions run, the steps of each event are no longer logged (1.8 GB for 1,000 orders), and
- * what is logged is not kept in memory.
+ * log lines do not pile up in memory.
  */
 const { createServer, ServerResponse } = require("node:http");
 

@@ -60,7 +60,7 @@ describe("the operators' page", function () {
   /** What the browser stores for people who have signed in, by email. */
   const sessions = new Map<string, Awaited<ReturnType<BrowserContext["storageState"]>>>();
 
-  /** Opens the page as it is for somebody who has signed in before. */
+  /** Opens the page with the stored session of a person who has signed in before. */
   const openAs = async (email: string, options: Parameters<typeof openPage>[1] = {}): Promise<Watched> => {
     const stored = sessions.get(email);
     if (stored) return open({ ...options, storageState: stored });

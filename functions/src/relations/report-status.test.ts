@@ -29,6 +29,21 @@ async function run(report: typeof reportStatus, { ports }: TestBed) {
   return report(snapshot, relation, ports);
 }
 
+/** Reports again every minute for a day; resolves with the number of calls to read the order. */
+async function reportForADay(bed: TestBed): Promise<number> {
+  let calls = 0;
+  const { getOrder } = bed.food;
+  bed.food.getOrder = (name) => {
+    calls++;
+    return getOrder(name);
+  };
+  for (let minutes = 0; minutes < 24 * 60; minutes++) {
+    await run(reportAgain, bed);
+    bed.clock.advance(60_000);
+  }
+  return calls;
+}
+
 describe("reporting a status", () => {
   it("is an outcome of its own: the order advanced before", async () => {
     const { bed } = await bedWith(() => {});
@@ -55,16 +70,7 @@ describe("a report that the food service acknowledges and ignores", () => {
 
   it("is tried ever later, with no call in between, and an operator is asked after the third time", async () => {
     const { bed, updates } = await bedWith(() => {});
-    let calls = 0;
-    const { getOrder } = bed.food;
-    bed.food.getOrder = (name) => {
-      calls++;
-      return getOrder(name);
-    };
-    for (let minutes = 0; minutes < 24 * 60; minutes++) {
-      await run(reportAgain, bed);
-      bed.clock.advance(60_000);
-    }
+    const calls = await reportForADay(bed);
     assert.ok(updates.length >= 20 && updates.length <= 34, `${updates.length} updates in a day`);
     assert.equal(calls, updates.length);
     assert.deepEqual(await attemptCode(bed, "attempts/kitchen:1"), ["PARKED", "REPORT_IGNORED"]);
@@ -121,16 +127,7 @@ describe("a report that the food service rejects", () => {
       const { bed, updates } = await bedWith(() => {
         throw callError(code, "no", true);
       });
-      let calls = 0;
-      const { getOrder } = bed.food;
-      bed.food.getOrder = (name) => {
-        calls++;
-        return getOrder(name);
-      };
-      for (let minutes = 0; minutes < 24 * 60; minutes++) {
-        await run(reportAgain, bed);
-        bed.clock.advance(60_000);
-      }
+      const calls = await reportForADay(bed);
       assert.ok(updates.length >= 20 && updates.length <= 32, `${updates.length} updates in a day`);
       assert.equal(calls, updates.length, "no other call in between");
       const attempt = (await bed.store.fields("attempts/kitchen:1")) ?? {};

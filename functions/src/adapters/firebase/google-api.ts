@@ -14,6 +14,7 @@ import {
 import type { GoogleAuth } from "google-auth-library";
 import { bearer, type TokenSource } from "./grpc-credentials.js";
 import { livenessOptions, RenewingClient } from "./renewing-client.js";
+import { type RetryPolicy, serviceConfig } from "./service-config.js";
 
 export interface GoogleService {
   /** Where it is in the cloud, as host:port. */
@@ -47,7 +48,9 @@ export class GoogleApi {
       ...livenessOptions(pingAfterMs),
       "grpc.keepalive_timeout_ms": Math.min(pingAfterMs, PING_TIMEOUT_MS),
       "grpc.max_receive_message_length": -1,
-      "grpc.service_config": serviceConfig(retries),
+      "grpc.service_config": serviceConfig(
+        retries.map(({ methods, codes }) => ({ methods, retryPolicy: retryPolicy(codes) })),
+      ),
     };
     this.renewing = new RenewingClient({
       open: () => new Client(emulator ?? address, this.credentials(), options),
@@ -145,19 +148,12 @@ function accessTokens(): TokenSource {
   };
 }
 
-function serviceConfig(retries: GoogleService["retries"]): string {
-  const methodConfig = retries.map(({ methods, codes }) => ({
-    name: methods.map(({ path }) => {
-      const [, service, method] = path.split("/");
-      return { service, method };
-    }),
-    retryPolicy: {
-      maxAttempts: MAX_ATTEMPTS,
-      initialBackoff: "0.2s",
-      maxBackoff: "10s",
-      backoffMultiplier: 3,
-      retryableStatusCodes: codes,
-    },
-  }));
-  return JSON.stringify({ loadBalancingConfig: [{ pick_first: {} }], methodConfig });
+function retryPolicy(retryableStatusCodes: string[]): RetryPolicy {
+  return {
+    maxAttempts: MAX_ATTEMPTS,
+    initialBackoff: "0.2s",
+    maxBackoff: "10s",
+    backoffMultiplier: 3,
+    retryableStatusCodes,
+  };
 }

@@ -13,6 +13,7 @@ import { type CallError, callError, toErrorInfo } from "../../domain/errors.js";
 import type { Clock } from "../../ports.js";
 import { plaintextCredentials, type TokenSource, tlsCredentials } from "./grpc-credentials.js";
 import { livenessOptions, RenewingClient } from "./renewing-client.js";
+import { type RetryPolicy, serviceConfig } from "./service-config.js";
 import type { TlsError } from "./tls-connection.js";
 
 const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
@@ -55,7 +56,10 @@ export class GrpcChannel {
       ...CHANNEL_OPTIONS,
       "grpc.max_receive_message_length": MAX_REPLY_BYTES,
       ...livenessOptions(Math.max(MIN_PING_MS, target.timeoutMs / 2)),
-      "grpc.service_config": JSON.stringify(serviceConfig(target.idempotentMethods)),
+      "grpc.service_config": serviceConfig(
+        [{ methods: target.idempotentMethods, retryPolicy: RETRY_POLICY }],
+        RETRY_THROTTLING,
+      ),
     };
     this.renewing = new RenewingClient({
       open: () => new Client(`dns:${target.address}`, this.credentials(), options),
@@ -138,22 +142,16 @@ export class GrpcChannel {
 }
 
 /** Retries are for what may be repeated; everything else is sent once, whatever becomes of it. */
-function serviceConfig(idempotentMethods: { path: string }[]) {
-  const name = idempotentMethods.map(({ path }) => {
-    const [, service, method] = path.split("/");
-    return { service, method };
-  });
-  const retryPolicy = {
-    maxAttempts: 4,
-    initialBackoff: "0.1s",
-    maxBackoff: "1s",
-    backoffMultiplier: 2,
-    retryableStatusCodes: ["UNAVAILABLE"],
-  };
-  // A service that refuses many calls is not asked four times as often: retries stop until most calls succeed again.
-  const retryThrottling = { maxTokens: 20, tokenRatio: 0.1 };
-  return { loadBalancingConfig: [{ pick_first: {} }], methodConfig: [{ name, retryPolicy }], retryThrottling };
-}
+const RETRY_POLICY: RetryPolicy = {
+  maxAttempts: 4,
+  initialBackoff: "0.1s",
+  maxBackoff: "1s",
+  backoffMultiplier: 2,
+  retryableStatusCodes: ["UNAVAILABLE"],
+};
+
+/** A service that refuses many calls is not asked four times as often: retries stop until most calls succeed again. */
+const RETRY_THROTTLING = { maxTokens: 20, tokenRatio: 0.1 };
 
 function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {
   if (!error) return callError("INTERNAL", `${path} was answered with nothing`, sent);

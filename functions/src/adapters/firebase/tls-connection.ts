@@ -38,7 +38,6 @@ export class TlsError extends Error {
 
 /** Secures TCP connections to one server. */
 export class TlsConnector {
-  private readonly trusted: SecureContext;
   /** The context that the last server was verified with. */
   private context: SecureContext;
 
@@ -47,8 +46,7 @@ export class TlsConnector {
     private readonly target: TlsTarget,
     private readonly onFailure: (error: TlsError) => void = () => {},
   ) {
-    this.trusted = contextOf(target, target.trust);
-    this.context = this.trusted;
+    this.context = contextOf(target, target.trust);
   }
 
   /**
