@@ -60,7 +60,7 @@ export type Service = "store" | "food" | "users" | "bus" | "platform";
 /** How long a suspended process sleeps if no other one claims anything. */
 const MAX_SUSPENSION_MS = 900_000;
 
-/** After this time, a loss for good has led to all that it leads to without an operator. */
+/** How long it takes until a loss for good has led to all that it leads to without an operator, once nothing delays the looks any more. */
 const LOSS_SETTLES_MS = 1_500_000;
 
 const START = Date.UTC(2026, 0, 1);
@@ -88,8 +88,8 @@ export class World {
   describe: ((entry: Entry) => string) | undefined;
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
-  /** When the last fault was over. */
-  faultsOver = START;
+  /** When the last fault was over, but for what losses for good lead to. */
+  private faultsLastUntil = START;
   private readonly suspended = new Set<Process>();
   private readonly happenings = new DueQueue<Happening>();
   private number = 0;
@@ -222,13 +222,21 @@ export class World {
   /** Makes a name, or every name, disappear from the food service; for good if no time is given. */
   lose(name: string | undefined, fault: Fault, milliseconds = Number.POSITIVE_INFINITY): void {
     this.absences.push({ name, fault, from: this.now, until: this.now + milliseconds });
-    // What follows from a loss for good takes as long as what follows from one that lasts.
-    this.faultLasts(Math.min(milliseconds, LOSS_SETTLES_MS));
+    this.faultLasts(Number.isFinite(milliseconds) ? Math.min(milliseconds, LOSS_SETTLES_MS) : 0);
   }
 
   /** Notes that an operator has decided: the next thing that is lost for good may come to light only now. */
   lossGoesOn(): void {
-    if (this.absences.some(({ until }) => until === Number.POSITIVE_INFINITY)) this.faultLasts(LOSS_SETTLES_MS);
+    if (this.isSomethingLost) this.faultLasts(0);
+  }
+
+  /** When the last fault was over, with all that it led to. A loss comes to light only when no other fault delays the looks. */
+  get faultsOver(): number {
+    return this.faultsLastUntil + (this.isSomethingLost ? LOSS_SETTLES_MS : 0);
+  }
+
+  private get isSomethingLost(): boolean {
+    return this.absences.some(({ until }) => until === Number.POSITIVE_INFINITY);
   }
 
   /** The absence by which the food service does not find a name now. */
@@ -243,7 +251,7 @@ export class World {
 
   /** Notes that a fault goes on for so many milliseconds from now. */
   faultLasts(milliseconds: number): void {
-    this.faultsOver = Math.max(this.faultsOver, this.now + milliseconds);
+    this.faultsLastUntil = Math.max(this.faultsLastUntil, this.now + milliseconds);
   }
 
   between(least: number, most: number): number {
