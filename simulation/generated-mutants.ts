@@ -38,29 +38,39 @@ function inBatches(mutants: readonly GeneratedMutant[]): GeneratedMutant[][] {
   return batches.sort((one, other) => other.length - one.length);
 }
 
-const BATCH_SIZE = 40;
+const BATCH_SIZE = 20;
 
-/** Judges mutants of one file: first by the tests, many in one process, then those that no test catches by the simulation. */
+/** Judges mutants of one file: first by the tests, then those that no test catches by the simulation; many in one process. */
 async function judge(mutants: GeneratedMutant[], onVerdict: (verdict: Verdict) => void): Promise<void> {
   const [{ file }] = mutants as [GeneratedMutant];
   const text = readFileSync(join(FUNCTIONS, file), "utf8");
   const switchable = mutants.filter((mutant) => mutant.switch !== undefined);
-  const others = mutants.filter((mutant) => mutant.switch === undefined);
-  const judged = async (mutant: GeneratedMutant, failed: string | null | undefined) => {
-    if (typeof failed === "string") return onVerdict({ mutant, caughtBy: `tests: ${failed}` });
-    const { invariants } = await judgeBySimulation(new Map([[file, mutated(text, mutant)]]), SEEDS);
-    onVerdict({ mutant, caughtBy: invariants.length > 0 ? `simulation: ${invariants.join(", ")}` : undefined });
-  };
-  if (switchable.length > 0) {
-    const numbers = [NO_MUTANT, ...switchable.keys()];
-    const verdicts = await judgeByTests(file, withSwitches(text, switchable), numbers);
-    const failed = verdicts.get(NO_MUTANT);
-    if (failed) throw new Error(`Without any mutant of ${file}, a test fails: ${failed}`);
-    for (const [index, mutant] of switchable.entries()) await judged(mutant, verdicts.get(index));
-  }
-  for (const mutant of others) {
-    const verdicts = await judgeByTests(file, mutated(text, mutant), [NO_MUTANT]);
-    await judged(mutant, verdicts.get(NO_MUTANT));
+  if (switchable.length > 0) await judgeTogether(file, withSwitches(text, switchable), switchable, onVerdict);
+  for (const mutant of mutants.filter((mutant) => mutant.switch === undefined))
+    await judgeTogether(file, mutated(text, mutant), [mutant], onVerdict);
+}
+
+/** Judges mutants that are all in one text. */
+async function judgeTogether(
+  file: string,
+  text: string,
+  mutants: readonly GeneratedMutant[],
+  onVerdict: (verdict: Verdict) => void,
+): Promise<void> {
+  const isSwitched = mutants.some((mutant) => mutant.switch !== undefined);
+  const numbers = isSwitched ? [...mutants.keys()] : [NO_MUTANT];
+  const failures = await judgeByTests(file, text, isSwitched ? [NO_MUTANT, ...numbers] : numbers);
+  const failed = isSwitched && failures.get(NO_MUTANT);
+  if (failed) throw new Error(`Without any mutant of ${file}, a test fails: ${failed}`);
+  const uncaught = numbers.filter((number) => typeof failures.get(number) !== "string");
+  const results = await judgeBySimulation(new Map([[file, text]]), SEEDS, uncaught);
+  for (const [index, mutant] of mutants.entries()) {
+    const number = isSwitched ? index : NO_MUTANT;
+    const { invariants = [] } = results.get(number) ?? {};
+    const caughtBy = uncaught.includes(number)
+      ? `simulation: ${invariants.join(", ")}`
+      : `tests: ${failures.get(number)}`;
+    onVerdict({ mutant, caughtBy: uncaught.includes(number) && invariants.length === 0 ? undefined : caughtBy });
   }
 }
 

@@ -2,7 +2,8 @@
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../harness/root.js";
-import { bundle, bundleTests, replacing, runText } from "./bundle.js";
+import { bundle, bundleTests, loadedBy, replacing, runText } from "./bundle.js";
+import type { SearchLine, SearchResult } from "./mutant-search.js";
 import type { Line } from "./test-program.js";
 
 export const FUNCTIONS = join(ROOT, "functions", "src");
@@ -11,7 +12,7 @@ export const FUNCTIONS = join(ROOT, "functions", "src");
 export type Mutant = ReadonlyMap<string, string>;
 
 /** A search that uses more processor time than this, in seconds, hangs because of its mutant. */
-const MAX_SEARCH_SECONDS = 900;
+const MAX_SEARCH_SECONDS = 300;
 
 /** The tests that can notice a mutant of the protocol, relative to `functions/src`. Those of the connections can't. */
 const TESTS =
@@ -21,12 +22,14 @@ function pluginFor(mutant: Mutant) {
   return replacing(new Map([...mutant].map(([file, text]) => [join(FUNCTIONS, file), text])));
 }
 
-/** All tests, relative to the project's root: first those of the file, then the ones beside it. */
-function testsFor(file: string): string[] {
+/** The tests that load this file, relative to the project's root: first those of the file, then the ones beside it. */
+async function testsFor(file: string): Promise<string[]> {
   const own = file.replace(/\.ts$/, ".test.ts");
   const distance = (test: string) => (test === own ? 0 : dirname(test) === dirname(file) ? 1 : 2);
-  return readdirSync(FUNCTIONS, { recursive: true, encoding: "utf8" })
-    .filter((name) => TESTS.test(name))
+  const names = readdirSync(FUNCTIONS, { recursive: true, encoding: "utf8" }).filter((name) => TESTS.test(name));
+  const loads = await loadedBy(names.map((name) => `functions/src/${name}`));
+  return names
+    .filter((test) => loads(`functions/src/${test}`, `functions/src/${file}`))
     .sort((one, other) => distance(one) - distance(other) || one.localeCompare(other))
     .map((test) => `functions/src/${test}`);
 }
@@ -44,7 +47,7 @@ export async function judgeByTests(
   mutants: readonly number[],
 ): Promise<Map<number, string | null>> {
   const verdicts = new Map<number, string | null>();
-  const program = await bundleTests(testsFor(file), [pluginFor(new Map([[file, text]]))]);
+  const program = await bundleTests(await testsFor(file), [pluginFor(new Map([[file, text]]))]);
   for (let left = [...mutants]; left.length > 0; left = left.filter((mutant) => !verdicts.has(mutant))) {
     let [current = NO_MUTANT] = left;
     await runText(program, left.map(String), (line) => {
@@ -57,25 +60,28 @@ export async function judgeByTests(
   return verdicts;
 }
 
-/** What a search for one mutant found. */
-export interface SearchResult {
-  /** The invariants that it violates; none if no schedule showed the mutant. */
-  invariants: string[];
-  /** How many schedules it took to find it. */
-  schedules: number;
-}
-
 /**
- * Searches for a schedule that shows the mutant.
+ * Searches for schedules that show these mutants.
+ * @param texts the mutated files; mutants with numbers of their own are switched on one after the other
  * @param seeds how many schedules are chosen at random at most
  */
-export async function judgeBySimulation(mutant: Mutant, seeds: number): Promise<SearchResult> {
-  const program = await bundle("mutant-search.ts", [pluginFor(mutant)]);
-  let output = "";
-  const arguments_ = [String(seeds), String(MAX_SEARCH_SECONDS)];
-  const status = await runText(program, arguments_, (line) => {
-    output += line;
-  });
-  // The caller of the simulation notices a program that fails or hangs.
-  return status === 0 ? (JSON.parse(output) as SearchResult) : { invariants: ["the program ends"], schedules: 1 };
+export async function judgeBySimulation(
+  texts: Mutant,
+  seeds: number,
+  mutants: readonly number[] = [NO_MUTANT],
+): Promise<Map<number, SearchResult>> {
+  const results = new Map<number, SearchResult>();
+  const program = await bundle("mutant-search.ts", [pluginFor(texts)]);
+  for (let left = [...mutants]; left.length > 0; left = left.filter((mutant) => !results.has(mutant))) {
+    let [current = NO_MUTANT] = left;
+    const numbers = [seeds, MAX_SEARCH_SECONDS, ...left];
+    await runText(program, numbers.map(String), (line) => {
+      const said = JSON.parse(line) as SearchLine;
+      if ("begins" in said) current = said.begins;
+      else results.set(said.mutant, said);
+    });
+    // The caller of the simulation notices a program that fails or hangs.
+    if (!results.has(current)) results.set(current, { invariants: ["the program ends"], schedules: 1 });
+  }
+  return results;
 }

@@ -10,6 +10,11 @@ describe("seen names", () => {
     for (let number = 0; number < 100_000; number++) assert.equal(seen.add(nameOf(number)), false, nameOf(number));
   });
 
+  it("are exact while they are few", () => {
+    const seen = new SeenNames(21, 4, 0);
+    for (let number = 0; number < 8_000; number++) assert.equal(seen.add(nameOf(number)), true, nameOf(number));
+  });
+
   for (const [what, name] of [
     ["numbered names", nameOf],
     ["short names", (number: number) => `orders/${number}`],

@@ -1,29 +1,47 @@
 /**
- * Which names were seen, in constant memory however many there are: a Bloom filter. It takes a new name for a seen one now and then, and
- * which ones depends on the seed.
+ * Which names were seen, in bounded memory however many there are. A few are stored as they are; many go into a Bloom filter, which takes
+ * a new name for a seen one now and then. Which ones depends on the seed.
  */
+
+/** About the memory that a name in a set takes, in bytes. */
+const BYTES_PER_NAME = 256;
+
 export class SeenNames {
-  private readonly words: Uint32Array;
+  /** The names, until there are so many that the filter takes less memory. */
+  private few: Set<string> | undefined = new Set();
+  private words = new Uint32Array(0);
   private readonly mask: number;
   private readonly seed: number;
 
   /**
-   * @param bytesLog2 the memory, as a power of two
+   * @param bytesLog2 the memory for many names, as a power of two
    * @param bitsPerName how many bits stand for a name
    * @param seed from 0 up to 1
    */
   constructor(
-    bytesLog2: number,
+    private readonly bytesLog2: number,
     private readonly bitsPerName: number,
     seed: number,
   ) {
-    this.words = new Uint32Array(2 ** (bytesLog2 - 2));
     this.mask = 2 ** (bytesLog2 + 3) - 1;
     this.seed = Math.floor(seed * 2 ** 32) | 0;
   }
 
   /** Adds a name. Whether it is new; rarely, a name that is new is taken for one that was added before. */
   add(name: string): boolean {
+    const { few } = this;
+    if (!few) return this.addToFilter(name);
+    if (few.has(name)) return false;
+    few.add(name);
+    if (few.size * BYTES_PER_NAME > 2 ** this.bytesLog2) {
+      this.few = undefined;
+      this.words = new Uint32Array(2 ** (this.bytesLog2 - 2));
+      for (const known of few) this.addToFilter(known);
+    }
+    return true;
+  }
+
+  private addToFilter(name: string): boolean {
     // Two hashes of the name, in one go; the bits are at equal steps from one of them.
     let at = this.seed ^ 0x811c9dc5;
     let step = ~this.seed;
