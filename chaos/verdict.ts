@@ -80,6 +80,7 @@ export function judge(given: Case): Judged {
     absences: [],
     setByOthers: [],
     listsWithoutSlot: new Map(),
+    bugs: [],
     unsettled,
     overAtWrite,
   });

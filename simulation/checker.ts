@@ -48,6 +48,8 @@ export const INVARIANTS = [
   "every status is listed to its end",
   "writes stop",
   "no head-of-line blocking",
+  "a run awaits what it starts",
+  "no run meets a bug",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -75,6 +77,8 @@ export interface Evidence {
   absences: readonly World["absences"][number][];
   /** The statuses that others than we and the customer gave to orders. */
   setByOthers: World["setByOthers"];
+  /** Errors that only a bug throws. */
+  bugs: readonly string[];
   /** How many lists found no slot in time, by the number of their run: the next poll lists the rest of these statuses. */
   listsWithoutSlot: World["listsWithoutSlot"];
   /** How many writes there were when all was over; what comes after may only be looked at. */
@@ -92,6 +96,8 @@ export function check(evidence: Evidence): Violation[] {
   checkEnds(evidence, violate);
   checkMassAbsence(evidence, violate);
   checkPolls(evidence, violate);
+  checkAwaited(evidence, violate);
+  for (const bug of evidence.bugs) violate("no run meets a bug", bug);
   if (evidence.history.every(({ fault }) => fault === undefined)) checkPace(evidence, keys, violate);
   return violations;
 }
@@ -174,6 +180,7 @@ function checkParked(
 ): void {
   for (const { path, after, at } of writes) {
     if (!path.startsWith("attempts/") || after?.state !== "PARKED" || Number(after.tries) === 0) continue;
+    if (isReasonCode((after.reason as { code?: string } | null | undefined)?.code)) continue;
     const { order, stage } = after as { order: string; stage: CreatingStage };
     const retriedAt =
       retries.findLast((retry) => retry.order === order && retry.stage === stage && retry.at <= at)?.at ?? 0;
@@ -301,7 +308,7 @@ function believedAbsence(
   if (after?.state === "GONE" && before?.state !== "GONE") return { what: "GONE", names: [`orders/${id}`] };
   if (after?.state !== "PARKED" || before?.state === "PARKED") return undefined;
   const code = (after.reason as Fields | null | undefined)?.code;
-  if (code === "ORDER_NOT_FOUND") return { what: code, names: [`orders/${id}`] };
+  if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE") return { what: code, names: [`orders/${id}`] };
   if (code !== "LINK_NOT_FOUND") return undefined;
   const linked = writes.flatMap((write) =>
     write.path === `relations/${id}` ? CREATING_STAGES.map((stage) => String(write.after?.[stage])) : [],
@@ -399,6 +406,17 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
     }
     if (state && RELATION_STATES[state].open) open.add(path);
     else open.delete(path);
+  }
+}
+
+/** When a run was taken, all its effects were over: the platform gives a process no time after its response. */
+function checkAwaited({ history, runs }: Evidence, violate: Violate): void {
+  const late = (number: number, { effect, operation, about }: Entry) =>
+    violate("a run awaits what it starts", `run ${number} did not await effect ${effect} ${operation} ${about}`);
+  for (const { number, pending } of runs) for (const entry of pending) late(number, entry);
+  for (const entry of history) {
+    const run = runs[entry.run - 1];
+    if (run?.ended === "taken" && entry.effect >= run.endedBefore) late(run.number, entry);
   }
 }
 
@@ -509,7 +527,7 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
       }
       const code = (attempt.reason as Fields | null | undefined)?.code;
       const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((linked) => String(relation?.[linked])) : [name];
-      const isAbsence = code === "LINK_NOT_FOUND" || code === "ORDER_NOT_FOUND";
+      const isAbsence = code === "LINK_NOT_FOUND" || code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE";
       if (attempt.state === "PARKED" && isAbsence && !names.some((lost) => isLostForGood(lost, evidence))) {
         violate("every attempt ends", `${name}: its ${stage} attempt is ${code}, but nothing is lost`);
       }
@@ -535,7 +553,9 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
 /** A lasting absence closes a relation, or asks an operator: whether or not something was created. */
 function checkLost({ documents }: Evidence, name: string, state: RelationState | undefined, violate: Violate): void {
   const attempts = CREATING_STAGES.map((stage) => documents(`attempts/${stage}:${name.slice(7)}`));
-  const isAsked = attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN");
+  const isAsked = attempts.some(
+    (attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN" || attempt?.isDismissed,
+  );
   if (state && RELATION_STATES[state].open && !isAsked) {
     violate("a lasting absence is an end", `${name} is lost for good, its relation is ${state}`);
   }

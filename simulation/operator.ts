@@ -58,7 +58,7 @@ export class Operator {
     if (code === "UNUSABLE_NAME") return undefined;
     if (world.isLostForGood(order)) return { ...decision, dismiss: true };
     // What is lost for a while comes back, and nothing needs to be decided then.
-    if (code === "ORDER_NOT_FOUND" || world.absenceOf(order)) return undefined;
+    if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE" || world.absenceOf(order)) return undefined;
     // A report is worth another try; an order that was cancelled stays cancelled.
     if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };

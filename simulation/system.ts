@@ -3,6 +3,7 @@
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
+import { toErrorInfo } from "../functions/src/domain/errors.js";
 import { CREATING_STAGES, type OrderStatus, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import {
   continuePoll,
@@ -17,7 +18,7 @@ import type { Settings } from "../functions/src/settings.js";
 import { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Surroundings } from "./coverage.js";
 import { type Outside, portsOf } from "./faulty-ports.js";
-import type { Process, World } from "./world.js";
+import type { Entry, Process, World } from "./world.js";
 
 export const TICK_MS = 60_000;
 export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
@@ -38,6 +39,10 @@ export interface Run {
   /** The create policy that was deployed when the run began; undefined if it never changes. */
   policy?: Settings["CREATE_POLICY"];
   ended: "taken" | "thrown" | "lost" | "running";
+  /** The number of the first effect after its end. */
+  endedBefore: number;
+  /** Effects that were not over when it ended, though it was taken. */
+  pending: Entry[];
 }
 
 export class System {
@@ -248,11 +253,24 @@ export class System {
     { kind, onEnd = () => {} }: { kind?: Run["kind"] | undefined; onEnd?: (ended: Run["ended"]) => void } = {},
   ): void {
     const process = this.instance();
-    const run: Run = { number: this.runs.length + 1, process: process.id, kind, policy: this.policy, ended: "running" };
+    const number = this.runs.length + 1;
+    const { policy } = this;
+    const run: Run = {
+      number,
+      process: process.id,
+      kind,
+      policy,
+      ended: "running",
+      endedBefore: Number.POSITIVE_INFINITY,
+      pending: [],
+    };
     this.runs.push(run);
+    const effects: Entry[] = [];
     const end = (ended: Run["ended"]) => {
       if (run.ended !== "running") return;
       run.ended = ended;
+      run.endedBefore = this.world.history.length;
+      if (ended === "taken") run.pending = effects.filter(({ result }) => result === undefined);
       process.onDeath.delete(lost);
       onEnd(ended);
     };
@@ -262,9 +280,12 @@ export class System {
     this.world.after(timeout, () => {
       if (run.ended === "running") this.world.kill(process);
     });
-    work(portsOf(this.outside, process, run.number)).then(
+    work(portsOf(this.outside, process, run.number, effects)).then(
       () => end("taken"),
-      () => end("thrown"),
+      (error: unknown) => {
+        this.world.seeError(run.number, toErrorInfo(error));
+        end("thrown");
+      },
     );
   }
 

@@ -69,6 +69,14 @@ export function isCallError(error: unknown): error is CallError {
   return error instanceof CallRejectedError || error instanceof CallFailedError;
 }
 
+/** The codes by which a food service says that a name means nothing to it; BAD_REPLY is an answer about something else. */
+const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
+
+/** Whether the food service says of the name that it was asked for that it means nothing to it. */
+export function meansNothing(error: unknown): error is CallError {
+  return isCallError(error) && NOT_FOUND_CODES.includes(error.code);
+}
+
 /** A write's precondition does not hold: another process wrote first, or a retried commit met its own earlier write. */
 export class ConflictError extends RetryableError {
   override readonly name = "ConflictError";

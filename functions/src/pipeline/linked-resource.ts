@@ -5,15 +5,12 @@
 import { park } from "../attempts/park.js";
 import { RESOURCES, type Resource } from "../attempts/resources.js";
 import { countLook } from "../domain/absence.js";
-import { type CallError, isCallError } from "../domain/errors.js";
+import { meansNothing } from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, Snapshot, WaitingOrder } from "../ports.js";
 import { isSameOrder, type Relation } from "../relations/relation.js";
 import { writeTrouble } from "../relations/report-status.js";
-
-/** The codes by which a food service says that a name means nothing to it; BAD_REPLY is an answer about something else. */
-const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
 
 /** What an order waits for, or else what was read, if anything: then its relation must be read. */
 export type AwaitedLink<S extends CreatingStage> =
@@ -37,7 +34,7 @@ export async function readRemembered<S extends CreatingStage>(
     ports.links.forget(stage, order);
     return { kind: "unknown", resource };
   } catch (error) {
-    if (!isNotFound(error)) throw error;
+    if (!meansNothing(error)) throw error;
     // An operator may have replaced it. If not, its relation counts the looks that found nothing.
     ports.links.forget(stage, order);
     return { kind: "unknown" };
@@ -75,7 +72,7 @@ export async function readLinked<S extends CreatingStage>(
     const healed = await writeTrouble(snapshot, { ...trouble, missingLink: undefined }, ports);
     return { kind: "found", resource, snapshot: healed };
   } catch (error) {
-    if (!isNotFound(error)) throw error;
+    if (!meansNothing(error)) throw error;
     const earlier = trouble.missingLink?.name === name ? trouble.missingLink : undefined;
     const windowMs = ports.settings.MISSING_AFTER_MINUTES * 60_000;
     const { absence, isBelieved } = countLook(earlier, ports.clock.now(), windowMs);
@@ -86,10 +83,6 @@ export async function readLinked<S extends CreatingStage>(
     }
     return { kind: "missing", outcome: absence ? blocked(message) : skipped(message) };
   }
-}
-
-function isNotFound(error: unknown): error is CallError {
-  return isCallError(error) && NOT_FOUND_CODES.includes(error.code);
 }
 
 /** Whether nothing is wrong with an order, and its relation is not that of an earlier order with its name. */
