@@ -1,5 +1,6 @@
 /** Ports for tests: every effect is recorded, and can be made to fail, wait or meet a changed world. */
 
+import { setImmediate as later } from "node:timers/promises";
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
@@ -207,10 +208,10 @@ export interface TestBed {
   customers: Hooks<keyof Customers>;
 }
 
-/** New ports with nothing in them. */
+/** New ports with nothing in them. No operation is over at once, so what a handler does not await comes too late. */
 export function testBed(
   settings: Partial<Settings> = {},
-  { seed = 1, pause = async () => {} }: { seed?: number; pause?: (label: string) => Promise<unknown> } = {},
+  { seed = 1, pause = () => later() }: { seed?: number; pause?: (label: string) => Promise<unknown> } = {},
 ): TestBed {
   const clock = new ManualClock();
   const store = new WatchedStore(new Hooks(pause));
