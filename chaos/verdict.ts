@@ -79,6 +79,7 @@ export function judge(given: Case): Judged {
     stuckAtHorizon: stuck,
     absences: [],
     setByOthers: [],
+    replaced: new Map(),
     listsWithoutSlot: new Map(),
     bugs: [],
     unsettled,

@@ -19,7 +19,7 @@ import { closingEntry, linkEntryPath } from "../functions/src/relations/history.
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
-import { DECIDABLE, type Fault } from "./faults.js";
+import { DECIDABLE, type Fault, type Operation } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
 import type { Entry, World } from "./world.js";
 
@@ -50,6 +50,7 @@ export const INVARIANTS = [
   "no head-of-line blocking",
   "a run awaits what it starts",
   "no run meets a bug",
+  "a new order gets its own meal",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -79,6 +80,8 @@ export interface Evidence {
   setByOthers: World["setByOthers"];
   /** Errors that only a bug throws. */
   bugs: readonly string[];
+  /** The orders whose name the food service gave to a new one, and when. */
+  replaced: World["replaced"];
   /** How many lists found no slot in time, by the number of their run: the next poll lists the rest of these statuses. */
   listsWithoutSlot: World["listsWithoutSlot"];
   /** How many writes there were when all was over; what comes after may only be looked at. */
@@ -142,7 +145,11 @@ function decisionsIn(writes: readonly DocumentWrite[]): Decision[] {
   });
 }
 
-function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
+function checkCreates(
+  { history, runs, writes, truth, settings, replaced }: Evidence,
+  keys: Keys,
+  violate: Violate,
+): void {
   const applied = new Map<string, number>();
   for (const { idempotencyKey: key } of allCreated(truth)) {
     applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
@@ -152,7 +159,8 @@ function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys
     const { order, stage } = keys.get(key) ?? {};
     const retried = retries.filter((retry) => retry.order === order && retry.stage === stage).length;
     if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
-    else if (count > 1 + retried) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
+    else if (count > 1 + retried + (replaced.has(order) ? 1 : 0))
+      violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
   }
   const policyOf = ({ run }: Entry) => runs[run - 1]?.policy ?? settings.CREATE_POLICY;
   const isKeyed = (entry: Entry) => policyOf(entry) === "idempotency-key";
@@ -160,11 +168,13 @@ function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys
   for (const entry of history.filter(isCreate)) {
     const earlier = sent.get(entry.subject);
     const { order, stage } = keys.get(entry.subject) ?? {};
+    const replacedAt = replaced.get(order ?? "") ?? Number.NEGATIVE_INFINITY;
+    const wasReplaced = (since: Entry) => replacedAt >= since.at && replacedAt <= entry.at;
     const wasRetried = (since: Entry) =>
       retries.some(
         (retry) => retry.order === order && retry.stage === stage && retry.at >= since.at && retry.at <= entry.at,
       );
-    if (earlier && !(isKeyed(earlier) && isKeyed(entry)) && !wasRetried(earlier)) {
+    if (earlier && !(isKeyed(earlier) && isKeyed(entry)) && !wasRetried(earlier) && !wasReplaced(earlier)) {
       violate("no blind resend", `effect ${entry.effect} sends again what effect ${earlier.effect} may have created`);
     }
     if (!provablyNotApplied(entry)) sent.set(entry.subject, entry);
@@ -199,7 +209,7 @@ function checkParked(
 }
 
 /** What one run of a handler saw and did, in order. */
-function checkRuns({ history, runs, documents, truth }: Evidence, keys: Keys, violate: Violate): void {
+function checkRuns({ history, runs, documents, truth, replaced }: Evidence, keys: Keys, violate: Violate): void {
   const byRun = new Map<number, Entry[]>();
   for (const entry of history) {
     const entries = byRun.get(entry.run) ?? [];
@@ -232,7 +242,7 @@ function checkRuns({ history, runs, documents, truth }: Evidence, keys: Keys, vi
         );
       }
       const answered = entry.result !== undefined && entry.applied && entry.fault === undefined;
-      if (answered && ended === "taken" && stage) {
+      if (answered && ended === "taken" && stage && !replaced.has(order)) {
         const link = documents(`relations/${order.slice(7)}`)?.[stage];
         const attempt = documents(`attempts/${stage}:${order.slice(7)}`)?.state;
         if (!link && attempt !== "UNCERTAIN" && attempt !== "SENDING") {
@@ -252,7 +262,11 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
   if (!forward) violate("reports go forward", `effect ${entry.effect} reports ${target} for an order seen as ${from}`);
 }
 
-function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, keys: Keys, violate: Violate): void {
+function checkWrites(
+  { history, writes, truth, poisoned, absences, replaced }: Evidence,
+  keys: Keys,
+  violate: Violate,
+): void {
   const owner = new Map<string, string>();
   for (const { name, idempotencyKey: key } of allCreated(truth)) owner.set(name, key ?? "");
   const linked = new Map<string, string>();
@@ -264,6 +278,7 @@ function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, k
     }
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
+    if (!after && at >= (replaced.get(order) ?? Number.POSITIVE_INFINITY)) continue;
     if (poisoned.has(order) && before) violate("unreadable documents stay untouched", `${path} was written`);
     for (const stage of CREATING_STAGES) {
       const was = before?.[stage];
@@ -334,12 +349,13 @@ const NOT_ABOUT_ORDERS = /^(leases|statistics)\//;
 /** Attempts that say that nothing was created. */
 const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
-function checkGivenUp({ writes, documents, truth, absences }: Evidence, keys: Keys, violate: Violate): void {
+function checkGivenUp({ writes, documents, truth, absences, replaced }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
   for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
     // An operator may decide otherwise about what is lost.
-    if (!isLostForGood(name, { absences })) createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
+    if (!isLostForGood(name, { absences }) && !replaced.has(order))
+      createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
   }
   const isLinked = (path: string) => {
     const [stage = "", id = ""] = path.slice("attempts/".length).split(":");
@@ -409,11 +425,14 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   }
 }
 
-/** When a run was taken, all its effects were over: the platform gives a process no time after its response. */
+const CHANGES: readonly Operation[] = ["commit", "updateOrder", "createKitchenOrder", "createShipment", "publish"];
+
+/** When a run was taken, all that it changed was over: the platform gives a process no time after its response. */
 function checkAwaited({ history, runs }: Evidence, violate: Violate): void {
   const late = (number: number, { effect, operation, about }: Entry) =>
     violate("a run awaits what it starts", `run ${number} did not await effect ${effect} ${operation} ${about}`);
-  for (const { number, pending } of runs) for (const entry of pending) late(number, entry);
+  for (const { number, pending } of runs)
+    for (const entry of pending) if (CHANGES.includes(entry.operation)) late(number, entry);
   for (const entry of history) {
     const run = runs[entry.run - 1];
     if (run?.ended === "taken" && entry.effect >= run.endedBefore) late(run.number, entry);
@@ -512,6 +531,10 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
       violate("the history records every state", `${name} has no entry of its own for ${what}`);
     }
     const outcome = shipments.get(String(relation?.shipment));
+    if (evidence.replaced.has(name)) {
+      checkReplaced(evidence, name, relation, violate);
+      continue;
+    }
     if (state === "CANCELLED" && !changes.some((change) => change.status === "CANCELLED")) {
       violate("an order ends as its shipment did", `${name}: its relation is CANCELLED, the order never was`);
     }
@@ -547,6 +570,26 @@ function checkEnds(evidence: Evidence, violate: Violate): void {
   }
   for (const { path } of writes.slice(overAtWrite)) {
     if (!NOT_ABOUT_ORDERS.test(path)) violate("writes stop", `${path} was written when all was over`);
+  }
+}
+
+/** What an order has that was placed under an earlier one's name was created after that, unless its relation is still the earlier one's. */
+function checkReplaced(
+  { truth, replaced, writes }: Evidence,
+  order: string,
+  relation: Fields | undefined,
+  violate: Violate,
+) {
+  const replacedAt = replaced.get(order) ?? 0;
+  // A relation that said nothing of the earlier order's time can't tell the two apart.
+  const path = `relations/${order.slice("orders/".length)}`;
+  const earlier = writes.findLast((write) => write.path === path && write.at <= replacedAt);
+  if (earlier?.after && !(earlier.after.placedAt instanceof Date)) return;
+  if (!(relation?.placedAt instanceof Date) || relation.placedAt.getTime() < replacedAt) return;
+  const links = CREATING_STAGES.map((stage) => relation[stage]);
+  for (const { name, createdAt } of allCreated(truth)) {
+    if (!links.includes(name) || Date.parse(createdAt) >= replacedAt) continue;
+    violate("a new order gets its own meal", `${order} was placed anew, and is linked to ${name} of the earlier order`);
   }
 }
 

@@ -85,7 +85,8 @@ export const FAULTS = {
   start: ["clock skew"],
   deliver: ["loss", "duplicate", "reorder", "poison"],
   react: ["loss", "duplicate", "reorder"],
-  tick: ["missed", "doubled", "overlapping", "restore"],
+  /** "replaced": the food service loses an order and gives its name to a new one. */
+  tick: ["missed", "doubled", "overlapping", "restore", "replaced"],
   link: [],
   retry: [],
   deploy: [],
@@ -114,7 +115,7 @@ export function following(schedule: Schedule): Choose {
 }
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
-const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, ...LISTINGS, "restore"];
+const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, ...LISTINGS, "restore", "replaced"];
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */

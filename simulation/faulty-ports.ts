@@ -15,6 +15,7 @@ import type {
   FoodService,
   LinkCache,
   Log,
+  Order,
   Ports,
   Store,
 } from "../functions/src/ports.js";
@@ -248,7 +249,7 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
           return { ...page, orders: [...hostile, ...page.orders] as typeof page.orders };
         },
       }),
-    getOrder: (name) => get("getOrder", name, () => food.getOrder(name)),
+    getOrder: (name) => get("getOrder", name, async () => withPlacedAt(await food.getOrder(name))),
     getKitchenOrder: (name) => get("getKitchenOrder", name, () => food.getKitchenOrder(name)),
     getShipment: (name) => get("getShipment", name, () => food.getShipment(name)),
     updateOrder: (name, status) =>
@@ -279,8 +280,13 @@ async function listPage(request: ListRequest, world: World, food: FoodServiceMod
   const page = await (world.isFilterIgnored
     ? allOrders(food)
     : food.listOrders(number > 0 ? { ...request, pageToken: "" } : request));
-  const orders = page.orders.filter(({ name }) => !world.isUnlisted(name));
+  const orders = page.orders.filter(({ name }) => !world.isUnlisted(name)).map(withPlacedAt);
   return { orders, nextPageToken: isEndless ? `${ENDLESS}${number + 1}` : page.nextPageToken };
+}
+
+/** The order with the time at which it was placed, as the wire shows it. */
+function withPlacedAt<O extends Order & { createdAt: number }>(order: O): O {
+  return { ...order, placedAt: new Date(order.createdAt) };
 }
 
 /** Every order, whatever was asked for. */

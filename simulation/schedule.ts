@@ -161,6 +161,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     unsettled,
     absences: world.absences,
     setByOthers: world.setByOthers,
+    replaced: world.replaced,
     listsWithoutSlot: world.listsWithoutSlot,
     bugs: world.bugs,
   });

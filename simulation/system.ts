@@ -2,6 +2,7 @@
 
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { toErrorInfo } from "../functions/src/domain/errors.js";
 import { CREATING_STAGES, type OrderStatus, type Stage } from "../functions/src/domain/order-lifecycle.js";
@@ -15,7 +16,7 @@ import {
 import type { Fields, Ports } from "../functions/src/ports.js";
 import type { RelationChange } from "../functions/src/relations/on-relation-written.js";
 import type { Settings } from "../functions/src/settings.js";
-import { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
+import { allCreated, FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Surroundings } from "./coverage.js";
 import { type Outside, portsOf } from "./faulty-ports.js";
 import type { Entry, Process, World } from "./world.js";
@@ -177,6 +178,19 @@ export class System {
     }
   }
 
+  /** The food service loses an order that was placed a while ago, and gives its name to a new one. */
+  private replace(): void {
+    const { food, world } = this;
+    const orders = food.truth().orders.filter(({ name }) => !world.absenceOf(name) && !world.replaced.has(name));
+    const { name } = orders[Math.floor(world.random.fraction() * orders.length)] ?? {};
+    if (name === undefined) return;
+    const keys = CREATING_STAGES.map((stage) => idempotencyKey(name, stage) as string | null);
+    for (const { name: made, idempotencyKey: key } of allCreated(food.truth()))
+      if (keys.includes(key)) food.forgetKey(made);
+    food.replaceOrder(name);
+    world.replaced.set(name, world.now);
+  }
+
   private every(milliseconds: number, name: "poll" | "sweep", work: (ports: Ports) => Promise<unknown>): void {
     const tick = () => {
       if (!this.ticking) return;
@@ -184,6 +198,7 @@ export class System {
       const { fault } = this.world.effect({ process: 0, run: 0, operation: "tick", about: name, subject: "" });
       if (fault === "missed") return;
       if (fault === "restore") this.restore();
+      if (fault === "replaced") this.replace();
       const run = () => this.invoke(work, POLL_TIMEOUT_MS, { kind: name });
       run();
       if (fault === "doubled") run();

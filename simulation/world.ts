@@ -85,6 +85,8 @@ export class World {
   slowPagesUntil = 0;
   /** The statuses that others than we and the customer gave to orders. */
   readonly setByOthers: { order: string; status: string; at: number }[] = [];
+  /** The orders whose name was given to a new one, and when. */
+  readonly replaced = new Map<string, number>();
   /** Whether the food service ignores the status filter, from some moment on for good. */
   isFilterIgnored = false;
   /** Describes the situation in which an effect is about to be tried; undefined if the run takes no note of situations. */
