@@ -332,8 +332,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "take another order for the same",
     "relations/relation.ts",
-    "return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;",
-    "return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) >= 0;",
+    "return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;",
+    "return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) >= 0;",
   ),
   one(
     "return before a write is over",

@@ -15,6 +15,7 @@ import {
 } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
 import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
+import { storableTime } from "../domain/storable.js";
 import { parse } from "../parse.js";
 import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
 
@@ -175,8 +176,12 @@ export function discardedField(discarded: Discarded, stage: CreatingStage, name:
 /** A service that gives times less precisely once than another time is off by less than this, in milliseconds. */
 const PLACED_AT_TOLERANCE_MS = 1_000;
 
-/** Whether an order was placed when its relation says. If either does not say, it counts as the same. */
+/**
+ * Whether an order was placed when its relation says. If either does not say, it counts as the same; a time that can't be stored says
+ * nothing.
+ */
 export function isSameOrder(relation: Pick<Relation, "placedAt">, order: Pick<Order, "placedAt">): boolean {
-  if (!relation.placedAt || !order.placedAt) return true;
-  return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
+  const placedAt = storableTime(order.placedAt);
+  if (!relation.placedAt || !placedAt) return true;
+  return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
 }
