@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { ROOT } from "../harness/root.js";
 import { bundle, bundleTests, loadedBy, replacing, runText } from "./bundle.js";
 import type { SearchLine, SearchResult } from "./mutant-search.js";
+import { NO_MUTANT } from "./mutant-switch.js";
 import type { Line } from "./test-program.js";
 
 export const FUNCTIONS = join(ROOT, "functions", "src");
@@ -12,7 +13,7 @@ export const FUNCTIONS = join(ROOT, "functions", "src");
 export type Mutant = ReadonlyMap<string, string>;
 
 /** A search that uses more processor time than this, in seconds, hangs because of its mutant. */
-const MAX_SEARCH_SECONDS = 300;
+const MAX_SEARCH_SECONDS = 900;
 
 /** The tests that can notice a mutant of the protocol, relative to `functions/src`. Those of the connections can't. */
 const TESTS =
@@ -34,11 +35,8 @@ async function testsFor(file: string): Promise<string[]> {
     .map((test) => `functions/src/${test}`);
 }
 
-/** The number that switches no mutant on. */
-export const NO_MUTANT = -1;
-
 /**
- * The first test that fails with each of these mutants of a file, null for one with which none does.
+ * The first test that fails with each of these mutants of a file, null for one with which none does, and the same without any mutant.
  * @param text the text of the file, with the mutants in it: each is switched on by its number
  */
 export async function judgeByTests(
@@ -48,40 +46,51 @@ export async function judgeByTests(
 ): Promise<Map<number, string | null>> {
   const verdicts = new Map<number, string | null>();
   const program = await bundleTests(await testsFor(file), [pluginFor(new Map([[file, text]]))]);
-  for (let left = [...mutants]; left.length > 0; left = left.filter((mutant) => !verdicts.has(mutant))) {
-    let [current = NO_MUTANT] = left;
+  let left = [...mutants];
+  do {
+    let current = NO_MUTANT;
     await runText(program, left.map(String), (line) => {
       const said = JSON.parse(line) as Line;
       if ("begins" in said) current = said.begins;
       else verdicts.set(said.mutant, said.failed);
     });
     if (!verdicts.has(current)) verdicts.set(current, "the tests do not end");
-  }
+    left = current === NO_MUTANT ? [] : left.filter((mutant) => !verdicts.has(mutant));
+  } while (left.length > 0);
   return verdicts;
 }
 
+/** Searches for schedules that show a mutant which is always on: at least so many seeds, with pairs of faults. */
+export async function searchFor(texts: Mutant, seeds: number): Promise<SearchResult> {
+  return (await judgeBySimulation(texts, seeds, [])).get(NO_MUTANT) ?? HANGS;
+}
+
+/** The caller of the simulation notices a program that fails or hangs. */
+const HANGS: SearchResult = { invariants: ["the program ends"], schedules: 1 };
+
 /**
  * Searches for schedules that show these mutants.
- * @param texts the mutated files; mutants with numbers of their own are switched on one after the other
+ * @param texts the mutated files; each mutant is switched on by its number
  * @param seeds how many schedules are chosen at random at most
  */
 export async function judgeBySimulation(
   texts: Mutant,
   seeds: number,
-  mutants: readonly number[] = [NO_MUTANT],
+  mutants: readonly number[],
 ): Promise<Map<number, SearchResult>> {
   const results = new Map<number, SearchResult>();
   const program = await bundle("mutant-search.ts", [pluginFor(texts)]);
-  for (let left = [...mutants]; left.length > 0; left = left.filter((mutant) => !results.has(mutant))) {
-    let [current = NO_MUTANT] = left;
+  let left = [...mutants];
+  do {
+    let current = NO_MUTANT;
     const numbers = [seeds, MAX_SEARCH_SECONDS, ...left];
     await runText(program, numbers.map(String), (line) => {
       const said = JSON.parse(line) as SearchLine;
       if ("begins" in said) current = said.begins;
       else results.set(said.mutant, said);
     });
-    // The caller of the simulation notices a program that fails or hangs.
-    if (!results.has(current)) results.set(current, { invariants: ["the program ends"], schedules: 1 });
-  }
+    if (!results.has(current)) results.set(current, HANGS);
+    left = current === NO_MUTANT ? [] : left.filter((mutant) => !results.has(mutant));
+  } while (left.length > 0);
   return results;
 }

@@ -337,15 +337,15 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "return before a write is over",
-    "relations/come-back.ts",
-    "if (since === undefined) await writeTrouble(",
-    "if (since === undefined) void writeTrouble(",
+    "pipeline/linked-resource.ts",
+    "if (absence) await writeTrouble(",
+    "if (absence) void writeTrouble(",
   ),
   one(
     "return no outcome",
     "pipeline/complete-order.ts",
-    "return skipped(`the shipment is ${linked.resource.status}`);",
-    "return undefined as never;",
+    "if (!loaded.snapshot || !relation?.shipment) return replaceShipment(ref, loaded.snapshot, relation, ports);",
+    "if (!loaded.snapshot || !relation?.shipment) return undefined as never;",
   ),
   one(
     "ask nobody about what can't be read",
