@@ -56,7 +56,8 @@ const troubleSchema = v.object({
 /** One field for each stage that creates something. */
 const links = recordOf(CREATING_STAGES, () => v.optional(name));
 
-const schema = v.object({
+/** The fields of the document; `docs/stability.md` describes them. */
+export const relationSchema = v.object({
   schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
   ...links,
   state: v.optional(state),
@@ -118,7 +119,7 @@ export function relationPath(id: string): string {
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
-  const stored = parse(schema, fields, what);
+  const stored = parse(relationSchema, fields, what);
   const { state, customerId, placedAt, customer, times, discarded, trouble } = stored;
   const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
   const links = recordOf(CREATING_STAGES, (stage) =>
