@@ -106,7 +106,7 @@ function passOf(continuation: PollContinuation, ports: Ports): Pass {
 }
 
 /**
- * The memory of what a pass has published: 16 MiB, however many orders there are. Of two million orders it takes less than one for
+ * The memory of what a pass has published: 16 MiB at most, however many orders there are. Of two million orders it takes less than one for
  * published that is not; with another seed at the next pass, that one is published then.
  */
 function publishedNames({ random }: Ports): SeenNames {
