@@ -1,6 +1,6 @@
 /**
- * Which names were seen, in constant memory however many there are: a Bloom filter. It takes a new name for a seen one now and then, and
- * which ones depends on the seed.
+ * A Bloom filter of seen names: constant memory for any number of names. It rarely mistakes a new name for a seen one; which names
+ * depends on the seed.
  */
 export class SeenNames {
   private readonly words: Uint32Array;
@@ -9,7 +9,7 @@ export class SeenNames {
 
   /**
    * @param bytesLog2 the memory, as a power of two
-   * @param bitsPerName how many bits stand for a name
+   * @param bitsPerName the number of bits per name
    * @param seed from 0 up to 1
    */
   constructor(
@@ -22,9 +22,9 @@ export class SeenNames {
     this.seed = Math.floor(seed * 2 ** 32) | 0;
   }
 
-  /** Adds a name. Whether it is new; rarely, a name that is new is taken for one that was added before. */
+  /** Adds a name and returns whether it is new. Rarely, a new name is mistaken for one that was added before. */
   add(name: string): boolean {
-    // Two hashes of the name, in one go; the bits are at equal steps from one of them.
+    // Two hashes of the name at once; the bits are at equal steps from one of them.
     let at = this.seed ^ 0x811c9dc5;
     let step = ~this.seed;
     for (let index = 0; index < name.length; index++) {
