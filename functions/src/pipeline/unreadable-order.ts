@@ -3,7 +3,7 @@ import { attemptIn, attemptPath, claimFields } from "../attempts/attempt.js";
 import { NOT_CLOSED } from "../attempts/park.js";
 import type { ReasonCode } from "../attempts/reason-codes.js";
 import { countLook } from "../domain/absence.js";
-import { type CallError, ConflictError, meansNothing } from "../domain/errors.js";
+import { type CallError, ConflictError, isNotFound } from "../domain/errors.js";
 import { type CreatingStage, LAST_CREATING_STAGE, STAGES, type Stage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
@@ -19,7 +19,7 @@ export function countingUnreadable(stage: Stage, handler: StageHandler): StageHa
     try {
       return await handler(ref, ports);
     } catch (error) {
-      if (!meansNothing(error)) throw error;
+      if (!isNotFound(error)) throw error;
       return countUnreadable(STAGES[stage].creates ? (stage as CreatingStage) : LAST_CREATING_STAGE, ref, error, ports);
     }
   };
