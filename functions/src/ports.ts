@@ -101,12 +101,17 @@ export interface Matching {
   collection: string;
   field: string;
   oneOf: string[];
+  /** A field that holds a time: only documents that have it match. */
+  latestBy?: string;
 }
 
+/** Matching documents by path, lowest first; with `latestBy`, the latest first and those of the same time by path, highest first. */
 export interface Query extends Matching {
   limit: number;
   /** The path of the last document of the page before. */
   after?: string;
+  /** The time of that document, with `latestBy`. */
+  afterTime?: Date;
 }
 
 /** Documents under paths such as `relations/x`. Failures are `ConflictError` and `StoreError`. */
@@ -118,7 +123,6 @@ export interface Store {
    * Throws `ConflictError` where a demand is not met, `StoreError` where it failed or its outcome is unknown.
    */
   commit(writes: Write[]): Promise<string[]>;
-  /** Matching documents by path, oldest path first. */
   query(query: Query): Promise<Snapshot[]>;
   /** How many documents match. Billed as one read for each thousand. */
   count(matching: Matching): Promise<number>;

@@ -50,10 +50,17 @@ export class PastOrders implements Store {
   }
 
   async query(query: Query): Promise<Snapshot[]> {
-    const { limit, after } = query;
+    const { limit, after, afterTime, latestBy } = query;
+    const timeOf = ({ fields }: Pick<Snapshot, "fields">) => Number(latestBy && fields[latestBy]);
+    type Place = Pick<Snapshot, "path" | "fields">;
+    const compare = (one: Place, other: Place) =>
+      latestBy === undefined
+        ? Number(one.path > other.path) - Number(one.path < other.path)
+        : timeOf(other) - timeOf(one) || Number(one.path < other.path) - Number(one.path > other.path);
+    const last = { path: after ?? "", fields: latestBy && afterTime ? { [latestBy]: afterTime } : {} };
     const found = [...(await this.live.query({ ...query, limit: Number.MAX_SAFE_INTEGER })), ...this.matching(query)]
-      .filter(({ path }) => after === undefined || path > after)
-      .sort((one, other) => (one.path < other.path ? -1 : 1))
+      .filter((one) => after === undefined || compare(one, last) > 0)
+      .sort(compare)
       .slice(0, limit);
     this.reads += Math.max(1, found.length);
     return found;

@@ -255,7 +255,7 @@ const DAY = "must be a day such as 2026-11-26";
 export const searchQuery = v.strictObject({
   q: described(
     v.optional(text(1_400)),
-    "The whole id or name of an order, a kitchen order or a shipment, or a customer's id.",
+    "The whole id or name of an order, a kitchen order or a shipment, or a customer's id. A customer's orders come newest first.",
   ),
   outcome: described(v.optional(v.picklist(ENDED_STATES)), "Only orders that ended like this."),
   day: described(
