@@ -7,6 +7,9 @@ export interface Document {
   fields: Fields;
 }
 
+/** How long a busy emulator may take for an answer. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
 /** As many documents go in one request. */
 const PAGE = 500;
 
@@ -34,7 +37,7 @@ export async function readCollection(
     for (const field of only) query.append("mask.fieldPaths", field);
     const response = await fetch(`http://${firestore}/v1/${root}/${collection}?${query}`, {
       headers: { Authorization: "Bearer owner" },
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
     if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was read`);
     const page = (await response.json()) as { documents?: { name: string; fields?: Values }[]; nextPageToken?: string };
@@ -54,7 +57,7 @@ export async function hasDocuments(firestore: string, project: string, collectio
   const url = `http://${firestore}/v1/projects/${project}/databases/(default)/documents/${collection}?pageSize=1`;
   const response = await fetch(url, {
     headers: { Authorization: "Bearer owner" },
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was read`);
   return ((await response.json()) as { documents?: unknown[] }).documents !== undefined;
@@ -74,7 +77,7 @@ export async function readDocuments(
     method: "POST",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
     body: JSON.stringify({ documents: paths.map((path) => `${root}/${path}`) }),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were read`);
   const results = (await response.json()) as { found?: { name: string; fields?: Values }; missing?: string }[];
@@ -103,7 +106,7 @@ export async function countDocuments(
     body: JSON.stringify({
       structuredAggregationQuery: { structuredQuery, aggregations: [{ alias: "count", count: {} }] },
     }),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was counted`);
   const [found] = (await response.json()) as { result?: { aggregateFields?: { count?: Value } } }[];
@@ -162,7 +165,7 @@ async function writeBatch(
     method: "POST",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
     body: JSON.stringify({ writes }),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
   const { status = [] } = (await response.json()) as { status?: { code?: number; message?: string }[] };

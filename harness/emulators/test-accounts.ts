@@ -1,6 +1,9 @@
 /** The people of a local run, who can sign in to the operators' page at once. */
 import type { Role } from "../../functions/src/operator-api/roles.js";
 
+/** How long a busy emulator may take for an answer. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
 export interface LocalPerson {
   email: string;
   role: Role;
@@ -38,7 +41,7 @@ async function post(address: string, body: object): Promise<{ localId?: string; 
     method: "POST",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} for ${address}`);
   return (await response.json()) as { localId?: string; idToken?: string };
