@@ -85,7 +85,7 @@ function summary(statistics: StatisticsView, period: Period, hours: HourView[]):
       return html`<div class=${STAGE_LABELS[stage].color}>
         <dt>${STAGE_LABELS[stage].title}</dt>
         <dd>${times ? duration(times.medianMs) : "–"}</dd>
-        <dd class="quiet">${times ? `median, p95 ${duration(times.p95Ms)}` : "no times yet"}</dd>
+        <dd class="quiet">${times ? `median time, p95 ${duration(times.p95Ms)}` : "no times yet"}</dd>
       </div>`;
     })}
   </dl>`;

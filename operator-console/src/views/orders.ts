@@ -42,7 +42,7 @@ export function orders(context: Context, { query }: Route): View {
       void search();
     },
     render: () => html`<h1>Orders</h1>
-      ${searchForm(asked)} ${problem(error)} ${page ? results(page, asked) : error ? nothing : loading}`,
+      ${searchForm(asked)} ${problem(error, search)} ${page ? results(page, asked) : error ? nothing : loading}`,
   };
 }
 
@@ -85,10 +85,12 @@ function searchForm(query: URLSearchParams): TemplateResult {
 }
 
 function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchParams): TemplateResult {
-  const what = query.get("q") ? "found" : "completed, newest first";
-  if (found.length === 0 && nextPageToken === "")
-    return html`<p class="quiet empty" role="status">${nothingFound(query)}</p>`;
-  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}</p>
+  const what = query.get("q") ? "found" : "completed";
+  if (found.length === 0) {
+    const text = nextPageToken === "" ? nothingFound(query) : "No matches on this page. There may be more on the next.";
+    return html`<p class="quiet empty" role="status">${text}</p>${more(nextPageToken, query)}`;
+  }
+  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}${found.length > 1 ? ", newest first" : ""}</p>
     <div class="scroll" tabindex="0" role="region" aria-label="Orders found">
       <table class="orders">
         <caption class="unseen">Orders found</caption>
@@ -96,7 +98,7 @@ function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchP
           <tr>
             <th scope="col">Order</th>
             <th scope="col">State</th>
-            <th scope="col" class="number">Since</th>
+            <th scope="col" class="number">Last change</th>
             <th scope="col">Customer</th>
             ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
           </tr>
@@ -115,7 +117,7 @@ function foundRow({ id, state, attention, since, customer, ...links }: Found): T
       ${label ? pill(label.title, label.color) : pill("Not started", "new")}
       ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}
     </td>
-    <td class="number" data-title="Since">${since ? age(new Date(since)) : ""}</td>
+    <td class="number" data-title="Last change">${since ? html`${age(new Date(since))} ago` : ""}</td>
     <td data-title="Customer">${customer ?? ""}</td>
     ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
   </tr>`;

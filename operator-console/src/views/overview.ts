@@ -91,6 +91,7 @@ function flow({ live, statistics }: Context): TemplateResult {
   const { health } = live;
   const counts = countByState(live.active.values());
   const { current } = statistics;
+  const unknown = statistics.error ? "figures unavailable" : "loading…";
   return html`<section aria-labelledby="flow-title">
     <header class="section-head">
       <h2 id="flow-title">Flow</h2>
@@ -110,14 +111,14 @@ function flow({ live, statistics }: Context): TemplateResult {
               color,
             ),
           )}
-          <p class="quiet">${times ? `median ${duration(times.medianMs)}, p95 ${duration(times.p95Ms)}` : "no times yet"}</p>
+          <p class="quiet">${times ? `median ${duration(times.medianMs)}, p95 ${duration(times.p95Ms)}` : current ? "no times yet" : unknown}</p>
         </li>`;
       })}
       <li class="good">
         <h3>Completed <span class="quiet">in 24 h</span></h3>
         <p class="figure" data-count="completed">${current ? count(completedIn(current.hours.slice(-24))) : "–"}</p>
-        ${sparkline(current?.hours.slice(-24).map((hour) => completedIn([hour])) ?? [], "good")}
-        <p class="quiet">${current ? `${count(completedIn(current.hours.slice(-1)))} this hour` : "no figures yet"}</p>
+        ${sparkline(current?.hours.slice(-25, -1).map((hour) => completedIn([hour])) ?? [], "good")}
+        <p class="quiet">${current ? `${count(completedIn(current.hours.slice(-1)))} this hour` : unknown}</p>
       </li>
     </ol>
   </section>`;
