@@ -1,10 +1,10 @@
 /** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
 
 import { html, nothing, type TemplateResult } from "lit-html";
-import { CREATING_STAGES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
-import { ENDED_STATES, linkTitle, RELATION_LABELS, THINGS } from "../labels.js";
+import { ENDED_STATES, RELATION_LABELS, THINGS } from "../labels.js";
 import { addressOf, addressWith, navigate, type Route } from "../router.js";
+import { orderRow, orderTable } from "./order-table.js";
 import style from "./orders.css";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
@@ -91,36 +91,22 @@ function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchP
     return html`<p class="quiet empty" role="status">${text}</p>${more(nextPageToken, query)}`;
   }
   return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}${found.length > 1 ? ", newest first" : ""}</p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Orders found">
-      <table class="orders">
-        <caption class="unseen">Orders found</caption>
-        <thead>
-          <tr>
-            <th scope="col">Order</th>
-            <th scope="col">State</th>
-            <th scope="col" class="number">Last change</th>
-            <th scope="col">Customer</th>
-            ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
-          </tr>
-        </thead>
-        <tbody>${found.map(foundRow)}</tbody>
-      </table>
-    </div>
+    ${orderTable("Orders found", COLUMNS, found.map(rowOf))}
     ${more(nextPageToken, query)}`;
 }
 
-function foundRow({ id, state, attention, since, customer, ...links }: Found): TemplateResult {
+const COLUMNS = { state: "State", time: "Last change" };
+
+function rowOf({ id, state, attention, since, customer, ...links }: Found): TemplateResult {
   const label = state ? RELATION_LABELS[state] : undefined;
-  return html`<tr>
-    <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
-    <td data-title="State">
-      ${label ? pill(label.title, label.color) : pill("Not started", "new")}
-      ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}
-    </td>
-    <td class="number" data-title="Last change">${since ? html`${age(new Date(since))} ago` : ""}</td>
-    <td data-title="Customer">${customer ?? ""}</td>
-    ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
-  </tr>`;
+  return orderRow(COLUMNS, {
+    id,
+    state: html`${label ? pill(label.title, label.color) : pill("Not started", "new")}
+      ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}`,
+    time: since ? html`${age(new Date(since))} ago` : "",
+    customer,
+    links,
+  });
 }
 
 function more(nextPageToken: string, query: URLSearchParams): TemplateResult | typeof nothing {

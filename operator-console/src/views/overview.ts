@@ -10,7 +10,6 @@ import {
   type ActiveStage,
   count,
   duration,
-  linkTitle,
   plural,
   RELATION_LABELS,
   reasonTitle,
@@ -20,6 +19,7 @@ import {
 import { addressOf, addressWith, navigate, type Route } from "../router.js";
 import { sparkline } from "../sparkline.js";
 import { completedIn, groupByReason } from "./figures.js";
+import { orderRow, orderTable } from "./order-table.js";
 import { statusStrip } from "./status-strip.js";
 import { age, type Context, loading, pill, type View } from "./view.js";
 
@@ -208,43 +208,22 @@ function newOrders({ live: { health } }: Context, now: number): TemplateResult {
     <p class="quiet">The ${health.waiting.length} longest waiting of ${plural(total, "new order")}.</p>`;
 }
 
+const COLUMNS = { state: "Stage", time: "Time in stage" };
+
 function ordersTable({ shown }: Page, now: number): TemplateResult | typeof nothing {
   if (shown.length === 0) return nothing;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="List of orders">
-    <table class="orders">
-      <caption class="unseen">Active orders, longest in stage first</caption>
-      <thead>
-        <tr>
-          <th scope="col">Order</th>
-          <th scope="col">Stage</th>
-          <th scope="col" class="number">Time in stage</th>
-          <th scope="col">Customer</th>
-          ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${repeat(
-          shown,
-          ({ id }) => id,
-          (relation) =>
-            guard([relation, relation.since && duration(now - relation.since.getTime())], () =>
-              orderRow(relation, now),
-            ),
-        )}
-      </tbody>
-    </table>
-  </div>`;
+  const rows = repeat(
+    shown,
+    ({ id }) => id,
+    (relation) =>
+      guard([relation, relation.since && duration(now - relation.since.getTime())], () => rowOf(relation, now)),
+  );
+  return orderTable("Active orders, longest in stage first", COLUMNS, rows);
 }
 
-function orderRow({ id, state, since, customer, ...links }: Relation, now: number): TemplateResult {
+function rowOf({ id, state, since, customer, ...links }: Relation, now: number): TemplateResult {
   const { title, color } = RELATION_LABELS[state];
-  return html`<tr>
-    <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
-    <td data-title="Stage">${pill(title, color)}</td>
-    <td class="number" data-title="Time in stage">${age(since, now)}</td>
-    <td data-title="Customer">${customer ?? ""}</td>
-    ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
-  </tr>`;
+  return orderRow(COLUMNS, { id, state: pill(title, color), time: age(since, now), customer, links });
 }
 
 function emptyNote({ live }: Context, { stage, text }: Filter, { total }: Page): TemplateResult | typeof nothing {
