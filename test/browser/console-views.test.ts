@@ -19,6 +19,8 @@ const MINUTE_MS = 60_000;
 
 /** The views may take so many times as long with many completed orders as with few: a scan would take hundreds of times. */
 const MAX_SLOWDOWN = 2;
+const MIN_TOURS = 3;
+const MAX_TOURS = 15;
 
 /** The page of before this console was built, in bytes of script and style. */
 const FORMER = { own: 29_561, sdk: 391_375 };
@@ -27,6 +29,15 @@ const DEVICES = {
   desktop: { width: 1280, height: 800 },
   phone: { width: 360, height: 740 },
 } as const;
+
+/** Figures are by the hour: measures once more when one has ended in between, and then checks. */
+async function withinOneHour<T>(measure: () => Promise<T>, check: (measured: T) => void): Promise<void> {
+  for (;;) {
+    const began = hourOf(Date.now());
+    const measured = await measure();
+    if (began === hourOf(Date.now())) return check(measured);
+  }
+}
 
 describe("the console's views", function () {
   this.timeout(10 * MINUTE_MS);
@@ -71,7 +82,9 @@ describe("the console's views", function () {
       const page = await open("/");
       await status(page, "Last poll").getByText("orders in 840 ms").waitFor();
       await status(page, "Food service").getByText("Reachable").waitFor();
-      await status(page, "Oldest new").getByText("55 min").waitFor();
+      await status(page, "Oldest new")
+        .getByText(/5[5-9] min/)
+        .waitFor();
       await status(page, "Oldest in flight")
         .getByText(/\d+ min/)
         .waitFor();
@@ -99,7 +112,9 @@ describe("the console's views", function () {
       await served.stop();
       served = await SeededConsole.start(sampleDay(Date.now(), { failedPages: 3 }).writes);
       const page = await open("/");
-      await status(page, "Food service").getByText("Failing since 6 min").waitFor();
+      await status(page, "Food service")
+        .getByText(/Failing since \d+ min/)
+        .waitFor();
       await status(page, "Food service").getByText("the food service can't be reached").waitFor();
       await status(page, "Last poll").getByText("3 failed pages").waitFor();
     });
@@ -116,13 +131,20 @@ describe("the console's views", function () {
   describe("the flow", () => {
     it("has counts, charts and times that are there again after a reload", async () => {
       const page = await open("/flow");
-      const figures = () => page.locator(".figures").innerText();
-      await page.getByText("Time in stage, median").first().waitFor();
-      const before = await figures();
-      assert.match(before, /ARRIVED|Arrived/);
-      await page.reload();
-      await page.getByText("Time in stage, median").first().waitFor();
-      assert.equal(await figures(), before);
+      const figures = async () => {
+        await page.getByText("Time in stage, median").first().waitFor();
+        return page.locator(".figures").innerText();
+      };
+      await withinOneHour(
+        async () => {
+          await page.reload();
+          const before = await figures();
+          assert.match(before, /ARRIVED|Arrived/);
+          await page.reload();
+          return { before, after: await figures() };
+        },
+        ({ before, after }) => assert.equal(after, before),
+      );
       assert.equal(await page.locator(".chart").count(), 4);
       await page.getByRole("link", { name: "7 days" }).click();
       await page.getByText("Arrivals and completions per day").first().waitFor();
@@ -438,7 +460,8 @@ describe("the console's views", function () {
     }
   }
 
-  it("stay as quick and as small when open for an hour with 5,000 active orders, a change a second", async () => {
+  it("stay as quick and as small when open for an hour with 5,000 active orders, a change a second", async function () {
+    this.timeout(20 * MINUTE_MS);
     await served.stop();
     const began = Date.now();
     const orders = Array.from({ length: 5_000 }, (_, index): Write => {
@@ -520,16 +543,11 @@ describe("the console's views", function () {
   });
 
   it("take the same time and the same reads with 1,000,000 completed orders as with 1,000", async () => {
-    // The API answers by the hour: both have to be looked at in the same one.
-    for (let tries = 0, hour = ""; hour !== hourOf(Date.now()); tries++) {
-      assert.ok(tries < 2, "a tour of the views takes hours");
-      hour = hourOf(Date.now());
-      await compareTours();
-    }
+    await withinOneHour(compareTours, ({ few, many }) => assert.deepEqual(many, few));
   });
 
-  /** Tours the views of two consoles in turn, one with 1,000 completed orders and one with 1,000,000. */
-  async function compareTours(): Promise<void> {
+  /** Tours the views of two consoles in turn, with 1,000 and with 1,000,000 completed orders. Returns what each read. */
+  async function compareTours() {
     const now = Date.now();
     const start = async (total: number) => {
       let past: PastOrders | undefined;
@@ -546,19 +564,16 @@ describe("the console's views", function () {
     };
     const [few, many] = [await start(1_000), await start(1_000_000)];
     try {
-      const began = performance.now();
-      for (let tours = 0; tours < 3 || many.quickest > MAX_SLOWDOWN * few.quickest; tours++) {
-        // A busy machine delays some tours of either, a slow console all of its own.
-        if (performance.now() - began > MINUTE_MS) {
-          assert.fail(`the views of few orders took ${few.quickest} ms, those of many ${many.quickest} ms`);
-        }
+      const isSlower = () => many.quickest > MAX_SLOWDOWN * few.quickest;
+      // A busy machine delays some tours of either, a slow console all of its own.
+      for (let tours = 0; tours < MIN_TOURS || (isSlower() && tours < MAX_TOURS); tours++) {
         for (const side of [few, many])
           side.quickest = Math.min(side.quickest, await tour(side.page, side.console.address));
       }
-      assert.deepEqual(
-        [...(many.past?.readsByRequest ?? [])].toSorted(),
-        [...(few.past?.readsByRequest ?? [])].toSorted(),
-      );
+      const times = `${few.quickest} ms with few orders, ${many.quickest} ms with many`;
+      assert.ok(!isSlower(), times);
+      const readsOf = ({ past }: typeof few) => [...(past?.readsByRequest ?? [])].toSorted();
+      return { few: readsOf(few), many: readsOf(many) };
     } finally {
       await few.console.stop();
       await many.console.stop();
