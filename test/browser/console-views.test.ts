@@ -113,7 +113,7 @@ describe("the console's views", function () {
       served = await SeededConsole.start(sampleDay(Date.now(), { failedPages: 3 }).writes);
       const page = await open("/");
       await status(page, "Food service")
-        .getByText(/Failing since \d+ min/)
+        .getByText(/Failing for \d+ min/)
         .waitFor();
       await status(page, "Food service").getByText("the food service can't be reached").waitFor();
       await status(page, "Last poll").getByText("3 failed pages").waitFor();

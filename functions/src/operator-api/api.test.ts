@@ -347,7 +347,16 @@ describe("the operators' API", () => {
     it("finds orders that have only an attempt so far", async () => {
       await bed.bed.store.set("attempts/kitchen:new", attemptLeftIn("PARKED", "orders/new"));
       assert.deepEqual(found(await search("q=new")), [
-        { id: "new", state: null, attention: "kitchen", since: null, customer: null, kitchen: null, shipment: null },
+        {
+          id: "new",
+          state: null,
+          attention: "kitchen",
+          placedAt: null,
+          since: null,
+          customer: null,
+          kitchen: null,
+          shipment: null,
+        },
       ]);
     });
 

@@ -119,6 +119,7 @@ const orderSummary = v.strictObject({
   id: v.string(),
   state: described(v.nullable(state), "Null for an order that has only an attempt so far."),
   attention: described(v.nullable(stage), "The stage whose attempt waits for an operator."),
+  placedAt: described(v.nullable(time), "When the order was placed, if the food service says so."),
   since: described(v.nullable(time), "When the order came to its state."),
   customer: v.nullable(v.string()),
   ...recordOf(CREATING_STAGES, () => v.nullable(v.string())),

@@ -144,7 +144,15 @@ async function orderWith(id: string, store: Store): Promise<OrderSummary | undef
   const summary = relation && summaryOf(relation);
   if (summary) return { ...summary, attention };
   if (!attempts.some((attempt) => attempt !== undefined)) return undefined;
-  return { id, state: null, attention, since: null, customer: null, ...recordOf(CREATING_STAGES, () => null) };
+  return {
+    id,
+    state: null,
+    attention,
+    placedAt: null,
+    since: null,
+    customer: null,
+    ...recordOf(CREATING_STAGES, () => null),
+  };
 }
 
 function needsOperator(snapshot: Snapshot | undefined): CreatingStage | undefined {
@@ -199,11 +207,12 @@ async function summariesOf(entries: Snapshot[], store: Store): Promise<OrderSumm
 function summaryOf(snapshot: Snapshot): OrderSummary | undefined {
   const relation = unlessUnreadable(() => parseRelation(snapshot.path, snapshot.fields));
   if (!relation) return undefined;
-  const { state, times, customer, customerId } = relation;
+  const { state, placedAt, times, customer, customerId } = relation;
   return {
     id: idOf(snapshot),
     state: state ?? null,
     attention: null,
+    placedAt: placedAt?.toISOString() ?? null,
     since: (state && times[state]?.toISOString()) ?? null,
     customer: customer && "name" in customer ? customer.name : (customerId ?? null),
     ...recordOf(CREATING_STAGES, (stage) => relation[stage] ?? null),

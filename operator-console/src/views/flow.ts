@@ -53,6 +53,8 @@ function periodIn(query: URLSearchParams): Period {
 
 function figures(statistics: StatisticsView, period: Period, points: FlowPoint[]): TemplateResult {
   const hours = lastHours(statistics.hours, PERIODS[period].hours);
+  const isEmpty = points.length === 0 && hours.every((hour) => hour.arrived + completedIn([hour]) === 0);
+  if (isEmpty) return html`<p class="quiet empty">No orders in the last ${PERIODS[period].title}.</p>`;
   return html`${summary(statistics, period, hours)}
     <div class="charts">
       ${throughput(hours, period)} ${period === "day" ? activeOverTime(points) : nothing}

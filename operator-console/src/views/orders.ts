@@ -85,25 +85,37 @@ function searchForm(query: URLSearchParams): TemplateResult {
 }
 
 function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchParams): TemplateResult {
-  const what = query.get("q") ? "found" : "completed";
+  const isSearch = Boolean(query.get("q")?.trim());
+  const what = isSearch ? "found" : "completed";
+  const columns = isSearch ? PLACED : COMPLETED;
   if (found.length === 0) {
     const text = nextPageToken === "" ? nothingFound(query) : "No matches on this page. There may be more on the next.";
     return html`<p class="quiet empty" role="status">${text}</p>${more(nextPageToken, query)}`;
   }
   return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}${found.length > 1 ? ", newest first" : ""}</p>
-    ${orderTable("Orders found", COLUMNS, found.map(rowOf))}
+    ${orderTable(
+      "Orders found",
+      columns,
+      found.map((order) => rowOf(order, columns)),
+    )}
     ${more(nextPageToken, query)}`;
 }
 
-const COLUMNS = { state: "State", time: "Last change" };
+/** What the list is sorted by is what it shows. */
+const PLACED = { state: "State", time: "Placed" };
+const COMPLETED = { state: "State", time: "Completed" };
 
-function rowOf({ id, state, attention, since, customer, ...links }: Found): TemplateResult {
+function rowOf(
+  { id, state, attention, placedAt, since, customer, ...links }: Found,
+  columns: typeof PLACED,
+): TemplateResult {
   const label = state ? RELATION_LABELS[state] : undefined;
-  return orderRow(COLUMNS, {
+  const time = columns === PLACED ? placedAt : since;
+  return orderRow(columns, {
     id,
     state: html`${label ? pill(label.title, label.color) : pill("Not started", "new")}
       ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}`,
-    time: since ? html`${age(new Date(since))} ago` : "",
+    time: time ? html`${age(new Date(time))} ago` : "",
     customer,
     links,
   });

@@ -185,19 +185,21 @@ function activeOrders(context: Context, filter: Filter, now: number): TemplateRe
           navigate(addressWith({ filter: (event.target as HTMLInputElement).value, page: "" }), { replace: true })}
       />
     </header>
-    ${waiting ? newOrders(context, now) : html`${ordersTable(page, now)} ${emptyNote(context, filter, page)} ${pages(page)}`}
+    ${waiting ? newOrders(context, filter, now) : html`${ordersTable(page, now)} ${emptyNote(context, filter, page)} ${pages(page)}`}
   </section>`;
 }
 
 /** Orders without a relation yet: the poll remembers those that have been NEW for the longest. */
-function newOrders({ live: { health } }: Context, now: number): TemplateResult {
+function newOrders({ live: { health } }: Context, { text }: Filter, now: number): TemplateResult {
   const total = health.active?.NEW ?? 0;
+  const wanted = text.trim().toLowerCase();
+  const shown = health.waiting.filter(({ order }) => order.toLowerCase().includes(wanted));
   if (health.waiting.length === 0) return html`<p class="quiet empty">No new orders at the last poll.</p>`;
   return html`<div class="scroll"><table class="orders">
       <caption class="unseen">New orders, longest waiting first</caption>
-      <thead><tr><th scope="col">Order</th><th scope="col">Waiting for</th></tr></thead>
+      <thead><tr><th scope="col">Order</th><th scope="col" class="number">Waiting for</th></tr></thead>
       <tbody>
-        ${health.waiting.map(
+        ${shown.map(
           ({ order, since }) => html`<tr>
             <th scope="row"><a data-row href=${addressOf(order)}>${order}</a></th>
             <td class="number" data-title="Waiting for">${age(since, now)}</td>
