@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { startChild } from "../../harness/process/child-process.js";
 import { answers, freePort } from "../../harness/process/free-ports.js";
 import { BenchError } from "../measure.js";
-import type { World } from "../world.js";
+import { CONTAINER_HEAP, type World } from "../world.js";
 import { buildService, postOrder } from "./peer.js";
 
 const START_TIMEOUT_MS = 60_000;
@@ -85,7 +85,7 @@ export async function startDbos(world: World, directory: string, env: Record<str
 
   const service = await startChild({
     command: world.node,
-    args: [program],
+    args: [...CONTAINER_HEAP, program],
     cwd: directory,
     env: {
       ...usual,

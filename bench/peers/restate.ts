@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startChild } from "../../harness/process/child-process.js";
 import { answers, freePort } from "../../harness/process/free-ports.js";
 import { BenchError } from "../measure.js";
-import type { World } from "../world.js";
+import { CONTAINER_HEAP, type World } from "../world.js";
 import { buildService, folderOf, postOrder } from "./peer.js";
 
 /** How long its server may take to start, in milliseconds. */
@@ -38,7 +38,7 @@ export async function startRestate(
   const service = await startChild({
     ...start,
     command: world.node,
-    args: [program],
+    args: [...CONTAINER_HEAP, program],
     env: { ...usual, ...env, PORT: String(port), MODE: mode },
   });
   world.onEnd(() => service.stop("SIGKILL", 0));

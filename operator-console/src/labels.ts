@@ -54,6 +54,7 @@ const REASON_LABELS = {
   REPORT_REJECTED: "The food service rejects the status update",
   REPORT_IGNORED: "The food service ignores the status update",
   ORDER_NOT_FOUND: "The food service no longer finds the order",
+  ORDER_UNREADABLE: "The food service doesn't answer about the order",
   ACTIVE_AFTER_CANCELLATION: "Active again after it was cancelled",
   ORDER_REPLACED: "Another order may have the same name",
   UNUSABLE_NAME: "The order's name can't be stored",

@@ -1,7 +1,7 @@
 /** Runs one piece of work: parses its input, logs one line with the outcome, and decides between retry and drop. */
-import { isRetryable, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { isCallError, isRetryable, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
-import { type Outcome, skipped } from "../domain/outcome.js";
+import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, WaitingOrder } from "../ports.js";
 import { parseOrderMessage } from "./messages.js";
 
@@ -20,22 +20,25 @@ export async function runStage(stage: Stage, payload: unknown, handler: StageHan
   });
 }
 
-/** The outcome of work that the next poll brings again: without a slot for one of its calls it is skipped, not retried. */
+/**
+ * The outcome of work that the next poll brings again. If it gets no slot for a call, or a reply about another order, it is not retried.
+ */
 export async function leftToPoll(work: Promise<Outcome>): Promise<Outcome> {
   try {
     return await work;
   } catch (error) {
     if (error instanceof NoSlotError) return skipped(error.message);
+    if (isCallError(error) && error.code === "BAD_REPLY") return blocked(error.message);
     throw error;
   }
 }
 
-/** The fields of a log line that are the same whatever the outcome. */
+/** The fields of a log line that don't depend on the outcome. */
 interface LogContext {
-  /** What logs: a stage, or a reaction such as `report`. */
+  /** The source of the line: a stage, or a reaction such as `report`. */
   component: string;
   order?: string;
-  /** How long ago the event happened that the work reacts to, in milliseconds. */
+  /** The age of the event that triggered the work, in milliseconds. */
   lag?: number;
 }
 
