@@ -17,7 +17,6 @@ import {
   type DocumentData,
   doc,
   type Firestore,
-  type FirestoreError,
   initializeFirestore,
   limit,
   onSnapshot,
@@ -26,14 +25,12 @@ import {
   where,
 } from "firebase/firestore";
 import { ROLES } from "../../../functions/src/operator-api/roles.js";
+import { listenAgain } from "./listen-again.js";
 import { ATTENTION_STATES, MAX_ACTIVE, MAX_ATTENTION, OPEN_STATES } from "./queries.js";
-import type { DataSource, DocumentChange, Session, Topic, Watcher } from "./source.js";
+import type { DataSource, Session, Topic, Watcher } from "./source.js";
 
 /** A token that was issued this recently has the role of now. */
 const FRESH_TOKEN_MS = 60_000;
-
-/** A listener that Firestore ended for an error that passes is replaced after this time. */
-const LISTEN_AGAIN_MS = 2_000;
 
 const WITH_METADATA = { includeMetadataChanges: true };
 
@@ -113,66 +110,34 @@ function watch(firestore: Firestore, topic: Topic, watcher: Watcher): () => void
 }
 
 function watchQuery(wanted: Query, watcher: Watcher): () => void {
-  /** What the watcher has. */
-  const known = new Set<string>();
-  return listenAgain(watcher, (onError) => {
-    let isFirst = true;
-    return onSnapshot(
+  return listenAgain(watcher, (onFound, onError) =>
+    onSnapshot(
       wanted,
       WITH_METADATA,
       (found) => {
-        const isStale = found.metadata.fromCache;
-        const changes: DocumentChange[] = found.docChanges().map(({ type, doc: changed }) => ({
+        const changes = found.docChanges().map(({ type, doc: changed }) => ({
           path: changed.ref.path,
           fields: type === "removed" ? undefined : withDates(changed.data()),
         }));
-        if (isFirst && !isStale) {
-          isFirst = false;
-          // What was removed while nothing was listening is in no list of changes.
-          const there = new Set(found.docs.map(({ ref }) => ref.path));
-          for (const path of known) if (!there.has(path)) changes.push({ path, fields: undefined });
-        }
-        for (const { path, fields } of changes) fields ? known.add(path) : known.delete(path);
-        watcher.onChanges(changes, isStale);
-      },
-      onError,
-    );
-  });
-}
-
-function watchDocument(firestore: Firestore, path: string, watcher: Watcher): () => void {
-  return listenAgain(watcher, (onError) =>
-    onSnapshot(
-      doc(firestore, path),
-      WITH_METADATA,
-      (found) => {
-        const fields = found.exists() ? withDates(found.data()) : undefined;
-        watcher.onChanges([{ path, fields }], found.metadata.fromCache);
+        onFound({ changes, paths: () => found.docs.map(({ ref }) => ref.path), isStale: found.metadata.fromCache });
       },
       onError,
     ),
   );
 }
 
-/** Firestore ends a listener on any error. Unless the session may not read, another one takes its place. */
-function listenAgain(
-  { onChanges, onDenied }: Watcher,
-  listen: (onError: (error: FirestoreError) => void) => () => void,
-) {
-  let stop = () => {};
-  let waiting: ReturnType<typeof setTimeout> | undefined;
-  const start = () => {
-    stop = listen(({ code }) => {
-      if (code === "permission-denied" || code === "unauthenticated") return onDenied();
-      onChanges([], true);
-      waiting = setTimeout(start, LISTEN_AGAIN_MS);
-    });
-  };
-  start();
-  return () => {
-    clearTimeout(waiting);
-    stop();
-  };
+function watchDocument(firestore: Firestore, path: string, watcher: Watcher): () => void {
+  return listenAgain(watcher, (onFound, onError) =>
+    onSnapshot(
+      doc(firestore, path),
+      WITH_METADATA,
+      (found) => {
+        const fields = found.exists() ? withDates(found.data()) : undefined;
+        onFound({ changes: [{ path, fields }], paths: () => [path], isStale: found.metadata.fromCache });
+      },
+      onError,
+    ),
+  );
 }
 
 function withDates(data: DocumentData): { [name: string]: unknown } {
