@@ -10,7 +10,8 @@ import type { Fields, Randomness } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { documentChanged, documentVersion, messagePublished } from "./cloud-events.js";
 import { valuesOf } from "./emulators/firestore-rest.js";
-import { subscribe } from "./emulators/standalone.js";
+import { PubSubTopics } from "./emulators/pubsub-rest.js";
+import { listenLocally } from "./listen.js";
 
 /** The topic of each function that takes messages. */
 const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
@@ -106,13 +107,11 @@ export class Bridge {
 
   /** Has the Pub/Sub emulator at this host:port push every message of the functions' topics here. */
   async subscribe(pubsub: string): Promise<void> {
-    const port = await new Promise<number>((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(0, "127.0.0.1", () => resolve((this.server.address() as { port: number }).port));
-    });
+    const port = await listenLocally(this.server);
+    const topics = new PubSubTopics(pubsub, this.options.project);
     for (const [name, topic] of Object.entries(SUBSCRIBERS)) {
       const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${port}/${name}/${share}`);
-      await subscribe(pubsub, this.options.project, topic, shares);
+      await topics.pushTo(topic, shares);
     }
   }
 

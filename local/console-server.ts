@@ -14,6 +14,7 @@ import { TokenError } from "../functions/src/domain/errors.js";
 import { RELATION_STATES } from "../functions/src/domain/order-lifecycle.js";
 import { Api } from "../functions/src/operator-api/api.js";
 import type { Ports, Snapshot } from "../functions/src/ports.js";
+import { listenLocally } from "../harness/listen.js";
 import type { ObservedStore, Written } from "./observed-store.js";
 
 /** Changes are sent together after so long. */
@@ -68,6 +69,9 @@ export class ConsoleServer {
   private readonly streams = new Set<EventStream>();
   private readonly server: Server;
 
+  /** Where it listens, http://host:port. */
+  address = "";
+
   private constructor(private readonly options: ConsoleOptions) {
     this.token = options.ports.random.uuid();
     this.api = new Api(options.ports, {
@@ -84,16 +88,8 @@ export class ConsoleServer {
   /** Starts listening. Rejects when the port is taken. */
   static async start(options: ConsoleOptions): Promise<ConsoleServer> {
     const started = new ConsoleServer(options);
-    await new Promise<void>((resolve, reject) => {
-      started.server.once("error", reject);
-      started.server.listen(options.port, "127.0.0.1", resolve);
-    });
+    started.address = `http://127.0.0.1:${await listenLocally(started.server, options.port)}`;
     return started;
-  }
-
-  get address(): string {
-    const address = this.server.address();
-    return `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`;
   }
 
   async stop(): Promise<void> {

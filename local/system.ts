@@ -4,12 +4,10 @@
  */
 
 import { createWriteStream, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { FoodServiceConnection } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import type { Snapshot, Store } from "../functions/src/ports.js";
-import { downloadEmulator } from "../harness/emulators/download-emulator.js";
-import { type EmulatorName, findEmulator } from "../harness/emulators/find-emulator.js";
+import { findEmulators } from "../harness/emulators/find-emulators.js";
 import { findJava, type Java } from "../harness/emulators/find-java.js";
 import { countDocuments, type Document, readCollection, readDocuments } from "../harness/emulators/firestore-rest.js";
 import { PROJECT, type Suite, startSuite } from "../harness/emulators/suite.js";
@@ -188,18 +186,9 @@ async function programsFor(
   signal: AbortSignal,
 ): Promise<Programs | undefined> {
   onProgress("Looking for Java and the emulators");
-  const machine = { env: process.env, home: homedir() };
   try {
-    const java = await findJava(machine);
-    const download = async (name: EmulatorName, title: string) => {
-      onProgress(`Downloading the ${title}`);
-      await downloadEmulator(name, java.home, signal);
-    };
-    const programs = {
-      firestore: await findEmulator("firestore", { ...machine, download }),
-      pubsub: await findEmulator("pubsub", { ...machine, download }),
-    };
-    return { java, programs };
+    const java = await findJava();
+    return { java, programs: await findEmulators(java, { onProgress, signal }) };
   } catch (error) {
     if (!(error instanceof StartError) || embedded === false) throw error;
     onProgress(`${error.message}\nGoing on embedded, in one process without emulators; --emulators insists on them.`);

@@ -1,6 +1,7 @@
 /** Finds a Java that is new enough for the Firestore and Pub/Sub emulators. */
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { StartError } from "../../services/start-error.js";
 
@@ -28,9 +29,9 @@ export interface Java {
 }
 
 export interface JavaPlaces {
-  env: NodeJS.ProcessEnv;
+  env?: NodeJS.ProcessEnv;
   /** The person's home folder. */
-  home: string;
+  home?: string;
   usual?: { folder: string; inside: string }[];
 }
 
@@ -38,7 +39,11 @@ export interface JavaPlaces {
  * The first Java that is new enough: JAVA_HOME's, then those on the PATH, then the newest in the usual places.
  * @throws StartError that tells what was found instead and how to get one
  */
-export async function findJava({ env, home, usual = USUAL_PLACES }: JavaPlaces): Promise<Java> {
+export async function findJava({
+  env = process.env,
+  home = homedir(),
+  usual = USUAL_PLACES,
+}: JavaPlaces = {}): Promise<Java> {
   const onPath = (env.PATH ?? "")
     .split(delimiter)
     .filter(Boolean)

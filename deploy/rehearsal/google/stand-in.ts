@@ -5,10 +5,11 @@
 import { createHash } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { gunzipSync } from "node:zlib";
 import { unzipSync } from "fflate";
+import { listenLocally } from "../../../harness/listen.js";
 import { makeCertificate } from "./certificate.js";
 import { DATA } from "./data.js";
 import { GoogleError, notFound } from "./errors.js";
@@ -80,13 +81,9 @@ export class Google implements Shared {
         socket.on("close", () => this.sockets.delete(socket));
       });
       this.servers.push(server);
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", resolve);
-      });
     }
-    this.httpsPort = (https.address() as AddressInfo).port;
-    this.httpPort = (http.address() as AddressInfo).port;
+    this.httpsPort = await listenLocally(https);
+    this.httpPort = await listenLocally(http);
   }
 
   async stop(): Promise<void> {
