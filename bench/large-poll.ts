@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { messageEvent } from "../harness/cloud-events.js";
-import { type Child, startChild } from "../harness/process/child-process.js";
+import { type Child, startServer } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { ROOT } from "../harness/root.js";
 import { DEPLOYED } from "./baselines.js";
@@ -120,28 +120,21 @@ interface StandIn {
 
 /** Starts a stand-in of its own, and resolves when it listens. */
 async function startStandIn(world: World, file: string, ...args: string[]): Promise<StandIn> {
-  let listening: (ports: number[]) => void = () => {};
-  const ports = new Promise<number[]>((resolve) => {
-    listening = resolve;
-  });
-  const child = await startChild({
-    command: process.execPath,
-    args: ["--import", "tsx", join(ROOT, "bench", "stand-ins", file), ...args],
-    cwd: ROOT,
-    env: process.env,
-    onLine: (line) => {
-      world.onLine(`${file}: ${line}`);
-      const [, found] = /^listening on ([\d ]+)$/.exec(line) ?? [];
-      if (found) listening(found.split(" ").map(Number));
+  const { child, listening } = await startServer(
+    {
+      command: process.execPath,
+      args: ["--import", "tsx", join(ROOT, "bench", "stand-ins", file), ...args],
+      cwd: ROOT,
+      env: process.env,
+      onLine: (line) => world.onLine(`${file}: ${line}`),
     },
-  });
+    (line) => /^listening on ([\d ]+)$/.exec(line)?.[1]?.split(" ").map(Number),
+    START_TIMEOUT_MS,
+  );
   world.onEnd(() => child.kill());
-  const late = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new BenchError(`${file} did not listen in time`)), START_TIMEOUT_MS);
-    timer.unref();
-  });
-  const ended = child.exited.then((how) => Promise.reject(new BenchError(`${file} ${how}; the log says why`)));
-  return { child, ports: await Promise.race([ports, late, ended]) };
+  const ports = await listening;
+  if (typeof ports === "string") throw new BenchError(`${file} ${ports}; bench.log says why`);
+  return { child, ports };
 }
 
 interface Published {

@@ -4,7 +4,7 @@
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { startChild } from "../harness/process/child-process.js";
+import { type Child, portIn, startServer } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
 import { FEW_CORES, type Role, startChain, startProcess } from "../services/users/chain.js";
@@ -23,6 +23,8 @@ const CLIENT = fileURLToPath(new URL("users-client.ts", import.meta.url));
 const BARE = fileURLToPath(new URL("peers/bare-users.ts", import.meta.url));
 const HTTP2 = fileURLToPath(new URL("peers/http2-users.ts", import.meta.url));
 const ANY_PORT = "127.0.0.1:0";
+
+const START_TIMEOUT_MS = 120_000;
 
 /** From the one who answers to the one who is asked. */
 const ROLES: Role[] = ["data", "orchestrator2", "orchestrator1"];
@@ -116,31 +118,29 @@ async function startOurs(): Promise<Servers> {
 
 /** A chain of processes that each get a role and the address of the server behind, and print their own address. */
 async function startPeer(world: World, command: string, args: string[]): Promise<Servers> {
-  const children: Awaited<ReturnType<typeof startChild>>[] = [];
+  const children: Child[] = [];
   const stop = async () => {
     for (const child of children) await child.stop("SIGKILL", 0);
   };
   world.onEnd(stop);
-  let before: string[] = [];
+  let address = "";
   for (const role of ROLES) {
-    let found: (address: string) => void = () => {};
-    const printed = new Promise<string>((resolve) => {
-      found = resolve;
-    });
-    const onLine = (line: string) => {
-      world.onLine(`${role}: ${line}`);
-      if (/^[\d.]+:\d+$/.test(line)) found(line);
-    };
-    const env = { PATH: process.env.PATH, HOME: process.env.HOME };
-    const child = await startChild({ command, args: [...args, role, ...before], cwd: world.directory, env, onLine });
+    const { child, listening } = await startServer(
+      {
+        command,
+        args: [...args, role, ...(address ? [address] : [])],
+        cwd: world.directory,
+        env: { PATH: process.env.PATH, HOME: process.env.HOME },
+        onLine: (line) => world.onLine(`${role}: ${line}`),
+      },
+      (line) => portIn(line, /^127\.0\.0\.1:(\d+)$/),
+      START_TIMEOUT_MS,
+    );
     children.push(child);
-    const ended = child.exited.then((how): never => {
-      throw new BenchError(`${role} ${how}; bench.log says why`);
-    });
-    ended.catch(() => {});
-    before = [await Promise.race([printed, ended])];
+    const port = await listening;
+    if (typeof port === "string") throw new BenchError(`${role} ${port}; bench.log says why`);
+    address = `127.0.0.1:${port}`;
   }
-  const [address = ""] = before;
   return { address, groups: children.map(({ pid }) => pid), stop };
 }
 
