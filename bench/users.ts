@@ -7,12 +7,11 @@ import { fileURLToPath } from "node:url";
 import { type Child, portIn, startServer } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
-import { FEW_CORES, type Role, startChain, startProcess } from "../services/users/chain.js";
-import { lineLog } from "../services/users/log.js";
+import { FEW_CORES, type Role, startProcess } from "../services/users/chain.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, BenchError, ratio, summary } from "./measure.js";
+import { alternate, BenchError, figuresOf, ratioOf } from "./measure.js";
 import { buildGoChain } from "./peers/go.js";
-import type { World } from "./world.js";
+import { startOwnChain, type World } from "./world.js";
 
 const SIZES = {
   full: { calls: 10_000, warmUp: 5_000, concurrency: 64 },
@@ -79,20 +78,18 @@ async function measure({ world, runs, smoke, peers, say }: BenchContext): Promis
       await servers.stop();
     }
   });
-  const rates = (side: Side) => results[side].map(({ perSecond }) => perSecond);
-  const cpu = (side: Side) => results[side].map(({ cpu }) => cpu);
-  const figures: Figures = { ratio: ratio(rates("chain"), rates("direct")) };
+  const { chain, direct, bare, go: inGo } = results;
+  const figures: Figures = { ratio: ratioOf("perSecond", chain, direct) };
   for (const side of sides) {
-    figures[`${side}CallsPerSecond`] = summary(rates(side));
-    figures[`${side}CpuMs`] = summary(cpu(side));
+    Object.assign(figures, figuresOf(side, results[side], { CallsPerSecond: "perSecond", CpuMs: "cpu" }));
   }
   if (go === undefined) return figures;
   for (const peer of PEERS) {
     const name = `${peer[0]?.toUpperCase()}${peer.slice(1)}`;
-    figures[`over${name}`] = ratio(rates("chain"), rates(peer));
-    figures[`cpuOver${name}`] = ratio(cpu("chain"), cpu(peer));
+    figures[`over${name}`] = ratioOf("perSecond", chain, results[peer]);
+    figures[`cpuOver${name}`] = ratioOf("cpu", chain, results[peer]);
   }
-  figures.bareOverGo = ratio(rates("bare"), rates("go"));
+  figures.bareOverGo = ratioOf("perSecond", bare, inGo);
   return figures;
 }
 
@@ -109,9 +106,7 @@ async function startData(): Promise<Servers> {
 }
 
 async function startOurs(): Promise<Servers> {
-  const addresses = { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT };
-  const log = lineLog("chain", () => {});
-  const chain = await startChain({ addresses, flags: { all: [], data: [] }, log, output: "ignore" });
+  const chain = await startOwnChain();
   const groups = ROLES.map((role) => chain.pid(role));
   return { address: chain.addresses.orchestrator1, groups, stop: () => chain.stop() };
 }

@@ -7,7 +7,7 @@ import { FoodServiceProcess, type SimulationOptions } from "../harness/food-serv
 import { FunctionInstance, type InstanceOptions } from "../harness/function-instance.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
-import { startChain } from "../services/users/chain.js";
+import { type Chain, startChain } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
 
 export interface World {
@@ -89,7 +89,10 @@ function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"
       return emulators;
     },
     users: () => {
-      users ??= startUsers(onEnd);
+      users ??= startOwnChain().then((chain) => {
+        onEnd(() => chain.stop());
+        return chain.addresses.orchestrator1;
+      });
       return users;
     },
     foodService: async (name, simulation) => {
@@ -116,16 +119,15 @@ async function startBoth(
   return { ...emulators, documentEvents };
 }
 
-async function startUsers(onEnd: World["onEnd"]): Promise<string> {
+/** Starts the user orchestrators, a process each, and says nothing of what they log. */
+export function startOwnChain(): Promise<Chain> {
   const anyPort = "127.0.0.1:0";
-  const chain = await startChain({
+  return startChain({
     addresses: { data: anyPort, orchestrator2: anyPort, orchestrator1: anyPort },
     flags: { all: [], data: [] },
     log: lineLog("chain", () => {}),
     output: "ignore",
   });
-  onEnd(() => chain.stop());
-  return chain.addresses.orchestrator1;
 }
 
 /** The environment of functions in this world, with the params that a bench chooses. */
