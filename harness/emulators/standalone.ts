@@ -1,10 +1,9 @@
 /** The official Firestore and Pub/Sub emulators without the Emulator Suite, for tests, chaos and the benches. */
 import { writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { StartError } from "../../services/server.js";
-import { type Child, startChild } from "../process/child-process.js";
-import { answers, freePort } from "../process/free-ports.js";
+import { type Child, startChild, untilAnswers } from "../process/child-process.js";
+import { freePort } from "../process/free-ports.js";
 import { findEmulators } from "./find-emulators.js";
 import { findJava } from "./find-java.js";
 import { markJava } from "./marked-java.js";
@@ -98,7 +97,7 @@ async function startOnFreePort(
       },
     });
     try {
-      if (await listens(child, port, signal)) return { child, port };
+      if (await untilAnswers(child, port, EMULATOR_START_TIMEOUT_MS, signal)) return { child, port };
     } catch (error) {
       await child.stop("SIGKILL", 0);
       throw error;
@@ -109,14 +108,4 @@ async function startOnFreePort(
       throw new StartError(`${command} ${how}:\n${lines.slice(-LINES_IN_MESSAGE).join("\n")}`);
     }
   }
-}
-
-/** Whether it listens; false if it ended or took too long. */
-async function listens(child: Child, port: number, signal: AbortSignal): Promise<boolean> {
-  for (const deadline = Date.now() + EMULATOR_START_TIMEOUT_MS; Date.now() < deadline; ) {
-    if (child.ended !== undefined) return false;
-    if (await answers(port)) return true;
-    await sleep(100, undefined, { signal });
-  }
-  return false;
 }

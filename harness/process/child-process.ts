@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { answers } from "./free-ports.js";
 
 export interface Start {
   command: string;
@@ -107,6 +108,21 @@ export async function startServer<T extends number | object>(
 export function portIn(line: string, form: RegExp): number | undefined {
   const [, digits] = form.exec(line) ?? [];
   return digits === undefined ? undefined : Number(digits);
+}
+
+/** Resolves with whether something accepts connections on this port; false if the program ends first, or takes too long. */
+export async function untilAnswers(
+  child: Child,
+  port: number,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; ) {
+    if (child.ended !== undefined) return false;
+    if (await answers(port)) return true;
+    await sleep(100, undefined, signal && { signal });
+  }
+  return false;
 }
 
 /** Kills what is left of a process group; one without a process is no failure. */
