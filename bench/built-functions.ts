@@ -7,12 +7,13 @@ import { ACTIVE_STATUSES } from "../functions/src/domain/order-lifecycle.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { Bridge, type FunctionRunner } from "../harness/event-bridge.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { type Usage, usageOf } from "../harness/process-usage.js";
 import { deployed } from "./baselines.js";
 import type { StartCarrier } from "./carrier.js";
 import { BenchError } from "./measure.js";
 import { clientOf } from "./orders.js";
-import { environment, type World } from "./world.js";
+import type { World } from "./world.js";
 
 /** So many orders must be delivered within this time. */
 const CARRY_TIMEOUT_MS = 120_000;
@@ -27,7 +28,7 @@ export const functionsOf =
   (build: string): StartCarrier =>
   async (world, project, food) => {
     const emulators = await world.emulators();
-    const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
+    const env = functionEnvironment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
     const functions = await BuiltFunctions.start(world, build, env);
     const bridge = new Bridge({
       functions,

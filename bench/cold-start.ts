@@ -9,12 +9,13 @@ import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { documentChanged, documentVersion, messageEvent, orderEvent } from "../harness/cloud-events.js";
 import { valuesOf } from "../harness/emulators/firestore-rest.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { buildBaseline, deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, expectEqual, figuresOf, medians, ratioOf } from "./measure.js";
 import { clientOf, place, seedOrderAt } from "./orders.js";
 import { folderOf, installPeer } from "./peers/peer.js";
-import { environment, type InstanceStart, type World } from "./world.js";
+import type { InstanceStart, World } from "./world.js";
 
 const PROJECT = "bench-cold-start";
 
@@ -117,7 +118,7 @@ async function prepare({ world, runs }: BenchContext): Promise<Stand> {
   const nothing = () => ({});
   return {
     topics,
-    env: environment(PROJECT, emulators, food, {
+    env: functionEnvironment(PROJECT, emulators, food, {
       USERS_ADDRESS: await world.users(),
       USERS_SECURITY: "plaintext",
       FUNCTIONS_EMULATOR: "true",

@@ -21,11 +21,12 @@ import type { Emulators } from "../harness/emulators/standalone.js";
 import { withEnvironment } from "../harness/env.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, expectEqual, figuresOf, medians, ratio, ratioOf, summary } from "./measure.js";
 import { clientOf, forEachOrder, seedOrderAt } from "./orders.js";
-import { environment, type World } from "./world.js";
+import type { World } from "./world.js";
 
 const SIZES = {
   full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },
@@ -177,7 +178,7 @@ async function timeOf(
   polls: number,
   active: number,
 ): Promise<{ poll: number; tick: number }> {
-  const env = environment(project, emulators, food);
+  const env = functionEnvironment(project, emulators, food);
   const topics = new PubSubTopics(emulators.pubsub, project);
   const poller = await world.startInstance(deployed("pollOrders", env));
   await poller.invoke({});

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { type Child, startServer } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { ROOT } from "../harness/root.js";
@@ -11,7 +12,7 @@ import { deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
 import { BenchError, expectEqual, figuresOf } from "./measure.js";
 import { continuePoll } from "./poll.js";
-import { environment, type World } from "./world.js";
+import type { World } from "./world.js";
 
 const SIZES = { full: 2_000_000, smoke: 20_000 };
 
@@ -69,7 +70,7 @@ async function passOnce(world: World, run: number, count: number): Promise<Pass>
   const bus = await startStandIn(world, "publisher.ts");
   const certificate = readFileSync(join(directory, "localhost.crt"), "utf8");
   const address = `localhost:${food.ports[0]}`;
-  const env = environment(
+  const env = functionEnvironment(
     project,
     { ...emulators, pubsub: `127.0.0.1:${bus.ports[0]}` },
     { address, certificate },

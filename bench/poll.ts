@@ -5,11 +5,12 @@ import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { messageEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { type Usage, usageOf } from "../harness/process-usage.js";
 import { buildBaseline, deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, BenchError, column, expectEqual, figuresOf, medians, ratio } from "./measure.js";
-import { environment, type World } from "./world.js";
+import type { World } from "./world.js";
 
 const SIZES = { full: [1_000, 10_000, 100_000], smoke: [200] };
 
@@ -66,7 +67,7 @@ async function pollOnce(world: World, side: Side, orders: number, baseline: stri
   const topics = new PubSubTopics(emulators.pubsub, project);
   for (const topic of [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC])
     await topics.make(topic);
-  const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
+  const env = functionEnvironment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
   const own = { ...env, BENCH_CASE: side, BENCH_ORDERS: String(orders) };
   const instance = await world.startInstance(
     side === "ours"

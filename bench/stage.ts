@@ -4,11 +4,11 @@ import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { packOrders } from "../functions/src/pipeline/messages.js";
 import { messageEvent, orderEvent } from "../harness/cloud-events.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { buildBaseline, deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
 import { alternate, expectEqual, figuresOf, medians, percentile, ratioOf } from "./measure.js";
 import { clientOf, forEachOrder, place, seedOrderAt } from "./orders.js";
-import { environment } from "./world.js";
 
 const SIZES = {
   full: { orders: 1_500, warmUp: 300 },
@@ -86,7 +86,7 @@ async function load({ world, smoke }: BenchContext, side: Side, which: Case, bas
     await forEachOrder(names, (name) => seedOrderAt("PREPARATION", name, client, emulators, project));
     client.close();
   }
-  const env = { ...environment(project, emulators, food), BENCH_CASE: which === "warmTick" ? "tick" : which };
+  const env = { ...functionEnvironment(project, emulators, food), BENCH_CASE: which === "warmTick" ? "tick" : which };
   const instance = await world.startInstance(
     side === "ours" ? deployed(CASES[which], env) : { build: baseline, target: "baseline", takes: "events", env },
   );

@@ -129,24 +129,3 @@ export function startOwnChain(): Promise<Chain> {
     output: "ignore",
   });
 }
-
-/** The environment of functions in this world, with the params that a bench chooses. */
-export function environment(
-  project: string,
-  { firestore, pubsub }: Emulators,
-  food: Pick<FoodServiceProcess, "address" | "certificate">,
-  params: Record<string, string> = {},
-): Record<string, string> {
-  return {
-    GCLOUD_PROJECT: project,
-    FIREBASE_CONFIG: JSON.stringify({ projectId: project }),
-    FIRESTORE_EMULATOR_HOST: firestore,
-    PUBSUB_EMULATOR_HOST: pubsub,
-    METADATA_SERVER_DETECTION: "none",
-    FOOD_SERVICE_ADDRESS: food.address,
-    FOOD_SERVICE_CA: food.certificate,
-    // Plaintext is refused outside the Emulator Suite; where no customer is looked up, nothing is called there.
-    USERS_SECURITY: "tls",
-    ...params,
-  };
-}

@@ -1,6 +1,7 @@
 /** The gcloud commands that get a project ready. Each can be run again: what is there already is left as it is. */
 import { readdirSync } from "node:fs";
 import { chosenSecrets } from "../functions/src/config.js";
+import { words as gcloud } from "../harness/process/shell.js";
 import {
   ACCESS,
   accountAddress,
@@ -65,15 +66,6 @@ const groupsOf = (size: number, names: readonly string[]) =>
   Array.from({ length: Math.ceil(names.length / size) }, (_, at) => names.slice(at * size, (at + 1) * size));
 
 const MONITORING = "deploy/monitoring";
-
-/** The words of a command. What is filled in stays one word whatever is in it; a list becomes several. */
-function gcloud({ raw }: TemplateStringsArray, ...values: (string | readonly string[])[]): string[] {
-  const left = [...values];
-  const words = raw.join("\0").trim().split(/\s+/);
-  return words.flatMap((word) =>
-    word === "\0" ? (left.shift() ?? []) : word.replaceAll("\0", () => String(left.shift())),
-  );
-}
 
 /** Google's own accounts that bring events and ticks, and what each needs to do so. */
 const SERVICE_AGENTS = [

@@ -160,3 +160,24 @@ function send(to: RequestOptions, about: OutgoingHttpHeaders, body: Buffer): Pro
     sent.end(to.path ? undefined : body);
   });
 }
+
+/** The environment of functions on the emulators, with the params that a run chooses. */
+export function functionEnvironment(
+  project: string,
+  { firestore, pubsub }: { firestore: string; pubsub: string },
+  food: { address: string; certificate: string },
+  params: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    GCLOUD_PROJECT: project,
+    FIREBASE_CONFIG: JSON.stringify({ projectId: project }),
+    FIRESTORE_EMULATOR_HOST: firestore,
+    PUBSUB_EMULATOR_HOST: pubsub,
+    METADATA_SERVER_DETECTION: "none",
+    FOOD_SERVICE_ADDRESS: food.address,
+    FOOD_SERVICE_CA: food.certificate,
+    // Plaintext is refused outside the Emulator Suite; nothing is called there unless a customer is looked up.
+    USERS_SECURITY: "tls",
+    ...params,
+  };
+}

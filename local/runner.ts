@@ -5,7 +5,7 @@ import type { Ports } from "../harness/process/free-ports.js";
 import type { DataDirectory } from "./data-directory.js";
 import type { Scheduler } from "./scheduler.js";
 
-export interface Addresses {
+interface Addresses {
   project: string;
   /** host:port */
   firestore: string;

@@ -82,40 +82,41 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   });
   signal.throwIfAborted();
 
-  await using parts = new AsyncDisposableStack();
-  const directory = makeRunDirectory(ROOT);
-  const data = options.data === undefined ? undefined : openDataDirectory(options.data);
-  if (data) parts.defer(async () => data.close());
-  let foodServer: FoodServiceProcess | undefined;
-  if (simulated) {
-    onProgress("Starting the simulated food service");
-    const server = await FoodServiceProcess.start({
-      directory: data?.path ?? directory,
-      certificates: simulated.certificates ?? join(directory, "certificates"),
-      port: ports.foodService,
-      simulation: simulated.simulated,
-      onDeath: onTrouble,
-      signal,
-    });
-    parts.defer(() => server.stop());
-    foodServer = server;
+  const parts = new AsyncDisposableStack();
+  try {
+    const directory = makeRunDirectory(ROOT);
+    const data = options.data === undefined ? undefined : openDataDirectory(options.data);
+    if (data) parts.defer(async () => data.close());
+    let foodServer: FoodServiceProcess | undefined;
+    if (simulated) {
+      onProgress("Starting the simulated food service");
+      const server = await FoodServiceProcess.start({
+        directory: data?.path ?? directory,
+        certificates: simulated.certificates ?? join(directory, "certificates"),
+        port: ports.foodService,
+        simulation: simulated.simulated,
+        onDeath: onTrouble,
+        signal,
+      });
+      parts.defer(() => server.stop());
+      foodServer = server;
+    }
+    const foodService = foodServiceOf(options, foodServer);
+    const users = options.users ?? (await startOwnUsers(directory, parts));
+    const { params, secrets } = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
+    const runnerOptions: RunnerOptions = {
+      ...{ directory, data, ports, secrets, intervals, parts, onProgress, onTrouble },
+      params: { USERS_ADDRESS: users, ...params, ...options.params },
+    };
+    const runner = programs
+      ? await startInSuite({ ...runnerOptions, ...programs, withOwnParams, signal })
+      : await startInThisProcess(runnerOptions, storageFor(options, data), options.withConsole);
+    const stop = () => parts.disposeAsync();
+    return { ...{ directory, data: data?.path, users, foodService, foodServer }, ...runner, stop };
+  } catch (error) {
+    await parts.disposeAsync();
+    throw error;
   }
-  const foodService = foodServiceOf(options, foodServer);
-  const users = options.users ?? (await startOwnUsers(directory, parts));
-  const { params, secrets } = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
-  const runnerOptions: RunnerOptions = {
-    ...{ directory, data, ports, secrets, intervals, parts, onProgress, onTrouble },
-    params: { USERS_ADDRESS: users, ...params, ...options.params },
-  };
-  const runner = programs
-    ? await startInSuite({ ...runnerOptions, ...programs, withOwnParams, signal })
-    : await startInThisProcess(runnerOptions, storageFor(options, data), options.withConsole);
-  const started = parts.move();
-  return {
-    ...{ directory, data: data?.path, users, foodService, foodServer },
-    ...runner,
-    stop: () => started.disposeAsync(),
-  };
 }
 
 async function startOwnUsers(directory: string, parts: AsyncDisposableStack): Promise<string> {

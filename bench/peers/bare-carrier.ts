@@ -1,14 +1,14 @@
 /** The least that carrying orders costs, as a peer: a process that makes the calls and keeps nothing. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { usageOf } from "../../harness/process-usage.js";
 import { TYPESCRIPT } from "../../services/program-args.js";
 import { addressOf, type StartCarrier } from "../carrier.js";
 import { BenchError } from "../measure.js";
 import { forEachOrder } from "../orders.js";
 
-const BARE = join(import.meta.dirname, "bare.ts");
+const BARE = fileURLToPath(new URL("bare.ts", import.meta.url));
 
 /** Carries orders with nothing but the calls, in a process of its own. */
 export const startBare: StartCarrier = async (world, _name, food) => {

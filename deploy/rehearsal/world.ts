@@ -44,42 +44,47 @@ export class World {
   ) {}
 
   static async start(google: Google, directory: string): Promise<World> {
-    await using parts = new AsyncDisposableStack();
-    const food = await startFoodService({
-      address: "localhost:0",
-      certificates: join(directory, "food-service"),
-      speed: SPEED,
-      rejected: 0,
-      cancelled: 0,
-      log: () => {},
-    });
-    parts.defer(async () => void (await food.stop()));
-    const users = await startInProcess((server) => lineLog(server, () => {}));
-    parts.defer(() => users.stop());
-    const foodDoor = frontDoor(google, portOf(food.address), food.certificate);
-    const usersDoor = frontDoor(google, portOf(users.orchestrator1.address));
-    for (const door of [foodDoor, usersDoor]) parts.defer(async () => void door.close());
-    const hosts = { [FOOD_HOST]: await listenLocally(foodDoor), [USERS_HOST]: await listenLocally(usersDoor) };
+    const parts = new AsyncDisposableStack();
+    try {
+      const food = await startFoodService({
+        address: "localhost:0",
+        certificates: join(directory, "food-service"),
+        speed: SPEED,
+        rejected: 0,
+        cancelled: 0,
+        log: () => {},
+      });
+      parts.defer(async () => void (await food.stop()));
+      const users = await startInProcess((server) => lineLog(server, () => {}));
+      parts.defer(() => users.stop());
+      const foodDoor = frontDoor(google, portOf(food.address), food.certificate);
+      const usersDoor = frontDoor(google, portOf(users.orchestrator1.address));
+      for (const door of [foodDoor, usersDoor]) parts.defer(async () => void door.close());
+      const hosts = { [FOOD_HOST]: await listenLocally(foodDoor), [USERS_HOST]: await listenLocally(usersDoor) };
 
-    const events = await Events.listen();
-    parts.defer(async () => events.stop());
-    const { firestore, pubsub, stop } = await startEmulators({
-      directory,
-      events: events.address,
-      onLine: () => {},
-      signal: new AbortController().signal,
-    });
-    parts.defer(stop);
-    const ca = join(directory, "google.pem");
-    writeFileSync(ca, google.certificate);
-    const environment = {
-      FIRESTORE_EMULATOR_HOST: firestore,
-      PUBSUB_EMULATOR_HOST: pubsub,
-      NODE_OPTIONS: `--require=${join(ROOT, "deploy/rehearsal/loopback.cjs")}`,
-      NODE_EXTRA_CA_CERTS: ca,
-      REHEARSAL_ROUTES: JSON.stringify({ https: google.httpsPort, http: google.httpPort, pass: [], hosts }),
-    };
-    return new World(food, environment, firestore, pubsub, events, foodDoor, parts.move());
+      const events = await Events.listen();
+      parts.defer(async () => events.stop());
+      const { firestore, pubsub, stop } = await startEmulators({
+        directory,
+        events: events.address,
+        onLine: () => {},
+        signal: new AbortController().signal,
+      });
+      parts.defer(stop);
+      const ca = join(directory, "google.pem");
+      writeFileSync(ca, google.certificate);
+      const environment = {
+        FIRESTORE_EMULATOR_HOST: firestore,
+        PUBSUB_EMULATOR_HOST: pubsub,
+        NODE_OPTIONS: `--require=${join(ROOT, "deploy/rehearsal/loopback.cjs")}`,
+        NODE_EXTRA_CA_CERTS: ca,
+        REHEARSAL_ROUTES: JSON.stringify({ https: google.httpsPort, http: google.httpPort, pass: [], hosts }),
+      };
+      return new World(food, environment, firestore, pubsub, events, foodDoor, parts);
+    } catch (error) {
+      await parts.disposeAsync();
+      throw error;
+    }
   }
 
   /** The food service shows this certificate from now on; connections to it end, as at a restart. */
