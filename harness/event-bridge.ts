@@ -72,6 +72,16 @@ export interface DocumentWrite {
   at: number;
 }
 
+type QueryDocument = Awaited<
+  ReturnType<ReturnType<ReturnType<typeof openFirestore>["collection"]>["get"]>
+>["docs"][number];
+
+/** A document as it was seen last, and as an event has it. */
+interface Version {
+  fields: Fields;
+  value: object;
+}
+
 export class Bridge {
   /** Every change of a relation or an attempt that was seen. */
   readonly writes: DocumentWrite[] = [];
@@ -119,26 +129,28 @@ export class Bridge {
   watch(...others: string[]): void {
     const firestore = openFirestore(this.options.project);
     for (const collection of [RELATIONS, ...others]) {
-      const known = new Map<string, { fields: Fields; value: object }>();
+      const known = new Map<string, Version>();
       const stop = firestore.collection(collection).onSnapshot(
         (found) => {
-          for (const { doc, type } of found.docChanges()) {
-            const snapshot = type === "removed" ? undefined : snapshotOf(doc);
-            const before = known.get(doc.ref.path);
-            const at = doc.updateTime.toMillis();
-            this.writes.push({ path: doc.ref.path, before: before?.fields, after: snapshot?.fields, at });
-            const times = { created: doc.createTime.toDate(), updated: doc.updateTime.toDate() };
-            const value =
-              snapshot && documentVersion(this.options.project, doc.ref.path, valuesOf(snapshot.fields), times);
-            if (snapshot && value) known.set(doc.ref.path, { fields: snapshot.fields, value });
-            else known.delete(doc.ref.path);
-            if (collection === RELATIONS) this.changed(doc.ref.path, value, before?.value);
-          }
+          for (const { doc, type } of found.docChanges()) this.see(doc, type === "removed", known);
         },
         (error) => console.error(`The listener on ${collection} ended: ${error.message}`),
       );
       this.unsubscribe.push(stop);
     }
+  }
+
+  /** Writes a change of a document down, and delivers it if it is of a relation. */
+  private see(doc: QueryDocument, isRemoved: boolean, known: Map<string, Version>): void {
+    const { path, parent } = doc.ref;
+    const snapshot = isRemoved ? undefined : snapshotOf(doc);
+    const before = known.get(path);
+    this.writes.push({ path, before: before?.fields, after: snapshot?.fields, at: doc.updateTime.toMillis() });
+    const times = { created: doc.createTime.toDate(), updated: doc.updateTime.toDate() };
+    const value = snapshot && documentVersion(this.options.project, path, valuesOf(snapshot.fields), times);
+    if (snapshot && value) known.set(path, { fields: snapshot.fields, value });
+    else known.delete(path);
+    if (parent.id === RELATIONS) this.changed(path, value, before?.value);
   }
 
   /** Fires a schedule once. */
