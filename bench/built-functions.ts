@@ -3,14 +3,15 @@ import type { OutgoingHttpHeaders } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
-import { ACTIVE_STATUSES } from "../functions/src/domain/order-lifecycle.js";
+import { ACTIVE_STATUSES, type ActiveStatus } from "../functions/src/domain/order-lifecycle.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { Bridge, type FunctionRunner } from "../harness/event-bridge.js";
+import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
 import { functionEnvironment } from "../harness/function-instance.js";
 import { type Usage, usageOf } from "../harness/process-usage.js";
 import { deployed } from "./baselines.js";
-import type { StartCarrier } from "./carrier.js";
+import type { Carrier, StartCarrier } from "./carrier.js";
 import { BenchError } from "./measure.js";
 import { clientOf } from "./orders.js";
 import type { World } from "./world.js";
@@ -23,52 +24,63 @@ const RETRY_MS = 500;
 
 const FUNCTIONS = ["sendToKitchen", "dispatchShipment", "completeOrder", "onRelationWritten", "pollOrders"] as const;
 
-/** A carrier by the functions of this build, with the emulators' events and a tick whenever a poll is due. */
-export const functionsOf =
-  (build: string): StartCarrier =>
-  async (world, project, food) => {
-    const emulators = await world.emulators();
-    const env = functionEnvironment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
-    const functions = await BuiltFunctions.start(world, build, env);
-    const bridge = new Bridge({
-      functions,
-      project,
-      random: seededRandomness(1),
-      counts: { add: () => {} },
-      isTroubled: () => false,
-    });
-    await bridge.subscribe(emulators.pubsub);
-    await emulators.documentEvents.onWritten(emulators.firestore, project, `${RELATIONS}/{id}`, (headers, body) =>
-      functions.forwardUntilTaken("onRelationWritten", headers, body),
-    );
-    const client = clientOf(food);
-    return {
-      own: [...FUNCTIONS],
-      usage: () => ({
-        ...functions.usage(),
-        firestore: usageOf(emulators.groups.firestore),
-        pubsub: usageOf(emulators.groups.pubsub),
-      }),
-      async carry() {
-        const deadline = Date.now() + CARRY_TIMEOUT_MS;
-        for (const status of ACTIVE_STATUSES) {
-          await bridge.tick("pollOrders");
-          for (;;) {
-            const { orders } = await client.listOrders({ status, pageSize: 1000, pageToken: "" });
-            if (orders.length === 0 && functions.isIdle && bridge.isIdle) break;
-            if (Date.now() > deadline) throw new BenchError(`${orders.length} orders never left ${status}`);
-            await sleep(20);
-          }
-        }
-      },
-      async stop() {
-        world.onLine(`events of ${project}: ${JSON.stringify([...functions.received])}`);
-        client.close();
-        bridge.stop();
-        await functions.stop();
-      },
-    };
+/** The functions of this build as a carrier: the emulators bring their events, and a poll runs whenever orders wait for one. */
+export function functionsOf(build: string): StartCarrier {
+  return (world, project, food) => startFunctions(world, project, food, build);
+}
+
+async function startFunctions(
+  world: World,
+  project: string,
+  food: FoodServiceProcess,
+  build: string,
+): Promise<Carrier> {
+  const emulators = await world.emulators();
+  const env = functionEnvironment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
+  const functions = await BuiltFunctions.start(world, build, env);
+  const bridge = new Bridge({
+    functions,
+    project,
+    random: seededRandomness(1),
+    counts: { add: () => {} },
+    isTroubled: () => false,
+  });
+  await bridge.subscribe(emulators.pubsub);
+  await emulators.documentEvents.onWritten(emulators.firestore, project, `${RELATIONS}/{id}`, (headers, body) =>
+    functions.forwardUntilTaken("onRelationWritten", headers, body),
+  );
+  const client = clientOf(food);
+  /** Resolves when no order has this status any more, and nothing is in progress. */
+  const untilNoneIs = async (status: ActiveStatus, deadline: number) => {
+    for (;;) {
+      const { orders } = await client.listOrders({ status, pageSize: 1000, pageToken: "" });
+      if (orders.length === 0 && functions.isIdle && bridge.isIdle) return;
+      if (Date.now() > deadline) throw new BenchError(`${orders.length} orders never left ${status}`);
+      await sleep(20);
+    }
   };
+  return {
+    own: [...FUNCTIONS],
+    usage: () => ({
+      ...functions.usage(),
+      firestore: usageOf(emulators.groups.firestore),
+      pubsub: usageOf(emulators.groups.pubsub),
+    }),
+    async carry() {
+      const deadline = Date.now() + CARRY_TIMEOUT_MS;
+      for (const status of ACTIVE_STATUSES) {
+        await bridge.tick("pollOrders");
+        await untilNoneIs(status, deadline);
+      }
+    },
+    async stop() {
+      world.onLine(`events of ${project}: ${JSON.stringify([...functions.received])}`);
+      client.close();
+      bridge.stop();
+      await functions.stop();
+    },
+  };
+}
 
 /** The functions of one build, one instance each. */
 class BuiltFunctions implements FunctionRunner {

@@ -4,7 +4,7 @@ import type { Usage } from "../harness/process-usage.js";
 import type { World } from "./world.js";
 
 /** One side carrying orders. */
-interface Carrier {
+export interface Carrier {
   /** Resolves when all these orders, which were placed just now, are delivered. */
   carry(orders: string[]): Promise<void>;
   /** What each of its processes has used so far, the side's own first. */
