@@ -49,6 +49,8 @@ export interface RunnerOptions {
   intervals: Readonly<Record<string, number>> | undefined;
   /** Takes what must be stopped at the end. */
   parts: AsyncDisposableStack;
+  /** Gives the start up when aborted. */
+  signal: AbortSignal;
   onProgress(message: string): void;
   onTrouble(message: string): void;
 }

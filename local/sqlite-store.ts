@@ -16,7 +16,6 @@ const LAYOUT = 1;
 /** How long to wait while another process, such as `npm run resolve`, writes, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** `path` ends in `collection/id`; the index serves queries by `state`, which are the only frequent ones. */
 /** The fields that documents are asked for by, as in firestore.indexes.json. */
 const INDEXED = ["state", "order", "hour", "customerId"];
 
@@ -51,6 +50,12 @@ interface PendingCommit {
   writes: Write[];
   resolve(versions: string[]): void;
   reject(error: unknown): void;
+}
+
+/** A change with its number in the file. */
+interface Recorded {
+  number: number;
+  change: Change;
 }
 
 type Row = { path: string; fields: string; version: number };
@@ -176,21 +181,13 @@ export class SqliteStore implements Store {
     const commits = this.pending;
     this.pending = [];
     const settled: (() => void)[] = [];
-    const changes: { number: number; change: Change }[] = [];
+    const changes: Recorded[] = [];
     try {
       this.transaction(() => {
         for (const number of this.delivered) this.prepared("DELETE FROM changes WHERE number = ?").run(number);
-        for (const { writes, resolve, reject } of commits) {
+        for (const commit of commits) {
           this.database.exec("SAVEPOINT one");
-          try {
-            const applied = this.apply(writes);
-            changes.push(...applied.changes);
-            settled.push(() => resolve(applied.versions));
-          } catch (error) {
-            if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
-            this.database.exec("ROLLBACK TO one");
-            settled.push(() => reject(error));
-          }
+          settled.push(this.applyOrRollBack(commit, changes));
           this.database.exec("RELEASE one");
         }
       });
@@ -204,11 +201,24 @@ export class SqliteStore implements Store {
     for (const { number, change } of changes) this.deliver(number, change);
   }
 
-  private apply(writes: Write[]): { versions: string[]; changes: { number: number; change: Change }[] } {
+  /** Applies a commit whole, or not at all. Returns what settles it once the transaction is on the disk. */
+  private applyOrRollBack({ writes, resolve, reject }: PendingCommit, changes: Recorded[]): () => void {
+    try {
+      const applied = this.apply(writes);
+      changes.push(...applied.changes);
+      return () => resolve(applied.versions);
+    } catch (error) {
+      if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
+      this.database.exec("ROLLBACK TO one");
+      return () => reject(error);
+    }
+  }
+
+  private apply(writes: Write[]): { versions: string[]; changes: Recorded[] } {
     assertWritable(writes);
     for (const write of writes) this.checkPrecondition(write);
     const version = this.nextVersion();
-    const changes: { number: number; change: Change }[] = [];
+    const changes: Recorded[] = [];
     const versions = writes.map((write) => {
       const { path } = write;
       const before = this.find(path);
@@ -234,7 +244,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  private record(change: Change): { number: number; change: Change } {
+  private record(change: Change): Recorded {
     const { lastInsertRowid } = this.prepared("INSERT INTO changes (before, after) VALUES (?, ?)").run(
       changeToJson(change.before),
       changeToJson(change.after),

@@ -15,7 +15,7 @@ import { FirestoreJournal } from "./firestore-journal.js";
 import type { Runner, RunnerOptions } from "./runner.js";
 import { Scheduler } from "./scheduler.js";
 
-export interface Programs {
+interface Programs {
   java: Java;
   programs: Record<"firestore" | "pubsub", string>;
 }
@@ -40,11 +40,9 @@ export async function findPrograms(
   }
 }
 
-export interface SuiteRunnerOptions extends RunnerOptions, Programs {
+interface SuiteRunnerOptions extends RunnerOptions, Programs {
   /** Whether the person's own params in functions/.env* hold for what is left open. */
   withOwnParams: boolean;
-  /** Gives the start up when aborted. */
-  signal: AbortSignal;
 }
 
 /**

@@ -71,52 +71,55 @@ export interface System extends Runner {
  * @throws StartError that tells what is in the way; whatever had been started is stopped again
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
-  const { onProgress = () => {}, onTrouble = () => {}, signal = new AbortController().signal } = options;
-  const { embedded, intervals, withOwnParams = false } = options;
-  const isEmbedded = embedded === true || options.firestore !== undefined;
-  const programs = isEmbedded ? undefined : await findPrograms(embedded === false, onProgress, signal);
-  const simulated = options.foodService && "simulated" in options.foodService ? options.foodService : undefined;
-  const ports = await portsFor(options, {
-    withFoodService: simulated !== undefined,
-    withSuite: programs !== undefined,
-  });
-  signal.throwIfAborted();
-
   const parts = new AsyncDisposableStack();
   try {
-    const directory = makeRunDirectory(ROOT);
-    const data = options.data === undefined ? undefined : openDataDirectory(options.data);
-    if (data) parts.defer(async () => data.close());
-    let foodServer: FoodServiceProcess | undefined;
-    if (simulated) {
-      onProgress("Starting the simulated food service");
-      const server = await FoodServiceProcess.start({
-        directory: data?.path ?? directory,
-        certificates: simulated.certificates ?? join(directory, "certificates"),
-        port: ports.foodService,
-        simulation: simulated.simulated,
-        onDeath: onTrouble,
-        signal,
-      });
-      parts.defer(() => server.stop());
-      foodServer = server;
-    }
-    const foodService = foodServiceOf(options, foodServer);
-    const users = options.users ?? (await startOwnUsers(directory, parts));
-    const { params, secrets } = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
-    const runnerOptions: RunnerOptions = {
-      ...{ directory, data, ports, secrets, intervals, parts, onProgress, onTrouble },
-      params: { USERS_ADDRESS: users, ...params, ...options.params },
-    };
-    const runner = programs
-      ? await startInSuite({ ...runnerOptions, ...programs, withOwnParams, signal })
-      : await startInThisProcess(runnerOptions, storageFor(options, data), options.withConsole);
-    const stop = () => parts.disposeAsync();
-    return { ...{ directory, data: data?.path, users, foodService, foodServer }, ...runner, stop };
+    const system = await startParts(options, parts);
+    return { ...system, stop: () => parts.disposeAsync() };
   } catch (error) {
     await parts.disposeAsync();
     throw error;
   }
+}
+
+async function startParts(options: SystemOptions, parts: AsyncDisposableStack): Promise<Omit<System, "stop">> {
+  const { onProgress = () => {}, onTrouble = () => {}, signal = new AbortController().signal } = options;
+  const { embedded, intervals, withOwnParams = false } = options;
+  const isEmbedded = embedded === true || options.firestore !== undefined;
+  const programs = isEmbedded ? undefined : await findPrograms(embedded === false, onProgress, signal);
+  const ports = await portsFor(options, programs !== undefined);
+  signal.throwIfAborted();
+  const directory = makeRunDirectory(ROOT);
+  const data = options.data === undefined ? undefined : openDataDirectory(options.data);
+  if (data) parts.defer(async () => data.close());
+  const shared = { directory, data, ports, intervals, parts, onProgress, onTrouble, signal };
+  const { foodService, foodServer } = await startFoodService(options, shared);
+  const users = options.users ?? (await startOwnUsers(directory, parts));
+  const { params, secrets } = foodService ? environmentOf(foodService) : { params: {}, secrets: {} };
+  const runnerOptions = { ...shared, params: { USERS_ADDRESS: users, ...params, ...options.params }, secrets };
+  const runner = programs
+    ? await startInSuite({ ...runnerOptions, ...programs, withOwnParams })
+    : await startInThisProcess(runnerOptions, storageFor(options, data), options.withConsole);
+  return { ...runner, directory, data: data?.path, users, foodService, foodServer };
+}
+
+/** The food service of a run, which starts it if it is the simulated one. */
+async function startFoodService(
+  { foodService }: SystemOptions,
+  { directory, data, ports, parts, onProgress, onTrouble, signal }: Omit<RunnerOptions, "params" | "secrets">,
+): Promise<Pick<System, "foodService" | "foodServer">> {
+  if (!foodService) return { foodService, foodServer: undefined };
+  if ("given" in foodService) return { foodService: foodService.given, foodServer: undefined };
+  onProgress("Starting the simulated food service");
+  const foodServer = await FoodServiceProcess.start({
+    directory: data?.path ?? directory,
+    certificates: foodService.certificates ?? join(directory, "certificates"),
+    port: ports.foodService,
+    simulation: foodService.simulated,
+    onDeath: onTrouble,
+    signal,
+  });
+  parts.defer(() => foodServer.stop());
+  return { foodService: connectionTo(foodServer.address, foodServer.certificate), foodServer };
 }
 
 async function startOwnUsers(directory: string, parts: AsyncDisposableStack): Promise<string> {
@@ -156,25 +159,18 @@ async function startInThisProcess(
   };
 }
 
-function foodServiceOf(
-  { foodService }: SystemOptions,
-  simulated: FoodServiceProcess | undefined,
-): FoodServiceConnection | undefined {
-  if (simulated) return connectionTo(simulated.address, simulated.certificate);
-  return foodService && "given" in foodService ? foodService.given : undefined;
-}
-
 async function portsFor(
-  { portsFrom = "usual", ports = {}, withConsole }: SystemOptions,
-  { withFoodService, withSuite }: { withFoodService: boolean; withSuite: boolean },
+  { portsFrom = "usual", ports = {}, withConsole, foodService }: SystemOptions,
+  withSuite: boolean,
 ): Promise<Ports> {
   const from = portsFrom === "usual" ? usualPorts() : portsFrom;
+  const isSimulated = foodService !== undefined && "simulated" in foodService;
   const only: NamedListener[] = [
-    ...(withFoodService ? ["foodService" as const] : []),
+    ...(isSimulated ? ["foodService" as const] : []),
     ...(withConsole ? ["hosting" as const] : []),
   ];
   if (!withSuite) return choosePorts({ from, chosen: ports, only });
-  return choosePorts({ from, chosen: ports, without: withFoodService ? [] : ["foodService"] });
+  return choosePorts({ from, chosen: ports, without: isSimulated ? [] : ["foodService"] });
 }
 
 /** The ports in firebase.json, and the food service's own. */
