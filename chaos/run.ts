@@ -65,13 +65,13 @@ const EVENTS_TIMEOUT_MS = 90_000;
 
 /** Runs it; whatever was started is stopped again. */
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
-  const stops: Stop[] = [];
+  const parts = new AsyncDisposableStack();
   try {
-    const system = await startSystem(options, (stop) => stops.push(stop));
+    const system = await startSystem(options, (stop) => parts.defer(async () => void (await stop())));
     await applyLoad(options, system);
     return await settleAndJudge(options, system);
   } finally {
-    for (const stop of stops.reverse()) await stop();
+    await parts.disposeAsync();
   }
 }
 
