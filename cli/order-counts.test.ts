@@ -28,7 +28,8 @@ class CountedStore extends MemoryStore {
 }
 
 describe("counting orders", () => {
-  const none = async () => [];
+  const listed = (...names: string[]) => Promise.resolve({ names, isAll: true });
+  const none = () => listed();
   let store: CountedStore;
 
   beforeEach(() => {
@@ -47,7 +48,7 @@ describe("counting orders", () => {
     await store.relation("1", "PREPARATION");
     await store.attempt("x", "PARKED");
     await store.attempt("3", "SENDING");
-    const counts = await countOrders(store, async () => ["orders/1", "orders/2", "orders/3", "orders/x"]);
+    const counts = await countOrders(store, () => listed("orders/1", "orders/2", "orders/3", "orders/x"));
     assert.equal(counts.NEW, 2);
     assert.match(lineOf(counts), /^2 new, 1 in preparation, .* 1 waiting for an operator$/);
   });
@@ -60,15 +61,20 @@ describe("counting orders", () => {
 
   it("reads nothing of completed orders", async () => {
     for (let id = 0; id < 500; id++) await store.relation(String(id), "DELIVERED");
-    const counts = await countOrders(store, async () => ["orders/new"]);
+    const counts = await countOrders(store, () => listed("orders/new"));
     assert.equal(counts.DELIVERED, 500);
     assert.equal(store.reads, 2, "the relation and the attempt of the new order");
+  });
+
+  it("says that there are more new orders than the first page lists", async () => {
+    const counts = await countOrders(store, async () => ({ names: ["orders/1"], isAll: false }));
+    assert.match(lineOf(counts), /^1\+ new, /);
   });
 
   it("counts the others while the food service is unavailable", async () => {
     await store.relation("1", "IN_FLIGHT");
     const counts = await countOrders(store, () => Promise.reject(new Error("down")));
-    assert.deepEqual([counts.NEW, counts.IN_FLIGHT], [0, 1]);
+    assert.match(lineOf(counts), /^\? new, 0 in preparation, 1 in flight, /);
   });
 
   it("fails if the documents can't be counted", async () => {

@@ -11,6 +11,7 @@ import { recordOf } from "../functions/src/domain/record-of.js";
 import { orderRef } from "../functions/src/domain/resource-names.js";
 import type { Snapshot, Store } from "../functions/src/ports.js";
 import { RELATIONS, relationPath } from "../functions/src/relations/relation.js";
+import type { NewOrders } from "../local/food-service-view.js";
 
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
 const AWAITING = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].needsOperator);
@@ -21,10 +22,13 @@ const TITLES = {
   waiting: "waiting for an operator",
 };
 
-export type OrderCounts = Record<keyof typeof TITLES, number>;
+export type OrderCounts = Record<keyof typeof TITLES, number> & {
+  /** What `NEW` says: all of them, only those of the first page, or nothing since they could not be listed. */
+  newIs: "exact" | "at least" | "unknown";
+};
 
 /** Counts that are only shown if there is something to count. */
-const RARE: (keyof OrderCounts)[] = ["GONE", "waiting"];
+const RARE: (keyof typeof TITLES)[] = ["GONE", "waiting"];
 
 /**
  * Counts orders by state. It reads no document but those of the orders that are NEW, however many have completed.
@@ -33,17 +37,19 @@ const RARE: (keyof OrderCounts)[] = ["GONE", "waiting"];
  */
 export async function countOrders(
   store: Pick<Store, "count" | "read">,
-  newOrders: () => Promise<string[]>,
+  newOrders: () => Promise<NewOrders>,
 ): Promise<OrderCounts> {
   // A food service that is unavailable for a moment must not hide the other counts.
-  const listed = newOrders().catch(() => []);
+  const listed = newOrders().catch(() => undefined);
   const count = (collection: string, oneOf: string[]) => store.count({ collection, field: "state", oneOf });
   const [waiting, ...counts] = await Promise.all([
     count(ATTEMPTS, AWAITING),
     ...STATES.map((state) => count(RELATIONS, [state])),
   ]);
   const byState = Object.fromEntries(STATES.map((state, index) => [state, counts[index] ?? 0]));
-  return { ...(byState as Record<RelationState, number>), waiting, NEW: await countNew(await listed, store) };
+  const { names = [], isAll } = (await listed) ?? {};
+  const newIs = isAll === undefined ? "unknown" : isAll ? "exact" : "at least";
+  return { ...(byState as Record<RelationState, number>), waiting, NEW: await countNew(names, store), newIs };
 }
 
 /** Of the orders that are NEW, those count that have no relation and need no operator. */
@@ -67,10 +73,11 @@ function needsOperator(found: Snapshot | undefined): boolean {
   }
 }
 
-/** Such as "1 new, 2 in preparation, 1 in flight, 7 delivered, 0 rejected, 0 cancelled". */
+/** Such as "1 new, 2 in preparation, 1 in flight, 7 delivered, 0 rejected, 0 cancelled"; "640+ new" if there are more, "? new" if unknown. */
 export function lineOf(counts: OrderCounts): string {
-  const shown = (Object.keys(TITLES) as (keyof OrderCounts)[]).filter(
+  const shown = (Object.keys(TITLES) as (keyof typeof TITLES)[]).filter(
     (name) => counts[name] > 0 || !RARE.includes(name),
   );
-  return shown.map((name) => `${counts[name]} ${TITLES[name]}`).join(", ");
+  const newOrders = { exact: `${counts.NEW}`, "at least": `${counts.NEW}+`, unknown: "?" }[counts.newIs];
+  return shown.map((name) => `${name === "NEW" ? newOrders : counts[name]} ${TITLES[name]}`).join(", ");
 }

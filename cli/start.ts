@@ -34,6 +34,8 @@ const CERTIFICATES = join(ROOT, ".local", "food-service");
 /** The time between looks for something that isn't up yet, in milliseconds. */
 const RETRY_MS = 1_000;
 
+const NO_ORDERS = { names: [], isAll: true };
+
 const share = numberFrom(0, 1);
 
 /** An option that is about the simulated food service only. */
@@ -206,7 +208,7 @@ async function show({ system, signal }: Running): Promise<number> {
   let pause = 1_000;
   while (!signal.aborted && status === undefined) {
     const began = Date.now();
-    await countOrders(system.store, async () => (await view?.newOrders()) ?? []).then(
+    await countOrders(system.store, async () => (await view?.newOrders()) ?? NO_ORDERS).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
       // It is just ending, or busy: the next look tells.
       () => undefined,

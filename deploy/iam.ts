@@ -83,5 +83,5 @@ export function accessTable(): string {
     ];
     return `| ${cells.join(" | ")} |`;
   });
-  return ["| function | account | on the project | on single things |", "|---|---|---|---|", ...rows].join("\n");
+  return ["| function | account | on the project | on single resources |", "|---|---|---|---|", ...rows].join("\n");
 }

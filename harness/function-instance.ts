@@ -30,6 +30,8 @@ export interface InstanceOptions {
   path?: string;
   /** The Node.js that runs it; this process's own by default. */
   node?: string;
+  /** Flags for Node.js, none by default. */
+  nodeFlags?: readonly string[];
   /** A folder for a profile of its CPU time; no profile by default. */
   profiles?: string | undefined;
   /** Gets each line of its output. */
@@ -54,12 +56,12 @@ export class FunctionInstance {
 
   /** Starts the process and resolves before it listens. */
   static async spawn(options: InstanceOptions): Promise<FunctionInstance> {
-    const { build, target, takes, env, node = process.execPath, profiles, onLine } = options;
+    const { build, target, takes, env, node = process.execPath, nodeFlags = [], profiles, onLine } = options;
     const profiling = profiles && ["--cpu-prof", "--cpu-prof-interval=200", `--cpu-prof-dir=${join(profiles, target)}`];
     const { child, listening } = await startServer(
       {
         command: node,
-        args: [...(profiling || []), "--require", PRINT_PORT, FRAMEWORK, `--source=${build}`],
+        args: [...nodeFlags, ...(profiling || []), "--require", PRINT_PORT, FRAMEWORK, `--source=${build}`],
         cwd: build,
         env: {
           PATH: process.env.PATH,

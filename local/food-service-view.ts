@@ -10,6 +10,13 @@ const PAST_NEW = ACTIVE_STATUSES.filter((status) => status !== "NEW");
 /** One page, since this is for a line on the terminal. */
 const MAX_NEW_ORDERS = 1_000;
 
+/** Orders that are NEW, as the food service lists them. */
+export interface NewOrders {
+  names: string[];
+  /** Whether there are no others. */
+  isAll: boolean;
+}
+
 export class FoodServiceView {
   private readonly food: GrpcFoodService;
 
@@ -37,12 +44,17 @@ export class FoodServiceView {
   }
 
   /**
-   * The names of the orders that are NEW, at most the first thousand.
+   * The orders that are NEW, at most the first thousand.
    * @throws CallError
    */
-  async newOrders(): Promise<string[]> {
-    const { orders } = await this.food.listOrders({ status: "NEW", pageSize: MAX_NEW_ORDERS, pageToken: "" });
-    return orders.filter(({ status }) => status === "NEW").map(({ name }) => name);
+  async newOrders(): Promise<NewOrders> {
+    const { orders, nextPageToken } = await this.food.listOrders({
+      status: "NEW",
+      pageSize: MAX_NEW_ORDERS,
+      pageToken: "",
+    });
+    const names = orders.filter(({ status }) => status === "NEW").map(({ name }) => name);
+    return { names, isAll: nextPageToken === "" };
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * Holds what happened against what must always hold. It judges by the recorded history, the documents and the food
- * service's own ground truth, and knows nothing of how the handlers work.
+ * Checks a finished run against the invariants. It reads the recorded history, the documents and the food service's own
+ * state, and depends on nothing of the handlers' implementation.
  */
 import { MAX_BACKOFF_MS } from "../functions/src/attempts/backoff.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
@@ -57,7 +57,7 @@ export interface Violation {
   message: string;
 }
 
-/** All that a run leaves to be judged. */
+/** Everything that a run is judged by. */
 export interface Evidence {
   history: readonly Entry[];
   runs: readonly Run[];
@@ -65,19 +65,19 @@ export interface Evidence {
   documents: (path: string) => Fields | undefined;
   truth: GroundTruth;
   settings: Settings;
-  /** Orders whose relation can't be read, and must stay as it is. */
+  /** Orders whose relation is unreadable and must stay unchanged. */
   poisoned: ReadonlySet<string>;
   /** The state of each order at the horizon: the end of all faults, the longest backoff and two ticks. */
   stuckAtHorizon: readonly string[];
-  /** Whether some message still came back when all was over. */
+  /** Whether a message was still being redelivered at the end. */
   unsettled: boolean;
-  /** What the food service did not find, and when. */
+  /** The names that the food service did not find, and when. */
   absences: readonly World["absences"][number][];
-  /** The statuses that others than we and the customer gave to orders. */
+  /** The order statuses that other programs set. */
   setByOthers: World["setByOthers"];
-  /** How many lists found no slot in time, by the number of their run: the next poll lists the rest of these statuses. */
+  /** By run number, how many lists got no slot in time. The next poll lists the rest of these statuses. */
   listsWithoutSlot: World["listsWithoutSlot"];
-  /** How many writes there were when all was over; what comes after may only be looked at. */
+  /** How many writes there were at the end. After it, the system may only read. */
   overAtWrite: number;
 }
 
@@ -98,7 +98,7 @@ export function check(evidence: Evidence): Violation[] {
 
 type Violate = (invariant: Invariant, message: string) => void;
 
-/** What a key belongs to. */
+/** The order and the stage of each idempotency key. */
 type Keys = ReadonlyMap<string, { order: string; stage: CreatingStage }>;
 
 function keysOf(truth: GroundTruth): Keys {
@@ -109,20 +109,36 @@ function keysOf(truth: GroundTruth): Keys {
   return keys;
 }
 
+const idOf = (order: string) => order.slice("orders/".length);
+
+const relationPathOf = (order: string) => `relations/${idOf(order)}`;
+
+const attemptPathOf = (stage: string | undefined, order: string) => `attempts/${stage}:${idOf(order)}`;
+
+function entriesByRun(history: readonly Entry[]): ReadonlyMap<number, readonly Entry[]> {
+  const byRun = new Map<number, Entry[]>();
+  for (const entry of history) {
+    const entries = byRun.get(entry.run);
+    if (entries) entries.push(entry);
+    else byRun.set(entry.run, [entry]);
+  }
+  return byRun;
+}
+
 const isCreate = ({ operation }: Pick<Entry, "operation">) =>
   operation === "createKitchenOrder" || operation === "createShipment";
 
-/** Whether the process that sent it could be certain that a create was not carried out. */
+/** Whether the process that sent a create could know that it was not applied. */
 function provablyNotApplied(entry: Entry): boolean {
   return entry.fault !== undefined && DECIDABLE.includes(entry.fault);
 }
 
-/** What operators decided, by the audit log. */
+/** An operator's decision, from the audit log. */
 interface Decision {
   path: string;
   order: string;
   stage: CreatingStage;
-  /** The link, undefined for a retry. */
+  /** The linked name; undefined for a retry. */
   link: string | undefined;
   at: number;
 }
@@ -136,37 +152,50 @@ function decisionsIn(writes: readonly DocumentWrite[]): Decision[] {
   });
 }
 
-function checkCreates({ history, runs, writes, truth, settings }: Evidence, keys: Keys, violate: Violate): void {
+function checkCreates(evidence: Evidence, keys: Keys, violate: Violate): void {
+  const retries = decisionsIn(evidence.writes).filter(({ link }) => link === undefined);
+  checkAppliedOnce(evidence.truth, keys, retries, violate);
+  checkResends(evidence, keys, retries, violate);
+  checkParked(evidence, retries, violate);
+}
+
+/** A stage's create is applied once, and once more for each retry that an operator decided on. */
+function checkAppliedOnce(truth: GroundTruth, keys: Keys, retries: readonly Decision[], violate: Violate): void {
   const applied = new Map<string, number>();
-  for (const { idempotencyKey: key } of allCreated(truth)) {
-    applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
-  }
-  const retries = decisionsIn(writes).filter(({ link }) => link === undefined);
+  for (const { idempotencyKey: key } of allCreated(truth)) applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
   for (const [key, count] of applied) {
     const { order, stage } = keys.get(key) ?? {};
     const retried = retries.filter((retry) => retry.order === order && retry.stage === stage).length;
     if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
     else if (count > 1 + retried) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
   }
-  const policyOf = ({ run }: Entry) => runs[run - 1]?.policy ?? settings.CREATE_POLICY;
-  const isKeyed = (entry: Entry) => policyOf(entry) === "idempotency-key";
-  const sent = new Map<string, Entry>();
-  for (const entry of history.filter(isCreate)) {
-    const earlier = sent.get(entry.subject);
-    const { order, stage } = keys.get(entry.subject) ?? {};
-    const wasRetried = (since: Entry) =>
-      retries.some(
-        (retry) => retry.order === order && retry.stage === stage && retry.at >= since.at && retry.at <= entry.at,
-      );
-    if (earlier && !(isKeyed(earlier) && isKeyed(entry)) && !wasRetried(earlier)) {
-      violate("no blind resend", `effect ${entry.effect} sends again what effect ${earlier.effect} may have created`);
-    }
-    if (!provablyNotApplied(entry)) sent.set(entry.subject, entry);
-  }
-  checkParked({ history, writes, settings }, retries, violate);
 }
 
-/** An order is parked only after the food service rejected its create as often as the settings allow, since the last retry. */
+/** A create that may have been applied is sent again only with an honored key, or after an operator's retry. */
+function checkResends(
+  { history, runs, settings }: Evidence,
+  keys: Keys,
+  retries: readonly Decision[],
+  violate: Violate,
+): void {
+  const isKeyed = ({ run }: Entry) => (runs[run - 1]?.policy ?? settings.CREATE_POLICY) === "idempotency-key";
+  const wasRetriedBetween = (earlier: Entry, later: Entry) => {
+    const { order, stage } = keys.get(later.subject) ?? {};
+    return retries.some(
+      (retry) => retry.order === order && retry.stage === stage && retry.at >= earlier.at && retry.at <= later.at,
+    );
+  };
+  const mayHaveBeenApplied = new Map<string, Entry>();
+  for (const entry of history.filter(isCreate)) {
+    const earlier = mayHaveBeenApplied.get(entry.subject);
+    if (earlier && !(isKeyed(earlier) && isKeyed(entry)) && !wasRetriedBetween(earlier, entry)) {
+      violate("no blind resend", `effect ${entry.effect} sends again what effect ${earlier.effect} may have created`);
+    }
+    if (!provablyNotApplied(entry)) mayHaveBeenApplied.set(entry.subject, entry);
+  }
+}
+
+/** An order is parked only after the food service rejected its create CREATE_TRIES times since the last retry. */
 function checkParked(
   { history, writes, settings }: Pick<Evidence, "history" | "writes" | "settings">,
   retries: readonly Decision[],
@@ -191,49 +220,68 @@ function checkParked(
   }
 }
 
-/** What one run of a handler saw and did, in order. */
-function checkRuns({ history, runs, documents, truth }: Evidence, keys: Keys, violate: Violate): void {
-  const byRun = new Map<number, Entry[]>();
-  for (const entry of history) {
-    const entries = byRun.get(entry.run) ?? [];
-    entries.push(entry);
-    byRun.set(entry.run, entries);
-  }
-  const kitchenKeys = new Map(truth.kitchenOrders.map(({ name, idempotencyKey }) => [name, idempotencyKey]));
-  for (const { number, ended } of runs) {
-    const entries = byRun.get(number) ?? [];
-    const seen = new Map<string, OrderStatus>();
-    for (const [index, entry] of entries.entries()) {
-      if (entry.operation === "getOrder" && entry.result && entry.result in ORDER_STATUSES) {
-        seen.set(entry.subject, entry.result as OrderStatus);
-      }
-      if (entry.operation === "updateOrder") checkReport(entry, seen, violate);
+/** What a run has seen so far. */
+interface Seen {
+  /** The latest status of each order. */
+  statuses: Map<string, OrderStatus>;
+  /** The orders whose meal was packaged. */
+  packaged: Set<string>;
+}
+
+/** Judges each effect of a run by what the run had seen before. */
+function checkRuns(evidence: Evidence, keys: Keys, violate: Violate): void {
+  const byRun = entriesByRun(evidence.history);
+  const mealOwners = kitchenOrderOwners(evidence.truth, keys);
+  for (const run of evidence.runs) {
+    const seen: Seen = { statuses: new Map(), packaged: new Set() };
+    for (const entry of byRun.get(run.number) ?? []) {
+      addToSeen(seen, entry, mealOwners);
+      if (entry.operation === "updateOrder") checkReport(entry, seen.statuses, violate);
       if (!isCreate(entry)) continue;
-      const { order = "", stage } = keys.get(entry.subject) ?? {};
-      const status = seen.get(order);
-      if (!status || ORDER_STATUSES[status].ended) {
-        violate("no create after an end was seen", `effect ${entry.effect} creates for ${order}, seen as ${status}`);
-      }
-      const packaged = (read: Entry) =>
-        read.operation === "getKitchenOrder" &&
-        read.result === "PACKAGED" &&
-        kitchenKeys.get(read.subject) === idempotencyKey(order, "kitchen");
-      if (stage === "shipment" && !entries.slice(0, index).some(packaged)) {
-        violate(
-          "shipment only for a packaged meal",
-          `effect ${entry.effect} ships ${order} without having seen its meal packaged`,
-        );
-      }
-      const answered = entry.result !== undefined && entry.applied && entry.fault === undefined;
-      if (answered && ended === "taken" && stage) {
-        const link = documents(`relations/${order.slice(7)}`)?.[stage];
-        const attempt = documents(`attempts/${stage}:${order.slice(7)}`)?.state;
-        if (!link && attempt !== "UNCERTAIN" && attempt !== "SENDING") {
-          violate("acknowledged work is durable", `${order}: its ${stage} was created, but nothing tells of it`);
-        }
-      }
+      checkCreateAllowed(entry, keys, seen, violate);
+      if (run.ended === "taken") checkCreateRecorded(entry, keys, evidence.documents, violate);
     }
   }
+}
+
+/** The order that each kitchen order was created for. */
+function kitchenOrderOwners({ kitchenOrders }: GroundTruth, keys: Keys): ReadonlyMap<string, string | undefined> {
+  return new Map(
+    kitchenOrders.map(({ name, idempotencyKey: key }) => {
+      const owner = keys.get(key ?? "");
+      return [name, owner?.stage === "kitchen" ? owner.order : undefined];
+    }),
+  );
+}
+
+function addToSeen(seen: Seen, entry: Entry, mealOwners: ReadonlyMap<string, string | undefined>): void {
+  const { operation, subject, result } = entry;
+  if (operation === "getOrder" && result && result in ORDER_STATUSES) seen.statuses.set(subject, result as OrderStatus);
+  const owner = operation === "getKitchenOrder" && result === "PACKAGED" ? mealOwners.get(subject) : undefined;
+  if (owner !== undefined) seen.packaged.add(owner);
+}
+
+function checkCreateAllowed({ subject, effect }: Entry, keys: Keys, seen: Seen, violate: Violate): void {
+  const { order = "", stage } = keys.get(subject) ?? {};
+  const status = seen.statuses.get(order);
+  if (!status || ORDER_STATUSES[status].ended) {
+    violate("no create after an end was seen", `effect ${effect} creates for ${order}, seen as ${status}`);
+  }
+  if (stage === "shipment" && !seen.packaged.has(order)) {
+    violate("shipment only for a packaged meal", `effect ${effect} ships ${order} before it saw the meal packaged`);
+  }
+}
+
+/** A message may be acknowledged only after its create is recorded: as a link, or as an attempt that is still open. */
+function checkCreateRecorded(entry: Entry, keys: Keys, documents: Evidence["documents"], violate: Violate): void {
+  const target = keys.get(entry.subject);
+  const isAnswered = entry.result !== undefined && entry.applied && entry.fault === undefined;
+  if (!target || !isAnswered) return;
+  const { order, stage } = target;
+  const link = documents(relationPathOf(order))?.[stage];
+  const attempt = documents(attemptPathOf(stage, order))?.state;
+  if (link || attempt === "UNCERTAIN" || attempt === "SENDING") return;
+  violate("acknowledged work is durable", `${order}: its ${stage} was created, but no document records it`);
 }
 
 function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, violate: Violate): void {
@@ -246,42 +294,17 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
 }
 
 function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, keys: Keys, violate: Violate): void {
-  const owner = new Map<string, string>();
-  for (const { name, idempotencyKey: key } of allCreated(truth)) owner.set(name, key ?? "");
-  const linked = new Map<string, string>();
-  for (const { path, before, after, at } of writes) {
-    const [collection, id = "", below] = path.split("/");
-    const believed = believedAbsence(path, before, after, writes);
-    if (believed && !believed.names.some((name) => wasLongAbsent(name, at, absences))) {
-      violate("absence is not an end", `${path} became ${believed.what}, but what was missing was absent only briefly`);
-    }
+  const ownerOf = ownersOfCreated(truth, keys);
+  const linkedBy = new Map<string, string>();
+  for (const write of writes) {
+    checkBelievedAbsence(write, writes, absences, violate);
+    const [collection, id = "", below] = write.path.split("/");
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
-    if (poisoned.has(order) && before) violate("unreadable documents stay untouched", `${path} was written`);
-    for (const stage of CREATING_STAGES) {
-      const was = before?.[stage];
-      const is = after?.[stage];
-      if (was === is || poisoned.has(order)) continue;
-      // An operator had another one created because this one was lost.
-      const isReplaced = (before?.discarded as Fields | null | undefined)?.[stage] === was;
-      if (was !== undefined && !isReplaced)
-        violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
-      const belongs = keys.get(owner.get(String(is)) ?? "");
-      if (belongs?.order !== order || belongs.stage !== stage) {
-        violate("link is final and true", `${path}: ${stage} is ${is}, which is not its own`);
-      }
-      const other = linked.get(String(is));
-      if (other && other !== order) violate("link is final and true", `${is} is linked by ${other} and by ${order}`);
-      linked.set(String(is), order);
-    }
+    if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, violate);
+    else if (write.before) violate("unreadable documents stay untouched", `${write.path} was written`);
   }
-  for (const { order, stage, link, at } of decisionsIn(writes)) {
-    const path = `relations/${order.slice("orders/".length)}`;
-    const relation = writes.findLast((write) => write.path === path && write.at <= at)?.after;
-    if (link !== undefined && relation?.[stage] !== link) {
-      violate("an operator's link is saved", `${order}: ${stage} is ${relation?.[stage]}, the operator linked ${link}`);
-    }
-  }
+  checkOperatorLinks(writes, violate);
   for (const { operation, about, subject, effect } of history) {
     const order = operation === "updateOrder" ? (about.split(" ")[0] ?? "") : (keys.get(subject)?.order ?? "");
     if (poisoned.has(order))
@@ -289,7 +312,62 @@ function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, k
   }
 }
 
-/** What a write takes for gone: an order that is closed as GONE, or what an order is parked for. The names are those that may be meant. */
+/** The order and the stage that each kitchen order and each shipment was created for. */
+function ownersOfCreated(truth: GroundTruth, keys: Keys) {
+  return new Map(allCreated(truth).map(({ name, idempotencyKey: key }) => [name, keys.get(key ?? "")]));
+}
+
+function checkBelievedAbsence(
+  { path, before, after, at }: DocumentWrite,
+  writes: readonly DocumentWrite[],
+  absences: Evidence["absences"],
+  violate: Violate,
+): void {
+  const believed = believedAbsence(path, before, after, writes);
+  if (!believed || believed.names.some((name) => wasLongAbsent(name, at, absences))) return;
+  violate("absence is not an end", `${path} became ${believed.what}, but what was missing was absent only briefly`);
+}
+
+/** Each link names what was created for this order and stage, is linked by no other order, and never changes. */
+function checkLinks(
+  order: string,
+  { path, before, after }: DocumentWrite,
+  ownerOf: ReturnType<typeof ownersOfCreated>,
+  linkedBy: Map<string, string>,
+  violate: Violate,
+): void {
+  for (const stage of CREATING_STAGES) {
+    const was = before?.[stage];
+    const is = after?.[stage];
+    if (was === is) continue;
+    // An operator may have had a replacement created for a lost one.
+    const isReplaced = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+    if (was !== undefined && !isReplaced) {
+      violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
+    }
+    const owner = ownerOf.get(String(is));
+    if (owner?.order !== order || owner.stage !== stage) {
+      violate("link is final and true", `${path}: ${stage} is ${is}, which was not created for it`);
+    }
+    const other = linkedBy.get(String(is));
+    if (other && other !== order) violate("link is final and true", `${is} is linked by ${other} and by ${order}`);
+    linkedBy.set(String(is), order);
+  }
+}
+
+function checkOperatorLinks(writes: readonly DocumentWrite[], violate: Violate): void {
+  for (const { order, stage, link, at } of decisionsIn(writes)) {
+    if (link === undefined) continue;
+    const relation = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= at)?.after;
+    if (relation?.[stage] === link) continue;
+    violate("an operator's link is saved", `${order}: ${stage} is ${relation?.[stage]}, the operator linked ${link}`);
+  }
+}
+
+/**
+ * What a write treats as missing: an order that it closes as GONE, or the resource that it parks an order for.
+ * `names` are the candidates, one of which must have been missing for long.
+ */
 function believedAbsence(
   path: string,
   before: Fields | undefined,
@@ -309,56 +387,56 @@ function believedAbsence(
   return { what: code, names: linked };
 }
 
-/** Looks that find nothing are spread over at least so long, whatever the clocks say. */
+/** The lookups that establish an absence span at least this time, whatever the clocks show. */
 const LEAST_ABSENCE_MS = 480_000;
 
-/** The latest look may be so long ago when its consequences are written. */
+/** The maximum age of the latest lookup when its consequence is written. */
 const LOOK_AGE_MS = 300_000;
 
-/** Whether a name was absent lately, and for the first time long before: in between it need not have been looked for. */
+/** Whether a name was absent recently, and for the first time long before. In between, it may have been present. */
 function wasLongAbsent(name: string, at: number, absences: Evidence["absences"]): boolean {
   const own = absences.filter((absence) => (absence.name ?? name) === name && absence.from <= at);
   return own.some(({ until }) => until >= at - LOOK_AGE_MS) && own.some(({ from }) => from <= at - LEAST_ABSENCE_MS);
 }
 
-/** Documents that are written on a schedule, whatever the orders do. */
+/** Documents that are written on a schedule, independent of any order. */
 const NOT_ABOUT_ORDERS = /^(leases|statistics)\//;
 
-/** Attempts that say that nothing was created. */
+/** The states that claim that nothing was created. */
 const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
 function checkGivenUp({ writes, documents, truth, absences }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
   for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
-    // An operator may decide otherwise about what is lost.
-    if (!isLostForGood(name, { absences })) createdAt.set(`attempts/${stage}:${order.slice(7)}`, Date.parse(at));
+    // An operator may give up a resource that is lost.
+    if (!isLostForGood(name, { absences })) createdAt.set(attemptPathOf(stage, order), Date.parse(at));
   }
   const isLinked = (path: string) => {
     const [stage = "", id = ""] = path.slice("attempts/".length).split(":");
     return documents(`relations/${id}`)?.[stage] !== undefined;
   };
-  // An attempt may also say that an order needs an operator for a reason of ours, whatever was created.
-  const isOurReason = (fields: Fields | undefined) =>
+  // An attempt can also ask for an operator for another reason, whatever was created.
+  const hasReasonCode = (fields: Fields | undefined) =>
     isReasonCode((fields?.reason as { code?: string } | null | undefined)?.code);
-  const ofOurs = new Set(writes.flatMap(({ path, after }) => (isOurReason(after) ? [path] : [])));
+  const parkedForReason = new Set(writes.flatMap(({ path, after }) => (hasReasonCode(after) ? [path] : [])));
   for (const { path, after, at } of writes) {
     const created = createdAt.get(path);
-    if (created === undefined || created > at || ofOurs.has(path)) continue;
+    if (created === undefined || created > at || parkedForReason.has(path)) continue;
     if (after ? !GIVEN_UP.includes(String(after.state)) : isLinked(path)) continue;
     violate(
       "given up only if nothing was created",
-      `${path} became ${after?.state ?? "nothing"} though its create was carried out`,
+      `${path} became ${after?.state ?? "nothing"} although its create was applied`,
     );
   }
 }
 
-/** Faults that leave no doubt about a create: its outcome was reported, if late. */
+/** Faults after which the outcome of a create is still known: it was reported, possibly late. */
 const REPORTED: readonly (Fault | undefined)[] = [undefined, "pause", "suspend", "cancel", ...DECIDABLE];
 
 /**
- * Whether a run may not know the outcome of its create, given its effects from its claim on: it died, the create's answer
- * was inconclusive, its claim came late, or the store failed it again and again.
+ * Whether a run may be unable to know the outcome of its create, by its effects since its claim: it crashed, the reply was
+ * inconclusive, its claim was delayed, or the store failed repeatedly.
  */
 function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
   if (run.ended === "lost" || run.ended === "running") return true;
@@ -369,7 +447,7 @@ function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
   return troubled.length > 1 || troubled.some(({ fault }) => fault === "late");
 }
 
-/** Whether a run stood still with a claim until another one took it over, which can't know what had been sent by then. */
+/** Whether a run was paused while it held a claim and another run took the claim over: that one can't know what was sent. */
 function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean {
   const index = own.findIndex(({ fault }) => fault === "pause" || fault === "suspend");
   const [paused, next] = own.slice(index);
@@ -380,7 +458,7 @@ function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean 
   );
 }
 
-/** So many relations may be closed as GONE at a time though the food service finds no order: one, or a fifth of those that are open. */
+/** While the food service finds no order at all, at most one relation, or a fifth of the open ones, may be closed as GONE per tick. */
 function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Violate): void {
   const open = new Set<string>();
   let gone: number[] = [];
@@ -389,8 +467,8 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
     const state = after?.state as RelationState | undefined;
     if (state === "GONE" && absences.some(({ name, from, until }) => !name && from <= at && at <= until)) {
       gone = [...gone.filter((earlier) => earlier > at - TICK_MS), at];
-      const most = Math.max(1, Math.ceil((open.size + gone.length) / 5));
-      if (gone.length > most) {
+      const max = Math.max(1, Math.ceil((open.size + gone.length) / 5));
+      if (gone.length > max) {
         violate(
           "a large share is never closed",
           `${path} is closed with ${gone.length - 1} others of ${open.size} open ones`,
@@ -402,69 +480,98 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   }
 }
 
-/** Faults of a listing: they concern its own status and nothing else. */
-const ofListing = ({ operation }: Entry) => operation === "listOrders";
+const isListing = ({ operation }: Entry) => operation === "listOrders";
 
-/**
- * Every status is listed, page after page; what time did not suffice for is passed on, whatever fails beside it. Only a list that finds no
- * slot ends early.
- */
+/** Where a run stopped in the list of a status, for the next run to continue. */
+interface Position {
+  status: string;
+  pageToken: string;
+}
+
+function positionsIn(entries: readonly Entry[]): Position[] {
+  return entries.flatMap(({ published }) => (published && "positions" in published ? published.positions : []));
+}
+
+/** Every status is listed to its last page, by this run or by one that continues it, whatever else fails. */
 function checkPolls({ history, runs, listsWithoutSlot }: Evidence, violate: Violate): void {
-  const polls = runs.filter(({ kind }) => kind === "poll" || kind === "continuation");
-  const byRun = new Map<number, Entry[]>(polls.map(({ number }) => [number, []]));
-  for (const entry of history) byRun.get(entry.run)?.push(entry);
-  /** What runs passed on, by status and token. */
-  const passedOn = history.flatMap(({ published }) =>
-    published && "positions" in published ? published.positions : [],
-  );
-  for (const run of polls) {
+  const byRun = entriesByRun(history);
+  const passedOn = positionsIn(history);
+  for (const run of runs.filter(({ kind }) => kind === "poll" || kind === "continuation")) {
     const entries = byRun.get(run.number) ?? [];
-    const lists = entries.filter(ofListing);
-    if (lists.length === 0) continue;
-    const problem = (message: string) => violate("every status is listed to its end", `run ${run.number} ${message}`);
-    const troubled = entries.filter((entry) => entry.fault !== undefined && !ofListing(entry));
-    if (run.ended === "thrown" && troubled.length === 0) problem("ended because of a page");
-    if (run.ended !== "taken") continue;
-    const firsts = new Map<string, string>();
-    for (const { subject, about } of lists)
-      if (!firsts.has(subject)) firsts.set(subject, about.slice(subject.length + 1));
-    if (run.kind === "continuation") {
-      // What it goes on with was passed on; a status may also be listed again from its beginning.
-      for (const [status, token] of firsts) {
-        if (token && !passedOn.some((position) => position.status === status && position.pageToken === token))
-          problem(`lists ${status} from ${token}, which no run passed on`);
-      }
-      if (
-        ![...firsts].some(([status, token]) =>
-          passedOn.some((position) => position.status === status && position.pageToken === token),
-        )
-      )
-        problem("starts over");
-    }
-    const published = new Set(
-      entries.flatMap(({ published }) => (published && "orders" in published ? published.orders : [])),
-    );
-    const continuation = entries.flatMap(({ published }) =>
-      published && "positions" in published ? published.positions : [],
-    );
-    const left = ACTIVE_STATUSES.filter(
-      (status) => !firsts.has(status) && !continuation.some((position) => position.status === status),
-    );
-    const dropped = run.kind === "poll" ? left.map((status) => `neither listed ${status} nor passed it on`) : [];
-    for (const status of firsts.keys()) {
-      const last = lists.findLast(({ subject }) => subject === status);
-      const next = last?.fault === undefined ? (last?.page?.next ?? "") : "";
-      const isPassedOn = continuation.some((position) => position.status === status && position.pageToken === next);
-      if (next !== "" && !isPassedOn)
-        dropped.push(`stopped at the page ${next} of ${status} and passed it on to no run`);
-    }
-    if (dropped.length > (listsWithoutSlot.get(run.number) ?? 0)) for (const message of dropped) problem(message);
-    for (const { page, fault } of lists) {
-      for (const { name, status } of fault === undefined ? (page?.orders ?? []) : []) {
-        if (isActive(status) && !published.has(name)) problem(`listed ${name} and did not publish it`);
-      }
+    if (!entries.some(isListing)) continue;
+    for (const problem of pollProblems(run, entries, passedOn, listsWithoutSlot.get(run.number) ?? 0)) {
+      violate("every status is listed to its end", `run ${run.number} ${problem}`);
     }
   }
+}
+
+function pollProblems(
+  run: Run,
+  entries: readonly Entry[],
+  passedOn: readonly Position[],
+  listsWithoutSlot: number,
+): string[] {
+  if (run.ended === "thrown") {
+    // A fault of one page concerns its own status and must not end the run.
+    const hasOtherFault = entries.some((entry) => entry.fault !== undefined && !isListing(entry));
+    return hasOtherFault ? [] : ["ended because of a page"];
+  }
+  if (run.ended !== "taken") return [];
+  const wrong = run.kind === "continuation" ? wrongStarts(entries, passedOn) : [];
+  // A list that got no slot in time ends early; the next poll lists the rest.
+  const dropped = droppedStatuses(run, entries);
+  return [...wrong, ...(dropped.length > listsWithoutSlot ? dropped : []), ...unpublishedOrders(entries)];
+}
+
+/** The page token that each listed status was first listed with, empty for the first page. */
+function startsOf(entries: readonly Entry[]): Map<string, string> {
+  const starts = new Map<string, string>();
+  for (const { subject, about } of entries.filter(isListing)) {
+    if (!starts.has(subject)) starts.set(subject, about.slice(subject.length + 1));
+  }
+  return starts;
+}
+
+/** A continuation starts where another run stopped. It may also list a status from its first page, but not only such. */
+function wrongStarts(entries: readonly Entry[], passedOn: readonly Position[]): string[] {
+  const starts = [...startsOf(entries)];
+  const isPassedOn = ([status, token]: [string, string]) =>
+    passedOn.some((position) => position.status === status && position.pageToken === token);
+  const problems = starts
+    .filter((start) => start[1] !== "" && !isPassedOn(start))
+    .map(([status, token]) => `lists ${status} from ${token}, which no run passed on`);
+  return starts.some(isPassedOn) ? problems : [...problems, "starts over"];
+}
+
+/** Statuses that a run neither listed to their last page nor passed on. */
+function droppedStatuses(run: Run, entries: readonly Entry[]): string[] {
+  const lists = entries.filter(isListing);
+  const continued = positionsIn(entries);
+  const started = startsOf(entries);
+  const neverListed = ACTIVE_STATUSES.filter(
+    (status) => run.kind === "poll" && !started.has(status) && !continued.some((next) => next.status === status),
+  );
+  const dropped = neverListed.map((status) => `neither listed ${status} nor passed it on`);
+  for (const status of started.keys()) {
+    const last = lists.findLast(({ subject }) => subject === status);
+    const next = last?.fault === undefined ? (last?.page?.next ?? "") : "";
+    const isPassedOn = continued.some((position) => position.status === status && position.pageToken === next);
+    if (next !== "" && !isPassedOn) dropped.push(`stopped at the page ${next} of ${status} and passed it on to no run`);
+  }
+  return dropped;
+}
+
+/** Active orders that a run listed but did not publish. */
+function unpublishedOrders(entries: readonly Entry[]): string[] {
+  const published = new Set(
+    entries.flatMap(({ published }) => (published && "orders" in published ? published.orders : [])),
+  );
+  const listed = entries.flatMap((entry) =>
+    isListing(entry) && entry.fault === undefined ? (entry.page?.orders ?? []) : [],
+  );
+  return listed
+    .filter(({ name, status }) => isActive(status) && !published.has(name))
+    .map(({ name }) => `listed ${name} and did not publish it`);
 }
 
 const isActive = (status: string) => (ACTIVE_STATUSES as string[]).includes(status);
@@ -473,90 +580,134 @@ function isLostForGood(name: string, { absences }: Pick<Evidence, "absences">): 
   return absences.some((absence) => absence.name === name && absence.until === Number.POSITIVE_INFINITY);
 }
 
+type Order = GroundTruth["orders"][number];
+
+/** What must hold once all faults are over and everything had time to settle. */
 function checkEnds(evidence: Evidence, violate: Violate): void {
-  const { truth, documents, history, runs, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
-  if (unsettled) violate("every message is acknowledged", "messages still come back when all is over");
-  const shipments = new Map(truth.shipments.map(({ name, status }) => [name, status]));
+  const { truth, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
+  if (unsettled) violate("every message is acknowledged", "messages are still redelivered when all is over");
   for (const message of stuckAtHorizon) violate("every order moves on", message);
-  for (const { name, status, changes } of truth.orders) {
-    if (poisoned.has(name)) continue;
-    const relation = documents(`relations/${name.slice(7)}`);
-    const state = relation?.state as RelationState | undefined;
-    if (isLostForGood(name, evidence)) {
-      checkLost(evidence, name, state, violate);
-      continue;
-    }
-    if (ORDER_STATUSES[status].ended && state && RELATION_STATES[state].open) {
-      violate("relations of ended orders are closed", `${name} is ${status}, its relation is ${state}`);
-    }
-    for (const [what, path] of state && relation ? entriesOf(name, state, relation) : []) {
-      if (documents(path)?.order === name) continue;
-      violate("the history records every state", `${name} has no entry of its own for ${what}`);
-    }
-    const outcome = shipments.get(String(relation?.shipment));
-    if (state === "CANCELLED" && !changes.some((change) => change.status === "CANCELLED")) {
-      violate("an order ends as its shipment did", `${name}: its relation is CANCELLED, the order never was`);
-    }
-    const isByOthers = evidence.setByOthers.some((change) => change.order === name && change.status === state);
-    if ((state === "DELIVERED" || state === "REJECTED") && outcome !== state && !isByOthers) {
-      violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);
-    }
-    for (const stage of CREATING_STAGES) {
-      const attempt = documents(`attempts/${stage}:${name.slice(7)}`);
-      if (!attempt) continue;
-      if (attempt.state === "SENDING" || attempt.state === "FAILED") {
-        violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
-      }
-      const code = (attempt.reason as Fields | null | undefined)?.code;
-      const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((linked) => String(relation?.[linked])) : [name];
-      const isAbsence = code === "LINK_NOT_FOUND" || code === "ORDER_NOT_FOUND";
-      if (attempt.state === "PARKED" && isAbsence && !names.some((lost) => isLostForGood(lost, evidence))) {
-        violate("every attempt ends", `${name}: its ${stage} attempt is ${code}, but nothing is lost`);
-      }
-      if (attempt.state !== "UNCERTAIN") continue;
-      const key = idempotencyKey(name, stage);
-      const claims = history.filter(
-        (entry) => entry.about.includes(`attempts/${stage}:${name.slice(7)}`) || entry.subject === key,
-      );
-      const involved = runs.filter(({ number }) => claims.some(({ run }) => run === number));
-      const justified = involved.some((run) => {
-        const own = history.filter((entry) => entry.run === run.number && sinceClaim(entry, history, stage, name));
-        return wasDoubtful(own, run) || wasTakenOver(own, claims);
-      });
-      if (!justified)
-        violate("uncertain only if undecidable", `${name}: its ${stage} is UNCERTAIN, but its outcome was known`);
-    }
+  for (const order of truth.orders) {
+    if (!poisoned.has(order.name)) checkEndOf(order, evidence, violate);
   }
   for (const { path } of writes.slice(overAtWrite)) {
     if (!NOT_ABOUT_ORDERS.test(path)) violate("writes stop", `${path} was written when all was over`);
   }
 }
 
-/** A lasting absence closes a relation, or asks an operator: whether or not something was created. */
+function checkEndOf(order: Order, evidence: Evidence, violate: Violate): void {
+  const { name, status } = order;
+  const relation = evidence.documents(relationPathOf(name));
+  const state = relation?.state as RelationState | undefined;
+  if (isLostForGood(name, evidence)) {
+    checkLost(evidence, name, state, violate);
+    return;
+  }
+  if (ORDER_STATUSES[status].ended && state && RELATION_STATES[state].open) {
+    violate("relations of ended orders are closed", `${name} is ${status}, its relation is ${state}`);
+  }
+  if (relation && state) {
+    checkHistory(name, state, relation, evidence, violate);
+    checkOutcome(order, state, relation, evidence, violate);
+  }
+  for (const stage of CREATING_STAGES) checkAttempt(name, stage, relation, evidence, violate);
+}
+
+function checkHistory(
+  name: string,
+  state: RelationState,
+  relation: Fields,
+  { documents }: Evidence,
+  violate: Violate,
+): void {
+  for (const [what, path] of entriesOf(name, state, relation)) {
+    if (documents(path)?.order === name) continue;
+    violate("the history records every state", `${name} has no history entry for ${what}`);
+  }
+}
+
+/** An order is delivered or rejected only as its shipment was, or as another program set it. */
+function checkOutcome(
+  { name, changes }: Order,
+  state: RelationState,
+  relation: Fields,
+  { truth, setByOthers }: Evidence,
+  violate: Violate,
+): void {
+  if (state === "CANCELLED" && !changes.some(({ status }) => status === "CANCELLED")) {
+    violate("an order ends as its shipment did", `${name}: its relation is CANCELLED, the order never was`);
+  }
+  if (state !== "DELIVERED" && state !== "REJECTED") return;
+  const outcome = truth.shipments.find((shipment) => shipment.name === relation.shipment)?.status;
+  const isSetByOthers = setByOthers.some((change) => change.order === name && change.status === state);
+  if (outcome === state || isSetByOthers) return;
+  violate("an order ends as its shipment did", `${name}: its relation is ${state}, its shipment ${outcome}`);
+}
+
+/** An attempt ends: it waits only for an operator, and only for a reason that the evidence bears out. */
+function checkAttempt(
+  name: string,
+  stage: CreatingStage,
+  relation: Fields | undefined,
+  evidence: Evidence,
+  violate: Violate,
+): void {
+  const attempt = evidence.documents(attemptPathOf(stage, name));
+  if (attempt?.state === "SENDING" || attempt?.state === "FAILED") {
+    violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
+  }
+  if (attempt?.state === "PARKED" && isParkedForNothing(name, attempt, relation, evidence)) {
+    violate("every attempt ends", `${name}: its ${stage} attempt is parked as missing, but nothing is lost`);
+  }
+  if (attempt?.state === "UNCERTAIN" && !wasUndecidable(name, stage, evidence)) {
+    violate("uncertain only if undecidable", `${name}: its ${stage} is UNCERTAIN, but its outcome was known`);
+  }
+}
+
+/** Whether an attempt is parked for something missing although nothing of its order is lost for good. */
+function isParkedForNothing(name: string, attempt: Fields, relation: Fields | undefined, evidence: Evidence): boolean {
+  const code = (attempt.reason as Fields | null | undefined)?.code;
+  if (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND") return false;
+  const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((stage) => String(relation?.[stage])) : [name];
+  return !names.some((missing) => isLostForGood(missing, evidence));
+}
+
+/** Whether some run that dealt with this attempt could not know the outcome of its create. */
+function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: Evidence): boolean {
+  const path = attemptPathOf(stage, name);
+  const key = idempotencyKey(name, stage);
+  const related = history.filter((entry) => entry.about.includes(path) || entry.subject === key);
+  const involved = runs.filter(({ number }) => related.some(({ run }) => run === number));
+  return involved.some((run) => {
+    const own = entriesSinceClaim(history, run, path);
+    return wasDoubtful(own, run) || wasTakenOver(own, related);
+  });
+}
+
+/** A lasting absence closes the relation or asks an operator, whether or not something was created. */
 function checkLost({ documents }: Evidence, name: string, state: RelationState | undefined, violate: Violate): void {
-  const attempts = CREATING_STAGES.map((stage) => documents(`attempts/${stage}:${name.slice(7)}`));
+  const attempts = CREATING_STAGES.map((stage) => documents(attemptPathOf(stage, name)));
   const isAsked = attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN");
   if (state && RELATION_STATES[state].open && !isAsked) {
     violate("a lasting absence is an end", `${name} is lost for good, its relation is ${state}`);
   }
 }
 
-/** The entries that the history must have of a relation: for each link, and for its end. */
+/** The history entries that a relation must have: one for each link, and one for its end. */
 function entriesOf(order: string, state: RelationState, relation: Fields): [what: string, path: string][] {
   const links = CREATING_STAGES.filter((stage) => relation[stage] !== undefined);
   const entries = links.map((stage): [string, string] => [stage, linkEntryPath(stage, String(relation[stage]))]);
   return RELATION_STATES[state].open ? entries : [...entries, [state, closingEntry(order, state, 0).path]];
 }
 
-function sinceClaim(entry: Entry, history: readonly Entry[], stage: CreatingStage, name: string): boolean {
-  const path = `attempts/${stage}:${name.slice(7)}`;
-  const claim = history.find(
-    (other) => other.run === entry.run && other.operation === "commit" && other.about.includes(path),
-  );
-  return claim !== undefined && entry.effect >= claim.effect;
+/** The effects of a run from its claim of this attempt on; empty if it made no claim. */
+function entriesSinceClaim(history: readonly Entry[], run: Run, attempt: string): Entry[] {
+  const entries = history.filter((entry) => entry.run === run.number);
+  const claim = entries.find(({ operation, about }) => operation === "commit" && about.includes(attempt));
+  return claim ? entries.filter(({ effect }) => effect >= claim.effect) : [];
 }
 
-/** Where no fault struck, each healthy order takes each step within a tick, whatever stands beside it. */
+/** Without faults, each healthy order takes each step within a tick, whatever other orders do. */
 function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate): void {
   const placed = new Map(truth.orders.map(({ name, changes }) => [name, Date.parse(changes[0]?.at ?? "")]));
   const packaged = new Map<string, number>();
@@ -571,11 +722,14 @@ function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate):
   }
   function inTime(stage: string, order: string, due = 0, at: number): void {
     if (poisoned.has(order) || at - due <= TICK_MS + SECOND_MS) return;
-    violate("no head-of-line blocking", `${order}: its ${stage} came ${(at - due) / SECOND_MS} s after it was due`);
+    violate(
+      "no head-of-line blocking",
+      `${order}: its ${stage} was created ${(at - due) / SECOND_MS} s after it was due`,
+    );
   }
 }
 
 const SECOND_MS = 1000;
 
-/** How long after the last fault every order must have advanced. */
+/** Within this time after the last fault every order must have advanced. */
 export const GRACE_MS = MAX_BACKOFF_MS + 2 * TICK_MS;

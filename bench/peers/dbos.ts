@@ -12,6 +12,7 @@ import { usageOf, usageOfFamily } from "../../harness/process-usage.js";
 import { addressOf, type StartCarrier } from "../carrier.js";
 import { BenchError } from "../measure.js";
 import { forEachOrder } from "../orders.js";
+import { CONTAINER_HEAP } from "../world.js";
 import { buildService, postOrder } from "./peer.js";
 
 const START_TIMEOUT_MS = 60_000;
@@ -72,7 +73,7 @@ export const startDbos: StartCarrier = async (world, name, food) => {
 
   const service = await startChild({
     command: world.node,
-    args: [program],
+    args: [...CONTAINER_HEAP, program],
     cwd: directory,
     env: {
       ...usual,

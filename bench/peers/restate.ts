@@ -8,6 +8,7 @@ import { usageOf } from "../../harness/process-usage.js";
 import { addressOf, type StartCarrier } from "../carrier.js";
 import { BenchError } from "../measure.js";
 import { forEachOrder } from "../orders.js";
+import { CONTAINER_HEAP } from "../world.js";
 import { buildService, folderOf, postOrder } from "./peer.js";
 
 /** How long its server may take to start, in milliseconds. */
@@ -30,7 +31,7 @@ export const restateIn =
     const service = await startChild({
       ...start,
       command: world.node,
-      args: [program],
+      args: [...CONTAINER_HEAP, program],
       env: { ...usual, ...addressOf(food), PORT: String(port), MODE: mode },
     });
     world.onEnd(() => service.stop("SIGKILL", 0));

@@ -17,7 +17,7 @@ const REQUESTS = {
   "search for a kitchen order": { path: "/api/orders?q=kitchenorders/past-7", maxReads: 10 },
   "search for a shipment by its id": { path: "/api/orders?q=past-9", maxReads: 10 },
   "search for a customer": { path: "/api/orders?q=customer-7", maxReads: 60 },
-  "search for what is not there": { path: "/api/orders?q=nothing", maxReads: 10 },
+  "search without a result": { path: "/api/orders?q=nothing", maxReads: 10 },
   "completed in the last 24 hours": { path: "/api/orders", maxReads: 150 },
   "completed on a day": { path: "/api/orders?day=2026-11-25&outcome=DELIVERED", maxReads: 150 },
   "one order": { path: "/api/relations/past-7", maxReads: 8 },
@@ -63,7 +63,7 @@ describe("what the console reads", function () {
     assert.deepEqual(times, times.toSorted().reverse(), "newest first");
   });
 
-  it("stands in docs/operators.md", async () => {
+  it("matches the table in docs/operators.md", async () => {
     const rows: string[] = [];
     for (const name of Object.keys(REQUESTS) as Name[])
       rows.push(`| ${name} | ${(await ask(1_000_000, name)).reads} |`);

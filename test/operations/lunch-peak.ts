@@ -210,7 +210,7 @@ function dayTable(): string {
       ([name, of]) => `| ${name} | ${[of(quietest), most(needed, of), most(deployed, of)].map(whole).join(" | ")} |`,
     ),
     "",
-    `With instances as needed, the documents written or deleted grow by at most ${Math.ceil(100 * growth(needed))} % in five minutes.`,
+    `With as many instances as needed, the documents written or deleted grow by at most ${Math.ceil(100 * growth(needed))} % in five minutes.`,
   ].join("\n");
 }
 
