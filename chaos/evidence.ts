@@ -113,7 +113,8 @@ export class TraceReader {
     const entries = [...this.records.calls.flatMap((call) => this.entryOf(call)), ...this.claims()];
     entries.sort((one, other) => one.at - other.at);
     const history = entries.map((entry, index) => ({ ...entry, effect: index }));
-    const runs = this.records.deliveries.map(({ number, process, ended }) => ({ number, process, ended }));
+    const awaited = { endedBefore: Number.POSITIVE_INFINITY, pending: [] };
+    const runs = this.records.deliveries.map(({ number, process, ended }) => ({ number, process, ended, ...awaited }));
     return { history, runs };
   }
 

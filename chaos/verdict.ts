@@ -79,7 +79,9 @@ export function judge(given: Case): Judged {
     stuckAtHorizon: stuck,
     absences: [],
     setByOthers: [],
+    replaced: new Map(),
     listsWithoutSlot: new Map(),
+    bugs: [],
     unsettled,
     overAtWrite,
   });

@@ -19,13 +19,19 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** The fields that documents are asked for by, as in firestore.indexes.json. */
 const INDEXED = ["state", "order", "hour", "customerId"];
 
+/** Those of them that are sorted by a time. */
+const SORTED = [["customerId", "placedAt"]] as const;
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
     path TEXT PRIMARY KEY, collection TEXT NOT NULL, fields TEXT NOT NULL, version INTEGER NOT NULL
   ) WITHOUT ROWID;
   ${INDEXED.map(
-    (field) =>
-      `CREATE INDEX IF NOT EXISTS documents_by_${field} ON documents (collection, json_extract(fields, '$."${field}"'), path);`,
+    (field) => `CREATE INDEX IF NOT EXISTS documents_by_${field} ON documents (collection, ${textOf(field)}, path);`,
+  ).join("\n  ")}
+  ${SORTED.map(
+    ([field, time]) =>
+      `CREATE INDEX IF NOT EXISTS documents_by_${field}_and_${time} ON documents (collection, ${textOf(field)}, ${timeOf(time)}, path);`,
   ).join("\n  ")}
   CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, before TEXT, after TEXT);
   CREATE TABLE IF NOT EXISTS commits (latest INTEGER NOT NULL);
@@ -99,11 +105,12 @@ export class SqliteStore implements Store {
     });
   }
 
-  async query({ limit, after, ...matching }: Query): Promise<Snapshot[]> {
+  async query({ limit, after, afterTime, ...matching }: Query): Promise<Snapshot[]> {
     const { collection, field, oneOf } = matching;
-    const sql = `SELECT path, fields, version FROM documents ${where(matching)} AND path > ? ORDER BY path LIMIT ?`;
+    const { condition, values, order } = page(matching, after, afterTime);
+    const sql = `SELECT path, fields, version FROM documents ${where(matching)} ${condition} ORDER BY ${order} LIMIT ?`;
     return translateErrors(() => {
-      const rows = this.prepared(sql).all(collection, ...oneOf, after ?? "", limit) as unknown as Row[];
+      const rows = this.prepared(sql).all(collection, ...oneOf, ...values, limit) as unknown as Row[];
       // In SQLite the number 7 and the text "7" may be equal, and a list is its text.
       return rows.map(snapshotOf).filter(({ fields }) => oneOf.includes(fields[field] as string));
     });
@@ -326,8 +333,29 @@ function translateErrors<T>(work: () => T): T {
   }
 }
 
-/** The condition of a query. The path of a field is written out, since its index is of an expression with these very words. */
-function where({ field, oneOf }: Matching): string {
-  const value = `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
-  return `WHERE collection = ? AND ${value} IN (${oneOf.map(() => "?").join(", ")})`;
+/** The condition of a query. */
+function where({ field, oneOf, latestBy }: Matching): string {
+  const hasTime = latestBy === undefined ? "" : ` AND ${timeOf(latestBy)} IS NOT NULL`;
+  return `WHERE collection = ? AND ${textOf(field)} IN (${oneOf.map(() => "?").join(", ")})${hasTime}`;
+}
+
+/** The rest of a query: what comes after the page before, and in which order. */
+function page({ latestBy }: Matching, after: string | undefined, afterTime: Date | undefined) {
+  if (latestBy === undefined) return { condition: "AND path > ?", values: [after ?? ""], order: "path" };
+  const time = timeOf(latestBy);
+  const order = `${time} DESC, path DESC`;
+  if (after === undefined || afterTime === undefined) return { condition: "", values: [], order };
+  // The first part, which the second implies, is what an index can begin at.
+  const condition = `AND ${time} <= ? AND (${time}, path) < (?, ?)`;
+  return { condition, values: [afterTime.getTime(), afterTime.getTime(), after], order };
+}
+
+/** A field's value. Its path is written out, since its index is of an expression with these very words. */
+function textOf(field: string): string {
+  return `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
+}
+
+/** The milliseconds of a field that holds a time, as `fieldsToJson` writes it. */
+function timeOf(field: string): string {
+  return `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}."$"[1]')`;
 }

@@ -15,8 +15,8 @@ const REPEATABLE_CODES = [10, 14];
 
 const MAX_TRIES = 5;
 
-/** Writing many documents takes a busy emulator longest. */
-const TIMEOUT_MS = 60_000;
+/** How long a busy emulator may take for an answer. */
+const ANSWER_TIMEOUT_MS = 60_000;
 
 /** What follows in a document's name is its path. */
 const DOCUMENTS = "/documents/";
@@ -129,7 +129,7 @@ async function call(
     method: body ? "POST" : "GET",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
     body: body ? JSON.stringify(body) : null,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${whatFailed}`);
   return response.json();

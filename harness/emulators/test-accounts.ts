@@ -1,6 +1,9 @@
 /** The people of a local run, who can sign in to the operators' page at once. */
 import type { Role } from "../../functions/src/operator-api/roles.js";
 
+/** How long a busy emulator may take for an answer. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
 export interface LocalPerson {
   email: string;
   role: Role;
@@ -42,7 +45,7 @@ export async function callAccounts(auth: string, path: string, body?: object): P
     method: body ? "POST" : "GET",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
     body: body ? JSON.stringify(body) : null,
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} to ${path}`);
   return (await response.json()) as AccountsAnswer;
