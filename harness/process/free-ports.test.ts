@@ -36,7 +36,11 @@ describe("choosing ports", () => {
   });
 
   it("does not ask for a port that the run does without", async () => {
-    await choosePorts({ from: "auto", chosen: { foodService: taken }, without: ["foodService"] });
+    await choosePorts({
+      from: "auto",
+      chosen: { foodService: taken },
+      isNeeded: (listener) => listener !== "foodService",
+    });
   });
 
   it("does not let two listeners have one port", async () => {
