@@ -1,6 +1,6 @@
 /**
- * Builds lib/, which is what is deployed. The SDKs are in it: an instance that starts reads a handful of files instead of a
- * thousand. What is imported at its first use is a file of its own. docs/performance.md says what each part of this gives.
+ * Builds lib/, which is deployed. It bundles the SDKs, so an instance reads a handful of files at its start instead of a
+ * thousand. Dynamic imports become files of their own. docs/performance.md says what each part of this gains.
  */
 import { realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { build } from "esbuild";
 
 const [source, target] = ["src/index.ts", "lib"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
-/** Most of the packages are no ES modules: they ask for what those lack. */
+/** Most of the packages are CommonJS and need what ES modules lack. */
 const COMMON_JS = `
 import { createRequire as makeRequire } from "node:module";
 import { dirname as directoryOf } from "node:path";
@@ -20,9 +20,9 @@ const __dirname = directoryOf(__filename);
 `.trim();
 
 /**
- * What packages load at every start and no function of ours ever reaches, with what stands in its place: the servers of gRPC; clients
- * of three more services, which Google's clients make beside the one that was asked for, with the messages of those services;
- * uploads; Firestore's pipelines, with 2 MB of code that only they use; and what firebase-functions does with documents and callers.
+ * What packages load at every start although our functions never use it, with its replacement: gRPC's servers; the clients and messages
+ * of three more services, which Google's clients create beside the requested one; uploads; Firestore's pipelines, with 2 MB of code
+ * that only they use; and what firebase-functions does with documents and callers.
  */
 const UNREACHED = [
   [/grpc-js\/.*\/(server|server-interceptors|orca)\.js$/, ""],
@@ -41,7 +41,7 @@ const UNREACHED = [
     "export const google = { events: { cloud: { firestore: { v1: {} } } } };",
   ],
 ];
-/** What firebase-functions would ask of firebase-admin. Our own code looks at tokens and at the documents in events. */
+/** The parts of firebase-admin that firebase-functions imports. Our own code parses tokens and the documents in events. */
 const ADMIN = ["applicationDefault", "deleteApp", "getApp", "initializeApp", "getAppCheck", "getAuth", "getFirestore"]
   .map((name) => `export const ${name} = undefined;`)
   .join("\n");
@@ -50,7 +50,7 @@ const leaveOutUnreached = {
   name: "leave out what is unreached",
   setup({ onLoad, onResolve }) {
     for (const [filter, contents] of UNREACHED) onLoad({ filter }, () => ({ contents }));
-    // gRPC has it to describe itself to debuggers.
+    // gRPC uses it only to describe itself to debuggers.
     onResolve({ filter: /^@grpc\/proto-loader$/ }, ({ path, importer }) =>
       importer.includes("grpc-js") ? { path, external: true } : undefined,
     );
@@ -72,16 +72,16 @@ const { metafile } = await build({
   target: "node24",
   format: "esm",
   banner: { js: COMMON_JS },
-  // A package may do without it.
+  // An optional dependency.
   external: ["supports-color"],
   plugins: [leaveOutUnreached],
   logLevel: "warning",
   metafile: true,
 });
-// Required instead of imported by functions-framework, which spares a start a tenth of its CPU.
+// functions-framework requires CommonJS instead of importing it, which saves a tenth of a start's CPU.
 writeFileSync(join(target, "index.cjs"), 'module.exports = require("./index.js");\n');
 
-// Where a package lacks a module, a node_modules further up may have it, in another version.
+// If a package lacks a module, a node_modules folder further up may have it in another version.
 const own = realpathSync(fileURLToPath(new URL("node_modules", import.meta.url)));
 const foreign = Object.keys(metafile.inputs).find(
   (path) => path.includes("node_modules") && !resolve(path).startsWith(own),

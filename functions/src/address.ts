@@ -8,17 +8,17 @@ export interface Address {
   port: number;
 }
 
-/** Names as DNS carries them, which allows the underscores that container networks put into theirs. */
+/** DNS names, with the underscores that container networks use. */
 const NAME = /^(?=.{1,253}$)\w([\w-]{0,61}\w)?(\.\w([\w-]{0,61}\w)?)*\.?$/;
 
-/** Reads `host:port`; an IPv6 host stands in brackets. Undefined if the text is no address. */
+/** Parses `host:port`; an IPv6 host is in brackets. Returns undefined for other text. */
 export function parseAddress(text: string): Address | undefined {
   const [, bracketed, plain, digits] = /^(?:\[([^\]%]+)\]|([^\s:[\]]+)):(0|[1-9]\d{0,4})$/.exec(text) ?? [];
   const port = Number(digits);
   if (digits === undefined || port > 65_535 || text.endsWith("\n")) return undefined;
   if (bracketed !== undefined) return isIPv6(bracketed) ? { host: bracketed, port } : undefined;
   if (plain === undefined) return undefined;
-  // Only digits and dots: an IPv4 address or a slip of the finger, never a name.
+  // Only digits and dots: an IPv4 address or a typo, never a name.
   const isHost = /^[\d.]+$/.test(plain) ? isIPv4(plain) : NAME.test(plain);
   return isHost ? { host: plain, port } : undefined;
 }

@@ -1,22 +1,22 @@
 /**
- * How many calls a second a service takes, learned from its rejections with RESOURCE_EXHAUSTED. A rejected read costs nothing, but the
- * outcome of a rejected create is unknown. So only reads find out whether more calls are taken, in short probes without creates, and
- * creates go at a rate that is proven.
+ * The call rate that a service sustains, learned from its rejections with RESOURCE_EXHAUSTED. A rejected read is harmless, but the
+ * outcome of a rejected create is unknown. So only reads probe for a higher rate, in short probes without creates, and creates are
+ * sent only at a proven rate.
  */
 
 /** The time over which calls are counted, in milliseconds. */
 const WINDOW_MS = 1_000;
 
-/** So many calls in a window are taken for proven from the start. */
+/** The calls per window that count as proven from the start. */
 const INITIAL_PROVEN = 2;
 
-/** The share of the proven rate that is used once a service has rejected calls: calls do not arrive as evenly as they are sent. */
+/** The share of the proven rate to use after a rejection: calls do not arrive as evenly as they are sent. */
 const USED_SHARE = 0.8;
 
-/** After a rejection no create is sent for so long, in milliseconds. */
+/** After a rejection, no create is sent for this long, in milliseconds. */
 const PROBATION_MS = 2_000;
 
-/** A probe takes so long, in milliseconds, and sends more than the proven rate by this factor at most. */
+/** The duration of a probe, in milliseconds, and the factor by which it may exceed the proven rate. */
 const PROBE_MS = 2_000;
 const PROBE_FACTOR = 1.5;
 
@@ -25,9 +25,9 @@ const FIRST_PROBE_AFTER_MS = 2_000;
 const LONGEST_PROBE_AFTER_MS = 600_000;
 
 export class CallRate {
-  /** The most calls in a window of which a read was the last, and was answered. */
+  /** The proven rate: the most calls in a window whose last call was an answered read. */
   private proven = INITIAL_PROVEN;
-  /** Whether a call was ever rejected. Before that, reads have no limit. */
+  /** Whether a call was ever rejected. Until then, reads are not limited. */
   private isLimited = false;
   private readonly started = new CallWindow();
   private readonly accepted = new CallWindow();
@@ -38,14 +38,14 @@ export class CallRate {
   private probeUntil = Number.NEGATIVE_INFINITY;
   private probeAfterMs = FIRST_PROBE_AFTER_MS;
 
-  /** How long a call has to wait, in milliseconds; 0 if it may start now. */
+  /** How long a call must wait, in milliseconds; 0 if it may start now. */
   waitMs(isCreate: boolean, now: number): number {
     const pause = isCreate ? Math.max(this.rejectedAt + PROBATION_MS, this.probeUntil) - now : 0;
     if (pause > 0) return pause;
     const most = this.mostCalls(isCreate, now);
     const wait = this.started.untilFewerThan(most, now);
     if (wait === 0 || isCreate || now < this.nextProbeAt) return wait;
-    // More reads are waiting than the limit lets through.
+    // More reads are waiting than the limit allows.
     if (this.rejectedAt < this.probedAt) this.probeAfterMs = FIRST_PROBE_AFTER_MS;
     this.probedAt = now;
     this.probeUntil = now + PROBE_MS;
@@ -53,23 +53,23 @@ export class CallRate {
     return this.started.untilFewerThan(this.mostCalls(isCreate, now), now);
   }
 
-  /** Whether a create that was let through some time ago may still be sent. */
+  /** Whether a create that was allowed some time ago may still be sent. */
   maySendCreate(now: number): boolean {
     return !this.isLimited || (now >= this.probeUntil && this.started.countAt(now) <= this.proven);
   }
 
-  /** Takes note of a call that starts; how many have started in the window that ends with it. */
+  /** Records the start of a call. Returns how many calls have started in the window that ends with it. */
   start(now: number): number {
     return this.started.add(now);
   }
 
-  /** Takes note of a call that was answered. `count` is what `start` returned for it. */
+  /** Records that a call was answered. `count` is what `start` returned for it. */
   accept(isCreate: boolean, count: number, now: number): void {
     this.accepted.add(now);
     if (!isCreate) this.proven = Math.max(this.proven, count);
   }
 
-  /** Takes note of a call that was rejected because there were too many. Rejections within a window lower the rate once. */
+  /** Records that a call was rejected because there were too many. Rejections within a window lower the rate once. */
   reject(now: number): void {
     this.rejectedAt = now;
     if (now - this.loweredAt < WINDOW_MS) return;
@@ -92,7 +92,7 @@ export class CallRate {
 class CallWindow {
   private readonly times: number[] = [];
 
-  /** Adds a call; how many there are with it. */
+  /** Adds a call and returns the new count. */
   add(now: number): number {
     this.forget(now);
     return this.times.push(now);
@@ -103,7 +103,7 @@ class CallWindow {
     return this.times.length;
   }
 
-  /** Milliseconds until there are fewer calls than this, at least one, if none is added. */
+  /** Milliseconds until fewer than this many calls are left, if none is added. At least 1. */
   untilFewerThan(most: number, now: number): number {
     this.forget(now);
     const last = this.times[this.times.length - most];

@@ -1,26 +1,25 @@
 /**
- * How many calls to a service may be in flight: a limit that follows what the service sustains. It grows while calls take
- * as long as they do on an idle service, shrinks when they begin to queue there, and halves when the service pushes back.
- * After Netflix's concurrency-limits.
+ * An adaptive limit for the calls to a service that are in flight. It grows while calls are as fast as on an idle service,
+ * shrinks when they begin to queue there, and halves when the service pushes back. Modeled on Netflix's concurrency-limits.
  */
 
 interface LimitOptions {
-  /** How long a call may take, in milliseconds. */
+  /** The deadline of a call, in milliseconds. */
   deadlineMs: number;
   initial: number;
   max: number;
 }
 
-/** Differences below this, in milliseconds, say more about this process than about the service. */
+/** Smaller differences, in milliseconds, say more about this process than about the service. */
 const NOISE_MS = 100;
 
-/** The shortest time of a method is forgotten at this pace: it doubles in so many milliseconds unless it is seen again. */
+/** The rate at which a method's shortest time is forgotten: it doubles within this many milliseconds unless it is seen again. */
 const BASELINE_DOUBLES_MS = 600_000;
 
-/** The share of its deadline that a call may take at most, as far as that can be foreseen. */
+/** The share of its deadline that a call is allowed to take, as predicted. */
 const SAFE_SHARE = 0.7;
 
-/** Pushbacks that come together count once. */
+/** Pushbacks within this time count once. */
 const PUSHBACK_WINDOW_MS = 1_000;
 
 const FIRST_PAUSE_MS = 100;
@@ -28,11 +27,11 @@ const LONGEST_PAUSE_MS = 5_000;
 
 export class ConcurrencyLimit {
   private limit: number;
-  /** The shortest time of a call by method, in milliseconds, and when it was seen. */
+  /** The shortest duration of a call by method, in milliseconds, and when it was seen. */
   private readonly baselines = new Map<string, { ms: number; at: number }>();
-  /** Doubles each round until the first sign of a queue. */
+  /** Whether the limit still doubles each round, until the first sign of a queue. */
   private isFirstGrowth = true;
-  /** Of the current round, which ends with as many calls as the limit allows. */
+  /** About the current round, which ends after as many calls as the limit allows. */
   private round = newRound();
   private pushbacks = 0;
   private pausedUntil = 0;
@@ -47,7 +46,7 @@ export class ConcurrencyLimit {
     return this.isProbing ? 1 : Math.floor(this.limit);
   }
 
-  /** Whether the service pushed back and has answered nothing since: only what is safe to repeat should be sent. */
+  /** Whether the service pushed back and has answered nothing since: send only what is safe to repeat. */
   get isProbing(): boolean {
     return this.pushbacks > 0;
   }
@@ -57,7 +56,7 @@ export class ConcurrencyLimit {
     return Math.max(0, this.pausedUntil - now);
   }
 
-  /** Takes note of a call that was answered after so many milliseconds, when so many were in flight at its start. */
+  /** Records that a call was answered: its duration in milliseconds, and the number of calls in flight at its start. */
   answered(method: string, ms: number, inFlight: number, now: number): void {
     this.pushbacks = 0;
     const baseline = this.baselineOf(method, ms, now);
@@ -73,7 +72,7 @@ export class ConcurrencyLimit {
     if (round.calls >= this.limit) this.endRound();
   }
 
-  /** Takes note of a call that the service pushed back: it is overloaded, away, or did not answer in time. */
+  /** Records a pushback: the service is overloaded, unavailable, or did not answer in time. */
   pushedBack(now: number): void {
     if (now - this.lastPushback < PUSHBACK_WINDOW_MS) return;
     this.lastPushback = now;
@@ -103,7 +102,7 @@ export class ConcurrencyLimit {
     const isUsed = peak >= Math.floor(this.limit);
     if (!isUsed || slow > 0 || timesBaseline / calls > 1.5) return;
     for (const larger of this.isFirstGrowth ? [this.limit * 2, this.limit + 1] : [this.limit + 1]) {
-      // If the service works on no more than it does now, the calls take longer by as much as there are more of them.
+      // If the service is saturated, the duration of calls grows in proportion to their number.
       if ((slowestMs * larger) / this.limit > SAFE_SHARE * this.options.deadlineMs) continue;
       this.limit = Math.min(this.options.max, larger);
       return;

@@ -60,7 +60,7 @@ const FOOD_SERVICE_CLIENT_AUTH = defineString("FOOD_SERVICE_CLIENT_AUTH", {
     "none, or certificate to connect with a client certificate (mTLS): the secrets FOOD_SERVICE_CLIENT_CERTIFICATE and FOOD_SERVICE_CLIENT_KEY.",
 });
 
-/** Secrets that only some deployments need, each with the param and the value that ask for it. */
+/** Secrets that only some deployments need, each with the param and the value that require it. */
 export const OPTIONAL_SECRETS = [
   {
     name: "FOOD_SERVICE_TOKEN",
@@ -156,11 +156,11 @@ export const STAGE_CONCURRENCY = defineInt("STAGE_CONCURRENCY", {
     "Events that an instance of sendToKitchen and of onRelationWritten handles at a time, from 1 to 1000. More need more memory.",
 });
 
-/** How many instances and events there may be: whole numbers in this range. */
+/** The limits of instances and concurrent events: whole numbers in this range. */
 const SCALES = [STAGE_MAX_INSTANCES, STAGE_CONCURRENCY];
 const MAX_SCALE = 1_000;
 
-/** What the settings are made of. */
+/** The params that the settings are built from. */
 const MISSING_AFTER_MINUTES = defineInt("MISSING_AFTER_MINUTES", {
   default: 60,
   description:
@@ -184,7 +184,7 @@ const params: (StringParam | IntParam)[] = [
   MISSING_AFTER_MINUTES,
 ];
 
-/** Everything that a deployment may choose, in the order in which docs/deployment.md shows it. */
+/** All params, in the order of docs/deployment.md. */
 export const ALL_PARAMS = [
   REGION,
   POLL_SCHEDULE,
@@ -201,23 +201,23 @@ export const ALL_PARAMS = [
 
 type Environment = Record<string, string | undefined>;
 
-/** The value of a param, its default when the environment has none: the Firebase CLI fills defaults in, others need not. */
+/** The value of a param, or its default: the Firebase CLI sets defaults in the environment, other programs may not. */
 export function configured(param: StringParam | IntParam, env: Environment = process.env): unknown {
   const given = env[param.name];
   if (given === undefined) return param.options.default;
   if (typeof param.options.default !== "number") return given;
-  // The SDK reads "10s" as 10. What is not a whole number in digits stays as it is, and is refused with the others.
+  // The SDK would read "10s" as 10. Text other than digits stays unchanged, so the schema rejects it.
   return /^-?\d+$/.test(given) ? Number(given) : given;
 }
 
-/** The optional secrets that this deployment's params ask for. */
+/** The optional secrets that this deployment's params require. */
 export function chosenSecrets(env: Environment = process.env): (typeof OPTIONAL_SECRETS)[number][] {
   return OPTIONAL_SECRETS.filter(({ if: { param, is } }) => configured(param, env) === is);
 }
 
 /**
- * The options of every function that params decide. A declared secret must exist in each project that deploys, so only those
- * are declared that the params ask for: the Firebase CLI has the project's params in the environment when it discovers the
+ * The options of each function that depend on params. A declared secret must exist in the deployed project, so only the secrets
+ * that the params require are declared. The Firebase CLI sets the project's params in the environment when it discovers the
  * functions.
  * @throws ValidationError if the VPC's params contradict each other
  */
@@ -290,7 +290,7 @@ export function readSettings(): Settings {
   return settings;
 }
 
-/** What is wrong with the params that a deployment gives, as the functions would refuse them; secrets are not looked at. */
+/** The errors with which the functions would reject a deployment's params. Secrets are not checked. */
 export function deploymentProblems(env: Environment): string[] {
   const values = valuesIn(env);
   const secrets = OPTIONAL_SECRETS.map(({ name }) => name);

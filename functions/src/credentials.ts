@@ -1,20 +1,20 @@
 /**
- * Certificates, private keys and tokens the way people paste them: on Windows, in quotes, on one line, without a newline
- * between two of them. Each is parsed once, certificates and keys by Node.js, and calls use what was parsed.
+ * Parses certificates, private keys and tokens as people paste them: from Windows, in quotes, on one line, without a newline
+ * between two of them. Each is parsed once, certificates and keys by Node.js, and calls use the parsed form.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 
-/** The certificates that a server's own is checked with; "system" means the roots that come with Node.js. */
+/** The trusted certificates that verify a server; "system" means Node.js' own roots. */
 export type Trust = "system" | readonly X509Certificate[];
 
-/** What a caller proves who it is with. */
+/** A client certificate with its key. */
 export interface ClientIdentity {
-  /** The caller's own certificate, then those that signed it. */
+  /** The client's certificate, followed by the certificates that signed it. */
   certificates: readonly X509Certificate[];
   key: KeyObject;
 }
 
-/** The text holds nothing usable; the message says what it is and what to do, and reads on after the text's name. */
+/** The text is not usable. The message says why and what to do, and follows the name of the text in a sentence. */
 export class CredentialError extends Error {
   override readonly name = "CredentialError";
 }
@@ -32,7 +32,7 @@ export function parseTrust(text: string): Trust {
 }
 
 /**
- * Every certificate in the text, each once, in its order. Anything around them is ignored.
+ * All certificates in the text, without duplicates, in their order. Other text is ignored.
  * @throws CredentialError if there is none or one can't be parsed
  */
 export function parseCertificates(text: string): X509Certificate[] {
@@ -78,7 +78,7 @@ export function parsePrivateKey(text: string): KeyObject {
 }
 
 /**
- * A bearer token, without quotes or the word Bearer around it.
+ * A bearer token, without surrounding quotes or the prefix Bearer.
  * @throws CredentialError if it is empty or has spaces in it
  */
 export function parseBearerToken(text: string): string {
@@ -98,16 +98,16 @@ export function pemOf(certificates: readonly X509Certificate[]): string {
   return certificates.map((certificate) => certificate.toString()).join("");
 }
 
-/** The text of a file, also of one that Windows wrote as UTF-16. */
+/** The text of a file, including UTF-16 files from Windows. */
 export function textOf(bytes: Buffer): string {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return bytes.toString("utf16le");
   if (bytes[0] === 0xfe && bytes[1] === 0xff) return Buffer.from(bytes).swap16().toString("utf16le");
   return bytes.toString("utf8");
 }
 
-/** The contents of each block of that label in binary; undefined for one that is cut off. */
+/** The decoded contents of each PEM block with this label; undefined for a truncated block. */
 function blocksIn(text: string, label: string): (Buffer | undefined)[] {
-  // A value that came through JSON or an environment file may have its newlines written out.
+  // A value from JSON or an environment file may have escaped newlines.
   const parts = text.replace(/\\[rn]/g, "\n").split(`-----BEGIN ${label}-----`);
   return parts.slice(1).map((part) => {
     const end = part.indexOf(`-----END ${label}-----`);
@@ -116,12 +116,12 @@ function blocksIn(text: string, label: string): (Buffer | undefined)[] {
   });
 }
 
-/** Without what people leave around a word. */
+/** Strips surrounding white space and quotes. */
 function unwrapped(text: string): string {
   return text.replace(/^\s*(ca\s*=)?[\s"'\uFEFF]*|[\s"']*$/g, "");
 }
 
-/** What the text holds instead, if it can be seen. */
+/** What the text is instead, if that can be recognized. */
 function hint(text: string): string {
   const [, found] = CONFUSED.find(([sign]) => sign.test(text)) ?? [];
   return found === undefined ? "" : `, but ${found}`;
@@ -134,6 +134,6 @@ const CONFUSED: [sign: RegExp, what: string][] = [
   [/-----BEGIN TRUSTED CERTIFICATE-----/, "OpenSSL's own form: convert it with `openssl x509`"],
   [/-----BEGIN CERTIFICATE-----/, "a certificate"],
   [/^\s*LS0tLS1CRUdJTi/, "PEM that was encoded as base64 once more: decode it with `base64 -d`"],
-  // A sequence of more than 127 bytes in DER, as it is or decoded as UTF-8.
+  // A DER sequence of more than 127 bytes, raw or decoded as UTF-8.
   [/^0[\u0082\uFFFD]/, "binary: convert it with `openssl x509 -inform der`"],
 ];

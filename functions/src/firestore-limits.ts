@@ -1,21 +1,21 @@
 /**
- * What Firestore rejects, as one check for every store: a write that passes is accepted by Firestore, so a store in memory or
- * in a file fails where Firestore would. Sources: Firestore's page on quotas and limits, and its emulator.
+ * Firestore's limits, as one check for every store: Firestore accepts every write that passes, and the in-memory and SQLite stores
+ * reject what Firestore would reject. Sources: Firestore's page on quotas and limits, and its emulator.
  */
 import { ValidationError } from "./domain/errors.js";
 import { isStorableTime, isWellFormed } from "./domain/storable.js";
 import type { Field, Fields, Write } from "./ports.js";
 
 const MAX_ID_BYTES = 1_500;
-/** Of a field with the names of the maps around it, joined by dots. */
+/** The maximum length of a field's path: the names of the maps around it and its own, joined by dots. */
 const MAX_FIELD_PATH_BYTES = 1_500;
 const MAX_VALUE_BYTES = 1_048_487;
 export const MAX_DOCUMENT_BYTES = 1_048_576;
-/** Maps and lists within each other. */
+/** The maximum depth of nested maps and lists. */
 const MAX_DEPTH = 20;
 
 /**
- * Rejects writes that Firestore rejects whatever is stored.
+ * Rejects writes that Firestore rejects independent of what is stored.
  * @throws ValidationError that names the document and what is wrong
  */
 export function assertWritable(writes: readonly Write[]): void {
@@ -58,7 +58,7 @@ function fieldsProblem({ kind, path, fields }: Exclude<Write, { kind: "delete" }
   return documentBytes(path, fields) > MAX_DOCUMENT_BYTES ? "the document is larger than 1 MiB" : undefined;
 }
 
-/** @param path where the value is: the names of the fields around it, joined by dots */
+/** @param path the value's location: the names of the fields around it, joined by dots */
 function valueProblem(value: Field, path: string, depth: number): string | undefined {
   const field = path === "" ? "the document" : `the field ${brief(path)}`;
   switch (typeof value) {

@@ -1,25 +1,25 @@
 /**
- * Flow control for calls to the food service: each instance has as many in flight, and sends as many a second, as the service sustains.
- * What finds no slot in time is left as it is, unclaimed, and the next poll brings it again.
+ * Flow control for calls to the food service: each instance limits its calls in flight and per second to what the service sustains.
+ * Work that gets no slot in time stays unclaimed, and the next poll brings it again.
  */
 import { CallRate } from "./call-rate.js";
 import { ConcurrencyLimit } from "./concurrency-limit.js";
 import { type CallError, isCallError, NoSlotError } from "./domain/errors.js";
 import type { Clock, FlowControl, FoodService, Slot, SlotKind } from "./ports.js";
 
-/** As few as is safe when all instances start at once in front of a small service. */
+/** Low enough for all instances to start at once in front of a small service. */
 const INITIAL_LIMIT = 2;
 
-/** As many events as an instance has at a time, with room for what reacts to relations. */
+/** As many events as an instance handles at a time, with room for the reactions to relations. */
 const MAX_LIMIT = 200;
 
-/** An event's four calls and the waits before them must fit into the time of its function. */
+/** The maximum wait. An event's four calls and the waits before them must fit into its function's timeout. */
 const LONGEST_WAIT_MS = 15_000;
 
-/** Without lists nothing is seen. Then what finishes work: a create follows lookups made for it, a report ends an order's turn. */
+/** Lists first, since everything depends on them. Then calls that finish work: creates, whose lookups are done, and reports. */
 const PRIORITY: readonly SlotKind[] = ["list", "create", "update", "lookup"];
 
-/** Failures by which a service says that it has too much to do, or shows it. */
+/** The codes that say or suggest that a service is overloaded. */
 const PUSHBACK_CODES = ["RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
 
 interface Waiting {
@@ -33,7 +33,7 @@ export class AdaptiveFlowControl implements FlowControl {
   private pushbacks = 0;
   private inFlight = 0;
   private readonly queues: Record<SlotKind, Waiting[]> = { list: [], create: [], update: [], lookup: [] };
-  /** When the queues are looked at again, at the latest. */
+  /** When the queues are checked again at the latest, in milliseconds since the epoch. */
   private wakeAt = Number.POSITIVE_INFINITY;
   private readonly maxWaitMs: number;
 
@@ -73,7 +73,7 @@ export class AdaptiveFlowControl implements FlowControl {
 
   private takeNext(now: number): { kind: SlotKind; waiting: Waiting } | undefined {
     for (const kind of PRIORITY) {
-      // After a pushback a lookup goes first: what becomes of a create in front of an overloaded service may stay unknown.
+      // After a pushback, send a lookup first: an overloaded service may leave a create's outcome unknown.
       if (kind === "create" && this.limit.isProbing) continue;
       if (this.rate.waitMs(kind === "create", now) > 0) continue;
       const waiting = this.queues[kind].shift();
@@ -82,7 +82,7 @@ export class AdaptiveFlowControl implements FlowControl {
     return undefined;
   }
 
-  /** Looks at the queues again when a pause is over, when the rate allows another call, or when the first wait is over. */
+  /** Checks the queues again when a pause ends, when the rate allows another call, or when the first wait times out. */
   private wakeUp(now: number): void {
     const waiting = PRIORITY.filter((kind) => this.queues[kind].length > 0);
     if (waiting.length === 0) return;
@@ -97,7 +97,7 @@ export class AdaptiveFlowControl implements FlowControl {
     });
   }
 
-  /** @param count of the calls in the window of the rate that ends with this one */
+  /** @param count the number of calls in the rate's window that ends with this one */
   private newSlot(kind: SlotKind, count: number): Slot {
     let isHeld = true;
     const { pushbacks } = this;
@@ -115,7 +115,7 @@ export class AdaptiveFlowControl implements FlowControl {
         this.rate.accept(kind === "create", count, now);
       };
       try {
-        // A create waits for its claim between its slot and its call.
+        // A create commits its claim between its slot and its call.
         const isLate = pushbacks !== this.pushbacks || !this.rate.maySendCreate(started);
         if (kind === "create" && isLate) throw new NoSlotError(method);
         const reply = await call();
@@ -140,19 +140,19 @@ export class AdaptiveFlowControl implements FlowControl {
   }
 }
 
-/** Whether a service says that it has too much to do, or shows it. The size of a message has the same code, but another remedy. */
+/** Whether an error says or suggests that the service is overloaded. A message that is too large has the same code but another cause. */
 function isPushback({ code, message }: CallError): boolean {
   return PUSHBACK_CODES.includes(code) && !/message.*(larger than|exceeds)/i.test(message);
 }
 
-/** No limit: every slot is there at once. */
+/** No limit: every slot is available immediately. */
 export const NO_FLOW_CONTROL: FlowControl = {
   acquire: async () => ({ run: (_method, call) => call(), release: () => undefined }),
 };
 
 /**
- * The same food service, whose calls wait for a slot and throw `NoSlotError` if there is none in time. Creates go at once: their
- * caller holds a slot before it claims.
+ * The same food service, whose calls wait for a slot and throw `NoSlotError` if they get none in time. Creates don't wait: their
+ * caller acquires a slot before it claims.
  */
 export function withFlowControl(food: FoodService, flow: FlowControl): FoodService {
   const inSlot = async <T>(kind: SlotKind, method: string, call: () => Promise<T>): Promise<T> => {

@@ -1,4 +1,4 @@
-/** What is deployed, one line a function. */
+/** What is deployed, one line per function. */
 import { operatorsApi } from "./adapters/firebase/http.js";
 import { pollContinuation, relationCreated, relationWritten, scheduled, stage } from "./adapters/firebase/triggers.js";
 

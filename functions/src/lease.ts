@@ -1,4 +1,4 @@
-/** A lease: at most one run of its kind at a time. It expires, so a run that died blocks the next only briefly. */
+/** A lease: at most one run of its kind at a time. It expires, so a crashed run blocks the next one only briefly. */
 import * as v from "valibot";
 import { ConflictError } from "./domain/errors.js";
 import { parse } from "./parse.js";
@@ -6,24 +6,24 @@ import type { Fields, Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
 
-/** The run with this holder and step may continue. Each continuation takes the next step, so a duplicate stops. */
+/** The run that holds the lease, and its step. Each continuation takes the next step, so a duplicate stops. */
 export interface Lease {
   path: string;
   holder: string;
   step: number;
   version: string;
-  /** All fields of the document as they were when the lease was taken: what the run before left there. */
+  /** The document's fields when the lease was acquired: what the previous run left there. */
   fields: Fields;
 }
 
-/** Takes the lease for so many milliseconds, or returns undefined if another run holds it. */
+/** Acquires the lease for this many milliseconds, or returns undefined if another run holds it. */
 export async function acquireLease(path: string, milliseconds: number, ports: Ports): Promise<Lease | undefined> {
   const [snapshot] = await ports.store.read(path);
   if (snapshot && read(snapshot).until.getTime() > ports.clock.now()) return undefined;
   return take(path, snapshot, { holder: ports.random.uuid(), step: 0 }, milliseconds, ports);
 }
 
-/** Continues a lease that another run passed on, or returns undefined if that step was taken already. */
+/** Continues a lease that another run passed on, or returns undefined if that step was already taken. */
 export async function resumeLease(
   path: string,
   handed: { holder: string; step: number },
@@ -38,7 +38,7 @@ export async function resumeLease(
 }
 
 /**
- * Gives the lease back. One that has passed to another run is left alone.
+ * Releases the lease, unless another run holds it now.
  * @param more fields to leave in the document for the next run and for the console, in the same write
  */
 export async function releaseLease(lease: Lease, ports: Ports, more: Fields = {}): Promise<void> {
@@ -59,7 +59,7 @@ async function take(
     ports,
   );
   if (version !== undefined) return { path, holder, step, version, fields: { ...snapshot?.fields, ...fields } };
-  // A commit that was retried below us may meet its own earlier write.
+  // The client may retry a commit that already succeeded, so a conflict can be our own write.
   const [now] = await ports.store.read(path);
   const found = now && read(now);
   const isOurs = found?.holder === holder && found.step === step && found.until.getTime() === fields.until.getTime();

@@ -1,15 +1,15 @@
 /**
- * What an instance remembers of active orders: the kitchen order or shipment that each one waits for. A link never changes once it is
- * set, so an idle tick that finds it here reads no document. An entry can only say that an order still waits; whatever advances an
- * order reads its relation.
+ * An instance's cache of links: the kitchen order or shipment that each active order waits for. A link never changes once it is
+ * set, so an idle tick with a cached link reads no document. An entry only tells that an order still waits; everything that advances
+ * an order reads its relation.
  */
 import type { CreatingStage } from "./domain/order-lifecycle.js";
 import type { Clock, LinkCache, WaitingOrder } from "./ports.js";
 
-/** At some 250 bytes each, a twentieth of an instance's memory. */
+/** At about 250 bytes each, this is a twentieth of an instance's memory. */
 const MAX_ENTRIES = 50_000;
 
-/** The longest time for which an entry is believed, in milliseconds. */
+/** The maximum age of an entry, in milliseconds. */
 const MAX_AGE_MS = 1_800_000;
 
 interface Entry {
@@ -19,8 +19,8 @@ interface Entry {
 }
 
 /**
- * Keeps the entries that were used last, in two generations: when the younger one is full, it becomes the older one, and what was not
- * used since the last such turn is forgotten.
+ * An approximate LRU cache of two generations: when the younger generation is full, it becomes the older one, and entries that were
+ * not used since are dropped.
  */
 export class RecentLinks implements LinkCache {
   private younger = new Map<string, Entry>();
@@ -32,8 +32,8 @@ export class RecentLinks implements LinkCache {
     { MISSING_AFTER_MINUTES }: { MISSING_AFTER_MINUTES: number },
     private readonly maxEntries = MAX_ENTRIES,
   ) {
-    // An order or its link must be missing for twice that time before a relation is closed as GONE, or an operator is asked about a lost
-    // link. Then no instance has an entry left from before, when the order comes back or has another link.
+    // An order or its link must be missing for twice this time before a relation is closed as GONE, or an operator is asked about a lost
+    // link. So when the order reappears or gets another link, no instance has an old entry.
     this.maxAgeMs = Math.min(MAX_AGE_MS, (MISSING_AFTER_MINUTES * 60_000) / 2);
   }
 
@@ -41,7 +41,7 @@ export class RecentLinks implements LinkCache {
     const key = keyOf(stage, id);
     const entry = this.younger.get(key) ?? this.older.get(key);
     if (!entry) return undefined;
-    // Another creation time means another order.
+    // A different creation time means a different order.
     if (entry.until <= this.clock.now() || entry.placedAt !== placedAt) {
       this.remove(key);
       return undefined;

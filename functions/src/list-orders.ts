@@ -1,20 +1,20 @@
-/** Lists the orders of one status page by page, within bounds: whatever the food service answers, it comes to an end. */
+/** Lists the orders of one status page by page, with limits: it ends whatever the food service replies. */
 import { isCallError, toErrorInfo } from "./domain/errors.js";
 import type { ActiveStatus } from "./domain/order-lifecycle.js";
 import type { FoodService, Order } from "./ports.js";
 import { SeenNames } from "./seen-names.js";
 
-/** So many pages of one status at most, in one pass. */
+/** The maximum of pages of one status in one pass. */
 const MAX_PAGES = 50_000;
 
-/** So many pages in a row may bring no order that was not listed before. */
+/** The maximum of consecutive pages without a new order. */
 const MAX_BARREN_PAGES = 200;
 
-/** Memory for the names of a listing, in bytes as a power of two: 2 MiB. A page of which every name is taken for a seen one is none. */
+/** The memory for the names of a listing, as a power of two in bytes: 2 MiB. A page with only seen names counts as one without a new order. */
 const NAMES_BYTES_LOG2 = 21;
 const BITS_PER_NAME = 4;
 
-/** A smaller page does not help when the service is not there, or does not let us in. */
+/** A smaller page does not help if the service is unavailable or rejects us. */
 const NOT_ABOUT_SIZE = [
   "UNAVAILABLE",
   "CANCELLED",
@@ -24,12 +24,12 @@ const NOT_ABOUT_SIZE = [
   "NOT_FOUND",
 ];
 
-/** Where a listing stands. */
+/** The state of a listing. */
 export interface ListingPosition {
   status: ActiveStatus;
   pageToken: string;
   pageSize: number;
-  /** Pages that were listed so far. */
+  /** The number of pages listed so far. */
   pages: number;
 }
 
@@ -59,9 +59,9 @@ export class OrderListing {
   }
 
   /**
-   * Asks for the next page, once: its orders, undefined when the listing is over. A page that can't be read brings no orders, and the next
-   * call asks for it with a smaller size: a reply may be larger than a message can be, or take longer than a call may. The smaller
-   * size stays for the rest of the listing.
+   * Requests the next page once. Returns its orders, or undefined at the end of the listing. If a page can't be read, it returns no orders
+   * and the next call requests the page with a smaller size: a reply may exceed the maximum message size or the deadline. The smaller
+   * size applies to the rest of the listing.
    */
   async next(): Promise<Order[] | undefined> {
     if (this.isOver) return undefined;
@@ -108,7 +108,7 @@ export class OrderListing {
       this.end(code, message);
       return;
     }
-    // A page that takes too long costs a deadline each time: fewer tries, larger steps.
+    // Each page that times out costs a deadline, so take fewer and larger steps.
     const step = code === "DEADLINE_EXCEEDED" ? 25 : 4;
     const pageSize = Math.max(1, Math.floor(position.pageSize / step));
     this.problem = {

@@ -1,14 +1,14 @@
-/** Parsing at every edge: what comes in fits its schema, or is refused with what is wrong. */
+/** Parsing at every edge: input matches its schema, or is rejected with an error that says what is wrong. */
 import * as v from "valibot";
 import { ValidationError } from "./domain/errors.js";
 
-/** As much of a complaint as a log line takes; what is wrong may be a megabyte long. */
+/** The maximum length of an error message, since an invalid value may be a megabyte long. */
 const MAX_MESSAGE_LENGTH = 500;
 
 /**
- * The value as its schema has it.
- * @param what names the value in the complaint, such as "relations/x is not a relation that this build can read"
- * @throws ValidationError that says what is wrong in which field
+ * Parses a value by its schema.
+ * @param what the beginning of the error message, such as "relations/x is not a relation that this build can read"
+ * @throws ValidationError that names each invalid field and what is wrong with it
  */
 export function parse<S extends v.GenericSchema>(schema: S, value: unknown, what: string): v.InferOutput<S> {
   const parsed = v.safeParse(schema, value);

@@ -1,6 +1,6 @@
 /**
- * How the poll is doing: what its last complete run saw, what waits longest, and the active orders over the last 24 hours. It is
- * stored with the lease, in the write by which a run gives the lease back, so it costs no write of its own.
+ * The poll's health: what its last complete run saw, which orders wait longest, and the active orders over the last 24 hours. It is
+ * stored with the lease, in the write that releases it, so it needs no additional write.
  */
 
 import * as v from "valibot";
@@ -12,17 +12,17 @@ import type { Fields, Order, PollProgress, Snapshot } from "./ports.js";
 
 export const POLL_LEASE = "leases/poll";
 
-/** So many NEW orders are named, those that have waited longest. */
+/** How many of the longest waiting NEW orders are named. */
 const MAX_WAITING = 10;
 
-/** A food service's clock is at most so far ahead of ours. */
+/** The maximum by which a food service's clock may be ahead of ours. */
 const MAX_CLOCK_SKEW_MS = 3_600_000;
 
-/** The history has a point for each such span of time, for a day. */
+/** The history has one point per interval of this length, for a day. */
 const POINT_MS = 600_000;
 const HISTORY_MS = 24 * 3_600_000;
 
-/** By status. A document of a build that knew fewer statuses has no count of the others. */
+/** By status. A document of a build with fewer statuses has no count of the others. */
 const counts = v.object(recordOf(ACTIVE_STATUSES, () => v.optional(v.number(), 0)));
 const error = v.object({ code: v.string(), message: v.string() });
 
@@ -33,7 +33,7 @@ const healthSchema = v.object({
   active: counts,
   failedPages: v.number(),
   error: v.optional(v.nullable(error)),
-  /** When the newest order that any run saw was placed: younger ones have arrived since. */
+  /** When the newest order that any run saw was placed. Younger orders have arrived since. */
   newest: v.optional(v.nullable(v.date())),
   waiting: v.array(v.object({ order: v.string(), since: v.date() })),
   points: v.array(v.object({ at: v.date(), ...counts.entries, arrived: v.number() })),
@@ -41,7 +41,7 @@ const healthSchema = v.object({
 
 type PollHealth = v.InferOutput<typeof healthSchema>;
 
-/** The progress in a continuation, with which another run takes over. */
+/** The progress that a continuation passes on to the next run. */
 export const progressSchema: v.GenericSchema<unknown, PollProgress> = v.object({
   startedAt: v.number(),
   active: counts,
@@ -52,7 +52,7 @@ export const progressSchema: v.GenericSchema<unknown, PollProgress> = v.object({
   waiting: v.array(v.object({ order: v.string(), since: v.number() })),
 });
 
-/** The health in the lease's fields. What can't be read is left out: it must never keep the poll from running. */
+/** The health in the lease's fields. Unreadable parts are ignored, since they must never stop the poll. */
 function healthIn(fields: Fields): PollHealth | undefined {
   const parsed = v.safeParse(healthSchema, fields.health);
   return parsed.success ? parsed.output : undefined;
@@ -70,9 +70,9 @@ export class PollTally {
   readonly progress: PollProgress;
 
   /**
-   * @param lease the fields of the lease, with the health of the run before
+   * @param lease the lease's fields, with the health of the previous run
    * @param startedAt in milliseconds since the epoch
-   * @param progress what earlier runs of the same pass have seen
+   * @param progress what earlier runs of the same pass saw
    */
   constructor(lease: Fields, startedAt: number, progress?: PollProgress) {
     this.previous = healthIn(lease);
@@ -86,7 +86,7 @@ export class PollTally {
     };
   }
 
-  /** Takes a page into account. */
+  /** Counts a page. */
   see(status: ActiveStatus, orders: readonly Order[]): void {
     const { progress, previous } = this;
     progress.active[status] += orders.length;
@@ -100,7 +100,7 @@ export class PollTally {
     if (status === "NEW") this.seeWaiting(orders);
   }
 
-  /** Takes a page into account that could not be listed or published. */
+  /** Counts a page that could not be listed or published. */
   fail(reason: { code: string; message: string }): void {
     this.progress.failedPages++;
     this.progress.error = {
@@ -109,7 +109,7 @@ export class PollTally {
     };
   }
 
-  /** When an order was placed, unless the service says something that can't be true, which a document might refuse. */
+  /** When an order was placed, unless the time is impossible: a document might not be able to store it. */
   private placedAt({ placedAt }: Order): number | undefined {
     const at = placedAt?.getTime() ?? -1;
     return at > 0 && at <= this.progress.startedAt + MAX_CLOCK_SKEW_MS ? at : undefined;
@@ -120,7 +120,7 @@ export class PollTally {
     const seen = orders.flatMap((waiting) => {
       const { name } = waiting;
       if (orderRef(name) === undefined) return [];
-      // A service that doesn't say when an order was placed: since we first saw it among the longest waiting.
+      // If the service returns no creation time, the order waits since we first saw it among the longest waiting.
       const known = previous?.waiting.find(({ order }) => order === name)?.since;
       return { order: name, since: this.placedAt(waiting) ?? known?.getTime() ?? progress.startedAt };
     });
@@ -134,9 +134,9 @@ export class PollTally {
     const { progress, previous } = this;
     const { active, failedPages, waiting, startedAt } = progress;
     const isComplete = failedPages === 0;
-    // What a run did not see to the end says nothing about how many there are, nor about how many have arrived.
+    // An incomplete run says nothing about the number of active orders or arrivals.
     const shown = isComplete ? active : (previous?.active ?? active);
-    // Without any order there is no newest one: whatever is placed from now on arrives later.
+    // Without any order there is no newest one, so every order from now on counts as an arrival.
     const newest = isComplete ? progress.newest || startedAt : (previous?.newest?.getTime() ?? 0);
     return {
       health: {
@@ -154,7 +154,7 @@ export class PollTally {
     };
   }
 
-  /** The history with this run in it. */
+  /** The history including this run. */
   private pointsAt(now: number): PollHealth["points"] {
     const at = Math.floor(now / POINT_MS) * POINT_MS;
     const recent = (this.previous?.points ?? []).filter((point) => point.at.getTime() > now - HISTORY_MS);

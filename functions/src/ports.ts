@@ -1,5 +1,5 @@
 /**
- * What the stages need of the world, as interfaces: clock, randomness, bus, store, food service, customers and log.
+ * What the handlers need from outside, as interfaces: clock, randomness, bus, store, food service, customers and log.
  * `adapters/firebase` implements them in the cloud, `adapters/memory` in one process.
  */
 import type {
@@ -28,7 +28,7 @@ export interface Ports {
 }
 
 export interface Clock {
-  /** Milliseconds since the epoch. Instances' clocks differ: never order by it. */
+  /** Milliseconds since the epoch. The clocks of instances differ, so never order events by it. */
   now(): number;
   sleep(milliseconds: number): Promise<void>;
 }
@@ -39,24 +39,24 @@ export interface Randomness {
   fraction(): number;
 }
 
-/** A hint that an order may be ready for the stage that takes this status. */
+/** A hint that an order may be ready for the stage that handles this status. */
 export interface OrderMessage {
   order: string;
   status: ActiveStatus;
-  /** When the order was placed, in milliseconds since the epoch, if the service says so: another time means another order. */
+  /** When the order was placed, in milliseconds since the epoch, if known. A different time means a different order. */
   placedAt?: number | undefined;
 }
 
-/** What a pass of the poll has seen so far; times in milliseconds since the epoch. */
+/** What a pass of the poll saw so far; times in milliseconds since the epoch. */
 export interface PollProgress {
   startedAt: number;
   active: Record<ActiveStatus, number>;
   failedPages: number;
   error?: { code: string; message: string } | undefined;
-  /** Orders placed after the newest one that an earlier run saw. */
+  /** The number of orders placed after the newest one that an earlier run saw. */
   arrived: number;
   newest: number;
-  /** Those that have been NEW for the longest, longest first. */
+  /** The orders that have been NEW for longest, longest first. */
   waiting: { order: string; since: number }[];
 }
 
@@ -66,15 +66,15 @@ export interface PollContinuation {
   step: number;
   statuses: ActiveStatus[];
   pageToken: string;
-  /** Where each status stands that is not listed to its end. */
+  /** The position in each status that is not listed completely. */
   positions?: { status: ActiveStatus; pageToken: string; pageSize: number; pages: number }[] | undefined;
-  /** When the statuses that are not among them were listed, in milliseconds since the epoch. */
+  /** When the other statuses were listed, in milliseconds since the epoch. */
   startedAt?: number | undefined;
-  /** What the pass has seen so far; a message of an older build has none. */
+  /** What the pass saw so far; messages of older builds don't have it. */
   progress?: PollProgress | undefined;
 }
 
-/** At least once and unordered. Every call resolves when the bus has taken the message; the failure is a `BusError`. */
+/** Delivers at least once and unordered. A call resolves when the bus has accepted the messages, or rejects with a `BusError`. */
 export interface Bus {
   publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void>;
   publishContinuation(continuation: PollContinuation): Promise<void>;
@@ -90,7 +90,7 @@ export interface Snapshot {
   version: string;
 }
 
-/** `create` demands that there is no document, `update` that its version is still this one; an update merges top-level fields. */
+/** `create` requires that the document does not exist, `update` that it has this version. An update merges top-level fields. */
 export type Write =
   | { kind: "create"; path: string; fields: Fields }
   | { kind: "update"; path: string; version: string; fields: Fields }
@@ -105,7 +105,7 @@ export interface Matching {
 
 export interface Query extends Matching {
   limit: number;
-  /** The path of the last document of the page before. */
+  /** The path of the last document on the previous page. */
   after?: string;
 }
 
@@ -115,19 +115,19 @@ export interface Store {
   read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }>;
   /**
    * All writes or none, in one round trip; resolves with the new version of each written document.
-   * Throws `ConflictError` where a demand is not met, `StoreError` where it failed or its outcome is unknown.
+   * Throws `ConflictError` if a precondition fails, `StoreError` if it failed otherwise or its outcome is unknown.
    */
   commit(writes: Write[]): Promise<string[]>;
-  /** Matching documents by path, oldest path first. */
+  /** Matching documents, sorted by path. */
   query(query: Query): Promise<Snapshot[]>;
-  /** How many documents match. Billed as one read for each thousand. */
+  /** The number of matching documents. Billed as one read per thousand. */
   count(matching: Matching): Promise<number>;
 }
 
 export interface Order {
   name: string;
   customerId: string;
-  /** When it was placed, if the service says so. */
+  /** When it was placed, if the service returns it. */
   placedAt?: Date | undefined;
   status: OrderStatus;
 }
@@ -148,14 +148,14 @@ export interface OrderPage {
   nextPageToken: string;
 }
 
-/** What goes with a create: the key that a service may know it by again, and the time after which it must not be sent. */
+/** Sent with a create: the idempotency key, and the deadline after which it must not be sent. */
 export interface CreateOptions {
   idempotencyKey: string;
   /** Milliseconds since the epoch. */
   deadline: number;
 }
 
-/** The food service. Every failure is a `CallError`; statuses that are not in the contract come as UNKNOWN. */
+/** The food service. Every failure is a `CallError`. A status that is not in the contract becomes UNKNOWN. */
 export interface FoodService {
   /** Resolves when a call can be sent. */
   ready(): Promise<void>;
@@ -168,51 +168,51 @@ export interface FoodService {
   getShipment(name: string): Promise<Shipment>;
 }
 
-/** What a slot is for. A create's is acquired before its claim, so no claim waits. */
+/** The kind of call that a slot is for. A create's slot is acquired before its claim, so no claim waits. */
 export type SlotKind = "list" | "create" | "update" | "lookup";
 
 /** The right to have one call in flight. */
 export interface Slot {
-  /** Makes the call and takes note of how it went; the slot is free when it ends. */
+  /** Makes the call, records its result, and frees the slot. */
   run<T>(method: string, call: () => Promise<T>): Promise<T>;
-  /** Gives the slot back, if no call did. */
+  /** Frees the slot, unless a call did. */
   release(): void;
 }
 
-/** Bounds the calls to the food service that are in flight. */
+/** Limits the calls to the food service that are in flight. */
 export interface FlowControl {
-  /** A slot as soon as one is free, or undefined if none was in time: then leave the work to the next poll. */
+  /** A slot as soon as one is free, or undefined after a timeout: then leave the work to the next poll. */
   acquire(kind: SlotKind): Promise<Slot | undefined>;
 }
 
-/** An order as its message names it. */
+/** An order, as in its message. */
 export interface WaitingOrder extends OrderRef {
-  /** When it was placed, in milliseconds since the epoch, if the message says so. */
+  /** When it was placed, in milliseconds since the epoch, if the message has it. */
   readonly placedAt?: number | undefined;
 }
 
-/** The links that an instance has read lately. It may lose any of them at any time, and they are no reason to advance an order. */
+/** An instance's cache of links. Any entry may disappear at any time, and no entry is a reason to advance an order. */
 export interface LinkCache {
   find(stage: CreatingStage, order: WaitingOrder): string | undefined;
   remember(stage: CreatingStage, order: WaitingOrder, link: string): void;
   forget(stage: CreatingStage, order: WaitingOrder): void;
 }
 
-/** A user as the user orchestrators know one. */
+/** A user, as the user orchestrators return it. */
 export interface User {
   name: string;
   class: string;
   roll: number;
 }
 
-/** The user orchestrators. Every failure is a `CallError`; a refused one says that there is no such user. */
+/** The user orchestrators. Every failure is a `CallError`; a rejected call means that the user does not exist. */
 export interface Customers {
   userByName(name: string): Promise<User>;
 }
 
-/** One line an effect, with order, stage and outcome in its fields. */
+/** Structured log: one line per effect, with order, component and outcome in its fields. */
 export interface Log {
-  /** For what had no effect: most ticks of most orders. */
+  /** For work without an effect: most ticks of most orders. */
   debug(message: string, fields: object): void;
   info(message: string, fields: object): void;
   warn(message: string, fields: object): void;

@@ -1,4 +1,4 @@
-/** What a deployment may choose, with what is allowed. `config.ts` declares the params that they come from. */
+/** The settings of a deployment, and their allowed values. `config.ts` declares the params that they come from. */
 import { inspect } from "node:util";
 import * as v from "valibot";
 import { parseAddress } from "./address.js";
@@ -15,7 +15,7 @@ const address = v.pipe(
   v.check((text) => (parseAddress(text)?.port ?? 0) > 0, "must be host:port, such as food.example.com:443"),
 );
 
-/** Text that `parse` reads, which throws a CredentialError if it can't. */
+/** Text that `parse` accepts. It throws a CredentialError for other text. */
 const credential = <T>(parse: (text: string) => T) =>
   v.pipe(
     v.string("is missing"),
@@ -53,7 +53,7 @@ const schema = v.pipe(
     CREATE_LEASE_SECONDS: wholeNumber(2, 600),
     CREATE_TRIES: wholeNumber(1, 100),
     MISSING_AFTER_MINUTES: wholeNumber(1, 10_080),
-    /** What is deployed; Cloud Run sets it. */
+    /** The deployed revision; Cloud Run sets it. */
     K_REVISION: v.optional(v.string()),
   }),
   v.forward(
@@ -109,10 +109,10 @@ const schema = v.pipe(
   ),
 );
 
-/** The settings under the names of their params. */
+/** The settings, by the names of their params. */
 export type Settings = v.InferOutput<typeof schema>;
 
-/** Their values never appear in a message. */
+/** The settings whose values never appear in messages. */
 const SECRET = new Set([
   "FOOD_SERVICE_CA",
   "FOOD_SERVICE_TOKEN",
@@ -121,8 +121,8 @@ const SECRET = new Set([
 ]);
 
 /**
- * The settings, checked.
- * @throws ValidationError that names each wrong one and what is allowed
+ * Parses the settings.
+ * @throws ValidationError that names each invalid setting and the allowed values
  */
 export function parseSettings(given: unknown): Settings {
   const parsed = v.safeParse(schema, given);
@@ -130,7 +130,7 @@ export function parseSettings(given: unknown): Settings {
   throw new ValidationError(`Wrong configuration. ${settingProblems(given).join(". ")}.`);
 }
 
-/** What is wrong with the settings, each as `NAME is VALUE: what is allowed`; none when all are right. */
+/** The errors in the settings, each as `NAME is VALUE: what is allowed`; empty if all are valid. */
 export function settingProblems(given: unknown): string[] {
   const { issues = [] } = v.safeParse(schema, given);
   return issues.map((issue) => {

@@ -8,6 +8,10 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** How long the last lines of a program that has ended may take, in milliseconds. */
+const LAST_LINES_MS = 5_000;
 
 export interface Start {
   command: string;
@@ -22,7 +26,7 @@ export interface Child {
   pid: number;
   /** How it ended; undefined while it runs. */
   readonly ended: Ended | undefined;
-  /** Resolves when it has ended, for whatever reason. Never rejects. */
+  /** Resolves when it has ended, for whatever reason, and its last line was read. Never rejects. */
   exited: Promise<Ended>;
   /** Sends the signal, waits this long, then kills its whole group. Resolves when it is gone. */
   stop(signal: NodeJS.Signals, graceMilliseconds: number): Promise<void>;
@@ -46,13 +50,18 @@ export async function startChild({ command, args, cwd, env, onLine }: Start): Pr
   await once(child, "spawn");
   const pid = child.pid as number;
   const unwatch = watch(String(pid));
-  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);
+  const read = [child.stdout, child.stderr].map((stream) => {
+    const lines = createInterface({ input: stream }).on("line", onLine);
+    return new Promise<void>((resolve) => lines.once("close", resolve));
+  });
 
   let ended: Ended | undefined;
   const exited = exit.then(async (how) => {
     // What it left behind goes with it, and now: later the number may be another group's.
     killGroup(pid);
     ended = how;
+    // The system may report the end before the last lines. What left the group may hold the output open.
+    await Promise.race([Promise.all(read), sleep(LAST_LINES_MS, undefined, { ref: false })]);
     await unwatch();
     return how;
   });

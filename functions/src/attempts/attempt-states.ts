@@ -1,4 +1,4 @@
-/** The states of an attempt. The console has this table too, without the schemas of `attempt.ts`. */
+/** The states of an attempt. The console imports this table without the schemas of `attempt.ts`. */
 
 /** Each state, whether it is still open, and whether an operator must act on it. */
 export const ATTEMPT_STATES = {

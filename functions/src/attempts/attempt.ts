@@ -1,6 +1,6 @@
 /**
  * The attempt: one document per order and creating stage that decides who may send a create. The commit that saves the link
- * deletes it, so the collection holds what is still open.
+ * deletes it, so the collection holds only open attempts.
  *
  *     (none) ── claim ──► SENDING ── answer ──► (none), and the relation has the link
  *                            ├── rejected, or never sent ──► FAILED, retried after a backoff, PARKED after the last try
@@ -36,10 +36,10 @@ const schema = v.object({
   claimedAt: v.optional(v.nullable(v.date())),
   /** SENDING: no other process may take the claim over before this time. */
   leaseUntil: v.optional(v.nullable(v.date())),
-  /** FAILED, and UNCERTAIN under the policy idempotency-key: not before this. */
+  /** FAILED, and UNCERTAIN under the policy idempotency-key: the earliest time of the next try. */
   nextTryAt: v.optional(v.nullable(v.date())),
   reason: v.optional(v.nullable(v.object({ code: v.string(), message: v.string() }))),
-  /** The looks at which the food service did not find the order: see `domain/absence.ts`. */
+  /** The lookups at which the food service did not find the order: see `domain/absence.ts`. */
   missing: v.optional(v.nullable(absenceSchema)),
   /** CLOSED: whether an operator dismissed it. Then it is never opened again for the same reason. */
   isDismissed: v.optional(v.nullable(v.boolean())),
@@ -47,7 +47,7 @@ const schema = v.object({
   expireAt: v.optional(v.nullable(v.date())),
 });
 
-/** An attempt as it stands in its document. `id` is new with every claim: it tells our own write from another process's. */
+/** A stored attempt. `id` is new with every claim, and distinguishes our own write from another process's. */
 export type Attempt = v.InferOutput<typeof schema>;
 
 /** The path of the attempt of the order with this id in this stage. */
@@ -56,8 +56,8 @@ export function attemptPath(stage: CreatingStage, id: string): string {
 }
 
 /**
- * The attempt in a snapshot, undefined where there is no document.
- * @throws ValidationError for wrong types, foreign states and newer schemas
+ * The attempt in a snapshot, or undefined if there is no document.
+ * @throws ValidationError for wrong types, unknown states and newer schemas
  */
 export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
   if (!snapshot) return undefined;
@@ -90,7 +90,7 @@ export function nextAction(attempt: Attempt, now: number, policy: Attempt["polic
     case "PARKED":
       return { action: "wait", reason: "parked, an operator decides" };
     case "CLOSED": {
-      // Nothing was created when it was closed: an order that comes back goes on. What another program may have sent does not.
+      // Nothing had been created when it was closed, so an order that reappears continues. Not if another program may have sent a create.
       const isOver = attempt.isDismissed || attempt.reason?.code === MISSING_LINK;
       return isOver ? { action: "wait", reason: "the attempt is closed" } : { action: "send", reason: "order is back" };
     }

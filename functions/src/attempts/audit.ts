@@ -1,4 +1,4 @@
-/** The audit: one entry for each decision of a person, in the commit that carries it out. */
+/** The audit log: one entry for each operator decision, written by the commit that applies it. */
 
 import { createHash } from "node:crypto";
 import { v5 } from "uuid";
@@ -16,14 +16,14 @@ const schema = v.object({
   order: v.string(),
   stage: v.picklist(CREATING_STAGES),
   action: v.picklist(["link", "try again", "dismiss"]),
-  /** What was linked. */
+  /** The linked name. */
   name: v.nullable(v.string()),
   by: v.string(),
   reason: v.string(),
   at: v.date(),
 });
 
-/** A person's decision: who, what, why, when. */
+/** An operator's decision: who, what, why, when. */
 export type AuditEntry = v.InferOutput<typeof schema>;
 
 /** @throws ValidationError for wrong types and newer schemas */
@@ -31,7 +31,7 @@ export function auditEntryIn({ path, fields }: Snapshot): AuditEntry {
   return parse(schema, fields, `${path} is not an audit entry that this build can read`);
 }
 
-/** How long an entry stays, in milliseconds: two years. */
+/** How long entries are retained, in milliseconds: two years. */
 const RETENTION_MS = 2 * 365 * 24 * 3_600_000;
 
 const NAMESPACE = "0b9d3f0a-6a4e-4d5e-8f57-3f6c2b1f5f10";
@@ -41,13 +41,13 @@ export function auditPath(key: string): string {
   return `${AUDIT}/${v5(key, NAMESPACE)}`;
 }
 
-/** Tells decisions apart: the same fields give the same text. */
+/** Identifies a decision: the same fields give the same text. */
 export function fingerprintOf(fields: Record<string, string | null>): string {
   const sorted = Object.entries(fields).sort(([one], [other]) => (one < other ? -1 : 1));
   return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");
 }
 
-/** The write that keeps an entry. `at` in milliseconds since the epoch. */
+/** The write that records an entry. `at` in milliseconds since the epoch. */
 export function auditEntry(path: string, fields: Fields, at: number): Write & { fields: Fields } {
   const stamps = { schema: AUDIT_SCHEMA, at: new Date(at), expireAt: new Date(at + RETENTION_MS) };
   return { kind: "create", path, fields: { ...stamps, ...fields } };

@@ -26,7 +26,7 @@ import { hasRoomForLink, type LinkTarget, linkWrite } from "./link.js";
 import { NOT_CLOSED, park } from "./park.js";
 import { RESOURCES } from "./resources.js";
 
-/** How often a write that must not be lost is tried before the process gives up. */
+/** How many times a write that must not be lost is tried. */
 const MAX_WRITE_TRIES = 5;
 
 export interface CreateRequest extends LinkTarget {
@@ -42,7 +42,7 @@ interface Claim {
   tries: number;
   /** In milliseconds since the epoch. */
   leaseUntil: number;
-  /** Whether an earlier create of this order and stage may have been carried out. */
+  /** Whether an earlier create of this order and stage may have been applied. */
   mayHaveBeenApplied: boolean;
   /** Whether no attempt existed: none was made yet, or one was completed after the relation was read. */
   isFirst: boolean;
@@ -61,7 +61,7 @@ export async function createOnce(request: CreateRequest, ports: Ports): Promise<
       ports,
     );
   }
-  // What has no slot is not claimed: a claim that waits would use up its lease.
+  // Without a slot, don't claim: a waiting claim would use up its lease.
   const slot = await ports.flow.acquire("create");
   if (!slot) return skipped("the food service has as much to do as it sustains");
   try {
@@ -104,7 +104,7 @@ async function acquireClaim(request: CreateRequest, ports: Ports): Promise<Acqui
   const { attempt, version } = created;
   const next = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
   if (next.action === "wait") return notAcquired(skipped(next.reason));
-  // A claim committed late stays behind after its link was made. The sweep, which looks closer, judges it.
+  // A claim that was committed late remains after its link was made. The sweep deletes it.
   if (await isLinked(request, ports)) return notAcquired(skipped("already linked concurrently"));
   if (next.action === "declare uncertain") {
     const fields = uncertainFields({ code: "LEASE_EXPIRED", message: next.reason }, null);
@@ -143,8 +143,8 @@ type CommittedClaim =
   | { kind: "settled" };
 
 /**
- * Commits a claim, or returns the attempt that stands in its way.
- * The client may retry a commit that already succeeded, so a conflict can be our own write: the claim id tells.
+ * Commits a claim, or returns the attempt that it conflicts with.
+ * The client may retry a commit that already succeeded, so a conflict can be our own write: the claim id identifies it.
  */
 async function commitClaim(claim: Omit<Claim, "version">, write: Write, ports: Ports): Promise<CommittedClaim> {
   try {
@@ -162,7 +162,7 @@ async function commitClaim(claim: Omit<Claim, "version">, write: Write, ports: P
 }
 
 /**
- * Deletes the claim if the link was made after the relation was read: then the attempt that made it was completed, and
+ * Deletes the claim if the link was saved after the relation was read: then an earlier attempt was completed, and
  * nothing may be sent. Returns whether it did.
  */
 async function releaseClaimIfLinked(request: CreateRequest, { path, version }: Claim, ports: Ports): Promise<boolean> {
@@ -182,14 +182,14 @@ async function isLinked({ stage, ref }: CreateRequest, { store }: Ports): Promis
   return relationIn(snapshot)?.[stage] !== undefined;
 }
 
-/** Sends the create; the name of what was created. */
+/** Sends the create and returns the name of what was created. */
 async function sendCreate(
   { stage, ref }: CreateRequest,
   claim: Claim,
   slot: Slot,
   { clock, food, settings }: Ports,
 ): Promise<string> {
-  // From now, not from the claim: a commit that took its time must not shorten it.
+  // Counts from now, not from the claim: a slow commit must not shorten it.
   const deadline = clock.now() + settings.CALL_DEADLINE_SECONDS * 1000;
   if (deadline > claim.leaseUntil) {
     throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would end first`, false);
@@ -215,7 +215,7 @@ async function recordFailure(claim: Claim, error: unknown, ports: Ports): Promis
   return blocked(`${state.toLowerCase()} after try ${claim.tries}: ${reason.code} ${reason.message}`);
 }
 
-/** Records that a create may have been carried out. Only the same key may be sent again. */
+/** Records that a create may have been applied. It may only be resent with the same key. */
 async function recordUncertain(claim: Claim, error: unknown, ports: Ports): Promise<Outcome> {
   const isKeyed = ports.settings.CREATE_POLICY === "idempotency-key";
   const nextTryAt = isKeyed ? new Date(ports.clock.now() + backoffAfter(claim.tries, ports.random)) : null;
@@ -277,7 +277,7 @@ type LinkPlan =
   | { kind: "done"; outcome: Outcome };
 
 /**
- * What is left to do for a link, given what is stored now.
+ * Decides what is left to do for a link, given what is stored now.
  * @throws AlreadyLinkedError if another order has the name
  */
 async function planLink(request: CreateRequest, claim: Claim, name: string, ports: Ports): Promise<LinkPlan> {
@@ -327,7 +327,7 @@ async function commitIfUnchanged(write: Write, ports: Ports): Promise<boolean> {
   }
 }
 
-/** Runs a store operation until it succeeds: after a conflict or a failure it runs again, a few times, with `isRetry`. */
+/** Runs a store operation, and retries it a few times after a conflict or a failure. Retries get `isRetry`. */
 async function withWriteRetries<T>(ports: Ports, operation: (isRetry: boolean) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

@@ -6,15 +6,15 @@ import { documentBytes, MAX_DOCUMENT_BYTES } from "../firestore-limits.js";
 import type { Order, Ports, Snapshot, Write } from "../ports.js";
 import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
 
-/** More than all links and states can add to a relation, in bytes. */
+/** An upper bound of what all links and states add to a relation, in bytes. */
 const LINK_BYTES = 16_384;
 
-/** Whether a relation as it was read still has room for a link: the commit that saves one must not fail. */
+/** Whether a relation has room for a link: the commit that saves the link must not fail. */
 export function hasRoomForLink(snapshot: Snapshot | undefined): boolean {
   return !snapshot || documentBytes(snapshot.path, snapshot.fields) <= MAX_DOCUMENT_BYTES - LINK_BYTES;
 }
 
-/** What a link is for: the order as the food service showed it last, and the stage that creates. */
+/** The target of a link: the order as the food service showed it last, and the creating stage. */
 export interface LinkTarget {
   stage: CreatingStage;
   ref: OrderRef;
@@ -22,7 +22,7 @@ export interface LinkTarget {
 }
 
 /**
- * The write that adds the link to a relation as it was read.
+ * The write that adds a link to a relation.
  * @param snapshot the relation's document, undefined if there is none
  * @param name the name of the kitchen order or shipment
  */
@@ -33,7 +33,7 @@ export function linkWrite(
   { clock }: Pick<Ports, "clock">,
 ): Write {
   const relation = relationIn(snapshot);
-  // A relation that was closed in the meantime stays closed; the link still records what was created.
+  // A relation that was closed concurrently stays closed; the link still records what was created.
   const isClosed = relation?.state !== undefined && !isOpen(relation.state);
   const placedAt = storableTime(order.placedAt);
   const fields = {
@@ -43,7 +43,7 @@ export function linkWrite(
     ...(placedAt && { placedAt }),
     ...(isClosed ? {} : stateFields(relation, STAGES[stage].creates.leadsTo, clock.now())),
     ...(relation?.trouble.missingLink && troubleField({ ...relation.trouble, missingLink: undefined })),
-    // The new link counts, even if it is the discarded one that was found again.
+    // The new link is valid even if it is the discarded one that was found again.
     ...(relation?.discarded[stage] !== undefined && discardedField(relation.discarded, stage, undefined)),
   };
   const path = relationPath(ref.id);

@@ -1,14 +1,14 @@
-/** Parks an order whose name can't be stored: it has no documents of its own, so the attempt gets an id made of its name. */
+/** Parks an order whose name can't be stored. It can have no relation, and its attempt gets an id derived from the name. */
 import { v5 } from "uuid";
 import type { Outcome } from "../domain/outcome.js";
 import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports } from "../ports.js";
 import { park } from "./park.js";
 
-/** A constant, so every build gives a name the same id. */
+/** Constant, so every build derives the same id. */
 const NAMESPACE = "6f1b7a52-0f0e-4b0e-9d0a-6f3a2c8f9c11";
 
-/** The name in quotes, short and in ASCII, for logs and documents: the name itself may be anything. */
+/** The name quoted, shortened and escaped to ASCII for logs and documents: it may contain anything. */
 export function quoteName(name: string): string {
   const ascii = name
     .slice(0, 200)

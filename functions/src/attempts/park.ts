@@ -1,4 +1,4 @@
-/** Parks an order that can't continue without an operator, and for which nothing was sent. */
+/** Parks an order that can't continue without an operator and for which nothing was sent. */
 import { ConflictError } from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
@@ -15,8 +15,8 @@ export interface ParkReason {
 }
 
 /**
- * Creates a parked attempt that says why, for an operator to resolve. An open attempt of the same order and stage is left unchanged,
- * and so is one that an operator dismissed for the same reason. The outcome is `blocked` once, when it is parked.
+ * Creates a parked attempt with the reason, for an operator to resolve. Leaves an open attempt of the same order and stage unchanged,
+ * and one that an operator dismissed for the same reason. The outcome is `blocked` only when it parks the order.
  * @throws StoreError, ValidationError for an attempt that can't be read
  */
 export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReason, ports: Ports): Promise<Outcome> {
@@ -51,7 +51,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
   return blocked(`${reason.message}; an operator must resolve the ${stage} attempt`);
 }
 
-/** What an attempt that was closed must lose when it is opened again: above all the time at which it would be deleted. */
+/** The fields that are cleared when a closed attempt is reopened, such as the time at which it would be deleted. */
 export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null };
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {

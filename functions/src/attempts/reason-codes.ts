@@ -1,4 +1,4 @@
-/** Why an order waits for an operator though no create of its own failed, and what the operator can do about it. */
+/** The reasons why an order waits for an operator although no create failed, and what the operator can do about each. */
 
 /** What an operator can decide. */
 const ACTIONS = ["link", "retry", "dismiss"] as const;
@@ -6,25 +6,25 @@ const ACTIONS = ["link", "retry", "dismiss"] as const;
 export type Action = (typeof ACTIONS)[number];
 
 /**
- * Every reason code that we store ourselves; all other codes are gRPC's, of a create that failed. The names are stored: never
+ * Our own reason codes; all other codes are gRPC status codes of a failed create. The names are stored: never
  * rename one. docs/runbook-stuck-orders.md says what each action does.
  */
 const REASONS = {
   /** Another program advanced the order, and nothing is linked. Stored by all builds. */
   STRANDED: { actions: ["link", "dismiss"] },
-  /** Another program wrote so much into the relation that a link has no room. */
+  /** Another program wrote so much into the relation that a link no longer fits. */
   RELATION_TOO_LARGE: { actions: ["link", "retry", "dismiss"] },
   /** The food service no longer finds the linked kitchen order or shipment. */
   LINK_NOT_FOUND: { actions: ["link", "retry", "dismiss"] },
   /** The food service rejects the update of the order's status. */
   REPORT_REJECTED: { actions: ["retry", "dismiss"] },
-  /** The food service acknowledges updates of the order's status and does not carry them out. */
+  /** The food service acknowledges updates of the order's status but does not apply them. */
   REPORT_IGNORED: { actions: ["retry", "dismiss"] },
   /** The food service no longer finds the order, nor many others. */
   ORDER_NOT_FOUND: { actions: ["dismiss"] },
   /** The order was cancelled and its relation closed, but the food service shows it as active again. */
   ACTIVE_AFTER_CANCELLATION: { actions: ["retry", "dismiss"] },
-  /** The order was placed at another time than the one in its relation: it may be another order with the same name. */
+  /** The order's creation time differs from its relation's: it may be another order with the same name. */
   ORDER_REPLACED: { actions: ["retry", "dismiss"] },
   /** The food service lists an order under a name that can't be stored. */
   UNUSABLE_NAME: { actions: ["dismiss"] },

@@ -1,4 +1,4 @@
-/** An operator resolves an attempt that needs one: links what they found, retries, or dismisses it. */
+/** Applies an operator's decision about an attempt: link, retry or dismiss. */
 import { AlreadyLinkedError, ConflictError, ValidationError } from "../domain/errors.js";
 import { CREATING_STAGES, type CreatingStage, isOpen, type RelationState, STAGES } from "../domain/order-lifecycle.js";
 import { isPlausibleResourceName, type OrderRef, orderRef } from "../domain/resource-names.js";
@@ -17,9 +17,9 @@ export interface Resolution {
   /** The order's name. */
   order: string;
   stage: CreatingStage;
-  /** The name of the kitchen order or shipment that the operator found. Without it, and without `dismiss`, it is a retry. */
+  /** The name of the kitchen order or shipment to link. Without it, and without `dismiss`, the decision is a retry. */
   link?: string;
-  /** Nothing more is to be done: the attempt is closed. */
+  /** Close the attempt without further action. */
   dismiss?: true;
   /** Who decided, and why, in their own words. */
   by: string;
@@ -42,7 +42,7 @@ export type RejectionCode =
   | "key reused"
   | "changed";
 
-/** What a decision brings about: the link, a new create at the next poll, a relation that continues, or a closed attempt. */
+/** The result of a decision: the link, a new create at the next poll, a relation that continues, or a closed attempt. */
 export const RESOLVED_STATES = ["LINKED", "FAILED", "RESUMED", "CLOSED"] as const;
 
 type ResolvedState = (typeof RESOLVED_STATES)[number];
@@ -53,7 +53,7 @@ type ResolveResult =
 
 type ResolvePorts = Pick<Ports, "store" | "food" | "clock" | "random">;
 
-/** What is stored when a decision arrives. */
+/** The stored documents that a decision is about. */
 interface Stored {
   ref: OrderRef;
   attempt: Snapshot;
@@ -107,7 +107,7 @@ async function commitDecision(
     return { outcome: "advanced", to, entry, isRepeat: false };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    // Our own write that the client retried, or the same request at the same moment, may have been first.
+    // The conflict may be our own retried write, or the same request sent concurrently.
     const [first] = await store.read(audit.path);
     if (!first) throw error;
     return repeatedResult(first, resolution);
@@ -122,7 +122,7 @@ function noAttempt({ order, stage }: Resolution): ResolveResult {
   return rejected("no attempt", `There is no ${stage} attempt of ${order}`);
 }
 
-/** Which of the actions a resolution is. */
+/** The action that a resolution requests. */
 export function actionOf({ link, dismiss }: Pick<Resolution, "link" | "dismiss">): Action {
   if (link !== undefined) return "link";
   return dismiss ? "dismiss" : "retry";
@@ -137,7 +137,7 @@ function rejectionOf(
   const code = attemptIn(snapshot)?.reason?.code;
   const linked = relationIn(relation)?.[stage];
   const action = actionOf(resolution);
-  // A retry of an attempt that is still there is about that attempt. Without one, the commit that saved the link deleted it.
+  // If the attempt exists, the retry is about it. If not, the commit that saved the link deleted it.
   const isLinked = linked !== undefined && code !== "LINK_NOT_FOUND" && (action === "link" || !snapshot);
   if (isLinked) return rejected("linked already", `${order} is linked to ${linked} already`);
   const other = rejectionOfAttempt(resolution, snapshot);
@@ -185,7 +185,7 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
     return { to: "RESUMED", writes: [removal, ...((isClosed && reopeningWrites(snapshot, now)) || [])] };
   }
   if (code === "ORDER_REPLACED") {
-    // The history keeps what was linked. Without a relation, the next poll starts the order as a new one.
+    // The history still has the links. Without a relation, the next poll starts the order as a new one.
     const { path = "", version = "" } = snapshot ?? {};
     return { to: "RESUMED", writes: [removal, ...(snapshot ? [{ kind: "delete", path, version } as const] : [])] };
   }
@@ -203,13 +203,13 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
   return { to: "FAILED", writes: [claim, ...inRelation(fields)] };
 }
 
-/** The state of a relation that has lost this stage's link: the one before, or its own if it is the first. */
+/** The state of a relation that lost this stage's link: that of the stage before, or of this one if it is the first. */
 function stateWithoutLink(stage: CreatingStage): RelationState {
   const before = CREATING_STAGES[CREATING_STAGES.indexOf(stage) - 1] ?? stage;
   return STAGES[before].creates.leadsTo;
 }
 
-/** Nothing more is to be done. The attempt stays for as long as its order may be active: it keeps anything from being sent. */
+/** Closes the attempt. It is retained as long as its order may be active, since it prevents a create. */
 async function decideDismissal({ ref, attempt, relation: snapshot }: Stored, ports: ResolvePorts): Promise<Decided> {
   const { path, version } = attempt;
   const fields = { state: "CLOSED", isDismissed: true, nextTryAt: null, leaseUntil: null };
@@ -243,7 +243,7 @@ async function decideLink(
   const found = RESOURCES[stage].get(food, link);
   const [[entry], order] = await Promise.all([store.read(entryPath), food.getOrder(ref.name), found]);
   const owner = linkedOrder(entry);
-  // A link that was lost and is found again has its entry.
+  // A link that was lost and found again already has its history entry.
   const isOwn = owner === ref.name && relation?.fields[stage] === link;
   if (owner !== undefined && !isOwn) throw new AlreadyLinkedError(entryPath, `${link} is linked to ${owner} already`);
   const writes: Write[] = [
@@ -254,7 +254,7 @@ async function decideLink(
   return { to: "LINKED", writes };
 }
 
-/** The stored words for the decisions. */
+/** The stored names of the actions. */
 const AUDIT_ACTIONS = { link: "link", retry: "try again", dismiss: "dismiss" } as const;
 
 function auditWrite(path: string, resolution: Resolution, to: ResolvedState, { clock }: ResolvePorts) {
@@ -272,7 +272,7 @@ function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult 
       "This idempotency key was used for another decision; send each with a key of its own",
     );
   }
-  // Entries of older builds do not say what a decision led to.
+  // Entries of older builds don't have the result of the decision.
   const to = RESOLVED_STATES.find((state) => state === entry.fields.to) ?? (resolution.link ? "LINKED" : "FAILED");
   return { outcome: "advanced", to, entry, isRepeat: true };
 }

@@ -1,4 +1,4 @@
-/** How the food service creates and finds what each stage creates, and whether an order has to wait for it. */
+/** The create and the lookup of each stage's resource, and whether an order has to wait for it. */
 import { type CreatingStage, KITCHEN_STATUSES, SHIPMENT_STATUSES } from "../domain/order-lifecycle.js";
 import type { CreateOptions, FoodService, KitchenOrder, Shipment } from "../ports.js";
 
@@ -15,5 +15,5 @@ export const RESOURCES = {
   },
 } as const satisfies Record<CreatingStage, object>;
 
-/** What the food service answers about what this stage creates. */
+/** Looks up a resource of this stage. */
 export type Resource<S extends CreatingStage> = Awaited<ReturnType<(typeof RESOURCES)[S]["get"]>>;

@@ -1,25 +1,25 @@
 /**
- * Absence is not an end. "Not found" may come from a replica that is behind, a restore or a wrong address, so it is believed only
- * after several looks, spread over longer than an outage lasts.
+ * Absence is not an end. "Not found" may come from a replica that is behind, a restore or a wrong address, so something counts as gone
+ * only after several lookups, spread over longer than an outage lasts.
  */
 
-/** So many looks must find nothing. */
+/** The number of lookups that must find nothing. */
 const LOOKS = 3;
 
-/** What the looks so far have found: nothing. It is stored with the document whose order or link is missing. */
+/** The lookups so far that found nothing. Stored in the document whose order or link is missing. */
 export interface Absence {
-  /** When the first look was. */
+  /** The time of the first lookup. */
   since: Date;
-  /** When the latest counted look was. */
+  /** The time of the latest counted lookup. */
   last: Date;
   looks: number;
 }
 
 /**
- * Counts a look that found nothing.
+ * Counts a lookup that found nothing.
  * @param now in milliseconds since the epoch
  * @param windowMs how long something must be missing, in milliseconds
- * @returns what to store, undefined if this look comes too soon after the latest one to count; and whether the absence is believed
+ * @returns what to store, undefined if this lookup is too soon after the latest one to count; and whether it counts as gone
  */
 export function countLook(
   earlier: Absence | undefined,
@@ -33,7 +33,7 @@ export function countLook(
   return { absence, isBelieved: absence.looks >= LOOKS };
 }
 
-/** Whether so many missing orders are too large a share of the open ones to be closed without a person: a fifth, and more than one. */
+/** Whether too many of the open orders are missing to close them automatically: more than a fifth, and more than one. */
 export function isLargeShare(missing: number, open: number): boolean {
   return missing > Math.max(1, open / 5);
 }

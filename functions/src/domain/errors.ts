@@ -1,13 +1,13 @@
-/** Everything that can go wrong at an edge. The class says what to do: a `RetryableError` may pass, a `TerminalError` will not. */
+/** All errors at the edges. The class says what to do: retry after a `RetryableError`, give up after a `TerminalError`. */
 import { storableText } from "./storable.js";
 
 /** The same work may succeed later. */
 abstract class RetryableError extends Error {}
 
-/** No retry can help: the request, the document or the answer itself is wrong. */
+/** No retry can help: the request, the document or the reply itself is wrong. */
 export abstract class TerminalError extends Error {}
 
-/** The gRPC codes that say that a call was not carried out and never will be. Source: gRPC's list of status codes. */
+/** The gRPC codes that mean that a call was not applied and never will be. Source: gRPC's list of status codes. */
 const TERMINAL_CODES = [
   "INVALID_ARGUMENT",
   "NOT_FOUND",
@@ -18,7 +18,7 @@ const TERMINAL_CODES = [
   "UNIMPLEMENTED",
 ];
 
-/** Another service rejected a call: it certainly did not carry it out. */
+/** Another service rejected a call, so it certainly did not apply it. */
 export class CallRejectedError extends TerminalError {
   override readonly name = "CallRejectedError";
 
@@ -32,7 +32,7 @@ export class CallRejectedError extends TerminalError {
   }
 }
 
-/** A call to another service failed. If it was sent, the service may have carried it out. */
+/** A call to another service failed. If it was sent, the service may have applied it. */
 class CallFailedError extends RetryableError {
   override readonly name = "CallFailedError";
 
@@ -46,7 +46,7 @@ class CallFailedError extends RetryableError {
   }
 }
 
-/** A call was not sent because the other service has as much to do as it sustains. The next poll brings the work again. */
+/** A call was not sent, because the service is at its limit. The next poll brings the work again. */
 export class NoSlotError extends CallFailedError {
   constructor(method: string) {
     super("NO_SLOT", `${method} was not sent: the service has as much to do as it sustains`, false);
@@ -56,7 +56,7 @@ export class NoSlotError extends CallFailedError {
 export type CallError = CallRejectedError | CallFailedError;
 
 /**
- * The error of a call that did not succeed.
+ * The error of a failed call.
  * @param code the name of the gRPC status code
  * @param sent false only if the call certainly never left this process
  */
@@ -69,7 +69,7 @@ export function isCallError(error: unknown): error is CallError {
   return error instanceof CallRejectedError || error instanceof CallFailedError;
 }
 
-/** A write's precondition does not hold: another process wrote first, or a retried commit met its own earlier write. */
+/** A write's precondition failed: another process wrote first, or a retried commit conflicts with its own earlier write. */
 export class ConflictError extends RetryableError {
   override readonly name = "ConflictError";
 }
@@ -79,12 +79,12 @@ export class StoreError extends RetryableError {
   override readonly name = "StoreError";
 }
 
-/** The bus did not confirm a message. It may have taken it. */
+/** The bus did not confirm a message. It may have accepted it. */
 export class BusError extends RetryableError {
   override readonly name = "BusError";
 }
 
-/** The kitchen order or shipment is linked to another order already. */
+/** The kitchen order or shipment is already linked to another order. */
 export class AlreadyLinkedError extends TerminalError {
   override readonly name = "AlreadyLinkedError";
 
@@ -101,17 +101,17 @@ export class TokenError extends TerminalError {
   override readonly name = "TokenError";
 }
 
-/** Input from outside does not have the form that it must have. */
+/** External input does not match its schema. */
 export class ValidationError extends TerminalError {
   override readonly name = "ValidationError";
 }
 
-/** Whether the same work may succeed later. An error of no known class is a bug, and a retry would only repeat it. */
+/** Whether the same work may succeed later. An error of an unknown class is a bug, and a retry would only repeat it. */
 export function isRetryable(error: unknown): boolean {
   return error instanceof RetryableError;
 }
 
-/** The error in the form that logs and documents store. Its text may be a service's own, so it is made storable. */
+/** The error in the form that logs and documents store. Its text may come from a service, so it is made storable. */
 export function toErrorInfo(error: unknown): { code: string; message: string } {
   const { code, message } = codeAndMessage(error);
   return { code: storableText(code), message: storableText(message) };

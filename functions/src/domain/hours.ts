@@ -1,6 +1,6 @@
-/** Hours of the day, as names that sort in time. */
+/** Names of hours that sort by time. */
 
-/** The hour in UTC that a time is in, such as 2026-11-26T15; `at` in milliseconds since the epoch. */
+/** The UTC hour of a time, such as 2026-11-26T15; `at` in milliseconds since the epoch. */
 export function hourOf(at: number): string {
   return new Date(at).toISOString().slice(0, 13);
 }

@@ -1,5 +1,5 @@
 /**
- * Every state of an order, its kitchen order and its shipment, and every legal move between them.
+ * Every state of an order, its kitchen order and its shipment, and every legal transition between them.
  * Start here to add a stage: everything else derives from these tables.
  */
 
@@ -32,8 +32,8 @@ export const SHIPMENT_STATUSES = {
 } as const satisfies Record<string, { code: number; outcome: DeliveryOutcome | undefined }>;
 
 /**
- * The stages in the order in which they advance an order: the status that each takes in, the topic that feeds it, the function
- * that it runs in, and what it creates, if anything. A relation has a field of the stage's name for the link.
+ * The stages in the order in which they advance an order: the status that each one handles, its topic, its function, and what it
+ * creates, if anything. The link is the relation's field with the stage's name.
  */
 export const STAGES = {
   kitchen: {
@@ -59,13 +59,13 @@ interface CreatedResource {
   title: string;
   /** The state of a relation that links it. */
   leadsTo: "PREPARATION" | "IN_FLIGHT";
-  /** What its names begin with on the servers that we know. */
+  /** The prefixes of its names on the known servers. */
   prefixes: readonly string[];
 }
 
 /**
- * What a relation stands for. `reports` is the status that the order must then have in the food service;
- * CANCELLED and GONE are the food service's own news and are never reported back.
+ * The states of a relation. `reports` is the status that the order must then have in the food service;
+ * CANCELLED and GONE come from the food service itself and are never reported back.
  */
 export const RELATION_STATES = {
   PREPARATION: { open: true, reports: "PREPARATION" },
@@ -76,7 +76,7 @@ export const RELATION_STATES = {
   GONE: { open: false, reports: undefined },
 } as const satisfies Record<string, { open: boolean; reports: OrderStatus | undefined }>;
 
-/** What people call each status of an order and each state of a relation: on the console and in the terminal. */
+/** The titles of order statuses and relation states, for the console and the terminal. */
 export const STATE_TITLES = {
   UNKNOWN: "Unknown",
   NEW: "New",
@@ -98,13 +98,13 @@ export const CREATING_STAGES = (Object.keys(STAGES) as Stage[]).filter((stage) =
 export type ActiveStatus = (typeof STAGES)[Stage]["takes"];
 export type RelationState = keyof typeof RELATION_STATES;
 export type DeliveryOutcome = "DELIVERED" | "REJECTED";
-/** The statuses that we ever write to an order. */
+/** The statuses that we write to orders. */
 export type ReportedStatus = Exclude<(typeof RELATION_STATES)[RelationState]["reports"], undefined>;
 
 /** The statuses of active orders, in the order of their stages. */
 export const ACTIVE_STATUSES = Object.values(STAGES).map((stage) => stage.takes);
 
-/** The stage that takes an order of this status, or undefined if no stage does. */
+/** The stage that handles orders with this status, or undefined if no stage does. */
 export function stageOf(status: OrderStatus): Stage | undefined {
   return (Object.keys(STAGES) as Stage[]).find((stage) => STAGES[stage].takes === status);
 }
@@ -113,20 +113,20 @@ function isCreating(stage: Stage): stage is CreatingStage {
   return STAGES[stage].creates !== undefined;
 }
 
-/** The last stage that creates something: what it created decides how an order ends. */
+/** The last creating stage: the outcome of what it creates is the order's outcome. */
 export const LAST_CREATING_STAGE = CREATING_STAGES.at(-1) as CreatingStage;
 
-/** The stage whose link brings a relation to this state, or undefined for a state that no link stands for. */
+/** The stage whose link moves a relation to this state, or undefined if no link does. */
 export function stageLeadingTo(state: RelationState): CreatingStage | undefined {
   return CREATING_STAGES.find((stage) => STAGES[stage].creates.leadsTo === state);
 }
 
-/** Whether a relation in this state still has something to come. */
+/** Whether a relation in this state is still open. */
 export function isOpen(state: RelationState): boolean {
   return RELATION_STATES[state].open;
 }
 
-/** The status of this wire number in one of the tables above; an unknown number is UNKNOWN. */
+/** The status with this wire number in one of the tables above; UNKNOWN for an unknown number. */
 export function statusFromCode<S extends string>(
   table: Record<S | "UNKNOWN", { code: number }>,
   code: number,
@@ -141,13 +141,13 @@ export function mayReport(from: OrderStatus, to: ReportedStatus): boolean {
   return !ended && rank !== undefined && rank < ORDER_STATUSES[to].rank;
 }
 
-/** Whether an active order comes to this status before the other one. */
+/** Whether an active order has this status before the other one. */
 export function isBefore(status: OrderStatus, other: ActiveStatus): boolean {
   const { rank } = ORDER_STATUSES[status];
   return rank !== undefined && rank < ORDER_STATUSES[other].rank;
 }
 
-/** The state in which an order that ended in the food service closes its relation, or undefined for one that goes on. */
+/** The final state of the relation of an order with this status, or undefined if the order has not ended. */
 export function closingState(status: OrderStatus): "DELIVERED" | "REJECTED" | "CANCELLED" | undefined {
   return status === "DELIVERED" || status === "REJECTED" || status === "CANCELLED" ? status : undefined;
 }

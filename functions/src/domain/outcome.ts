@@ -1,13 +1,13 @@
-/** The outcome of one piece of work. Every handler returns one, and the log has a line for it. */
+/** The outcome of one piece of work. Every handler returns one, and it is logged in one line. */
 
 export type Outcome<To extends string = string> =
-  /** The order came to a new state here. */
+  /** This work moved the order to a new state. */
   | { outcome: "advanced"; to: To }
-  /** A state that the order had reached before was reported to the food service. */
+  /** This work reported a state that the order had already reached. */
   | { outcome: "reported"; to: To }
-  /** Nothing to do now. The next poll brings the order again. */
+  /** Nothing to do now. The next poll publishes the order again. */
   | { outcome: "skipped"; reason: string }
-  /** Something is wrong that waiting will not fix. */
+  /** A problem that waiting will not fix. */
   | { outcome: "blocked"; reason: string };
 
 export const advanced = <To extends string>(to: To): Outcome<To> => ({ outcome: "advanced", to });

@@ -1,22 +1,22 @@
-/** Resource names as the food service gives them, and the document ids made of them. */
+/** The food service's resource names, and the document ids derived from them. */
 import { CREATING_STAGES, type CreatingStage, STAGES } from "./order-lifecycle.js";
 import { recordOf } from "./record-of.js";
 
 const ORDER_PREFIX = "orders/";
 
-/** Firestore takes ids of up to 1,500 bytes; attempts put their stage in front of it. */
+/** Firestore accepts ids of up to 1,500 bytes; attempts prefix the id with their stage. */
 const MAX_ID_BYTES = 1400;
 
 /** Control characters and lone surrogates, which some store or log would change or reject. */
 const UNSAFE = /[\p{Cc}\p{Cs}]/u;
 
-/** An order by its name in the food service, such as `orders/7f3c`, and by the id of its documents, such as `7f3c`. */
+/** An order: its name in the food service, such as `orders/7f3c`, and the id of its documents, such as `7f3c`. */
 export interface OrderRef {
   readonly name: string;
   readonly id: string;
 }
 
-/** The order with this name, or undefined if no order can have it: see `orderId`. */
+/** The order with this name, or undefined for a name that `orderId` rejects. */
 export function orderRef(name: string): OrderRef | undefined {
   const id = orderId(name);
   return id === undefined ? undefined : { name, id };
@@ -39,20 +39,20 @@ export function orderId(name: string): string | undefined {
   return usable && Buffer.byteLength(id) <= MAX_ID_BYTES ? id : undefined;
 }
 
-/** Prefixes that nothing which a stage creates has, whatever the server: a reply with one is about something else. */
+/** For each stage, the prefixes that no name of its resources has on any server: a reply with one is about something else. */
 const FOREIGN_PREFIXES = recordOf(CREATING_STAGES, (stage) => [
   ORDER_PREFIX,
   ...CREATING_STAGES.filter((other) => other !== stage).flatMap((other) => STAGES[other].creates.prefixes),
 ]);
 
-/** Collections, which name no single resource. */
+/** The names of collections, which name no single resource. */
 const COLLECTIONS = [ORDER_PREFIX, ...CREATING_STAGES.flatMap((stage) => STAGES[stage].creates.prefixes)].map(
   (prefix) => prefix.slice(0, -1),
 );
 
 /**
- * Whether a create of this stage can have been answered with this name: each of its segments has a letter or a digit, and it is not
- * a collection. A reply such as " ", "/", ".." or "kitchenorders/" names nothing that can be found again.
+ * Whether this can be the name of a resource that this stage creates: each segment has a letter or a digit, and it is not a collection.
+ * A reply such as " ", "/", ".." or "kitchenorders/" names nothing that could be looked up.
  */
 export function isPlausibleResourceName(stage: CreatingStage, name: string): boolean {
   if (!isStorableName(name) || name.trim() !== name || COLLECTIONS.includes(name)) return false;
@@ -60,7 +60,7 @@ export function isPlausibleResourceName(stage: CreatingStage, name: string): boo
   return name.split("/").every((segment) => /[\p{L}\p{N}]/u.test(segment));
 }
 
-/** Whether a name can be stored and requested again. Prefixes differ from server to server. */
+/** Whether a name can be stored and requested later. It may have any prefix, since prefixes differ between servers. */
 export function isStorableName(name: string): boolean {
   return name !== "" && Buffer.byteLength(name) <= MAX_ID_BYTES && isSafeText(name);
 }

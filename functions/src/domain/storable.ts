@@ -1,9 +1,9 @@
 /**
- * Makes values from outside fit for every store: what a service, a customer or an error message says must never be the
- * reason that a commit fails which must not fail, such as the one that saves a link.
+ * Makes external values storable: text from a service, a customer or an error message must never fail a critical commit, such
+ * as the one that saves a link.
  */
 
-/** The longest text from outside that is stored, in bytes: Firestore indexes no longer one. */
+/** The maximum length of stored external text, in bytes. Firestore can't index longer text. */
 const MAX_TEXT_BYTES = 1_500;
 
 /** The times that Firestore accepts, in milliseconds since the epoch: the years 1 to 9999. */
@@ -16,7 +16,7 @@ export function storableText(text: string): string {
   if (bytes.length <= MAX_TEXT_BYTES) return bytes.toString();
   const ellipsis = "…";
   let end = MAX_TEXT_BYTES - Buffer.byteLength(ellipsis);
-  // The bytes after the first of a character are 10xxxxxx.
+  // Continuation bytes of a character are 10xxxxxx.
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   return bytes.toString("utf8", 0, end) + ellipsis;
 }
@@ -28,7 +28,7 @@ export function isWellFormed(text: string): boolean {
 
 /** Whether Firestore accepts the time. */
 export function isStorableTime(time: Date): boolean {
-  // An invalid date compares as NaN, which is in no range.
+  // An invalid date is NaN, which is in no range.
   return time.getTime() >= FIRST_TIME_MS && time.getTime() <= LAST_TIME_MS;
 }
 

@@ -1,4 +1,4 @@
-/** The operators' API: takes a request apart, asks who it is, and answers in JSON. Knows nothing of HTTP servers. */
+/** The operator API: parses a request, authenticates its sender, and answers in JSON. It does not depend on an HTTP server. */
 import { toErrorInfo } from "../domain/errors.js";
 import type { Ports } from "../ports.js";
 import type { Person, Tokens } from "./auth.js";
@@ -9,11 +9,11 @@ import { type Endpoint, ROUTES } from "./routes.js";
 
 export interface ApiRequest {
   method: string;
-  /** As it came, still percent-encoded, without the query. */
+  /** Percent-encoded, without the query. */
   path: string;
-  /** As it came, without the question mark. */
+  /** Percent-encoded, without the question mark. */
   query: string;
-  /** By name in lower case. */
+  /** By lower-case name. */
   headers: Readonly<Record<string, string | string[] | undefined>>;
   body: Uint8Array;
 }
@@ -21,7 +21,7 @@ export interface ApiRequest {
 export interface ApiResponse {
   status: number;
   headers: Record<string, string>;
-  /** What goes over the wire as JSON. */
+  /** Sent as JSON. */
   body: unknown;
 }
 
@@ -29,7 +29,7 @@ const MAX_BODY_BYTES = 16 * 1024;
 
 const ALWAYS = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" };
 
-/** The document is made, and what makes it is loaded, when it is first asked for. */
+/** The OpenAPI document and its modules are loaded at the first request for it. */
 const ENDPOINTS: readonly Endpoint[] = [
   ...ROUTES,
   {
@@ -51,7 +51,7 @@ export class Api {
     this.limit = new RateLimit(ports.clock);
   }
 
-  /** Never throws: what goes wrong is answered with a problem. */
+  /** Never throws: an error becomes a problem response. */
   async answer(request: ApiRequest): Promise<ApiResponse> {
     try {
       const { route, params } = matchRoute(request);
@@ -108,9 +108,9 @@ function header({ headers }: ApiRequest, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** The route of a request, and what its path holds. */
+/** The route of a request, and the values in its path. */
 function matchRoute({ method: given, path }: ApiRequest): { route: Endpoint; params: Record<string, string> } {
-  // What may be read may be asked about without its body.
+  // HEAD is allowed wherever GET is.
   const method = given === "HEAD" ? "GET" : given;
   const segments = path.split("/");
   const here = ENDPOINTS.filter(({ path: pattern }) => pathMatches(pattern.split("/"), segments));

@@ -1,15 +1,15 @@
 /** Who sends a request. */
 
 export interface Person {
-  /** Never changes, unlike the name that people know them by. */
+  /** Never changes, unlike the person's name. */
   id: string;
   name: string;
-  /** As the token has it; anything but a known role allows nothing. */
+  /** The role in the token; an unknown role permits nothing. */
   role: unknown;
 }
 
-/** Finds out who sent a token. */
+/** Verifies tokens. */
 export interface Tokens {
-  /** @throws TokenError for a token that is invalid or expired; any other error says that it could not be checked */
+  /** @throws TokenError for an invalid or expired token; any other error if the token could not be checked */
   verify(token: string): Promise<Person>;
 }

@@ -9,7 +9,7 @@ import type { Json } from "./views.js";
 
 type JsonObject = { [name: string]: Json };
 
-/** What every endpoint that needs a role may answer. */
+/** The error responses of every endpoint that needs a role. */
 const SIGNED_IN: readonly ProblemKind[] = ["sign-in", "role", "too-many", "unavailable"];
 
 const PARAMETERS: { [name: string]: string } = {
@@ -28,7 +28,7 @@ const IDEMPOTENCY_KEY = {
 
 let document: JsonObject | undefined;
 
-/** The document, made when it is first asked for: an instance that starts has better things to do. */
+/** The document, generated at the first request to keep cold starts short. */
 export function openApiDocument(): JsonObject {
   document ??= {
     openapi: "3.1.0",
@@ -124,7 +124,7 @@ function problemResponses(kinds: readonly ProblemKind[]): JsonObject {
 const ref = (name: AnswerName): JsonObject => ({ $ref: `#/components/schemas/${name}` });
 const json = (schema: Json): JsonObject => ({ "application/json": { schema } });
 
-/** A schema in JSON, with references to the answers that have names of their own. */
+/** A JSON Schema with references to the named responses. */
 function schemaOf(schema: v.GenericSchema, name?: string): JsonObject {
   const definitions = Object.fromEntries(Object.entries(ANSWERS).filter(([other]) => other !== name));
   const {
@@ -134,7 +134,7 @@ function schemaOf(schema: v.GenericSchema, name?: string): JsonObject {
   } = toJsonSchema(schema, {
     target: "draft-2020-12",
     typeMode: "input",
-    // Checks in code, such as for control characters, have no form in JSON Schema.
+    // JSON Schema can't express checks in code, such as for control characters.
     errorMode: "ignore",
     definitions,
     overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId.split("/").at(-1)}`,

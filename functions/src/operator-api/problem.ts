@@ -1,4 +1,4 @@
-/** Why the API refuses a request: problem details as RFC 9457 has them. */
+/** The API's error responses: problem details (RFC 9457). */
 import {
   AlreadyLinkedError,
   ConflictError,
@@ -30,11 +30,11 @@ export const PROBLEMS = {
 
 export type ProblemKind = keyof typeof PROBLEMS;
 
-/** A request that is answered with a problem. */
+/** An error that is answered with a problem. */
 export class Problem extends Error {
   override readonly name = "Problem";
 
-  /** @param detail what is wrong with this very request and what to do, in a sentence */
+  /** @param detail a sentence that says what is wrong with this request and what to do */
   constructor(
     readonly kind: ProblemKind,
     detail: string,
@@ -44,7 +44,7 @@ export class Problem extends Error {
     super(detail, options);
   }
 
-  /** As it goes over the wire. */
+  /** The response body. */
   get view(): ProblemView {
     const { status, title } = PROBLEMS[this.kind];
     return { type: `urn:diet-orchestrator:${this.kind}`, title, status, detail: this.message };
@@ -55,7 +55,7 @@ export function unauthenticated(detail: string, cause?: unknown): Problem {
   return new Problem("sign-in", detail, { "WWW-Authenticate": "Bearer" }, { cause });
 }
 
-/** The problem that an error is answered with. An unexpected one reveals nothing of itself. */
+/** The problem for an error. For an unexpected error it reveals no details. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   const problem = (kind: ProblemKind, detail: string, headers = {}) =>

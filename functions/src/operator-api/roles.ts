@@ -1,4 +1,4 @@
-/** Who may do what: an operator all that a viewer may, and more. firestore.rules names the same roles. */
+/** The roles: an operator may do everything that a viewer may, and more. firestore.rules names the same roles. */
 export const ROLES = ["viewer", "operator"] as const;
 
 export type Role = (typeof ROLES)[number];

@@ -1,4 +1,4 @@
-/** Every endpoint of the API: who may ask, what it takes and what it answers. `openapi.ts` derives the document from the same. */
+/** Every endpoint of the API: its role, its input and its response. `openapi.ts` generates the document from this table. */
 import type * as v from "valibot";
 import { ATTEMPTS, attemptPath } from "../attempts/attempt.js";
 import { AUDIT } from "../attempts/audit.js";
@@ -32,13 +32,13 @@ import { searchOrders } from "./search.js";
 import { statisticsView } from "./statistics-view.js";
 import { attemptView, auditView, documentView, historyView, partitionReadable, relationView } from "./views.js";
 
-/** A request as a route sees it: its parts taken apart, nothing checked but that it is JSON. */
+/** A request as a route sees it: split into parts, but not checked except that the body is JSON. */
 interface RouteContext {
-  /** What stands in the path where the pattern has braces, decoded. */
+  /** The decoded values of the pattern's parameters. */
   params: Record<string, string>;
   query: URLSearchParams;
   body: unknown;
-  /** Who asks, if the route needs a role. */
+  /** The signed-in person, if the route needs a role. */
   person: Person | undefined;
   header(name: string): string | undefined;
 }
@@ -47,30 +47,30 @@ type ObjectSchema = v.StrictObjectSchema<v.ObjectEntries, undefined>;
 
 export interface Endpoint {
   method: "GET" | "POST";
-  /** As OpenAPI writes it: /api/relations/{id}. */
+  /** In OpenAPI's notation: /api/relations/{id}. */
   path: string;
-  /** The least that a person must be; undefined for everybody. */
+  /** The required role; undefined if the endpoint is public. */
   role: Role | undefined;
   answer(asked: RouteContext, ports: Ports): Promise<object>;
 }
 
-/** An endpoint with all that the document says about it. */
+/** An endpoint with its documentation. */
 export interface Route extends Endpoint {
   summary: string;
   query?: ObjectSchema;
   body?: ObjectSchema;
-  /** The schema of the answer. */
+  /** The schema of the response. */
   answers: AnswerName;
-  /** What else it may answer, besides what every endpoint with a role may. */
+  /** Its error responses, besides those of every endpoint with a role. */
   problems: readonly ProblemKind[];
 }
 
-/** As many history and audit entries of one order are shown. */
+/** The maximum of history and audit entries that are shown for one order. */
 const MAX_ENTRIES = 100;
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** So many decisions of one request are applied at a time. */
+/** How many decisions of one request are applied concurrently. */
 const MAX_CONCURRENT_DECISIONS = 5;
 
 const DECISION_PROBLEMS = [
@@ -204,7 +204,7 @@ export const ROUTES: readonly Route[] = [
 ];
 
 /**
- * The query as its schema has it: a field that is a list may be given several times, every other once.
+ * Parses the query: a list field may be repeated, every other field may not.
  * @throws ValidationError
  */
 function queryIn<S extends ObjectSchema>(query: URLSearchParams, schema: S): v.InferOutput<S> {
@@ -237,7 +237,7 @@ function pathIn(token: string): string {
   return path;
 }
 
-/** What is stored about an order. */
+/** The stored documents of an order. */
 async function storedOf({ name, id }: OrderRef, { store }: Ports) {
   const paths = [relationPath(id), ...CREATING_STAGES.map((stage) => attemptPath(stage, id))];
   const about = (collection: string) => store.query({ collection, field: "order", oneOf: [name], limit: MAX_ENTRIES });
@@ -255,7 +255,7 @@ async function storedOf({ name, id }: OrderRef, { store }: Ports) {
 }
 
 function byTime(entries: Snapshot[]): Snapshot[] {
-  // An entry that can't be read has no time, and stands anywhere.
+  // An unreadable entry has no time, so its place does not matter.
   return entries.toSorted((one, other) => Number(one.fields.at) - Number(other.fields.at) || 0);
 }
 
@@ -310,7 +310,7 @@ async function orderNow(name: string, { food }: Ports) {
   }
 }
 
-/** The links of a relation; none if there is no relation that can be read. */
+/** The links of a relation; empty if there is no readable relation. */
 function links(found: Snapshot | undefined): { kitchen?: string | undefined; shipment?: string | undefined } {
   try {
     return relationIn(found) ?? {};
@@ -320,7 +320,7 @@ function links(found: Snapshot | undefined): { kitchen?: string | undefined; shi
   }
 }
 
-/** The status of what is linked, or why the food service did not say. */
+/** The status of the linked resource, or the error of its lookup. */
 async function linkedNow<S extends string>(asked: Promise<{ status: S }>) {
   try {
     return { status: (await asked).status };
@@ -330,7 +330,7 @@ async function linkedNow<S extends string>(asked: Promise<{ status: S }>) {
   }
 }
 
-/** A new key comes with each decision; a request that comes again has the same. */
+/** Each decision has a new key; a repeated request has the same key. */
 function idempotencyKeyIn({ header, person }: RouteContext): string {
   const key = header("idempotency-key") ?? "";
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
@@ -390,7 +390,7 @@ async function decideMany(asked: RouteContext, ports: Ports): Promise<DecisionRe
   return { results };
 }
 
-/** Why a decision was refused; undefined if it was applied. */
+/** Why a decision was rejected; undefined if it was applied. */
 async function refusalOf(work: () => Promise<unknown>): Promise<Problem | undefined> {
   try {
     await work();

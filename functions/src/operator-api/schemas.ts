@@ -1,6 +1,6 @@
 /**
- * What the API takes and answers, as schemas: requests are parsed by them, the OpenAPI document is derived from them, and the
- * console's types are inferred from them.
+ * The schemas of the API's requests and responses. They parse the requests, and the OpenAPI document and the console's types are
+ * derived from them.
  */
 import * as v from "valibot";
 import { ATTEMPT_STATES, type AttemptState } from "../attempts/attempt.js";
@@ -25,7 +25,7 @@ export const ENDED_STATES = STATES.filter((state) => !RELATION_STATES[state].ope
 
 const MAX_PAGE_SIZE = 300;
 
-/** As many attempts at most are decided in one request. */
+/** The maximum of attempts in one request. */
 const MAX_DECISIONS = 50;
 
 const time = v.pipe(v.string(), v.isoTimestamp());
@@ -35,7 +35,7 @@ const attemptState = v.picklist(keysOf(ATTEMPT_STATES) satisfies AttemptState[])
 const described = <S extends v.GenericSchema>(schema: S, description: string) =>
   v.pipe(schema, v.description(description));
 
-/** Text from a person, without the white space around it. */
+/** Text from a person, trimmed. */
 const text = (maxLength: number) => {
   const allowed = `must be text of 1 to ${maxLength} characters, without control characters`;
   return v.pipe(
@@ -49,7 +49,7 @@ const text = (maxLength: number) => {
 
 const reasonText = text(500);
 
-// Answers
+// Responses
 
 const reason = v.strictObject({ code: v.string(), message: v.string() });
 
@@ -189,7 +189,7 @@ const decisionResults = v.strictObject({
   ),
 });
 
-/** Every answer, by its name in the OpenAPI document. */
+/** Every response, by its name in the OpenAPI document. */
 export const ANSWERS = {
   User: user,
   Relation: relation,

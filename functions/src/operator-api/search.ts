@@ -1,7 +1,7 @@
 /**
  * Finds orders, active or completed. An order, kitchen order or shipment is looked up by its document's id, a customer by an
- * index, completed orders by the hour in their history entries: what a search reads grows with what it answers, not with how
- * many orders there are.
+ * index, completed orders by the hour in their history entries. So the reads of a search grow with its results, not with the
+ * number of orders.
  */
 
 import type * as v from "valibot";
@@ -20,7 +20,7 @@ import { ENDED_STATES, type OrderSummary, type SearchPage, type searchQuery } fr
 /** Orders on a page. */
 const PAGE_SIZE = 50;
 
-/** Without a day, completed orders are looked for in so many hours. */
+/** Without a day, completed orders are searched in this many hours. */
 const RECENT_HOURS = 24;
 
 export type Search = v.InferOutput<typeof searchQuery>;
@@ -31,7 +31,7 @@ export function searchOrders(search: Search, ports: Pick<Ports, "store" | "clock
   return q === undefined ? completedOrders(search, ports) : ordersBy(q, search, ports.store);
 }
 
-/** Orders with this id or link, then those of this customer. */
+/** Orders with this id or link, then orders of this customer. */
 async function ordersBy(q: string, { outcome, day, pageToken }: Search, store: Store): Promise<SearchPage> {
   const after = pageToken === undefined ? undefined : relationPath(tokenIn(pageToken));
   const [exact, ofCustomer] = await Promise.all([
@@ -53,7 +53,7 @@ function isEndOf(day: string, state: RelationState | null, since: string | null)
   return state !== null && ENDED_STATES.includes(state) && since?.startsWith(day) === true;
 }
 
-/** The orders with this id, or linked to what has this name or id. */
+/** The orders with this id, or linked to a resource with this name or id. */
 async function ordersNamed(q: string, store: Store): Promise<OrderSummary[]> {
   const links = CREATING_STAGES.flatMap((stage) => namesFor(stage, q).map((name) => linkEntryPath(stage, name)));
   const own = orderId(q.startsWith("orders/") ? q : `orders/${q}`);
@@ -69,7 +69,7 @@ function namesFor(stage: CreatingStage, q: string): string[] {
   return q.includes("/") ? [q] : STAGES[stage].creates.prefixes.map((prefix) => prefix + q);
 }
 
-/** An order that has a relation, or only an attempt so far. */
+/** An order with a relation, or with only an attempt so far. */
 async function orderWith(id: string, store: Store): Promise<OrderSummary | undefined> {
   const [relation, ...attempts] = await store.read(
     relationPath(id),
@@ -117,7 +117,7 @@ function recentHours(now: number): string[] {
   return Array.from({ length: RECENT_HOURS }, (_, index) => hourOf(now - index * HOUR_MS));
 }
 
-/** The hours of a day that have begun, the latest first. */
+/** The hours of a day that have started, the latest first. */
 function hoursOf(day: string, now: number): string[] {
   const hours = Array.from({ length: 24 }, (_, index) => `${day}T${String(23 - index).padStart(2, "0")}`);
   return hours.filter((hour) => hour <= hourOf(now));
@@ -130,7 +130,7 @@ async function summariesOf(entries: Snapshot[], store: Store): Promise<OrderSumm
   return relations.flatMap((relation) => (relation && summaryOf(relation)) ?? []);
 }
 
-/** What a list shows of an order; undefined for a document that this build can't read. */
+/** An order as lists show it; undefined for a document that this build can't read. */
 function summaryOf({ path, fields }: Snapshot): OrderSummary | undefined {
   const relation = unlessUnreadable(() => parseRelation(path, fields));
   if (!relation) return undefined;
@@ -167,7 +167,7 @@ function tokenIn(pageToken: string): string {
   return id;
 }
 
-/** An hour, and the entry after which a page begins. */
+/** An hour, and the entry after which the page starts. */
 function positionIn(pageToken: string): { hour: string; id: string } {
   const text = Buffer.from(pageToken, "base64url").toString();
   const [, hour, id] = /^(\d{4}-\d\d-\d\dT\d\d) ([0-9a-f-]{36})$/.exec(text) ?? [];

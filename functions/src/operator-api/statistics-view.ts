@@ -1,4 +1,4 @@
-/** Hourly statistics as the API shows them: the hours that the sweep has counted, and those since, counted now. */
+/** Hourly statistics for the API: the hours that the sweep has counted, and the hours since, counted on request. */
 
 import { hourOf } from "../domain/hours.js";
 import { ACTIVE_STATUSES } from "../domain/order-lifecycle.js";
@@ -19,10 +19,10 @@ import {
 } from "../relations/statistics.js";
 import { type HourView, STATES, type StageSummary, type StatisticsView } from "./schemas.js";
 
-/** So many hours at most are counted now: when sweeps have not run for longer, the ones before are missing. */
+/** The maximum of hours counted on request. If no sweep has run for longer, earlier hours are missing. */
 const MAX_COUNTED_NOW = 3;
 
-/** An answer is used again for so long, which bounds what many open consoles cost. */
+/** How long a response is cached, which limits the cost of many open consoles. */
 const FRESH_MS = 20_000;
 
 const answers = new WeakMap<Store, { at: number; view: Promise<StatisticsView> }>();
@@ -60,7 +60,7 @@ async function readStatistics(store: Store, now: number): Promise<StatisticsView
   };
 }
 
-/** Whether there are times yet. In the first hour of a system there are none, so those of the present are looked up. */
+/** Whether there are any times yet. In a system's first hour there are none, so the current hour is sampled instead. */
 function hasTimes(hours: { [hour: string]: HourStatistics }): boolean {
   return Object.values(hours).some(({ stages }) => Object.values(stages).some((bins) => samplesIn(bins) > 0));
 }

@@ -1,4 +1,4 @@
-/** Documents as the API shows them: times as RFC 3339 text, and unreadable ones by the reason. */
+/** Documents as the API shows them: times as RFC 3339 text, and unreadable documents with the reason. */
 import { type Attempt, attemptIn } from "../attempts/attempt.js";
 import { auditEntryIn } from "../attempts/audit.js";
 import { ValidationError } from "../domain/errors.js";
@@ -7,7 +7,7 @@ import { historyEntryIn } from "../relations/history.js";
 import { parseRelation } from "../relations/relation.js";
 import type { AttemptView, AuditView, Documents, HistoryView, RelationView } from "./schemas.js";
 
-/** JSON as it goes over the wire. */
+/** JSON as it is sent. */
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
 const idOf = ({ path }: Snapshot) => path.slice(path.indexOf("/") + 1);
@@ -38,12 +38,12 @@ export function auditView(snapshot: Snapshot): AuditView {
   return shown(entry) as AuditView;
 }
 
-/** A document as it is stored, whether this build can read it or not. */
+/** A stored document, whether this build can parse it or not. */
 export function documentView({ path, version, fields }: Snapshot): Documents["documents"][number] {
   return { path, version, fields: jsonOf(fields) as { [name: string]: Json } };
 }
 
-/** Splits documents into those that can be shown and the reasons why others can't. */
+/** Splits documents into readable ones and the reasons why the others are not. */
 export function partitionReadable<T>(snapshots: readonly Snapshot[], view: (snapshot: Snapshot) => T) {
   const readable: T[] = [];
   const unreadable: { id: string; reason: string }[] = [];

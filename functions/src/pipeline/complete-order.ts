@@ -1,4 +1,4 @@
-/** Advances an order in flight: when its shipment has an outcome, closes the relation with it. */
+/** Advances an order in flight: when its shipment has an outcome, closes the relation with this outcome. */
 import { MISSING_LINK } from "../attempts/attempt.js";
 import { createOnce } from "../attempts/create-once.js";
 import { park } from "../attempts/park.js";
@@ -33,8 +33,8 @@ export async function completeOrder(ref: WaitingOrder, ports: Ports): Promise<Ou
 }
 
 /**
- * Creates another shipment if an operator asked for it, because the linked one was lost, and its meal if that was lost too. If none was ever linked, another program
- * set the order to IN_FLIGHT: only an operator can say which shipment it has.
+ * Creates another shipment if an operator requested one because the linked shipment was lost, and another meal if that was lost too. If no
+ * shipment was ever linked, another program set the order to IN_FLIGHT: only an operator can say which shipment it has.
  */
 async function replaceShipment(
   ref: OrderRef,
@@ -52,7 +52,7 @@ async function replaceShipment(
   }
   const order = await ports.food.getOrder(ref.name);
   if (order.status !== STAGES.completion.takes) return skipped(`the order is ${order.status}`);
-  // Without its meal there is nothing to ship: the kitchen order was lost too, and is created first.
+  // Without its meal there is nothing to ship: the kitchen order was lost too, so create it first.
   if (isMealLost) return createOnce({ stage: "kitchen", ref, order, snapshot }, ports);
   if (isDiscarded) return createOnce({ stage: "shipment", ref, order, snapshot }, ports);
   const message = "the order is IN_FLIGHT, but no shipment is linked";

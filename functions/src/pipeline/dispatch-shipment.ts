@@ -38,7 +38,7 @@ export async function dispatchShipment(ref: WaitingOrder, ports: Ports): Promise
   const { resource: kitchenOrder, snapshot } = linked;
   if (!KITCHEN_STATUSES[kitchenOrder.status].packaged) return skipped(`the kitchen order is ${kitchenOrder.status}`);
 
-  // Read last: no drone flies for an order that was cancelled or rejected in the meantime.
+  // Read last, so no drone flies for an order that was just cancelled or rejected.
   const order = await ports.food.getOrder(ref.name);
   const finalState = closingState(order.status);
   if (finalState) return closeRelation(snapshot, finalState, ports);
@@ -49,7 +49,7 @@ export async function dispatchShipment(ref: WaitingOrder, ports: Ports): Promise
 }
 
 /**
- * Creates another kitchen order if an operator asked for it, because the linked one was lost. If none was ever linked, another program
+ * Creates another kitchen order if an operator requested one because the linked one was lost. If none was ever linked, another program
  * set the order to PREPARATION: only an operator can say which kitchen order it has.
  */
 async function replaceKitchenOrder(

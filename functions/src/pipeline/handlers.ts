@@ -1,4 +1,4 @@
-/** All handlers, by what brings them their work: the same for the cloud, the embedded run and the simulation. */
+/** All handlers, by their trigger. The cloud, the embedded run and the simulation use the same table. */
 
 import { toErrorInfo } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
@@ -22,14 +22,14 @@ const STAGE_HANDLERS: Record<Stage, StageHandler> = {
   completion: completeOrder,
 };
 
-/** Handles an order that came to a stage. @throws RetryableError */
+/** Handles an order in a stage. @throws RetryableError */
 export function handleOrderMessage(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
   return runStage(stage, payload, STAGE_HANDLERS[stage], ports);
 }
 
 /**
- * Handles a message of a stage's topic, which has one order in it or several. None waits for another.
- * @throws RetryableError if one of them failed; the message comes again, and those that went well have nothing left to do
+ * Handles a message of a stage's topic, which contains one or several orders. The orders are handled concurrently.
+ * @throws RetryableError if one of them failed; the message is redelivered, which does nothing for orders that succeeded
  */
 export async function handleStageMessage(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
   const orders = unpackOrders(payload).map((order) => handleOrderMessage(stage, order, ports));
@@ -40,7 +40,7 @@ export async function handleStageMessage(stage: Stage, payload: unknown, ports: 
 /** Handles a message of a poll that ran out of time. */
 export { continuePoll };
 
-/** What reacts to relations: to every write, or to new ones only. */
+/** The reactions to relations: to every write, or to new relations only. */
 const REACTIONS = {
   // A stage that meets an order behind its relation reports again.
   report: { to: "write", react: (change, ports) => leftToPoll(onRelationWritten(change, ports)) },
@@ -65,7 +65,7 @@ export function runReaction(name: ReactionName, id: string, change: RelationChan
   });
 }
 
-/** Sweeps, then adds the hours that are over to the statistics. Hours that can't be counted now are counted by a later sweep. */
+/** Sweeps, then adds past hours to the statistics. If an hour can't be counted now, a later sweep counts it. */
 async function sweepAndCount(ports: Ports): Promise<object> {
   const result = await sweep(ports);
   await rollUpStatistics(ports).catch((error: unknown) => {
@@ -75,7 +75,7 @@ async function sweepAndCount(ports: Ports): Promise<object> {
   return result;
 }
 
-/** What runs on a schedule. */
+/** The scheduled handlers. */
 export const SCHEDULED = { pollOrders, sweep: sweepAndCount } as const satisfies Record<
   string,
   (ports: Ports) => Promise<object>

@@ -1,6 +1,6 @@
 /**
- * Reads the kitchen order or shipment that a relation links, or that this instance remembers it to link. If it is not found again and
- * again, an operator is asked.
+ * Reads the kitchen order or shipment that a relation links, by the relation or by this instance's cache. If it is repeatedly not
+ * found, an operator is asked.
  */
 import { park } from "../attempts/park.js";
 import { RESOURCES, type Resource } from "../attempts/resources.js";
@@ -12,17 +12,17 @@ import type { Ports, Snapshot, WaitingOrder } from "../ports.js";
 import { isSameOrder, type Relation } from "../relations/relation.js";
 import { writeTrouble } from "../relations/report-status.js";
 
-/** The codes by which a food service says that a name means nothing to it; BAD_REPLY is an answer about something else. */
+/** The codes with which a food service replies to an unknown name. BAD_REPLY is a reply about something else. */
 const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
 
-/** What an order waits for, or else what was read, if anything: then its relation must be read. */
+/** Either the order waits, or its relation must be read; then with the resource, if it was read. */
 export type AwaitedLink<S extends CreatingStage> =
   | { kind: "waiting"; resource: Resource<S> }
   | { kind: "unknown"; resource?: Resource<S> };
 
 /**
- * Reads what an order waits for by the link that this instance remembers: an idle tick reads no document.
- * @throws CallError if the food service says nothing about the link
+ * Reads what an order waits for by the cached link, so an idle tick reads no document.
+ * @throws CallError if the lookup fails for another reason than an unknown name
  */
 export async function readRemembered<S extends CreatingStage>(
   stage: S,
@@ -38,13 +38,13 @@ export async function readRemembered<S extends CreatingStage>(
     return { kind: "unknown", resource };
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    // An operator may have replaced it. If not, its relation counts the looks that found nothing.
+    // An operator may have replaced the link. If not, its relation counts the lookups that found nothing.
     ports.links.forget(stage, order);
     return { kind: "unknown" };
   }
 }
 
-/** Whether an order has to wait for what is linked. */
+/** Whether an order has to wait for the linked resource. */
 function isAwaited<S extends CreatingStage>(stage: S, resource: Resource<S>): boolean {
   return (RESOURCES[stage].isAwaited as (resource: Resource<S>) => boolean)(resource);
 }
@@ -54,9 +54,9 @@ export type LinkedResource<S extends CreatingStage> =
   | { kind: "missing"; outcome: Outcome };
 
 /**
- * Reads what is linked, unless that was read just now, and remembers the link if the order has to wait for it. If the food service does
- * not find it, counts the look on the relation; after several looks over MISSING_AFTER_MINUTES it parks the order. The relation's
- * document may change: use the one that is returned.
+ * Reads the linked resource, unless it was just read, and caches the link if the order has to wait for it. If the food service does
+ * not find it, counts the lookup in the relation, and parks the order after several lookups over MISSING_AFTER_MINUTES. The relation's
+ * document may change: use the returned one.
  * @param seen what `readRemembered` has read
  * @throws CallError for every other failure, StoreError
  */
@@ -92,7 +92,7 @@ function isNotFound(error: unknown): error is CallError {
   return isCallError(error) && NOT_FOUND_CODES.includes(error.code);
 }
 
-/** Whether nothing is wrong with an order, and its relation is not that of an earlier order with its name. */
+/** Whether an order has no trouble, and its relation does not belong to an earlier order with the same name. */
 function isHealthy({ placedAt }: WaitingOrder, relation: Relation): boolean {
   const isSame = placedAt === undefined || isSameOrder(relation, { placedAt: new Date(placedAt) });
   return isSame && Object.values(relation.trouble).every((trouble) => trouble === undefined);

@@ -1,4 +1,4 @@
-/** The messages on the bus, and how they are read. */
+/** The messages on the bus, and their parsers. */
 import * as v from "valibot";
 import { ACTIVE_STATUSES, type Stage } from "../domain/order-lifecycle.js";
 import { orderRef } from "../domain/resource-names.js";
@@ -6,12 +6,12 @@ import { parse } from "../parse.js";
 import { progressSchema } from "../poll-health.js";
 import type { OrderMessage, PollContinuation, WaitingOrder } from "../ports.js";
 
-/** Where a poll that ran out of time goes on. */
+/** The topic with which a poll that ran out of time continues. */
 export const CONTINUATION_TOPIC = "poll-continuations";
 
 /**
- * So many orders share a message at most, in the stages whose orders mostly wait: an idle tick then costs little more than its call. A new
- * order has a message of its own, since its create is due.
+ * The maximum of orders in a message, for the stages whose orders mostly wait: an idle tick then costs little more than its call. A new
+ * order has its own message, since its create is due.
  */
 export const ORDERS_PER_MESSAGE: Record<Stage, number> = { kitchen: 1, shipment: 25, completion: 25 };
 
@@ -64,13 +64,13 @@ export function packOrders(stage: Stage, messages: OrderMessage[]): object[] {
   for (let from = 0; from < messages.length; from += size) {
     const orders = messages.slice(from, from + size);
     const [only] = orders;
-    // A lone order travels as it always has, which builds before packing understand.
+    // A single order keeps the original format, which older builds understand.
     payloads.push(only && orders.length === 1 ? only : { orders });
   }
   return payloads;
 }
 
-/** The orders in a message's payload, not yet parsed: several, or the payload itself. */
+/** The orders in a message's payload, not yet parsed: a list, or the payload itself as the only one. */
 export function unpackOrders(payload: unknown): unknown[] {
   const packed = v.safeParse(pack, payload);
   return packed.success ? packed.output.orders : [payload];

@@ -10,44 +10,44 @@ import type { Order, OrderMessage, PollContinuation, PollProgress, Ports } from 
 import { SeenNames } from "../seen-names.js";
 import { parseContinuation } from "./messages.js";
 
-/** How long one pass lists before it hands over, in milliseconds. */
+/** How long one run lists before another run continues, in milliseconds. */
 const LISTING_BUDGET_MS = 30_000;
 
-/** The time between two ticks, which the passes of a run share, in milliseconds. */
+/** The time between two ticks, which the passes of a poll divide, in milliseconds. */
 const TICK_MS = 60_000;
 
-/** So many pages of a status at most are being published while the next one is listed. */
+/** The maximum of pages of a status that are published while the next one is listed. */
 const MAX_PAGES_IN_FLIGHT = 4;
 
-/** Memory for what was published, in bytes as a power of two, and the bits of each order in it. */
+/** The memory for published orders, as a power of two in bytes, and the bits per order. */
 const PUBLISHED_BYTES_LOG2 = 24;
 const PUBLISHED_BITS_PER_NAME = 8;
 
-/** So many unusable names at most become documents in one run: a service that lists nothing else must not fill the store. */
+/** The maximum of unusable names that one run records, so a service that lists nothing else can't fill the store. */
 const MAX_PARKED_NAMES = 20;
 
-/** What a run did. */
+/** The result of a run. */
 export interface PollResult {
   outcome: "completed" | "continued" | "skipped";
   published: number;
-  /** Orders that were listed although their status is not active, or whose name can't be stored. */
+  /** Listed orders whose status is not active, or whose name can't be stored. */
   unusable: number;
-  /** Statuses that could not be listed to their end, and pages that could not be published; the next tick comes to their orders. */
+  /** Statuses that could not be listed completely, and pages that could not be published. The next tick publishes their orders. */
   failedPages: number;
 }
 
-/** One pass over all active orders: the statuses that are not listed to their end, and when the other ones were. */
+/** One pass over all active orders: the statuses that are not listed completely, and when the others were. */
 interface Pass {
   positions: ListingPosition[];
   /** In milliseconds since the epoch. */
   startedAt: number;
-  /** What earlier runs of the same pass have seen. */
+  /** What earlier runs of the same pass saw. */
   progress?: PollProgress | undefined;
-  /** The statuses that are listed again because the pass takes so long; they are counted already. */
+  /** The statuses that are listed again because the pass takes long. They are already counted. */
   again?: readonly ActiveStatus[];
 }
 
-/** One scheduled run: so many evenly spaced passes over everything, unless another run is in progress. */
+/** One scheduled run: POLL_PASSES evenly spaced passes over all active orders, unless another run is in progress. */
 export async function pollOrders(ports: Ports): Promise<PollResult> {
   const lease = await acquireLease(POLL_LEASE, maxRunMs(ports), ports);
   if (!lease) return logSkipped(ports);
@@ -55,7 +55,7 @@ export async function pollOrders(ports: Ports): Promise<PollResult> {
   const started = ports.clock.now();
   const passes = ports.settings.POLL_PASSES;
   for (let pass = 0; pass < passes; pass++) {
-    // A pass whose time the ones before took is left out: the lease covers none that begins after the tick.
+    // Skip a pass whose time has passed: the lease covers no pass that begins after the tick.
     if (ports.clock.now() >= started + ((pass + 1) * TICK_MS) / passes) continue;
     const wait = started + (pass * TICK_MS) / passes - ports.clock.now();
     if (wait > 0) await ports.clock.sleep(wait);
@@ -70,15 +70,15 @@ function firstPosition(status: ActiveStatus, { settings }: Ports): ListingPositi
   return { status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 };
 }
 
-/** How long the lease must last, in milliseconds: the last pass, its listing, and the page in progress when time was up. */
+/** The duration of the lease, in milliseconds: until the last pass, plus its listing, plus the page in progress at its end. */
 function maxRunMs({ settings }: Ports): number {
   const lastPass = settings.POLL_PASSES === 1 ? 0 : TICK_MS;
   return lastPass + LISTING_BUDGET_MS + 2 * settings.CALL_DEADLINE_SECONDS * 1000;
 }
 
 /**
- * Continues where a run stopped, under the same lease. A status that takes longer than a tick does not hold up the others: they
- * are listed again once a tick is over.
+ * Continues where a run stopped, under the same lease. A status that takes longer than a tick does not delay the others: they
+ * are listed again after a tick.
  * @throws ValidationError for a payload that is no continuation
  */
 export async function continuePoll(payload: unknown, ports: Ports): Promise<PollResult> {
@@ -106,23 +106,23 @@ function passOf(continuation: PollContinuation, ports: Ports): Pass {
 }
 
 /**
- * The memory of what a pass has published: 16 MiB, however many orders there are. Of two million orders it takes less than one for
- * published that is not; with another seed at the next pass, that one is published then.
+ * The filter that records what a pass has published: 16 MiB at most, however many orders there are. Among two million orders, it skips less
+ * than one by mistake. The next pass has another seed and publishes it.
  */
 function publishedNames({ random }: Ports): SeenNames {
   return new SeenNames(PUBLISHED_BYTES_LOG2, PUBLISHED_BITS_PER_NAME, random.fraction());
 }
 
-/** One run under one lease: what it has published so far, what went wrong, and when its time is up. */
+/** One run under one lease: what it has published so far, its problems, and its end time. */
 class PollRun {
   private readonly result: PollResult = { outcome: "completed", published: 0, unusable: 0, failedPages: 0 };
-  /** What is wrong, in words; all of it goes into one log line. */
+  /** The problems, all of which go into one log line. */
   private readonly problems = new Set<string>();
   private misfiltered: { count: number; example: string } = { count: 0, example: "" };
-  /** How many orders had a name that can't be stored, and the first of these names. */
+  /** The number of orders whose name can't be stored, and the first of these names. */
   private unusable = 0;
   private readonly unusableNames = new Set<string>();
-  /** What this pass has published, by stage and name: an order that several lists show is published once. */
+  /** What this pass has published, by stage and name, so an order in several lists is published once. */
   private published: SeenNames;
   private tally: PollTally;
 
@@ -134,13 +134,13 @@ class PollRun {
     this.published = publishedNames(ports);
   }
 
-  /** Gives the lease back, and leaves there what the last pass saw. */
+  /** Releases the lease, and stores there what the last pass saw. */
   async release(): Promise<void> {
     const { clock, settings } = this.ports;
     await releaseLease(this.lease, this.ports, this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local"));
   }
 
-  /** Lists all statuses concurrently to their end, or until time is up: then another run takes over, and this is true. */
+  /** Lists all statuses concurrently, completely or until time is up. Returns whether another run continues. */
   async runPass({ positions, startedAt, progress, again = [] }: Pass): Promise<boolean> {
     const now = this.ports.clock.now();
     this.tally = new PollTally(this.lease.fields, now, progress);
@@ -162,7 +162,7 @@ class PollRun {
     return true;
   }
 
-  /** Lists one status page by page; the position at which time ran out, or undefined at the end. */
+  /** Lists one status page by page. Returns the position at which time ran out, or undefined at the end. */
   private async list(from: ListingPosition, until: number, isCounted: boolean): Promise<ListingPosition | undefined> {
     const { clock, food } = this.ports;
     const listing = new OrderListing(from, food);
@@ -211,7 +211,7 @@ class PollRun {
     this.tally.fail(reason);
   }
 
-  /** The stage that an order goes to by its own status, whatever list it is in; undefined if it can't go to any. */
+  /** The stage of an order by its own status, whatever list it is in; undefined if no stage can handle it. */
   private stageFor(order: Order, listedAs: ActiveStatus): Stage | undefined {
     const stage = stageOf(order.status);
     if (stage && orderId(order.name) !== undefined) return stage;
@@ -229,7 +229,7 @@ class PollRun {
     if (this.unusableNames.size < MAX_PARKED_NAMES) this.unusableNames.add(name);
   }
 
-  /** Nothing can be done for an order whose name can't be stored, but an operator must be able to find it. */
+  /** Records an order whose name can't be stored, so an operator can find it. Nothing else can be done for it. */
   private async parkUnusableNames(): Promise<void> {
     for (const name of this.unusableNames) {
       try {
@@ -241,7 +241,7 @@ class PollRun {
     }
   }
 
-  /** Logs what the run did, and in one more line what is wrong, if anything is. */
+  /** Logs the result of the run, and its problems, if any, in one more line. */
   log(): PollResult {
     const { result, problems, misfiltered, unusableNames, ports } = this;
     if (misfiltered.count > 0) {

@@ -1,4 +1,4 @@
-/** Resolves the customer of a new relation through the user orchestrators. No order ever waits for it. */
+/** Resolves the customer of a new relation through the user orchestrators. No order waits for it. */
 import { CallRejectedError, ConflictError, isCallError, toErrorInfo } from "../domain/errors.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import { isStorableName } from "../domain/resource-names.js";
@@ -7,12 +7,12 @@ import type { Fields, Ports, Snapshot } from "../ports.js";
 import type { RelationChange } from "../relations/on-relation-written.js";
 import { relationIn } from "../relations/relation.js";
 
-/** How often the relation may change under us before the event has to come again. */
+/** How many conflicts to retry before the event must be redelivered. */
 const TRIES = 3;
 
 /**
- * Keeps the user that a relation's customer is, or why there is none.
- * @throws CallError where the chain or the food service can't be reached, StoreError, ConflictError, ValidationError
+ * Stores the user of a relation's customer, or the reason why there is none.
+ * @throws CallError if the chain or the food service can't be reached, StoreError, ConflictError, ValidationError
  */
 export async function resolveCustomer({ after }: RelationChange, ports: Ports): Promise<Outcome> {
   const relation = relationIn(after);
@@ -22,7 +22,7 @@ export async function resolveCustomer({ after }: RelationChange, ports: Ports): 
   return keep(after, await answerFor(customerId, ports), ports);
 }
 
-/** The user, or the reason that there is none; what may pass is thrown. */
+/** The user, or the reason why there is none. Throws retryable errors. */
 async function answerFor(customerId: string, { customers }: Ports): Promise<Fields> {
   if (!isStorableName(customerId))
     return { reason: { code: "INVALID_ARGUMENT", message: "the order names no customer" } };

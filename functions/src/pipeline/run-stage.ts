@@ -20,7 +20,7 @@ export async function runStage(stage: Stage, payload: unknown, handler: StageHan
   });
 }
 
-/** The outcome of work that the next poll brings again: without a slot for one of its calls it is skipped, not retried. */
+/** The outcome of work that the next poll brings again: if it gets no slot for a call, it is skipped instead of retried. */
 export async function leftToPoll(work: Promise<Outcome>): Promise<Outcome> {
   try {
     return await work;
@@ -30,12 +30,12 @@ export async function leftToPoll(work: Promise<Outcome>): Promise<Outcome> {
   }
 }
 
-/** The fields of a log line that are the same whatever the outcome. */
+/** The fields of a log line that don't depend on the outcome. */
 interface LogContext {
-  /** What logs: a stage, or a reaction such as `report`. */
+  /** The source of the line: a stage, or a reaction such as `report`. */
   component: string;
   order?: string;
-  /** How long ago the event happened that the work reacts to, in milliseconds. */
+  /** The age of the event that triggered the work, in milliseconds. */
   lag?: number;
 }
 

@@ -1,4 +1,4 @@
-/** Takes over a relation to which another program, such as an older scheduler, has added a link. */
+/** Adopts links that another program, such as an older scheduler, added to a relation. */
 
 import { ValidationError } from "../domain/errors.js";
 import { CREATING_STAGES } from "../domain/order-lifecycle.js";
@@ -7,9 +7,9 @@ import { linkEntry, linkEntryPath, linkedOrder } from "./history.js";
 import { parseRelation, type Relation, stateFields } from "./relation.js";
 
 /**
- * Gives the relation the state that its links stand for, so the sweep finds it when its order ends, and each link its
- * entry in the history.
- * @throws ConflictError where it has changed since it was read, ValidationError where a link belongs to another order, StoreError
+ * Sets the relation's state according to its links, so the sweep finds it when its order ends, and writes a history entry for
+ * each link.
+ * @throws ConflictError if it has changed since it was read, ValidationError if a link belongs to another order, StoreError
  */
 export async function adoptLinks(
   snapshot: Snapshot,

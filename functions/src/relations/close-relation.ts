@@ -7,8 +7,8 @@ import { closingEntry } from "./history.js";
 import { parseRelation, relationIn, stateFields } from "./relation.js";
 
 /**
- * Writes the final state over the relation as it was read, and its entry in the history, both or neither.
- * @throws ConflictError if it has changed since, StoreError
+ * Writes the final state to the relation, and its history entry, in one commit.
+ * @throws ConflictError if the relation has changed since it was read, StoreError
  */
 export async function closeRelation(snapshot: Snapshot, state: RelationState, ports: Ports): Promise<Outcome> {
   const { path, version } = snapshot;
@@ -24,7 +24,7 @@ export async function closeRelation(snapshot: Snapshot, state: RelationState, po
     const [now] = await ports.store.read(path);
     if (relationIn(now)?.state === state) return advanced(state);
     if (now?.version !== version) throw error;
-    // The order ended like this before, and came back: this end has an entry of its own.
+    // The order had ended like this before and was reopened, so this end has its own entry.
     await ports.store.commit([update, closingEntry(relation.order, state, at, at)]);
   }
   return advanced(state);

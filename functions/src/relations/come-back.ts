@@ -1,4 +1,4 @@
-/** A relation that was closed though its order is active: the order came back, or was never gone. */
+/** Handles a closed relation whose order is active: the order reappeared, or was never gone. */
 import { park } from "../attempts/park.js";
 import { stageOf } from "../domain/order-lifecycle.js";
 import { type Outcome, skipped } from "../domain/outcome.js";
@@ -10,14 +10,15 @@ import { handleReplacedOrder } from "./replaced-order.js";
 import { writeTrouble } from "./report-status.js";
 
 /**
- * So long an order that was cancelled must be shown as active before that is believed, in milliseconds: a replica that is behind
- * shows it too, and a report would then overwrite the cancellation.
+ * How long a cancelled order must be shown as active before it is reopened, in milliseconds: a replica that is behind also shows it,
+ * and a report would then overwrite the cancellation.
  */
 const ACTIVE_AGAIN_MS = 60_000;
 
 /**
- * Reopens the relation of an order that the food service shows again. GONE: at once. CANCELLED: if it is NEW, which we never
- * write, for a while. If it is further along, our own late report may have overwritten the cancellation: an operator decides.
+ * Reopens the relation of an order that the food service shows as active again. GONE: immediately. CANCELLED: if the order stays NEW
+ * for a while, since we never write NEW. If it is further along, our own late report may have overwritten the cancellation, so an
+ * operator decides.
  * @throws CallError, StoreError
  */
 export async function comeBack(ref: OrderRef, snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {

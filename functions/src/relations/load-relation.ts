@@ -1,4 +1,4 @@
-/** What every stage does first: load the order's relation, or reconcile it if the stage has nothing to add. */
+/** The first step of every stage: loads the order's relation, or reconciles it if the stage has nothing to add. */
 import { type CreatingStage, isOpen, RELATION_STATES } from "../domain/order-lifecycle.js";
 import type { Outcome } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";

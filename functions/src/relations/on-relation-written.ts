@@ -1,4 +1,4 @@
-/** Reacts to a relation that came to a new state: tells the food service, and takes over what another program linked. */
+/** Reacts to a changed relation: reports a new state to the food service, and adopts links of other programs. */
 import { ConflictError } from "../domain/errors.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, Snapshot } from "../ports.js";
@@ -6,16 +6,16 @@ import { adoptLinks } from "./adopt-links.js";
 import { relationIn } from "./relation.js";
 import { reportStatus } from "./report-status.js";
 
-/** What a Firestore trigger brings: the document before and after the write, undefined where there was or is none. */
+/** A Firestore trigger's event: the document before and after the write, or undefined if it did not or does not exist. */
 export interface RelationChange {
   before: Snapshot | undefined;
   after: Snapshot | undefined;
-  /** When it was written, in milliseconds since the epoch by Firestore's clock, where that is known. */
+  /** When it was written, in milliseconds since the epoch by Firestore's clock, if known. */
   at?: number;
 }
 
 /**
- * Events come more than once and in any order: a report of an older state finds the order further along.
+ * Events are delivered more than once and in any order: the report of an older state finds the order further along.
  * @throws CallError, StoreError, ValidationError
  */
 export async function onRelationWritten({ before, after }: RelationChange, ports: Ports): Promise<Outcome> {
@@ -27,7 +27,7 @@ export async function onRelationWritten({ before, after }: RelationChange, ports
   return reportStatus(after, relation, ports);
 }
 
-/** Writes the state that another program's link brought about; the event of that write brings the report. */
+/** Adopts the links that another program added. The event of this write then triggers the report. */
 async function adoptUnlessChanged(snapshot: Snapshot, ports: Ports): Promise<Outcome> {
   try {
     const { relation } = await adoptLinks(snapshot, ports);

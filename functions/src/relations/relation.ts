@@ -1,6 +1,6 @@
 /**
  * The relation: what links an order to its kitchen order and its shipment.
- * Other programs read and write `kitchen` and `shipment`; documents with only these are as good as ours.
+ * Other programs read and write `kitchen` and `shipment`; a document with only these fields is valid.
  */
 import * as v from "valibot";
 import type { Absence } from "../domain/absence.js";
@@ -20,27 +20,27 @@ import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
 
 export const RELATIONS = "relations";
 
-/** A document of a newer schema than this is left to the newer build that wrote it. */
+/** A document with a newer schema is left to the newer build that wrote it. */
 const RELATION_SCHEMA = 1;
 
 const name = v.pipe(v.string(), v.check(isStorableName, "must be a resource name"));
 const state = v.picklist(Object.keys(RELATION_STATES) as RelationState[]);
 
-/** The looks that found nothing: see `domain/absence.ts`. */
+/** The lookups that found nothing: see `domain/absence.ts`. */
 export const absenceSchema = v.object({ since: v.date(), last: v.date(), looks: v.pipe(v.number(), v.integer()) });
 
-/** How the report of an order's status can fail for good: also the reason codes for the operator. */
+/** How the report of an order's status can fail permanently. These are also reason codes. */
 const REPORT_FAILURES = ["REPORT_REJECTED", "REPORT_IGNORED"] as const;
 
 export type ReportFailure = (typeof REPORT_FAILURES)[number];
 
-/** What is wrong with an order and has to last for some time before anything is done about it. Healthy orders have none. */
+/** Problems of an order that must last for some time before we act on them. Healthy orders have none. */
 const troubleSchema = v.object({
   /** The food service does not find the order. */
   missing: v.optional(absenceSchema),
-  /** The food service does not find what is linked. */
+  /** The food service does not find the linked resource. */
   missingLink: v.optional(v.object({ ...absenceSchema.entries, name })),
-  /** The food service rejects or ignores the update of the order's status: how often, when to try again, and which status it was. */
+  /** The food service rejects or ignores the update of the order's status: the number of tries, the next try, and the reported state. */
   report: v.optional(
     v.object({
       tries: v.number(),
@@ -56,7 +56,8 @@ const troubleSchema = v.object({
 /** One field for each stage that creates something. */
 const links = recordOf(CREATING_STAGES, () => v.optional(name));
 
-const schema = v.object({
+/** The fields of the document; `docs/stability.md` describes them. */
+export const relationSchema = v.object({
   schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
   ...links,
   state: v.optional(state),
@@ -68,14 +69,14 @@ const schema = v.object({
       v.object({ reason: v.object({ code: v.string(), message: v.string() }) }),
     ]),
   ),
-  /** When the relation came to each state. */
+  /** When the relation reached each state. */
   times: v.optional(v.pipe(v.custom<object>(isMap, "must be a map"), v.record(state, v.date()))),
-  /** Links that an operator replaced by a new create. A field can't be taken away from other programs, so they stay until then. */
+  /** Links that an operator has replaced by a new create. Other programs still see the link itself until the new one is saved. */
   discarded: v.optional(v.nullable(v.object(links))),
   trouble: v.optional(v.nullable(troubleSchema)),
 });
 
-/** A list or a time is an object too. */
+/** Whether this is a map: lists and dates are objects too. */
 function isMap(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
@@ -88,12 +89,12 @@ export interface Relation extends Links {
   order: string;
   state: RelationState | undefined;
   customerId: string | undefined;
-  /** When the order was placed, where the food service said so. */
+  /** When the order was placed, if the food service returned it. */
   placedAt: Date | undefined;
-  /** The user that the customer is, or why there is none; undefined until that is known. */
+  /** The customer's user, or why there is none; undefined until it is resolved. */
   customer: User | { reason: { code: string; message: string } } | undefined;
   times: Partial<Record<RelationState, Date>>;
-  /** Links that no longer count: see the schema. */
+  /** Links that are no longer valid: see the schema. */
   discarded: Discarded;
   trouble: Trouble;
 }
@@ -113,12 +114,12 @@ export function relationPath(id: string): string {
 }
 
 /**
- * The relation in a document, with the state worked out where an older program wrote none.
- * @throws ValidationError for wrong types, foreign states and newer schemas; such documents are never written to
+ * The relation in a document. If an older program wrote no state, it is derived from the links.
+ * @throws ValidationError for wrong types, unknown states and newer schemas; such documents are never overwritten
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
-  const stored = parse(schema, fields, what);
+  const stored = parse(relationSchema, fields, what);
   const { state, customerId, placedAt, customer, times, discarded, trouble } = stored;
   const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
   const links = recordOf(CREATING_STAGES, (stage) =>
@@ -126,7 +127,7 @@ export function parseRelation(path: string, fields: Fields): Relation {
   );
   const closed = state !== undefined && !RELATION_STATES[state].open;
   const stage = state && stageLeadingTo(state);
-  // An order that another program advanced may have only a later link: an operator found no more.
+  // An order that another program advanced may have only a later link, if an operator found no earlier one.
   if (stage && CREATING_STAGES.slice(CREATING_STAGES.indexOf(stage)).every((later) => stored[later] === undefined)) {
     throw new ValidationError(`${path} is ${state} but has no ${STAGES[stage].creates.title}`);
   }
@@ -144,38 +145,38 @@ export function parseRelation(path: string, fields: Fields): Relation {
   };
 }
 
-/** What an open relation stands for. The links say so, not the stored state: an older program adds links alone. */
+/** The state of an open relation, derived from its links and not the stored state: an older program adds only links. */
 export function stateOfLinks(links: Links): RelationState | undefined {
   const last = CREATING_STAGES.findLast((stage) => links[stage] !== undefined);
   return last && STAGES[last].creates.leadsTo;
 }
 
-/** The relation in a snapshot, undefined where there is no document. */
+/** The relation in a snapshot, or undefined if there is no document. */
 export function relationIn(snapshot: Snapshot | undefined): Relation | undefined {
   return snapshot && parseRelation(snapshot.path, snapshot.fields);
 }
 
-/** The fields that a write adds when a relation comes to this state. */
+/** The fields to write when a relation reaches this state. */
 export function stateFields(relation: Relation | undefined, state: RelationState, at: number): Fields {
   return { schema: RELATION_SCHEMA, state, times: { ...relation?.times, [state]: new Date(at) } };
 }
 
-/** The field with what is wrong, for a write: null if nothing is. */
+/** The field `trouble` for a write: null if there is none. */
 export function troubleField(trouble: Trouble): Fields {
   const there = Object.entries(trouble).filter(([, value]) => value !== undefined) as [string, Field][];
   return { trouble: there.length === 0 ? null : Object.fromEntries(there) };
 }
 
-/** The field with the discarded links, for a write, with this one set or, if undefined, counting again. */
+/** The field `discarded` for a write: with this link added or, if it is undefined, removed. */
 export function discardedField(discarded: Discarded, stage: CreatingStage, name: string | undefined): Fields {
   const links = Object.entries({ ...discarded, [stage]: name }).filter(([, link]) => link !== undefined);
   return { discarded: links.length === 0 ? null : (Object.fromEntries(links) as Fields) };
 }
 
-/** A service that gives times less precisely once than another time is off by less than this, in milliseconds. */
+/** Creation times that differ by less than this, in milliseconds, are equal: a service may return them with different precision. */
 const PLACED_AT_TOLERANCE_MS = 1_000;
 
-/** Whether an order was placed when its relation says. If either does not say, it counts as the same. */
+/** Whether an order and its relation have the same creation time. If either has none, they count as the same. */
 export function isSameOrder(relation: Pick<Relation, "placedAt">, order: Pick<Order, "placedAt">): boolean {
   if (!relation.placedAt || !order.placedAt) return true;
   return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;

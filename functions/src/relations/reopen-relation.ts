@@ -1,4 +1,4 @@
-/** Reopens a closed relation: its order is active after all, and continues with the links that it has. */
+/** Reopens a closed relation: its order is active after all, and continues with its existing links. */
 import { ConflictError } from "../domain/errors.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
@@ -6,8 +6,8 @@ import { reopeningEntry } from "./history.js";
 import { parseRelation, type Relation, stateFields, stateOfLinks } from "./relation.js";
 
 /**
- * The writes that bring a closed relation back to the state that its links stand for, with an entry in the history.
- * @returns undefined for a relation without links, which no state stands for
+ * The writes that set a closed relation back to the state of its links, with a history entry.
+ * @returns undefined for a relation without links, which has no such state
  */
 export function reopeningWrites({ path, fields, version }: Snapshot, at: number): Write[] | undefined {
   const relation = parseRelation(path, fields);
@@ -18,7 +18,7 @@ export function reopeningWrites({ path, fields, version }: Snapshot, at: number)
 }
 
 /**
- * Writes the state of its links over a closed relation. The event of that write reports the state to the food service.
+ * Sets a closed relation back to the state of its links. The event of this write reports the state to the food service.
  * @throws StoreError
  */
 export async function reopenRelation(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {

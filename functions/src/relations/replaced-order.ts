@@ -1,4 +1,4 @@
-/** An order whose name was used before: the food service lost its state, and counts its names from the start again. */
+/** Handles an order whose name was used before: the food service lost its state and assigns its names again. */
 import { park } from "../attempts/park.js";
 import { ConflictError } from "../domain/errors.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
@@ -7,9 +7,9 @@ import type { Order, Ports, Snapshot } from "../ports.js";
 import type { Relation } from "./relation.js";
 
 /**
- * Handles a relation whose order was placed at another time than the relation says. If the earlier order was delivered or rejected,
- * deletes the relation: its history stays, and the next poll starts the new order. Otherwise something may still be cooking, and it is
- * unknown for which order, so an operator decides.
+ * Handles a relation whose order has a different creation time. If the earlier order was delivered or rejected, deletes the
+ * relation: its history stays, and the next poll starts the new order. Otherwise a meal may still be cooking, for either order, so an
+ * operator decides.
  * @throws StoreError
  */
 export async function handleReplacedOrder(

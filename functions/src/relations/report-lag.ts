@@ -1,4 +1,4 @@
-/** How far the food service is behind: orders whose relation has a state that it does not show yet. The sweep sees both. */
+/** The report lag: how long relations have had a state that the food service does not show yet. The sweep sees both. */
 import { mayReport, type OrderStatus, RELATION_STATES } from "../domain/order-lifecycle.js";
 import type { Fields } from "../ports.js";
 import type { Relation } from "./relation.js";
@@ -7,10 +7,10 @@ export class ReportLag {
   private unreported = 0;
   private maxMs = 0;
 
-  /** @param listedAt when the orders were listed, in milliseconds since the epoch: what came after is not late */
+  /** @param listedAt when the orders were listed, in milliseconds since the epoch: later states are not late */
   constructor(private readonly listedAt: number) {}
 
-  /** @param status the order's in the list, undefined if it was not there */
+  /** @param status the order's status in the list, undefined if it was not listed */
   see({ state, times }: Relation, status: OrderStatus | undefined): void {
     const reports = state && RELATION_STATES[state].reports;
     const since = state && times[state]?.getTime();

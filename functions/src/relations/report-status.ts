@@ -1,4 +1,4 @@
-/** Reports to the food service what a relation stands for. */
+/** Reports the status of a relation's order to the food service. */
 import { park } from "../attempts/park.js";
 import { ConflictError, isCallError } from "../domain/errors.js";
 import { LAST_CREATING_STAGE, mayReport, RELATION_STATES, stageLeadingTo } from "../domain/order-lifecycle.js";
@@ -8,27 +8,26 @@ import type { Ports, Snapshot } from "../ports.js";
 import { isSameOrder, type Relation, type ReportFailure, type Trouble, troubleField } from "./relation.js";
 import { handleReplacedOrder } from "./replaced-order.js";
 
-/** After so many updates of one order's status that were rejected or ignored, an operator is asked. */
+/** After this many rejected or ignored updates of one order's status, an operator is asked. */
 const MAX_REPORT_TRIES = 3;
 
-/** The wait after the first of them; it doubles up to the longest, in milliseconds. */
+/** The backoff after the first of them, in milliseconds. It doubles up to the maximum. */
 const FIRST_REPORT_BACKOFF_MS = 60_000;
 const LONGEST_REPORT_BACKOFF_MS = 3_600_000;
 
 /**
- * An order that is this far behind its relation, in milliseconds, was reported before: its trigger's event is not merely late. If it
- * is still behind after another update that the food service acknowledges, the food service ignores updates.
+ * An order that is this far behind its relation, in milliseconds, was reported before: its event is not just late. If it is still
+ * behind after the food service acknowledges another update, the food service ignores updates.
  */
 const OVERDUE_MS = 60_000;
 
-/** After these codes the same update may well succeed: the service was not there, or had no time. */
+/** After these codes the same update may succeed later: the service was unavailable or overloaded. */
 const PASSING_CODES = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED"];
 
 /**
- * Brings the order's status up to its relation: forwards only, and never away from an end.
+ * Updates the order's status to match its relation: forward only, and never away from a final status.
  * The order is read right before it is written, since an update has no precondition. An update that the service rejects, or
- * acknowledges and ignores, is tried again after a backoff, without any call in between, and becomes a parked attempt after a few
- * tries.
+ * acknowledges and ignores, is retried after a backoff, without any call in between. After a few tries it becomes a parked attempt.
  * @throws CallError, StoreError
  */
 export async function reportStatus(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
@@ -59,8 +58,8 @@ export async function reportStatus(snapshot: Snapshot, relation: Relation, ports
 }
 
 /**
- * The same for a stage that meets an order behind its relation. The relation's trigger has reported it already, so this is not worth a
- * line in the log.
+ * The same for a stage that meets an order behind its relation. The relation's trigger has already logged the report, so this one is
+ * not logged.
  * @throws CallError, StoreError
  */
 export async function reportAgain(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
@@ -68,7 +67,7 @@ export async function reportAgain(snapshot: Snapshot, relation: Relation, ports:
   return outcome.outcome === "reported" ? skipped(`${outcome.to} is reported again`) : outcome;
 }
 
-/** The reports of the relation's present state that failed, if any. */
+/** The failed reports of the relation's current state, if any. */
 function failedReport({ state, trouble: { report } }: Relation): Trouble["report"] {
   return report && (report.state ?? state) === state ? report : undefined;
 }
@@ -96,8 +95,8 @@ async function recordFailure(
 }
 
 /**
- * Writes what is wrong with an order to its relation, unless that was changed in the meantime: then the next look counts again.
- * @returns the relation's document as it is now
+ * Writes an order's trouble to its relation, unless the relation has changed: then the next lookup counts again.
+ * @returns the relation's current document
  * @throws StoreError
  */
 export async function writeTrouble(

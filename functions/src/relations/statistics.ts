@@ -1,9 +1,9 @@
 /**
- * Hourly statistics: how many orders came to each state, and how long a sample of the completed ones was in each stage.
- * One document holds the last seven days. The sweep adds each hour once it is over, which is one write an hour.
+ * Hourly statistics: how many orders reached each state, and how long a sample of the completed ones was in each stage.
+ * One document holds the last seven days. The sweep adds each past hour once, which is one write an hour.
  *
- * They are counted from the history, whose entries carry the hour that they belong to. That field is indexed, the time itself
- * is not: an index over rising times takes 500 writes a second, and an hour's entries are spread over the ids within it.
+ * They are counted from the history, whose entries have a field with their hour. That field is indexed, the time itself
+ * is not: an index over increasing times is limited to 500 writes a second, while an hour's entries are spread by their ids.
  */
 
 import * as v from "valibot";
@@ -26,10 +26,10 @@ export const HOUR_MS = 3_600_000;
 /** How many hours are stored: seven days. */
 export const MAX_HOURS = 168;
 
-/** An hour is counted so long after its end, when the last commits of it have arrived. */
+/** An hour is counted this long after its end, when its last commits have arrived. */
 const SETTLE_MS = 300_000;
 
-/** So many completed orders of an hour are looked at for the time in each stage. */
+/** The number of an hour's completed orders that are sampled for the time in each stage. */
 const SAMPLE_SIZE = 100;
 
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
@@ -64,7 +64,7 @@ export function hoursIn(snapshot: Snapshot | undefined): { [hour: string]: HourS
 }
 
 /**
- * Adds the hours that are over and not counted yet. Does nothing, for two reads, when there are none.
+ * Adds past hours that are not counted yet. If there are none, it costs two reads.
  * @throws StoreError, ValidationError
  */
 export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "clock">): Promise<void> {
@@ -84,12 +84,12 @@ export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "
   try {
     await store.commit([write]);
   } catch (error) {
-    // Another sweep, or our own retried commit, has counted the same hours.
+    // Another sweep, or our own retried commit, has already counted these hours.
     if (!(error instanceof ConflictError)) throw error;
   }
 }
 
-/** The hours after the newest known one that are over; only the last one if none is known. */
+/** The past hours after the newest known one; only the last hour if none is known. */
 function dueHours(known: string[], now: number): string[] {
   const last = now - SETTLE_MS - HOUR_MS;
   const newest = known.sort().at(-1);
@@ -109,7 +109,7 @@ async function countHour(hour: string, arrived: number, store: Store): Promise<H
   return { arrived, counts, stages: await sampleStages(hour, store) };
 }
 
-/** How many orders came to each state in an hour. */
+/** How many orders reached each state in an hour. */
 export async function countStates(hour: string, store: Store): Promise<Record<RelationState, number>> {
   const counts = await Promise.all(
     STATES.map((state) => store.count({ collection: HISTORY, field: "hour", oneOf: hourBuckets(hour, [state]) })),
@@ -117,7 +117,7 @@ export async function countStates(hour: string, store: Store): Promise<Record<Re
   return Object.fromEntries(STATES.map((state, index) => [state, counts[index] ?? 0])) as Record<RelationState, number>;
 }
 
-/** How long orders that completed in an hour were in each stage. Entries' ids are hashes, so the first by id are a fair sample. */
+/** How long orders that completed in an hour were in each stage. The entries' ids are hashes, so the first ones are a fair sample. */
 export async function sampleStages(hour: string, store: Store): Promise<HourStatistics["stages"]> {
   const oneOf = hourBuckets(hour, ["DELIVERED", "REJECTED"]);
   const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: SAMPLE_SIZE });
@@ -140,14 +140,14 @@ function readable(snapshot: Snapshot | undefined): Relation | undefined {
   }
 }
 
-/** How long an order was in each stage that it has left, in milliseconds. */
+/** How long an order was in each completed stage, in milliseconds. */
 function stageTimesOf({ placedAt, times, state }: Relation): [ActiveStatus, number][] {
   const ended = state && !RELATION_STATES[state].open ? times[state] : undefined;
   const starts = ACTIVE_STATUSES.map((status) => (status === "NEW" ? placedAt : times[status]));
   return ACTIVE_STATUSES.flatMap((stage, index) => {
     const [from, to] = [starts[index], index + 1 < starts.length ? starts[index + 1] : ended];
     const ms = from && to ? to.getTime() - from.getTime() : -1;
-    // Clocks differ: what looks negative says nothing.
+    // Clocks differ, so ignore negative durations.
     return ms >= 0 ? [[stage, ms]] : [];
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The sweep: looks after what the poll can't see, since its order has left the active lists.
- * What it costs grows with what is open, not with what ever was.
+ * The sweep: handles relations and attempts whose order has left the active lists, so the poll can't see it.
+ * Its cost grows with the number of open documents, not with that of all documents.
  */
 
 import * as v from "valibot";
@@ -38,15 +38,15 @@ import { writeTrouble } from "./report-status.js";
 
 const LEASE_PATH = "leases/sweep";
 
-/** As long as a sweep may run, in milliseconds. */
+/** The maximum duration of a sweep, in milliseconds. */
 const LEASE_MS = 540_000;
 
-/** How long a sweep lists orders before it asks for them one by one, in milliseconds. */
+/** How long a sweep lists orders before it looks them up one by one, in milliseconds. */
 const LISTING_BUDGET_MS = 60_000;
 
 /**
- * How long after its start a sweep judges relations, handles missing orders, and judges attempts, in milliseconds. The next sweep
- * continues with what is left.
+ * Until when, after its start, a sweep checks relations, handles missing orders, and checks attempts, in milliseconds. The next sweep
+ * continues with the rest.
  */
 const RELATIONS_BUDGET_MS = 240_000;
 const MISSING_BUDGET_MS = 300_000;
@@ -54,7 +54,7 @@ const BUDGET_MS = 420_000;
 
 const PAGE_SIZE = 300;
 
-/** When a large share of the orders is missing, so many looks at most are counted in one sweep: an outage must not become a storm of writes. */
+/** The maximum of lookups counted in one sweep while a large share of the orders is missing: an outage must not cause a storm of writes. */
 const MAX_MASS_LOOKS = 100;
 
 const OPEN_RELATION_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
@@ -64,35 +64,35 @@ const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filt
   (state) => ATTEMPT_STATES[state].open,
 );
 
-/** For each collection, the path of the last document that a sweep judged before it ran out of time. One that can't be read begins anew. */
+/** For each collection, the path of the last document that a sweep checked before it ran out of time. An unreadable cursor starts anew. */
 const cursor = v.optional(v.fallback(v.nullable(v.string()), null), null);
 const cursorsSchema = v.fallback(v.object({ relations: cursor, attempts: cursor }), {
   relations: null,
   attempts: null,
 });
 
-/** The log names so many waiting orders. */
+/** The maximum of waiting orders that the log names. */
 const MAX_EXAMPLES = 5;
 
-/** What a sweep did. */
+/** The result of a sweep. */
 export interface SweepResult {
   outcome: "completed" | "skipped";
   closed: number;
-  /** Attempts whose lease ran out. */
+  /** Attempts whose lease expired. */
   expired: number;
-  /** Attempts that wait for an operator. */
+  /** Attempts that need an operator. */
   waiting: number;
   /** Open relations whose order the food service does not find. */
   missing: number;
-  /** Documents or orders that could not be judged this time. */
+  /** Documents or orders that could not be checked this time. */
   failed: number;
 }
 
 /**
- * Closes relations and attempts whose order has ended, declares attempts uncertain whose lease ran out, and logs which orders wait
- * for an operator. A status that can't be listed costs one call for each of its orders. An order that is not found is missing: its
- * relation is closed as GONE after several looks over MISSING_AFTER_MINUTES, unless a large share of all open orders is missing.
- * @throws StoreError if the documents can't be listed; the next sweep comes to them
+ * Closes relations and attempts whose order has ended, declares attempts with an expired lease uncertain, and logs which orders need
+ * an operator. A status that can't be listed costs one call for each of its orders. If the food service does not find an order, its
+ * relation is closed as GONE after several lookups over MISSING_AFTER_MINUTES, unless a large share of all open orders is missing.
+ * @throws StoreError if the documents can't be listed; the next sweep tries again
  */
 export async function sweep(ports: Ports): Promise<SweepResult> {
   const result: SweepResult = { outcome: "completed", closed: 0, expired: 0, waiting: 0, missing: 0, failed: 0 };
@@ -137,19 +137,19 @@ export async function sweep(ports: Ports): Promise<SweepResult> {
   return result;
 }
 
-/** What the log says of an order that waits for an operator. */
+/** The log's description of an order that needs an operator. */
 type WaitingOrder = { order: string; stage: string; state: string; reason: unknown };
 
-/** What the food service shows of an order now. */
+/** The current state of an order in the food service. */
 type OrderLook =
   | { kind: "active"; status: OrderStatus }
   | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
-  /** It does not know the order. That may pass. */
+  /** It does not find the order, possibly only for a while. */
   | { kind: "missing" };
 
 type OrderLookup = (order: string) => Promise<OrderLook>;
 
-/** Asks the food service only about orders that its lists do not show as active, and about each of them once. */
+/** Looks orders up in the food service, only those that its lists do not show as active, and each of them once. */
 function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports): OrderLookup {
   const asked = new Map<string, OrderLook>();
   const ask = async (order: string): Promise<OrderLook> => {
@@ -172,8 +172,8 @@ function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports):
 }
 
 /**
- * All orders that the food service shows as active, each with its own status: a service may ignore the filter. What can't be listed is
- * left out, and asked for one by one.
+ * All orders that the food service lists as active, each with its own status, since a service may ignore the filter. Orders that can't
+ * be listed are left out, and looked up one by one.
  */
 async function listActive(ports: Ports): Promise<Map<string, OrderStatus>> {
   const statuses = new Map<string, OrderStatus>();
@@ -190,7 +190,7 @@ async function listActive(ports: Ports): Promise<Map<string, OrderStatus>> {
   return statuses;
 }
 
-/** Lists the orders of one status; why that was incomplete, undefined if it was not. */
+/** Lists the orders of one status. Returns why the listing was incomplete, or undefined if it was complete. */
 async function listInto(
   statuses: Map<string, OrderStatus>,
   status: ActiveStatus,
@@ -208,8 +208,8 @@ async function listInto(
 }
 
 /**
- * Handles open relations whose order the food service does not find. Counts the looks; closes those that were missing for long enough.
- * If so many are missing that the food service is more likely wrong than right, closes none and raises an alert.
+ * Handles open relations whose order the food service does not find. Counts the lookups, and closes relations that were missing for
+ * long enough. If so many are missing that the food service is probably wrong, closes none and raises an alert.
  */
 async function handleMissing(
   missing: { snapshot: Snapshot; relation: Relation }[],
@@ -258,10 +258,10 @@ async function handleMissingOrder(
 }
 
 /**
- * Goes round the matching documents page by page, from where the sweep before ran out of time; one that can't be judged is logged and
- * does not stop the others.
- * @param cursor the path of the last document that the sweep before judged, null if it judged all
- * @returns the same for the next sweep
+ * Visits the matching documents page by page, from where the previous sweep ran out of time. A document that can't be checked is logged
+ * and does not stop the others.
+ * @param cursor the path of the last document that the previous sweep checked, null if it checked all
+ * @returns the cursor for the next sweep
  */
 async function forEachDocument(
   { collection, states, until }: { collection: string; states: string[]; until: number },
@@ -295,17 +295,17 @@ async function forEachDocument(
   }
 }
 
-/** In the store's order, which is that of the bytes. */
+/** Compares paths as the store sorts them, by their bytes. */
 function isAfter(path: string, other: string): boolean {
   return Buffer.compare(Buffer.from(path), Buffer.from(other)) > 0;
 }
 
-/** Judges one document; what goes wrong is logged and does not stop the others. */
+/** Checks one document. An error is logged and does not stop the others. */
 async function judging(found: Snapshot, result: SweepResult, ports: Ports, judge: () => Promise<void>): Promise<void> {
   try {
     await judge();
   } catch (error) {
-    // Another process has judged it in the meantime, or the service has as much to do as it sustains: the next sweep comes to it.
+    // Another process has just handled it, or the service is at its limit: the next sweep checks it.
     if (error instanceof ConflictError || error instanceof NoSlotError) return;
     result.failed++;
     const outcome = error instanceof ValidationError ? "quarantined" : "failed";
@@ -314,7 +314,7 @@ async function judging(found: Snapshot, result: SweepResult, ports: Ports, judge
   }
 }
 
-/** Closes a relation whose order has ended. Returns the relation of an order that goes on or is missing. */
+/** Closes a relation whose order has ended. Returns the relation of an order that continues or is missing. */
 async function sweepRelation(
   found: Snapshot,
   look: OrderLookup,
@@ -339,7 +339,7 @@ function logClosed(order: string, to: RelationState, { log }: Ports): void {
   log.info(`Sweep closed the relation as ${to}`, { order, component: "sweep", outcome: "advanced", to });
 }
 
-/** The age of a relation in seconds; 0 if another program wrote it and it has not been adopted yet. */
+/** The age of a relation in seconds; 0 if another program wrote it and we have not adopted it yet. */
 function ageSeconds({ times }: Relation, { clock }: Ports): number {
   const began = Math.min(...Object.values(times).map((time) => time.getTime()));
   return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
@@ -373,14 +373,14 @@ async function sweepAttempt(
   if (examples.length < MAX_EXAMPLES) examples.push({ order, stage, state, reason: fields?.reason ?? reason });
 }
 
-/** One line, however many orders wait: each is a document that the console lists. */
+/** Logs one line, however many orders wait: the console lists each of them. */
 function logWaiting(waiting: number, examples: WaitingOrder[], { log }: Ports): void {
   if (waiting === 0) return;
   const message = `Operator action required: ${waiting} ${waiting === 1 ? "attempt is" : "attempts are"} waiting`;
   log.error(message, { component: "sweep", outcome: "needs_operator", waiting, examples });
 }
 
-/** What is to change in an attempt, or that it is to go; undefined if nothing is. */
+/** The update or deletion that an attempt needs; undefined if it needs none. */
 async function planAttemptUpdate(
   attempt: Attempt,
   look: OrderLookup,
@@ -392,7 +392,7 @@ async function planAttemptUpdate(
   if (next.action === "wait") return undefined;
   if (await isStaleClaim(attempt, ports)) return "settled";
   const ended = next.action === "send" && (await isOver(attempt, await look(attempt.order), ports));
-  // A look that found nothing is counted; the attempt stays as it is until that is believed.
+  // Count a lookup that found nothing; the attempt stays unchanged until the order counts as gone.
   if (typeof ended === "object") return ended;
   if (next.action !== "declare uncertain" && !ended) return undefined;
   const message = ended ? "the order ended before an answer was saved" : next.reason;
@@ -400,10 +400,10 @@ async function planAttemptUpdate(
   return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason };
 }
 
-/** Closes an attempt with which nothing was created, once its order has ended or nothing is wrong with it any more. */
+/** Closes an attempt that created nothing, once its order has ended or its problem has resolved itself. */
 async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): Promise<Fields | undefined> {
   const code = attempt.reason?.code;
-  // The order has no name by which it could be asked for.
+  // The order's name can't be looked up.
   if (code === "UNUSABLE_NAME") return undefined;
   const seen = await look(attempt.order);
   const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
@@ -415,7 +415,7 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
 }
 
-/** Whether what an operator was asked about has resolved itself. */
+/** Whether the problem that an operator was asked about has resolved itself. */
 function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relation | undefined): boolean {
   switch (reason?.code) {
     case "LINK_NOT_FOUND":
@@ -434,28 +434,28 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
   }
 }
 
-/** Whether the food service shows an order as less far than its relation. */
+/** Whether the food service shows an order behind its relation. */
 function isBehind(seen: OrderLook, { state }: Relation): boolean {
   const target = state && RELATION_STATES[state].reports;
   return seen.kind !== "ended" && target !== undefined && (seen.kind === "missing" || mayReport(seen.status, target));
 }
 
-/** Whether an attempt's order has ended. For one that is missing, the fields that count the look, until that is believed. */
+/** Whether an attempt's order has ended. For a missing order, the fields that count the lookup, until it counts as gone. */
 async function isOver(
   { missing, reason }: Attempt,
   seen: OrderLook,
   { clock, settings }: Ports,
 ): Promise<boolean | Fields> {
   if (seen.kind !== "missing") return seen.kind === "ended";
-  // It waits because its order is missing.
+  // The attempt waits because its order is missing.
   if (reason?.code === "ORDER_NOT_FOUND") return false;
   const { absence, isBelieved } = countLook(missing ?? undefined, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
   return absence ? { missing: { ...absence } } : isBelieved;
 }
 
 /**
- * Whether a claim was made after the link already existed. The claim that made the link deleted its attempt, so this attempt is
- * younger than the link, and its owner saw the link before it sent anything.
+ * Whether a claim was made after the link. The claim that made the link deleted its attempt, so this attempt is younger than the
+ * link, and its owner saw the link before it sent anything.
  */
 async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
   const link = await linkOf(attempt, ports);

@@ -1,4 +1,4 @@
-/** Ports for tests: every effect is recorded, and can be made to fail, wait or meet a changed world. */
+/** Ports for tests: every effect is recorded, and a test can make it fail, wait, or run other code before or after it. */
 
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
@@ -48,14 +48,14 @@ export const TEST_SETTINGS: Settings = {
 
 type Action = () => unknown;
 
-/** What is to happen around single operations. */
+/** The actions that a test runs around single operations. */
 class Hooks<O extends string> {
   private readonly waiting: { operation: O; when: "before" | "after"; action: Action }[] = [];
 
-  /** @param pause is awaited around every operation, so a test can decide what happens when */
+  /** @param pause awaited around every operation, so a test controls the order of effects */
   constructor(private readonly pause: (label: string) => Promise<unknown>) {}
 
-  /** Runs the action before or after the next such operation; what it throws, the operation throws. */
+  /** Runs the action before or after the next such operation. If the action throws, the operation throws the same error. */
   once(operation: O, when: "before" | "after", action: Action): void {
     this.waiting.push({ operation, when, action });
   }
@@ -76,10 +76,10 @@ class Hooks<O extends string> {
   }
 }
 
-/** A store whose operations can be disturbed. What goes to `memory` directly is never disturbed. */
+/** A store whose operations can be disturbed. Operations on `memory` itself are not. */
 class WatchedStore implements Store {
   readonly memory: MemoryStore;
-  /** Every commit that was applied, the triggers' own included. */
+  /** Every applied commit, including those of triggers. */
   readonly commits: Write[][] = [];
   readonly changes: { before: Snapshot | undefined; after: Snapshot | undefined }[] = [];
 
@@ -122,7 +122,7 @@ class WatchedStore implements Store {
     return (await this.fields(path))?.[name];
   }
 
-  /** Sets fields as another program would, whatever is there. */
+  /** Sets fields as another program would, without a precondition. */
   async set(path: string, fields: Fields): Promise<void> {
     const [there] = await this.memory.read(path);
     const write: Write = there
@@ -137,10 +137,10 @@ class StubFoodService implements FoodService {
   readonly orders = new Map<string, Order>();
   readonly kitchenOrders = new Map<string, KitchenOrder>();
   readonly shipments = new Map<string, Shipment>();
-  /** The key of every create that was carried out. */
+  /** The key of every applied create. */
   readonly created: { stage: "kitchen" | "shipment"; key: string }[] = [];
   readonly updates: { name: string; status: ReportedStatus }[] = [];
-  /** The names that the next creates are answered with, instead of new ones. */
+  /** The names with which the next creates are answered, instead of new ones. */
   readonly nextNames: string[] = [];
 
   constructor(readonly hooks: Hooks<keyof FoodService>) {}
@@ -207,7 +207,7 @@ export interface TestBed {
   customers: Hooks<keyof Customers>;
 }
 
-/** New ports with nothing in them. */
+/** New, empty ports. */
 export function testBed(
   settings: Partial<Settings> = {},
   { seed = 1, pause = async () => {} }: { seed?: number; pause?: (label: string) => Promise<unknown> } = {},

@@ -1,4 +1,4 @@
-/** An attempt at an order's create that waits for an operator, or is in another state, as a run that went wrong leaves it. */
+/** A stored attempt for tests: one that needs an operator, or is in another state. */
 import { type AttemptState, claimFields } from "../attempts/attempt.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import type { Fields } from "../ports.js";

@@ -4,7 +4,7 @@ import type { Role } from "../../operator-api/roles.js";
 import { openApp } from "./firebase-app.js";
 
 /**
- * Gives the account with this address a role, or takes the one it has. Tokens that are out keep what they say for up to an hour.
+ * Sets the role of the account with this email address, or removes it. Existing tokens stay valid for up to an hour.
  * @throws Error with the code auth/user-not-found if there is no such account
  */
 export async function setRole(email: string, role: Role | undefined): Promise<void> {
@@ -16,7 +16,7 @@ export async function setRole(email: string, role: Role | undefined): Promise<vo
   await auth.revokeRefreshTokens(uid);
 }
 
-/** Everybody who has a role, by email address or, without one, by id. */
+/** All accounts with a role, by email address or, without one, by id. */
 export async function* accountsWithRole(): AsyncGenerator<{ name: string; role: string }> {
   let pageToken: string | undefined;
   do {

@@ -1,4 +1,4 @@
-/** The ports as they are in the cloud and in the Emulator Suite: one of each an instance, made at first use. */
+/** The ports for the cloud and the Emulator Suite: one of each per instance, created at first use. */
 import * as logger from "firebase-functions/logger";
 import { AdaptiveFlowControl, withFlowControl } from "../../flow-control.js";
 import { RecentLinks } from "../../link-cache.js";
@@ -11,7 +11,7 @@ import { PubSubBus } from "./pubsub-bus.js";
 import { systemClock, systemRandomness } from "./system-clock.js";
 import { withCheckedReplies } from "./verified-replies.js";
 
-/** In the cloud, a line for every idle tick of every order would be most of the log, and of its bill. */
+/** In the cloud, one line per idle tick and order would be most of the log, and most of its cost. */
 const isEmulated = () => process.env.FUNCTIONS_EMULATOR === "true";
 
 const log: Log = {
@@ -23,7 +23,7 @@ const log: Log = {
 
 let ports: Ports | undefined;
 
-/** The ports of this instance, made with these settings the first time. */
+/** The ports of this instance. The first call creates them with these settings. */
 export function openPorts(settings: () => Settings): Ports {
   ports ??= make(settings());
   return ports;

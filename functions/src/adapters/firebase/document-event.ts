@@ -1,4 +1,4 @@
-/** The change of a document in an event of Eventarc's, without Firestore's client library. */
+/** Parses a document's change from an Eventarc event, without Firestore's client library. */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { ValidationError } from "../../domain/errors.js";
 import { Document, type Value } from "../../generated/cloud/google/firestore/v1/document.js";
@@ -21,7 +21,7 @@ interface JsonDocument {
 
 type JsonValue = { [kind: string]: unknown };
 
-/** The tags of google.events.cloud.firestore.v1.DocumentEventData: what is after the change and what was before, both bytes. */
+/** The tags of google.events.cloud.firestore.v1.DocumentEventData: the document after and before the change, both as bytes. */
 const VALUE_TAG = (1 << 3) | 2;
 const OLD_VALUE_TAG = (2 << 3) | 2;
 

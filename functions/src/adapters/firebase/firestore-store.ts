@@ -14,21 +14,21 @@ import { assertWritable } from "../../firestore-limits.js";
 import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 import { openApp } from "./firebase-app.js";
 
-/** gRPC status numbers by which Firestore says that a precondition does not hold: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
+/** The gRPC status numbers of a failed precondition: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
 const CONFLICTS = [5, 6, 9];
 const INVALID_ARGUMENT = 3;
 
-/** When calls have waited so long, the connection is pinged, in milliseconds. Google's own clients use no shorter time. */
+/** The connection is pinged after calls have waited this long, in milliseconds. Google's own clients use no shorter time. */
 const PING_AFTER_MS = 30_000;
-/** How long such a ping may take, in milliseconds. */
+/** The timeout of such a ping, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
 
-/** Those whose settings are made: they can be made once. */
+/** The instances that are configured already: `settings` may be called only once. */
 const configured = new WeakSet<Firestore>();
 
 /**
- * The Firestore of this project, or of one that is named. A connection that goes silent is dropped after `pingAfterMs` and
- * the time of a ping, and its reads and commits are tried again on another.
+ * The Firestore of this project, or of the named one. A silent connection is dropped after `pingAfterMs` plus the ping's
+ * timeout, and its reads and commits are retried on a new connection.
  */
 export function openFirestore(project?: string, pingAfterMs = PING_AFTER_MS): Firestore {
   const named = (projectId: string) =>
@@ -87,10 +87,10 @@ export class FirestoreStore implements Store {
   }
 }
 
-/** Adds an update field by field: as an object, Firestore would take the dots in a name for a path. */
+/** Adds an update field by field: in an object, Firestore would read a name with dots as a path. */
 function addUpdate(batch: WriteBatch, document: DocumentReference, write: Extract<Write, { kind: "update" }>): void {
   const [first, ...others] = Object.entries(write.fields);
-  // assertWritable has rejected an update without fields.
+  // assertWritable rejects an update without fields.
   if (!first) return;
   const more = others.flatMap(([name, value]) => [new FieldPath(name), value]);
   batch.update(document, new FieldPath(first[0]), first[1], ...more, { lastUpdateTime: timeOf(write.version) });
@@ -103,7 +103,7 @@ export function snapshotOf(document: DocumentSnapshot | undefined): Snapshot | u
   return { path: document.ref.path, fields: fieldOf(data) as Fields, version: versionOf(document.updateTime) };
 }
 
-/** Firestore's times become dates; every other value stays as it is, for the schemas to judge. */
+/** Converts Firestore's timestamps to dates. The schemas check all other values. */
 function fieldOf(value: unknown): Field {
   if (value instanceof Timestamp) return value.toDate();
   if (Array.isArray(value)) return value.map(fieldOf);

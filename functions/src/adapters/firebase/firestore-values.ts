@@ -1,4 +1,4 @@
-/** Firestore's documents on the wire, as the ports know them. */
+/** Converts Firestore's wire format to and from the documents of the ports. */
 import type { Document, Value } from "../../generated/cloud/google/firestore/v1/document.js";
 import type { Timestamp } from "../../generated/cloud/google/protobuf/timestamp.js";
 import type { Field, Fields, Snapshot } from "../../ports.js";
@@ -8,12 +8,12 @@ const NANOS_PER_MS = 1_000_000;
 /** The full name of a document; no project or database has a slash in its name. */
 const NAME = /^projects\/[^/]+\/databases\/[^/]+\/documents\/(.+)$/s;
 
-/** What only other programs write: bytes, places, references. No schema of ours accepts it. */
+/** A value that only other programs write: bytes, geo points, references. Our schemas reject it. */
 class ForeignValue {
   constructor(readonly kind: string | undefined) {}
 }
 
-/** @throws Error if it is no document that exists */
+/** @throws Error if the document does not exist */
 export function snapshotFrom({ name, fields, updateTime }: Document): Snapshot {
   const [, path] = NAME.exec(name) ?? [];
   if (path === undefined || !updateTime)
@@ -44,7 +44,7 @@ function fieldFrom({ valueType }: Value): Field {
     case "arrayValue":
       return valueType.arrayValue.values.map(fieldFrom);
     default:
-      // The schemas judge it: to them it is an object of a class.
+      // The schemas reject it, since it is an instance of a class.
       return new ForeignValue(valueType?.$case) as unknown as Field;
   }
 }
@@ -64,7 +64,7 @@ function valueTypeFor(field: Field): NonNullable<Value["valueType"]> {
     case "boolean":
       return { $case: "booleanValue", booleanValue: field };
     case "number":
-      // An integer can't be -0.
+      // Firestore's integers have no -0.
       if (Number.isSafeInteger(field) && !Object.is(field, -0)) {
         return { $case: "integerValue", integerValue: String(field) };
       }
@@ -86,7 +86,7 @@ function timestampOf(date: Date): Timestamp {
   return { seconds: String(seconds), nanos: (date.getTime() - seconds * 1000) * NANOS_PER_MS };
 }
 
-/** The version that a document has since this time, as every build writes it down. */
+/** The version of a document with this update time, in the form that every build stores. */
 export function versionFrom({ seconds, nanos }: Timestamp): string {
   return `${seconds}.${nanos}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Calls to Google's services over gRPC without their client libraries, which take most of a cold start: one channel, retries by
- * service config, and a new connection if one is silent.
+ * Calls Google's services over gRPC without their client libraries, which take most of a cold start: one channel, retries by
+ * service config, and a new connection when one is silent.
  */
 import {
   type ChannelCredentials,
@@ -17,13 +17,13 @@ import { livenessOptions, RenewingClient } from "./renewing-client.js";
 import { type RetryPolicy, serviceConfig } from "./service-config.js";
 
 export interface GoogleService {
-  /** Where it is in the cloud, as host:port. */
+  /** The service's address in the cloud, as host:port. */
   address: string;
-  /** Where its emulator is, as host:port; undefined for the cloud. */
+  /** The address of its emulator, as host:port; undefined for the cloud. */
   emulator: string | undefined;
-  /** How long a call and its retries may take, in milliseconds. */
+  /** The timeout of a call with its retries, in milliseconds. */
   timeoutMs: number;
-  /** When calls have waited so long, the connection is pinged, in milliseconds. */
+  /** The connection is pinged after calls have waited this long, in milliseconds. */
   pingAfterMs: number;
   /** The methods to retry, and the status codes after which that is safe. */
   retries: { methods: { path: string }[]; codes: string[] }[];
@@ -31,12 +31,12 @@ export interface GoogleService {
   roots?: Buffer | undefined;
 }
 
-/** How long a ping may take, in milliseconds. */
+/** The timeout of a ping, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
 
 const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 
-/** gRPC allows no more. */
+/** gRPC's maximum. */
 const MAX_ATTEMPTS = 5;
 
 export class GoogleApi {
@@ -60,7 +60,7 @@ export class GoogleApi {
   }
 
   /**
-   * Calls a method that answers once.
+   * Calls a unary method.
    * @throws ServiceError
    */
   call<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R> {
@@ -84,7 +84,7 @@ export class GoogleApi {
   }
 
   /**
-   * Calls a method that answers with a stream; resolves with all of it.
+   * Calls a method that returns a stream; resolves with all of its messages.
    * @throws ServiceError
    */
   callForAll<Q, R>(method: MethodDefinition<Q, R>, request: Q, headers: Record<string, string>): Promise<R[]> {
@@ -119,7 +119,7 @@ export class GoogleApi {
   private metadata(headers: Record<string, string>): Metadata {
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-    // What an emulator takes for an administrator, to whom no security rules apply.
+    // Emulators treat this token as an administrator's, to whom no security rules apply.
     if (this.service.emulator !== undefined) metadata.set("authorization", "Bearer owner");
     return metadata;
   }
@@ -133,12 +133,12 @@ export function projectId(): string {
   return project;
 }
 
-/** Tokens of the account that the functions run as, from Application Default Credentials, which renew them in time. */
+/** Tokens of the functions' account, from Application Default Credentials, which refresh them before they expire. */
 function accessTokens(): TokenSource {
   let auth: Promise<GoogleAuth> | undefined;
   return {
     async token() {
-      // Loaded at the first call: an emulator needs none.
+      // Loaded at the first call, since emulators don't need it.
       auth ??= import("google-auth-library").then(({ GoogleAuth }) => new GoogleAuth({ scopes: [SCOPE] }));
       const token = await (await auth).getAccessToken();
       if (!token) throw new Error("there is no access token for the account of this function");

@@ -1,2 +1,2 @@
-/** Google's credentials in a module of our own: esbuild gives what imports a CommonJS package at its first use only a default export. */
+/** Re-exports Google's credentials: with esbuild, a dynamic import of a CommonJS package has only a default export. */
 export { GoogleAuth } from "google-auth-library";

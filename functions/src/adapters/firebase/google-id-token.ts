@@ -1,14 +1,14 @@
-/** Tokens that Google signs for the account that the functions run as, for a service that checks who calls. */
+/** ID tokens that Google signs for the functions' account, for a service that authenticates its callers. */
 import type { Clock } from "../../ports.js";
 import type { TokenSource } from "./grpc-credentials.js";
 
-/** A token is replaced so long before it expires. */
+/** A token is refreshed this long before it expires. */
 const RENEW_BEFORE_MS = 5 * 60_000;
 
-/** The metadata server gives the same token until shortly before it expires: it is not asked more often. */
+/** The minimum time between requests: the metadata server returns the same token until shortly before it expires. */
 const RENEW_INTERVAL_MS = 10_000;
 
-/** Its longest answer. */
+/** The timeout of a request. */
 const FETCH_TIMEOUT_MS = 10_000;
 
 interface Token {
@@ -22,8 +22,8 @@ interface Token {
 type Fetch = (audience: string) => Promise<string>;
 
 /**
- * Google ID tokens for this audience: cached, and renewed before they expire. While no new one can be had, the last one is
- * used until it expires.
+ * Google ID tokens for this audience, cached and refreshed before they expire. If a refresh fails, the last token is used
+ * until it expires.
  */
 export function googleIdTokens(audience: string, clock: Clock, fetch: Fetch = fetchIdToken): TokenSource {
   let current: Token | undefined;
@@ -40,7 +40,7 @@ export function googleIdTokens(audience: string, clock: Clock, fetch: Fetch = fe
     async token() {
       const last = current;
       if (last && clock.now() < Math.min(last.renewAt, last.expiresAt)) return last.text;
-      // One request for all calls that wait for it.
+      // Concurrent calls share one request.
       fetching ??= renew().finally(() => {
         fetching = undefined;
       });

@@ -1,4 +1,4 @@
-/** Calls over gRPC: one long-lived channel to a service, replaced if it is silent, a deadline on every call, typed failures. */
+/** gRPC calls to one service: one long-lived channel, replaced when it is silent; a deadline on every call; typed errors. */
 import {
   type ChannelCredentials,
   Client,
@@ -18,28 +18,28 @@ import type { TlsError } from "./tls-connection.js";
 
 const CHANNEL_OPTIONS = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 5_000 };
 
-/** A page of a quarter of a million orders fits, in bytes. gRPC's default of 4 MiB stops services that ignore the page size. */
+/** In bytes; a page of 250,000 orders fits. With gRPC's default of 4 MiB, a service that ignores the page size would fail. */
 const MAX_REPLY_BYTES = 32 * 1024 * 1024;
 
-/** Servers take more frequent pings for an attack. */
+/** Servers treat more frequent pings as an attack. */
 const MIN_PING_MS = 1_000;
 
 export interface Target {
-  /** As people know it, for messages. */
+  /** The service's name in error messages. */
   name: string;
   /** host:port */
   address: string;
   security: "tls" | "plaintext";
   trust: Trust;
-  /** The caller's own certificate, if it has one; over TLS only. */
+  /** The client certificate, if there is one; over TLS only. */
   client?: ClientIdentity | undefined;
-  /** The token that goes with every call, if there is one; over TLS only. */
+  /** The token that is sent with every call, if there is one; over TLS only. */
   token?: TokenSource | undefined;
-  /** What the person at hand sets trust and client with, for messages; params unless given. */
+  /** The settings for trust and client certificate that error messages name; params by default. */
   options?: { trust: string; client: string };
-  /** The methods that may be repeated when the connection fails. */
+  /** The methods that may be retried when the connection fails. */
   idempotentMethods: { path: string }[];
-  /** How long a call may take, in milliseconds. */
+  /** The timeout of a call, in milliseconds. */
   timeoutMs: number;
 }
 
@@ -63,7 +63,7 @@ export class GrpcChannel {
     };
     this.renewing = new RenewingClient({
       open: () => new Client(`dns:${target.address}`, this.credentials(), options),
-      // A create's deadline is a little shorter than a read's: it counts from the claim.
+      // A create's deadline is slightly shorter than a read's, since it counts from the claim.
       silenceMs: 0.9 * target.timeoutMs,
       now: () => clock.now(),
     });
@@ -79,7 +79,7 @@ export class GrpcChannel {
     });
   }
 
-  /** Resolves when a call can be sent: the server is connected and verified, and there is a token if calls carry one. */
+  /** Resolves when a call can be sent: the server is connected and verified, and a token is available if calls need one. */
   async ready(): Promise<void> {
     const { name, address, timeoutMs, token } = this.target;
     const unavailable = (reason: string | undefined, cause: unknown) =>
@@ -120,7 +120,7 @@ export class GrpcChannel {
         (error, response) => {
           this.renewing.endCall(client, error);
           if (response !== undefined && !error) return resolve(response);
-          // Until a call is given to a connection its peer is the channel's own target.
+          // Until a call is assigned to a connection, its peer is the channel's own target.
           const sent = call.getPeer() !== client.getChannel().getTarget();
           if (error?.code === status.UNAUTHENTICATED) this.target.token?.discard();
           reject(toCallError(path, sent ? error : this.explained(error), sent));
@@ -129,7 +129,7 @@ export class GrpcChannel {
     });
   }
 
-  /** The failure in the words of its connection, if that is why. */
+  /** The error, with the connection's own message if the connection caused it. */
   private explained(error: ServiceError | null): ServiceError | null {
     if (error?.code !== status.UNAVAILABLE) return error;
     const plain = error.details.replace("Getting metadata from plugin failed with error: ", "");
@@ -141,7 +141,7 @@ export class GrpcChannel {
   }
 }
 
-/** Retries are for what may be repeated; everything else is sent once, whatever becomes of it. */
+/** Only idempotent methods are retried. Everything else is sent once, whatever its outcome. */
 const RETRY_POLICY: RetryPolicy = {
   maxAttempts: 4,
   initialBackoff: "0.1s",
@@ -150,12 +150,12 @@ const RETRY_POLICY: RetryPolicy = {
   retryableStatusCodes: ["UNAVAILABLE"],
 };
 
-/** A service that refuses many calls is not asked four times as often: retries stop until most calls succeed again. */
+/** Retries must not multiply the load on a failing service: they stop until most calls succeed again. */
 const RETRY_THROTTLING = { maxTokens: 20, tokenRatio: 0.1 };
 
 function toCallError(path: string, error: ServiceError | null, sent: boolean): CallError {
   if (!error) return callError("INTERNAL", `${path} was answered with nothing`, sent);
-  // gRPC reports an answer that it can't parse as INTERNAL. Such as this one, the next will be no better.
+  // gRPC reports a reply that it can't parse as INTERNAL. A retry would get the same reply.
   if (error.details.startsWith("Response message parsing error")) {
     return callError("BAD_REPLY", `${path}: ${error.details}`, sent, { cause: error });
   }

@@ -1,4 +1,4 @@
-/** How a gRPC channel verifies the server and proves who calls: trusted certificates, a client certificate, a token. */
+/** gRPC credentials: the trusted certificates that verify the server, and the client certificate and token that authenticate us. */
 import type { Socket } from "node:net";
 import {
   CallCredentials,
@@ -11,18 +11,18 @@ import {
 import { toErrorInfo } from "../../domain/errors.js";
 import { dial, TlsConnector, type TlsError, type TlsTarget } from "./tls-connection.js";
 
-/** Gives the bearer token for each call. */
+/** Provides the bearer token for each call. */
 export interface TokenSource {
-  /** The token; rejects if there is none at the moment. */
+  /** The token; rejects if none is available now. */
   token(): Promise<string>;
-  /** The server did not accept the token: the next one must be new, if there can be a new one. */
+  /** Tells that the server rejected the token, so the next one must be a new one if possible. */
   discard(): void;
 }
 
 /**
- * Credentials over TLS; a token is sent over TLS only.
+ * Credentials for TLS. A token is sent over TLS only.
  * @param onFailure called with one line that says why a connection failed
- * @param grpc the copy of grpc-js that the channel is of: a program outside `functions/` has one of its own
+ * @param grpc the channel's copy of grpc-js: a program outside `functions/` has its own
  */
 export function tlsCredentials(
   target: TlsTarget,
@@ -40,7 +40,7 @@ export function plaintextCredentials(grpc: Grpc = { ChannelCredentials, CallCred
   return channelCredentials(undefined, grpc);
 }
 
-/** The token that a deployment was given. */
+/** A fixed token. */
 export function fixedToken(token: string): TokenSource {
   return { token: () => Promise.resolve(token), discard: () => {} };
 }
@@ -54,7 +54,7 @@ export function bearer(source: TokenSource): CallCredentials {
         metadata.set("authorization", `Bearer ${token}`);
         answer(null, metadata);
       },
-      // Without a token nothing is sent, which is no refusal: it may well work a moment later.
+      // Without a token nothing is sent. This is not a rejection, and a retry may succeed.
       (error: unknown) => answer(Object.assign(new Error(toErrorInfo(error).message), { code: status.UNAVAILABLE })),
     );
   });
@@ -62,15 +62,15 @@ export function bearer(source: TokenSource): CallCredentials {
 
 type Grpc = { ChannelCredentials: typeof ChannelCredentials; CallCredentials: typeof CallCredentials };
 
-/** After that no call is in progress on a channel that was closed, in milliseconds. */
+/** By this time, in milliseconds, no call is in progress on a closed channel. */
 const LONGEST_CALL_MS = 60_000;
 
-/** How long the peer of a connection that was closed may take to close it too, in milliseconds. */
+/** How long the peer may take to close its side of a closed connection, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /**
- * grpc-js leaves the choice among trusted certificates to OpenSSL, which errs if two have one subject: TlsConnector does not. It also
- * leaves it to the peer when a closed connection ends: a silent one would never end.
+ * Opens connections with TlsConnector: grpc-js leaves the choice among trusted certificates to OpenSSL, which fails if two have the
+ * same subject. It also ends closed connections, since grpc-js waits for the peer, and a silent peer would never end them.
  * @param connector undefined for plaintext
  */
 function channelCredentials(connector: TlsConnector | undefined, grpc: Grpc): ChannelCredentials {
@@ -88,10 +88,10 @@ function channelCredentials(connector: TlsConnector | undefined, grpc: Grpc): Ch
       options: ChannelOptions,
       callCredentials = grpc.CallCredentials.createEmpty(),
     ): experimental.SecureConnector {
-      // Through a proxy the socket's peer is not the server: there the next attempt of the channel connects again.
+      // Through a proxy, the socket's peer is not the server, so the channel's next attempt connects again.
       const isProxied = "grpc.http_connect_target" in options;
       let isClosed = false;
-      /** By the bytes that had been received when they were handed to gRPC. */
+      /** The open connections, with the number of bytes that each had received when it was handed to gRPC. */
       const connections = new Map<Socket, number>();
       return {
         connect: async (socket) => {
@@ -109,7 +109,7 @@ function channelCredentials(connector: TlsConnector | undefined, grpc: Grpc): Ch
         getCallCredentials: () => callCredentials,
         destroy: () => {
           isClosed = true;
-          // gRPC does not end one whose peer has not sent its HTTP/2 settings yet. There may be calls on others.
+          // gRPC does not end a connection whose peer has not sent its HTTP/2 settings yet. Other connections may have calls.
           for (const [connection, received] of connections) if (connection.bytesRead === received) connection.destroy();
           setTimeout(() => {
             for (const connection of connections.keys()) connection.destroy();

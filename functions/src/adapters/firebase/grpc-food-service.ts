@@ -15,7 +15,7 @@ import { googleIdTokens } from "./google-id-token.js";
 import { GrpcChannel, type Target } from "./grpc-channel.js";
 import { fixedToken, type TokenSource } from "./grpc-credentials.js";
 
-/** Reads and updates may be repeated; a create that was sent must not be, whatever became of it. */
+/** Reads and updates may be retried. A create that was sent must not be retried, whatever its outcome. */
 const IDEMPOTENT_METHODS = [
   orders.getOrder,
   orders.listOrders,
@@ -24,7 +24,7 @@ const IDEMPOTENT_METHODS = [
   drones.getShipment,
 ];
 
-/** Where the food service is, what verifies it, and what it gets to know its caller by, if anything. */
+/** The settings of the connection: the address, the trusted certificates, and the credentials that authenticate us, if any. */
 export type FoodServiceConnection = Pick<
   Settings,
   "FOOD_SERVICE_ADDRESS" | "FOOD_SERVICE_SECURITY" | "FOOD_SERVICE_CA" | "CALL_DEADLINE_SECONDS"
@@ -44,7 +44,7 @@ export type FoodServiceConnection = Pick<
 export class GrpcFoodService implements FoodService {
   private readonly channel: GrpcChannel;
 
-  /** @param options what the person at hand sets trust and client certificate with, for messages; params unless given */
+  /** @param options the settings for trust and client certificate that error messages name; params by default */
   constructor(settings: FoodServiceConnection, clock: Clock, options?: Target["options"]) {
     this.channel = foodServiceChannel(settings, clock, options);
   }
@@ -92,7 +92,7 @@ export class GrpcFoodService implements FoodService {
   }
 }
 
-/** A channel to the food service, for calls that are not the functions' own. */
+/** A channel to the food service, for programs outside the functions. */
 export function foodServiceChannel(
   settings: FoodServiceConnection,
   clock: Clock,
@@ -131,7 +131,7 @@ function orderOf({ name, customerId, status, createTime }: WireOrder): Order {
   return { name, customerId, status: statusFromCode(ORDER_STATUSES, status), placedAt: timeIn(createTime) };
 }
 
-/** The time in RFC 3339 text, undefined for other text: `Date` alone takes "5" for a day in May. */
+/** The time in RFC 3339 text; undefined for other text. `Date` alone would read "5" as a day in May. */
 function timeIn(text: string): Date | undefined {
   const time = /^\d{4}-\d{2}-\d{2}[Tt ]/.test(text) ? new Date(text) : undefined;
   return time && Number.isFinite(time.getTime()) ? time : undefined;

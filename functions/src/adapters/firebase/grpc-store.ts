@@ -17,10 +17,10 @@ import { snapshotFrom, timestampOfVersion, valueFor, valuesOf, versionFrom } fro
 import { GoogleApi, type GoogleService, projectId } from "./google-api.js";
 import { strictly } from "./strict-utf8.js";
 
-/** How Firestore says that a precondition does not hold. */
+/** The status codes of a failed precondition. */
 const CONFLICTS: readonly number[] = [status.NOT_FOUND, status.ALREADY_EXISTS, status.FAILED_PRECONDITION];
 
-/** A commit that was retried may meet what its first attempt wrote: callers compare the attempt's id. */
+/** A retried commit may conflict with its own first try, so callers compare the claim's id. */
 const RETRIES: GoogleService["retries"] = [
   { methods: [firestore.commit], codes: ["ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] },
   {
@@ -36,10 +36,10 @@ const TIMEOUT_MS = 60_000;
 /** Google's own clients use no shorter time. */
 const PING_AFTER_MS = 30_000;
 
-/** The latest version, and no explanation. */
+/** Read the latest version, without query statistics. */
 const NO_OPTIONS = { consistencySelector: undefined, explainOptions: undefined, requestOptions: undefined };
 
-/** Text that starts with a byte order mark stays as it is. */
+/** Doesn't strip a byte order mark. */
 const METHODS = {
   read: {
     ...firestore.batchGetDocuments,
@@ -51,16 +51,16 @@ const METHODS = {
 interface Options {
   /** The project; this function's own by default. */
   project?: string;
-  /** When calls have waited so long, the connection is pinged, in milliseconds. */
+  /** The connection is pinged after calls have waited this long, in milliseconds. */
   pingAfterMs?: number;
-  /** Where Firestore is and what verifies it, if it is not Google's. */
+  /** Firestore's address and the certificates that verify it, if it is not Google's. */
   server?: Pick<GoogleService, "address" | "roots">;
 }
 
 export class GrpcStore implements Store {
   private readonly api: GoogleApi;
   private readonly database: string;
-  /** What the name of every document begins with. */
+  /** The prefix of every document's name. */
   private readonly root: string;
   private readonly headers: Record<string, string>;
 
@@ -107,7 +107,7 @@ export class GrpcStore implements Store {
       };
       const { writeResults, commitTime } = await this.api.call(firestore.commit, request, this.headers);
       return writes.map((_, index) => {
-        // A delete has no time of its own.
+        // A delete has no update time of its own.
         const time = writeResults[index]?.updateTime ?? commitTime;
         if (!time) throw new Error("Firestore did not say when it committed");
         return versionFrom(time);
@@ -216,7 +216,7 @@ function queryRequest(parent: string, structuredQuery: StructuredQuery) {
   return { parent, queryType: { $case: "structuredQuery", structuredQuery } as const, ...NO_OPTIONS };
 }
 
-/** A field's name as a path of one name, whatever characters it has. */
+/** A field path with one segment, whatever characters it contains. */
 function fieldPath(name: string): string {
   return /^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) ? name : `\`${name.replace(/[\\`]/g, "\\$&")}\``;
 }

@@ -1,4 +1,4 @@
-/** How HTTP requests reach the operators' API. */
+/** Serves the operator API over HTTP. */
 import type { Request } from "firebase-functions/v2/https";
 import { onRequest } from "firebase-functions/v2/https";
 import { readSettings } from "../../config.js";
@@ -6,10 +6,10 @@ import type { Api, ApiRequest } from "../../operator-api/api.js";
 import { openPorts } from "./compose.js";
 import { optionsOf } from "./function-options.js";
 
-// Where this is not said, the HTTP framework answers a body that is not JSON with its own stack.
+// Otherwise the HTTP framework answers a body that is not JSON with a stack trace.
 process.env.NODE_ENV ??= "production";
 
-/** The function that answers the operators' requests. The API itself authenticates them; it is created at the first request. */
+/** The function that serves the operator API. The API itself authenticates requests; the first request creates it. */
 export function operatorsApi(open: () => Promise<Pick<Api, "answer">> | Pick<Api, "answer"> = openApi) {
   let api: Pick<Api, "answer"> | undefined;
   return onRequest({ ...optionsOf("api"), invoker: "public", cors: false }, async (request, response) => {
@@ -19,7 +19,7 @@ export function operatorsApi(open: () => Promise<Pick<Api, "answer">> | Pick<Api
   });
 }
 
-/** Loads what no other function needs: the others start in half the time without it. */
+/** Loads modules that only the API needs: without them, the other functions start in half the time. */
 async function openApi(): Promise<Api> {
   const [{ Api }, { FirestoreStore, openFirestore }, { firebaseTokens }] = await Promise.all([
     import("../../operator-api/api.js"),

@@ -1,4 +1,4 @@
-/** ID tokens of Firebase Authentication. */
+/** Verifies ID tokens of Firebase Authentication. */
 import type { App } from "firebase-admin/app";
 import * as v from "valibot";
 import { callError, TokenError } from "../../domain/errors.js";
@@ -6,7 +6,7 @@ import type { Tokens } from "../../operator-api/auth.js";
 import { parse } from "../../parse.js";
 import { openApp } from "./firebase-app.js";
 
-/** The Admin SDK's codes for a token, or its user, that it has checked and rejected. */
+/** The Admin SDK's error codes for a rejected token or user. */
 const BAD_TOKEN = [
   "auth/argument-error",
   "auth/id-token-expired",
@@ -16,10 +16,10 @@ const BAD_TOKEN = [
   "auth/user-not-found",
 ];
 
-/** A token is valid for an hour. A person whose access was revoked must not decide about orders until then. */
+/** Also check for revocation: a token is valid for an hour, and a person whose access was revoked must not decide about orders. */
 const CHECK_REVOKED = true;
 
-/** It says the same of a token whose signature it can't check, because Google's keys can't be had. */
+/** The SDK reports the same code when it can't fetch Google's keys to check the signature. */
 const NO_KEYS = /^Error (?:fetching|while making request)/;
 
 const claims = v.object({ uid: v.string(), email: v.optional(v.string()), role: v.optional(v.unknown()) });
@@ -40,7 +40,7 @@ export function firebaseTokens(open: () => App = openApp): Tokens {
 
 async function verified(token: string, open: () => App): Promise<unknown> {
   try {
-    // Nothing but the API needs it, and it is slow to load.
+    // Only the API needs it, and it is slow to load.
     const { getAuth } = await import("firebase-admin/auth");
     return await getAuth(open()).verifyIdToken(token, CHECK_REVOKED);
   } catch (error) {

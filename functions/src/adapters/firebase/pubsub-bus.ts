@@ -9,10 +9,10 @@ import { GoogleApi, projectId } from "./google-api.js";
 /** As many messages as Pub/Sub takes at a time. */
 const MAX_MESSAGES_PER_PUBLISH = 1000;
 
-/** A publish that takes longer is given up, in milliseconds; the next tick publishes the same orders again. */
+/** The timeout of a publish, in milliseconds. The next tick publishes the same orders again. */
 const PUBLISH_DEADLINE_MS = 10_000;
 
-/** A message that is published twice is handled twice, which is safe: it is a hint. */
+/** Publishing is retried: handling a message twice is safe, since it is a hint. */
 const RETRIED_CODES = ["ABORTED", "CANCELLED", "INTERNAL", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "UNKNOWN"];
 
 export class PubSubBus implements Bus {
@@ -24,7 +24,7 @@ export class PubSubBus implements Bus {
     retries: [{ methods: [publisher.publish], codes: RETRIED_CODES }],
   });
 
-  /** @param project whose topics they are; this function's own by default */
+  /** @param project the topics' project; this function's own by default */
   constructor(private readonly project = projectId()) {}
 
   async publishOrders(stage: Stage, messages: OrderMessage[]): Promise<void> {
@@ -35,7 +35,7 @@ export class PubSubBus implements Bus {
     await this.publish(CONTINUATION_TOPIC, [continuation]);
   }
 
-  /** Every publish is awaited: an instance gets no CPU once its function has returned. */
+  /** Awaits every publish, since an instance gets no CPU after its function has returned. */
   private async publish(name: string, payloads: object[]): Promise<void> {
     const topic = `projects/${this.project}/topics/${name}`;
     const headers = { "x-goog-request-params": `topic=${encodeURIComponent(topic)}` };

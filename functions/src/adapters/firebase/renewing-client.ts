@@ -1,25 +1,25 @@
 /**
- * A gRPC client that does not stay on a silent connection. A peer that acknowledges TCP but answers nothing, or that never
- * finishes the HTTP/2 handshake, looks connected to gRPC for as long as it likes.
+ * A gRPC client that replaces silent connections. If a peer acknowledges TCP but answers nothing, or never finishes the
+ * HTTP/2 handshake, gRPC considers it connected indefinitely.
  */
 import { type Client, type ClientOptions, type ServiceError, status } from "@grpc/grpc-js";
 
 interface RenewalOptions {
   /** Opens a client. It must have the options of `livenessOptions`. */
   open(): Client;
-  /** A client on which nothing was answered for so long, while calls waited, is replaced. In milliseconds. */
+  /** A client is replaced if it has received nothing for this long while calls waited, in milliseconds. */
   silenceMs: number;
   /** Milliseconds since the epoch. */
   now(): number;
 }
 
-/** Failures that gRPC makes up itself; a service may send them too. */
+/** The codes of errors that gRPC itself generates. A service may also send them. */
 const UNANSWERED: readonly number[] = [status.DEADLINE_EXCEEDED, status.UNAVAILABLE, status.CANCELLED];
 
 /**
- * The options by which gRPC notices a dead connection, and follows a change in DNS within a second of losing one.
- * @param pingAfterMs how long calls wait before the connection is pinged, and how long a ping may take. An instance that is
- * frozen between requests sends none: its first call after that does.
+ * The options that make gRPC detect a dead connection, and resolve DNS again within a second after losing one.
+ * @param pingAfterMs how long calls wait before the connection is pinged, and the ping's timeout. An instance that is
+ * frozen between requests sends no pings; its next call does.
  */
 export function livenessOptions(pingAfterMs: number): ClientOptions {
   return {
@@ -27,16 +27,16 @@ export function livenessOptions(pingAfterMs: number): ClientOptions {
     "grpc.keepalive_timeout_ms": pingAfterMs,
     "grpc.dns_min_time_between_resolutions_ms": 1_000,
     "grpc.service_config_disable_resolution": 1,
-    // Clients that share connections would get the silent one back.
+    // With shared connections, a new client would get the silent connection again.
     "grpc.use_local_subchannel_pool": 1,
   };
 }
 
 export class RenewingClient {
   private current: Client | undefined;
-  /** When the client was opened, or something was last answered on it, in milliseconds since the epoch. */
+  /** When the client was opened or last received something, in milliseconds since the epoch. */
   private heardAt = 0;
-  /** The calls in progress of each client that is not closed. */
+  /** The number of calls in progress on each open client. */
   private readonly calls = new Map<Client, number>();
 
   constructor(private readonly options: RenewalOptions) {}
@@ -52,8 +52,8 @@ export class RenewingClient {
   }
 
   /**
-   * Takes note of how a call ended. If its client is silent, the next call gets a new one; calls in progress stay with
-   * theirs, and nothing is sent again.
+   * Records how a call ended. If its client is silent, the next call gets a new client. Calls in progress stay on
+   * theirs, and nothing is resent.
    */
   endCall(client: Client, error: Pick<ServiceError, "code"> | null): void {
     if (client === this.current) {
@@ -73,7 +73,7 @@ export class RenewingClient {
           this.endCall(client, { code: status.DEADLINE_EXCEEDED });
           return reject(error);
         }
-        // That a connection is there says nothing about whether anything is answered on it.
+        // A connection may exist without answering anything.
         this.release(client);
         resolve();
       });
@@ -87,7 +87,7 @@ export class RenewingClient {
     this.current = undefined;
   }
 
-  /** Closes a client that was replaced with its last call, not before: gRPC drops calls of a closed one at their next ping. */
+  /** Closes a replaced client after its last call: gRPC drops the calls of a closed client at their next ping. */
   private release(client: Client): void {
     const calls = this.calls.get(client);
     if (calls === undefined) return;

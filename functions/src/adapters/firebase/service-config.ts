@@ -1,6 +1,6 @@
-/** gRPC's service config: one connection at a time, and which methods are retried how. */
+/** gRPC's service config: one connection at a time, and the retry policy of each method. */
 
-/** How often and how fast a call is retried, and after which status codes that is safe. Durations are text such as "0.2s". */
+/** A retry policy: how often and how fast to retry, and after which status codes. Durations are text such as "0.2s". */
 export interface RetryPolicy {
   maxAttempts: number;
   initialBackoff: string;

@@ -1,22 +1,22 @@
 /**
- * TLS connections for gRPC: the server is checked by Node.js against the trusted certificates, a certificate of the caller's
- * own goes with it when there is one, and each failure is one line that says what is wrong and what to do.
+ * TLS connections for gRPC: Node.js verifies the server with the trusted certificates, a client certificate is sent if there
+ * is one, and each failure is one line that says what is wrong and what to do.
  */
 import type { X509Certificate } from "node:crypto";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
 import { type ClientIdentity, pemOf, type Trust } from "../../credentials.js";
 
-/** A server that accepts a connection and then says nothing is given up. */
+/** The timeout of a handshake with a server that accepts the connection but sends nothing. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** A server that closes a new connection within this time did not accept its caller. */
+/** A server that closes a new connection within this time rejected its caller. */
 const REFUSAL_WINDOW_MS = 5_000;
 
-/** How long a check waits for a server to speak first, as HTTP/2 servers do, or to refuse its caller. */
+/** How long a check waits for the server to send first, as HTTP/2 servers do, or to reject its caller. */
 const FIRST_WORD_TIMEOUT_MS = 2_000;
 
-/** How a connection ends that the other side has closed already. The alert that gave the reason may be lost with it. */
+/** The errors of a connection that the other side has closed. The alert with the reason may be lost. */
 const CLOSED_BY_PEER = ["ECONNRESET", "EPIPE", "ECONNABORTED"];
 
 export interface TlsTarget {
@@ -27,18 +27,18 @@ export interface TlsTarget {
   port: number;
   trust: Trust;
   client: ClientIdentity | undefined;
-  /** What the person at hand sets these with, for messages. */
+  /** The settings that error messages name. */
   options?: { trust: string; client: string };
 }
 
-/** The connection failed; the message is one line for people. */
+/** A failed connection. The message is one line for people. */
 export class TlsError extends Error {
   override readonly name = "TlsError";
 }
 
-/** Secures TCP connections to one server. */
+/** Upgrades TCP connections to one server to TLS. */
 export class TlsConnector {
-  /** The context that the last server was verified with. */
+  /** The TLS context of the last successful verification. */
   private context: SecureContext;
 
   /** @param onFailure called with the reason when a connection fails, also when the server closes it after the handshake */
@@ -50,8 +50,8 @@ export class TlsConnector {
   }
 
   /**
-   * The connection, encrypted, with the server verified.
-   * @param again opens another TCP connection to the same server, if that is possible
+   * Encrypts the connection and verifies the server.
+   * @param again opens another TCP connection to the same server, if possible
    * @throws TlsError
    */
   async secure(socket: Socket, again?: () => Promise<Socket>): Promise<TLSSocket> {
@@ -65,8 +65,8 @@ export class TlsConnector {
   }
 
   /**
-   * Opens a connection, waits until the server has accepted its caller, and closes it. Nothing is sent over it, so a server that
-   * closes it can't lose the alert that says why.
+   * Opens a connection, waits until the server has accepted its caller, and closes it. It sends nothing, so the server's alert
+   * with the reason is not lost.
    * @throws TlsError
    */
   async check(open: () => Promise<Socket>): Promise<void> {
@@ -86,15 +86,15 @@ export class TlsConnector {
     } catch (error) {
       const signer = error instanceof UnverifiedError ? signerOf(error.chain, this.target.trust) : undefined;
       if (signer === undefined || this.target.trust.length < 2) throw error;
-      // If several trusted certificates share a subject, OpenSSL takes the first, even if another one signed. With only the
-      // signer in the store it can't take another; all its other checks still apply.
+      // If several trusted certificates share a subject, OpenSSL uses the first, even if another one signed. So the store gets
+      // only the signer; all other checks still apply.
       this.context = contextOf(this.target, [signer]);
       if (again === undefined) throw error;
       return handshake(await again(), this.target, this.context);
     }
   }
 
-  /** With TLS 1.3 a server refuses its caller only after the handshake. */
+  /** With TLS 1.3, a server rejects its caller only after the handshake. */
   private watched(socket: TLSSocket): TLSSocket {
     const securedAt = Date.now();
     const report = (error?: Error) => {
@@ -148,9 +148,9 @@ export function dial(host: string, port: number): Promise<Socket> {
   });
 }
 
-/** The server's certificate did not pass. */
+/** The server's certificate was rejected. */
 class UnverifiedError extends Error {
-  /** @param chain what the server sent, its own certificate first */
+  /** @param chain the certificates that the server sent, its own first */
   constructor(
     readonly code: string,
     readonly chain: X509Certificate[],
@@ -162,7 +162,7 @@ class UnverifiedError extends Error {
 function contextOf({ client }: TlsTarget, trust: Trust): SecureContext {
   return createSecureContext({
     ...(trust !== "system" && { ca: trust.map((certificate) => certificate.toString()) }),
-    // Trusting a server's own certificate, or an intermediate one, does not require trusting its issuer.
+    // Trust a server's own certificate, or an intermediate one, without its issuer.
     allowPartialTrustChain: true,
     ...(client && { cert: pemOf(client.certificates), key: client.key.export({ format: "pem", type: "pkcs8" }) }),
   });
@@ -174,11 +174,11 @@ function handshake(socket: Socket, { host }: TlsTarget, secureContext: SecureCon
       socket,
       secureContext,
       host,
-      // RFC 6066 knows no IP address as a server name, and no dot at its end; the certificate is checked for it all the same.
+      // RFC 6066 allows no IP address and no trailing dot as a server name. The certificate is still checked for the host.
       ...(isIP(host) === 0 && { servername: host.replace(/\.$/, "") }),
       ALPNProtocols: ["h2"],
-      // Node.js checks the chain and the name either way. This keeps the connection long enough to see whose certificate it
-      // was; an unverified one is destroyed below before anything is sent.
+      // Node.js checks the chain and the name in any case. Without rejection, the certificate can still be inspected for the error
+      // message; an unverified connection is destroyed below before anything is sent.
       rejectUnauthorized: false,
     });
     const fail = (error: Error) => {
@@ -196,7 +196,7 @@ function handshake(socket: Socket, { host }: TlsTarget, secureContext: SecureCon
     secured.once("secureConnect", () => {
       if (!secured.authorized) return fail(new UnverifiedError(String(secured.authorizationError), sentBy(secured)));
       clearTimeout(timer);
-      // The error listener stays: the user of the connection reports later errors, and they must not end the process.
+      // The error listener stays, so later errors don't end the process. The user of the connection reports them.
       secured.off("close", onClose);
       resolve(secured);
     });
@@ -210,7 +210,7 @@ function sentBy(socket: TLSSocket): X509Certificate[] {
   return chain;
 }
 
-/** The trusted certificate that is in the chain or has signed one in it: the nearest to the server that is valid today. */
+/** The trusted certificate that is in the chain or signed one in it. Prefers one that is valid now, and nearest to the server. */
 function signerOf(chain: X509Certificate[], trust: Trust): X509Certificate | undefined {
   if (trust === "system") return undefined;
   const signers = chain.flatMap((sent) =>
@@ -251,7 +251,7 @@ function explain(error: unknown, target: TlsTarget): string {
   return `${name} can't be reached: ${message}`;
 }
 
-/** How servers end a handshake with a caller that shows no certificate. */
+/** The errors with which servers reject a caller without a certificate. */
 const CALLER_UNKNOWN = [
   "CERTIFICATE_REQUIRED",
   "BAD_CERTIFICATE",
@@ -268,13 +268,13 @@ function refusal({ client, options = PARAMS }: TlsTarget, alert?: string): strin
   return ` refuses the client certificate${expired}${said}: set one that it accepts with ${options.client}`;
 }
 
-/** The params of a deployment. */
+/** The names of the deployment's params. */
 const PARAMS = {
   trust: "FOOD_SERVICE_CA",
   client: "FOOD_SERVICE_CLIENT_AUTH, FOOD_SERVICE_CLIENT_CERTIFICATE and FOOD_SERVICE_CLIENT_KEY",
 };
 
-/** What is wrong with the server's certificate; the codes are OpenSSL's. */
+/** Explains what is wrong with the server's certificate. The codes are OpenSSL's. */
 function fault({ code, chain }: UnverifiedError, { host, trust, options = PARAMS }: TlsTarget): string {
   const [own] = chain;
   if (own === undefined) return `is missing (${code})`;
@@ -315,7 +315,7 @@ function fault({ code, chain }: UnverifiedError, { host, trust, options = PARAMS
 
 const NO_AUTHORITY = /INVALID_(NON_)?CA|INVALID_PURPOSE|KEYUSAGE_NO_CERTSIGN|PATH_LENGTH_EXCEEDED/;
 
-/** Extended key usages that a server may have: none, serverAuth, any. */
+/** Whether the extended key usages allow a server: none, serverAuth, any. */
 function isForServers({ keyUsage }: X509Certificate): boolean {
   const usages: string[] | undefined = keyUsage;
   return usages === undefined || usages.includes("1.3.6.1.5.5.7.3.1") || usages.includes("2.5.29.37.0");

@@ -1,4 +1,4 @@
-/** How the platform calls us: events are unpacked here, and what a handler throws makes the platform deliver again. */
+/** The deployed triggers: they unpack events and call the handlers. If a handler throws, the platform redelivers the event. */
 import * as logger from "firebase-functions/logger";
 import { onInit } from "firebase-functions/v2/core";
 import { onCustomEventPublished } from "firebase-functions/v2/eventarc";
@@ -23,15 +23,15 @@ import { changeIn } from "./document-event.js";
 import { exitNodeDomain } from "./exit-node-domain.js";
 import { optionsOf } from "./function-options.js";
 
-/** Events older than this are dropped, in milliseconds: the poll has come by many times and brought the order again. */
+/** Events older than this are dropped, in milliseconds: the poll has published the order many times since. */
 const MAX_EVENT_AGE_MS = 3_600_000;
 
-// Every function calls the food service: onRelationCreated where an older scheduler's relation names no customer.
+// Every function calls the food service; onRelationCreated does if an older scheduler's relation names no customer.
 setGlobalOptions(deployOptions());
 
 const ports = () => openPorts(readSettings);
 
-// A wrong setting is reported when an instance starts, not when the first order needs it.
+// Report invalid settings when an instance starts, not when the first order needs them.
 onInit(() => {
   try {
     ports();
@@ -41,13 +41,13 @@ onInit(() => {
   }
 });
 
-/** When each scheduled function runs. */
+/** The schedule of each scheduled function. */
 const SCHEDULES = {
   pollOrders: POLL_SCHEDULE.toCEL(),
   sweep: SWEEP_SCHEDULE.toCEL(),
 } as const satisfies Record<keyof typeof SCHEDULED, string>;
 
-/** A function on a schedule. The next tick does what a failed one did not, so none is tried again. */
+/** A function on a schedule. It is not retried: the next tick does what a failed one did not. */
 export function scheduled(name: keyof typeof SCHEDULED) {
   return onSchedule({ ...optionsOf(name), schedule: SCHEDULES[name], retryCount: 0 }, async () => {
     exitNodeDomain();
@@ -55,7 +55,7 @@ export function scheduled(name: keyof typeof SCHEDULED) {
   });
 }
 
-/** A function that goes on with a poll where another run stopped. */
+/** A function that continues a poll where another run stopped. */
 export function pollContinuation() {
   return onMessagePublished({ ...optionsOf("continuePoll"), topic: CONTINUATION_TOPIC, retry: true }, (event) =>
     dropIfStale("poll", event, async () => void (await continuePoll(jsonIn(event.data.message), ports()))),
@@ -81,7 +81,7 @@ export function relationWritten(name: ReactionName) {
   );
 }
 
-/** A function that reacts to new relations. No poll brings one again, so an event is good for a day. */
+/** A function that reacts to new relations. The poll does not repeat these events, so they stay valid for a day. */
 export function relationCreated(name: ReactionName) {
   const options = { ...optionsOf("onRelationCreated"), ...RELATION_EVENTS };
   return documentFunction(
@@ -92,7 +92,7 @@ export function relationCreated(name: ReactionName) {
 }
 
 /**
- * The declared function with a handler that gets the event as it arrives. That of firebase-functions makes snapshots of Firestore's
+ * The declared function, with a handler that gets the raw event. firebase-functions' own handler creates snapshots of Firestore's
  * client library, which would be most of a cold start.
  */
 function documentFunction({ __endpoint }: { __endpoint: object }, name: ReactionName, oldest?: number) {
@@ -102,7 +102,7 @@ function documentFunction({ __endpoint }: { __endpoint: object }, name: Reaction
       event,
       async () => {
         const { before, after } = changeIn(event.data);
-        // As the document has it: the event's header, in which other letters than ASCII may be garbled, has it too.
+        // Take the path from the document: the event's header has it too, but may garble characters outside ASCII.
         const id = (after ?? before)?.path.slice(RELATIONS.length + 1);
         if (id === undefined) throw new ValidationError("the event holds no document");
         await runReaction(name, id, { before, after, at: Date.parse(event.time) }, ports());
@@ -133,7 +133,7 @@ async function dropIfStale(
   }
 }
 
-/** The JSON in a message, undefined where it has none: the schema then says what was expected. */
+/** The JSON in a message, or undefined if it has none: the schema then says what was expected. */
 function jsonIn(message: { json: unknown }): unknown {
   try {
     return message.json;

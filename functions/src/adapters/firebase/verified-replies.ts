@@ -1,8 +1,8 @@
-/** The food service as the stages see it: no reply is believed to be about something that was not asked for. */
+/** Verifies that each reply of the food service is about the requested resource. */
 import { callError } from "../../domain/errors.js";
 import type { FoodService } from "../../ports.js";
 
-/** The same service, except that a reply with another name than the one asked for is a `CallError` with the code BAD_REPLY. */
+/** The same service, except that a reply with another name than the requested one becomes a `CallError` with the code BAD_REPLY. */
 export function withCheckedReplies(food: FoodService): FoodService {
   return {
     ready: () => food.ready(),

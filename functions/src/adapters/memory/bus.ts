@@ -1,4 +1,4 @@
-/** The bus in one process: hands each message to its handler. */
+/** The bus in one process: passes each message to its handler. */
 
 import type { Stage } from "../../domain/order-lifecycle.js";
 import type { Bus, OrderMessage, PollContinuation } from "../../ports.js";

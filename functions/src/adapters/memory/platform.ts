@@ -8,31 +8,31 @@ import type { RelationChange } from "../../relations/on-relation-written.js";
 import { RELATIONS } from "../../relations/relation.js";
 import { MemoryBus } from "./bus.js";
 
-/** The wait before something is delivered again, as in the cloud's subscriptions: doubled each time up to the longest. */
+/** The backoff before a redelivery, as in the cloud's subscriptions: it doubles each time up to the maximum. */
 const FIRST_RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 600_000;
 
-/** So many messages are handled at a time. What a crash leaves uncertain is among them, however many orders a poll brings. */
+/** The maximum of messages handled at a time. It also limits what a crash can leave uncertain, however many orders a poll publishes. */
 const MAX_CONCURRENT_MESSAGES = 20;
 
-/** A change that could not be delivered for so long is dropped, as a Firestore trigger's event is. */
+/** A change that could not be delivered for this long is dropped, like a Firestore trigger's event. */
 const MAX_CHANGE_AGE_MS = 24 * 3_600_000;
 
-/** Takes each change of a document. The change is delivered when the promise resolves, which it does not after `stop`. */
+/** Accepts each change of a document. The promise resolves when the change is delivered, and never after `stop`. */
 export type DeliverChange = (change: RelationChange) => Promise<void>;
 
 export class InProcessPlatform {
   readonly ports: Ports;
   private stopped = false;
   private readonly running = new Set<Promise<unknown>>();
-  /** Orders whose message is being handled or queued, and those whose message waits for its next delivery. */
+  /** Orders whose message is being handled or queued, and orders whose message waits for its redelivery. */
   private readonly active = new Set<string>();
   private readonly queue: (() => Promise<void>)[] = [];
   private handling = 0;
   private readonly retries = new Map<string, NodeJS.Timeout>();
 
   /**
-   * @param outside all that does not live in this process
+   * @param outside the ports that this process does not provide itself
    * @param openStore opens a store that gives each change of a relation to `deliver`
    */
   constructor(outside: Omit<Ports, "store" | "bus">, openStore: (deliver: DeliverChange) => Store) {
@@ -55,7 +55,7 @@ export class InProcessPlatform {
     }
   }
 
-  /** Delivers nothing any more, and resolves when what is being handled has ended, or after so many milliseconds at most. */
+  /** Stops deliveries. Resolves when the running handlers have ended, or after this many milliseconds. */
   async stop(patienceMs: number): Promise<void> {
     this.stopped = true;
     for (const timer of this.retries.values()) clearTimeout(timer);
@@ -67,8 +67,8 @@ export class InProcessPlatform {
   }
 
   /**
-   * Delivers a message in its turn, unless one of the same order is being handled or queued: then the next poll brings the order
-   * again. One that waits for its next delivery is dropped, since this one is newer.
+   * Queues a message, unless one of the same order is being handled or queued: then the next poll publishes the order
+   * again. A message of the order that waits for its redelivery is dropped, since this one is newer.
    */
   private deliverMessage(stage: Stage, message: OrderMessage, failures = 0): void {
     const { order } = message;
@@ -107,7 +107,7 @@ export class InProcessPlatform {
     ).unref();
   }
 
-  /** Resolves when every reaction to the change has taken it or dropped it for good. */
+  /** Resolves when every reaction to the change has handled it or dropped it. */
   private async deliverChange(change: RelationChange): Promise<void> {
     const [collection, id, below] = (change.after ?? change.before)?.path.split("/") ?? [];
     if (collection !== RELATIONS || id === undefined || below !== undefined) return;
@@ -132,7 +132,7 @@ export class InProcessPlatform {
     }
   }
 
-  /** Does the work once; whether it should be done again. After `stop` what would be done again never resolves. */
+  /** Runs the work once and returns whether to retry it. After `stop`, work that needs a retry never resolves. */
   private async attempt(work: () => Promise<unknown>): Promise<boolean> {
     if (this.stopped) return new Promise(() => {});
     const running = work();
@@ -150,7 +150,7 @@ export class InProcessPlatform {
   }
 }
 
-/** Milliseconds before the next delivery, after this many failed ones before the last. */
+/** Milliseconds before the next delivery; `failures` counts those before the last one. */
 function retryDelay(failures: number): number {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
 }

@@ -8,7 +8,7 @@ import type { Randomness } from "../../ports.js";
 /** A source of random numbers and UUIDs (version 4 in form) that is the same for the same seed. */
 export function seededRandomness(seed: number): Randomness {
   const generator = xoroshiro128plus(seed);
-  // The first numbers of neighbouring seeds are alike.
+  // The first numbers of adjacent seeds are similar.
   skipN(generator, 20);
   const hex = (bits: number) =>
     uniformInt(generator, 0, 2 ** bits - 1)

@@ -1,4 +1,4 @@
-/** The store in one process: what Firestore promises, in a map. */
+/** The store in one process: Firestore's guarantees, on a map. */
 import { isDeepStrictEqual } from "node:util";
 import { ConflictError } from "../../domain/errors.js";
 import { assertDocumentFits, assertWritable } from "../../firestore-limits.js";
@@ -35,7 +35,7 @@ export class MemoryStore implements Store {
       if (write.kind === "delete") this.documents.delete(write.path);
       else {
         const fields = frozen({ ...before?.fields, ...write.fields });
-        // A write that changes nothing is none.
+        // Firestore triggers no event for a write that changes nothing.
         if (before && isDeepStrictEqual(before.fields, fields)) continue;
         this.documents.set(write.path, { fields, version });
       }
@@ -88,7 +88,7 @@ function isIn(path: string, collection: string): boolean {
   return path.startsWith(`${collection}/`) && !path.includes("/", collection.length + 1);
 }
 
-/** Firestore orders ids by their bytes in UTF-8. */
+/** Firestore sorts ids by their UTF-8 bytes. */
 function byBytes(one: string, other: string): number {
   return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }
