@@ -117,7 +117,7 @@ function duplicatesIn(truth: GroundTruth): string[] {
       seen.add(key ?? "");
       return [];
     }
-    return [`${name} was created with the key ${key}, which had made one already`];
+    return [`${name} was created with the key ${key}, which was already used`];
   });
 }
 
@@ -139,7 +139,7 @@ function orphansIn(truth: GroundTruth, documents: Documents): string[] {
     }
   }
   const all = [...created.values()].flat();
-  return all.filter((name) => !accounted.has(name)).map((name) => `${name} was created, but nothing tells of it`);
+  return all.filter((name) => !accounted.has(name)).map((name) => `${name} was created, but no document records it`);
 }
 
 /** Compares the UNCERTAIN attempts with the creates whose outcome cannot be known: they must be the same. */

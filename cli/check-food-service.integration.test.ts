@@ -113,12 +113,12 @@ describe("checking a food service", function () {
         const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
         await says(
           check(address, undefined, stranger),
-          /refuses the client certificate \(it says: unknown ca\): set one/,
+          /rejects the client certificate \(it says: unknown ca\): set one/,
         );
         const expired = withCertificate(
           maker.issue({ subject: "orchestrator", issuer: clientCa, notBefore: -20, notAfter: -10 }),
         );
-        await says(check(address, undefined, expired), /refuses the client certificate, which is valid from .* to /);
+        await says(check(address, undefined, expired), /rejects the client certificate, which is valid from .* to /);
       });
     }
 
@@ -127,7 +127,7 @@ describe("checking a food service", function () {
       const address = await foodService({ clientCa: clientCa.certificate });
       await says(
         check(address, undefined, stranger),
-        /closed the connection .* perhaps it refuses the client certificate: set one/,
+        /closed the connection .* perhaps it rejects the client certificate: set one/,
       );
     });
 
@@ -140,7 +140,7 @@ describe("checking a food service", function () {
       const address = await foodService({ callers: { token: "secret" } });
       await says(
         check(address, undefined, withToken("other")),
-        /refuses the token \(it says: the token is not the right one\)/,
+        /rejects the token \(it says: the token is not the right one\)/,
       );
     });
 
@@ -175,7 +175,7 @@ describe("checking a food service", function () {
     });
 
     it("says that the server does not speak HTTP/2", async () => {
-      await says(check(await tlsServer(own, { ALPNProtocols: ["http/1.1"] })), /speaks TLS but no HTTP\/2/);
+      await says(check(await tlsServer(own, { ALPNProtocols: ["http/1.1"] })), /speaks TLS but not HTTP\/2/);
     });
 
     it("says that the server is no food service", async () => {
@@ -183,7 +183,7 @@ describe("checking a food service", function () {
       open.push(() => server.forceShutdown());
       const pair = { cert_chain: Buffer.from(own.certificate), private_key: Buffer.from(own.key) };
       const address = await listen(server, "localhost:0", ServerCredentials.createSsl(null, [pair]));
-      await says(check(address), /^What listens on localhost:\d+ is no food service: .*ListOrders/);
+      await says(check(address), /^The server on localhost:\d+ is not a food service: .*ListOrders/);
     });
 
     it("says that the server is not there", async () => {
@@ -191,7 +191,7 @@ describe("checking a food service", function () {
       const address = await listening(server);
       server.close();
       await says(check(address), /^Nothing listens on localhost:\d+/);
-      await says(check("no-such-host.invalid:1"), /^There is no host of the name no-such-host\.invalid/);
+      await says(check("no-such-host.invalid:1"), /^The host no-such-host\.invalid does not exist/);
     });
   });
 

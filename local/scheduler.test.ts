@@ -137,7 +137,7 @@ describe("the local scheduler", () => {
     const scheduler = await open();
     scheduler.start();
     assert.equal(trouble.length, 1);
-    assert.match(trouble[0] ?? "", /^poll is never fired\. The schedule "every blue moon" /);
+    assert.match(trouble[0] ?? "", /^poll will not be fired\. The schedule "every blue moon" /);
   });
 
   it("leaves nothing that keeps a process alive when stopped", async () => {
@@ -156,6 +156,6 @@ describe("the local scheduler", () => {
   it("says so if no Functions emulator answers", async () => {
     server.removeAllListeners("request");
     server.on("request", (_request, response) => void response.end("{}"));
-    await assert.rejects(open(), /does not answer as a Functions emulator/);
+    await assert.rejects(open(), /is not a Functions emulator/);
   });
 });

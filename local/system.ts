@@ -202,7 +202,9 @@ async function programsFor(
     return { java, programs };
   } catch (error) {
     if (!(error instanceof StartError) || embedded === false) throw error;
-    onProgress(`${error.message}\nGoing on embedded, in one process without emulators; --emulators insists on them.`);
+    onProgress(
+      `${error.message}\nContinuing in embedded mode, in one process without emulators. Use --emulators to require them.`,
+    );
     return undefined;
   }
 }

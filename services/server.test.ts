@@ -76,7 +76,7 @@ describe("listen", () => {
   it("says that there is no such host", async () => {
     await assert.rejects(
       listen(new Server(), "unknown.invalid:0", insecure),
-      /there is no host of the name unknown.invalid/,
+      /the host unknown.invalid does not exist/,
     );
   });
 });

@@ -70,7 +70,7 @@ describe("the whole system under faults", function () {
     for (const { name, edits } of MUTATIONS) {
       for (const { file, from } of edits) {
         const times = readFileSync(join("functions/src", file), "utf8").split(from).length - 1;
-        assert.equal(times, 1, `"${name}": what it changes stands ${times} times in ${file}`);
+        assert.equal(times, 1, `"${name}": what it changes occurs ${times} times in ${file}`);
       }
     }
   });

@@ -118,14 +118,14 @@ describe("a food service that checks who calls", function () {
     for (const [args, says] of [
       [["--token-file", "token"], /requires a client certificate( .*)?: set --client-certificate and --client-key$/],
       [MTLS, /requires a token \(.*\): give one with --token-file or --id-token-audience$/],
-      [["--token-file", "wrong-token", ...MTLS], /refuses the token \(it says: the token is not the right one\)/],
+      [["--token-file", "wrong-token", ...MTLS], /rejects the token \(it says: the token is not the right one\)/],
       [
         ["--token-file", "token", "--client-certificate", "stranger.crt", "--client-key", "stranger.key"],
-        /refuses the client certificate: set one that it accepts/,
+        /rejects the client certificate: set one that it accepts/,
       ],
       [["--client-certificate", "own.crt", "--client-key", "stranger.key"], /stranger\.key is not the private key of/],
       [["--client-certificate", "own.crt"], /needs both: --client-certificate and --client-key/],
-      [["--client-key", "own.crt", "--client-certificate", "own.crt"], /holds no private key .*, but a certificate/],
+      [["--client-key", "own.crt", "--client-certificate", "own.crt"], /has no private key .*, but a certificate/],
     ] as const) {
       const { ended, said } = await order(server, [...args]);
       assert.equal(ended, "ended with status 1", said);
@@ -141,7 +141,7 @@ describe("a food service that checks who calls", function () {
     for (const [args, says] of [
       [[], /^The food service at \S+ requires a client certificate/],
       [MTLS, /^The food service at \S+ requires a token/],
-      [["--token-file", "wrong-token", ...MTLS], /^The food service at \S+ refuses the token/],
+      [["--token-file", "wrong-token", ...MTLS], /^The food service at \S+ rejects the token/],
     ] as const) {
       const run = await start("cli/start.ts", [...to, ...args]);
       assert.equal(await run.child.exited, "ended with status 1", run.lines.join("\n"));
@@ -168,7 +168,7 @@ describe("a food service that checks who calls", function () {
     const server = await startFood("--require-id-token", AUDIENCE);
     const { env } = await startMetadataServer(3_600);
     const other = await order(server, ["--id-token-audience", "https://other.example.com"], env);
-    assert.match(other.said, /refuses the token \(it says: the token is for the audience https:\/\/other/);
+    assert.match(other.said, /rejects the token \(it says: the token is for the audience https:\/\/other/);
     const none = { METADATA_SERVER_DETECTION: "none", HOME: folder, GOOGLE_APPLICATION_CREDENTIALS: "" };
     const nowhere = await order(server, ["--id-token-audience", AUDIENCE], none);
     assert.equal(nowhere.ended, "ended with status 1");

@@ -74,7 +74,7 @@ describe("the programs", function () {
   it("npm start reports an invalid certificate in one message", async () => {
     const invalid = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
     assert.equal(invalid.status, 1);
-    assert.match(invalid.stderr, /package\.json holds no certificate/);
+    assert.match(invalid.stderr, /package\.json has no certificate/);
     assert.doesNotMatch(invalid.stderr, /\n\s+at /, "no stack for what a user can fix");
   });
 });

@@ -60,11 +60,11 @@ describe("certificates", () => {
     ],
     ["PKCS #7", "-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----", /openssl pkcs7 -print_certs/],
     ["PEM in base64", Buffer.from(FIRST).toString("base64"), /decode it with `base64 -d`/],
-    ["a cut one", FIRST.slice(0, 400), /a certificate that is cut off or damaged/],
-    ["a cut one among two", `${FIRST.slice(0, 400)}\n${SECOND}`, /certificate 1 of 2 that is cut off or damaged/],
-    ["one with a hole", FIRST.replace(body[3] ?? "", ""), /that can't be read: copy it again/],
-    ["one with a foreign letter", FIRST.replace(body[3] ?? "", "ä"), /cut off or damaged/],
-    ["an empty one", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", /cut off or damaged/],
+    ["a cut one", FIRST.slice(0, 400), /a certificate that is truncated or damaged/],
+    ["a cut one among two", `${FIRST.slice(0, 400)}\n${SECOND}`, /certificate 1 of 2 that is truncated or damaged/],
+    ["one with a hole", FIRST.replace(body[3] ?? "", ""), /that can't be read: copy all of it again/],
+    ["one with a foreign letter", FIRST.replace(body[3] ?? "", "ä"), /truncated or damaged/],
+    ["an empty one", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", /truncated or damaged/],
     ["a broken second", `${FIRST}\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----`, /certificate 2 of 2/],
   ];
   for (const [what, text, says] of bad) {
@@ -120,7 +120,7 @@ describe("a private key", () => {
 
   it("is refused if there is none or it is cut off", () => {
     assert.throws(() => parsePrivateKey(FIRST), /no private key .*, but a certificate/);
-    assert.throws(() => parsePrivateKey(pem("pkcs8").slice(0, 80)), /cut off or damaged/);
+    assert.throws(() => parsePrivateKey(pem("pkcs8").slice(0, 80)), /truncated or damaged/);
     assert.throws(
       () => parsePrivateKey("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"),
       /can't be read/,

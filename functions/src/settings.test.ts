@@ -62,7 +62,7 @@ describe("settings", () => {
     ["FOOD_SERVICE_ADDRESS", /host:port/, "localhost:0", "localhost:65536", "localhost:99999"],
     ["FOOD_SERVICE_SECURITY", /"tls" \| "plaintext"/, "", "TLS", "none", undefined],
     ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots"],
-    ["FOOD_SERVICE_CA", /a certificate that can't be read: copy it again, whole/, BROKEN_PEM],
+    ["FOOD_SERVICE_CA", /a certificate that can't be read: copy all of it again/, BROKEN_PEM],
     ["FOOD_SERVICE_AUTH", /"none" \| "bearer-token" \| "google-id-token"/, "", "token", "NONE"],
     ["FOOD_SERVICE_AUDIENCE", /an audience, or none/, "", "two words", "https://food.example.com?a&b"],
     ["FOOD_SERVICE_CLIENT_AUTH", /"none" \| "certificate"/, "", "mtls"],

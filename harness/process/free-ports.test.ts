@@ -24,7 +24,7 @@ describe("choosing ports", () => {
     await assert.rejects(choosePorts({ from: "auto", chosen: { firestore: taken } }), {
       name: "StartError",
       message:
-        `Port ${taken}, for the Firestore emulator, is taken. Stop what listens there (perhaps another run of this), ` +
+        `Port ${taken}, for the Firestore emulator, is taken. Stop the program that uses it (perhaps another run), ` +
         "or choose another with --firestore-port, or all with --ports-from auto.",
     });
   });

@@ -505,7 +505,7 @@ describe("TLS", () => {
   }).timeout(60_000);
 
   it("refuses plaintext off loopback unless it is allowed", async () => {
-    const message = { name: "StartError", message: /plaintext, it is off loopback/ };
+    const message = { name: "StartError", message: /plaintext, since it is not a loopback address/ };
     await assert.rejects(startUserData({ log: NO_LOG, address: "0.0.0.0:0" }), message);
     await assert.rejects(
       startOrchestrator2({ log: NO_LOG, address: ANY_PORT, data: "data.example.com:10000" }),

@@ -157,7 +157,7 @@ describe("a stop under load", function () {
     const took = Date.now() - started;
     assert.ok(code === "UNAVAILABLE" || code === "CANCELLED", code);
     assert.ok(took > 4_500, `${took} ms`);
-    await until("the log says it", () => logged().some(({ message }) => /breaking off/.test(message)));
+    await until("the log says it", () => logged().some(({ message }) => /aborting/.test(message)));
   });
 
   it("every call ends with OK or UNAVAILABLE and the chain recovers when orchestrator 2 is killed under load", async () => {

@@ -89,7 +89,7 @@ describe("the client's command line", () => {
     assert.match((await run(["client", "-n", "krithik", "--deadline", "soon"])).stderr, /number from 0.001 to 3600/);
     assert.match((await run(["client", "-n", "krithik", "--trace", "a b"])).stderr, /printable ASCII/);
     const { status, stderr } = await run(["client", "-n", "krithik", "--server", "nowhere"]);
-    assert.match(stderr, /^"nowhere" is no address/);
+    assert.match(stderr, /^"nowhere" is not an address/);
     assert.equal(status, 1);
   });
 });

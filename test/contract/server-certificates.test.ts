@@ -204,11 +204,7 @@ describe("the food service's certificate", function () {
 
     it("is rejected if another authority signed it", async () => {
       const address = await serving(leaf({ issuer: authority({ subject: "Other CA" }) }));
-      await isRefused(
-        address,
-        /was signed by CN=Other CA, which is not a trusted one: add that certificate to/,
-        authority(),
-      );
+      await isRefused(address, /was signed by CN=Other CA, which is not trusted: add that certificate to/, authority());
     });
 
     it("is rejected if an authority of the same subject signed it with another key, alone or beside a third", async () => {
@@ -225,7 +221,7 @@ describe("the food service's certificate", function () {
     it("is rejected if its intermediate is missing and only the root is trusted", async () => {
       const root = authority({ subject: "Root" });
       const own = leaf({ issuer: authority({ subject: "Intermediate", issuer: root }) });
-      await isRefused(await serving(own), /was signed by CN=Intermediate, which is not a trusted one/, root);
+      await isRefused(await serving(own), /was signed by CN=Intermediate, which is not trusted/, root);
     });
 
     it("is rejected if what signed it is no authority: sent by the server, trusted, or trusted beside another of its subject", async () => {

@@ -192,7 +192,7 @@ async function sendCreate(
   // Counts from now, not from the claim: a slow commit must not shorten it.
   const deadline = clock.now() + settings.CALL_DEADLINE_SECONDS * 1000;
   if (deadline > claim.leaseUntil) {
-    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would end first`, false);
+    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would expire first`, false);
   }
   const options = { idempotencyKey: idempotencyKey(ref.name, stage), deadline };
   const { name } = await slot.run<{ name: string }>(`create ${stage}`, () => RESOURCES[stage].create(food, options));

@@ -51,7 +51,7 @@ class Bed {
         if (token === "away") throw new StoreError("no keys");
         if (token === "odd") throw new Error("odd");
         const person = PEOPLE[token];
-        if (!person) throw new TokenError("This is no ID token of this project.");
+        if (!person) throw new TokenError("This is not an ID token of this project.");
         return person;
       },
     });

@@ -9,7 +9,7 @@ import { packOrders, parseContinuation, parseOrderMessage, unpackOrders } from "
 const ORDER = { order: "orders/7f3c", status: "NEW" };
 const CONTINUATION = { holder: "a", step: 0, statuses: ["NEW", "IN_FLIGHT"], pageToken: "next" };
 
-function refuses(parse: (payload: unknown) => unknown, payload: unknown, says: RegExp = /not a message of ours/) {
+function refuses(parse: (payload: unknown) => unknown, payload: unknown, says: RegExp = /not a valid message/) {
   assert.throws(
     () => parse(payload),
     (error: unknown) => {

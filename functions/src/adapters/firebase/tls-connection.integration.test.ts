@@ -64,7 +64,7 @@ describe("a TLS connection", function () {
             .then((socket) => connector(port, caller, resolve).secure(socket))
             .then((secured) => secured.resume(), reject);
         });
-        const does = caller === undefined ? "requires a client certificate" : "refuses the client certificate";
+        const does = caller === undefined ? "requires a client certificate" : "rejects the client certificate";
         const wanted = new RegExp(
           `^the server closed the connection right after the TLS handshake; perhaps it ${does}: set`,
         );
