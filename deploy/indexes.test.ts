@@ -53,7 +53,7 @@ describe("the indexes", () => {
     timestamps = [...new Set(all.flatMap(({ field, value }) => (holdsTime(value) ? [field] : [])))].sort();
   });
 
-  it("are there for every field that is asked for, the page's own questions included", () => {
+  it("exist for every queried field, including the console's queries", () => {
     assert.deepEqual(queried, [
       "attempts.state",
       "audit.order",
@@ -68,11 +68,11 @@ describe("the indexes", () => {
     );
   });
 
-  it("need no others: each query asks for one field and sorts by the name alone, which every field's own index does", () => {
+  it("suffice, since each query filters by one field and sorts by name", () => {
     assert.deepEqual(indexes, []);
   });
 
-  it("are there for nothing else: each costs storage, and one over rising values takes 500 writes a second and no more", () => {
+  it("exist for no other field", () => {
     assert.deepEqual(
       written.filter((field) => !exempt.has(field)),
       queried,
@@ -80,7 +80,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("leave every time out", () => {
+  it("contain no timestamp", () => {
     assert.ok(timestamps.length >= 8, `${timestamps}`);
     assert.deepEqual(
       timestamps.filter((field) => !exempt.has(field)),
@@ -88,7 +88,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("end attempts and audit entries when their time is over, and nothing else", () => {
+  it("expire attempts and audit entries, and nothing else", () => {
     const ending = fieldOverrides.filter(({ ttl }) => ttl).map((one) => `${one.collectionGroup}.${one.fieldPath}`);
     assert.deepEqual(ending.sort(), ["attempts.expireAt", "audit.expireAt"]);
     assert.deepEqual(
@@ -99,8 +99,8 @@ describe("the indexes", () => {
   });
 });
 
-describe("the ids of documents", () => {
-  it("are spread when they are ours, whatever the order's name: consecutive ids would load a single machine", async () => {
+describe("document ids", () => {
+  it("are spread if we choose them, whatever the order's name", async () => {
     const { documents } = await delivery();
     const ids = documents.filter(({ path }) => path.startsWith("history/")).map(({ path }) => path.slice(8));
     assert.equal(ids.length, 3);
@@ -108,8 +108,8 @@ describe("the ids of documents", () => {
   });
 });
 
-describe("every document that stays", () => {
-  it("says its schema, so an older build leaves a newer one alone", async () => {
+describe("every permanent document", () => {
+  it("has a schema version, so an older build can ignore a newer document", async () => {
     const { documents } = await operators();
     const lasting = [...documents, ...(await delivery()).documents].filter(({ path }) => !path.startsWith("leases/"));
     for (const { path, fields } of lasting) assert.equal(fields.schema, 1, path);

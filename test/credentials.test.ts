@@ -14,7 +14,7 @@ import { truthIn } from "../services/food-service/server.js";
 const MINUTE_MS = 60_000;
 const AUDIENCE = "https://food.example.com";
 
-describe("a food service that checks who calls", function () {
+describe("a food service that authenticates its callers", function () {
   this.timeout(6 * MINUTE_MS);
   let maker: CertificateMaker;
   let folder: string;
@@ -105,7 +105,7 @@ describe("a food service that checks who calls", function () {
     return { env, audiences };
   }
 
-  it("gets its orders delivered by callers with the token and a client certificate", async () => {
+  it("serves a run with the token and a client certificate, and its orders are delivered", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     const caller = ["--token-file", "token", ...MTLS];
     const { ended, said } = await order(server, caller);
@@ -113,7 +113,7 @@ describe("a food service that checks who calls", function () {
     await deliver(server, caller);
   });
 
-  it("refuses customers without them and names what is missing in one line", async () => {
+  it("rejects customers without credentials, and names the missing one in one line", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     for (const [args, says] of [
       [["--token-file", "token"], /requires a client certificate( .*)?: set --client-certificate and --client-key$/],
@@ -135,7 +135,7 @@ describe("a food service that checks who calls", function () {
     assert.deepEqual(truthIn(state).orders, []);
   });
 
-  it("keeps npm start from starting without them", async () => {
+  it("prevents npm start from starting without credentials", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     const to = ["--embedded", "--ports-from", "auto", "--server", server, "--certificate", "localhost.crt"];
     for (const [args, says] of [
@@ -149,7 +149,7 @@ describe("a food service that checks who calls", function () {
     }
   });
 
-  it("gets its orders delivered by callers with an ID token, which is renewed before it expires", async () => {
+  it("serves a run with an ID token that is refreshed before it expires, and its orders are delivered", async () => {
     const server = await startFood("--require-id-token", AUDIENCE);
     const { env, audiences } = await startMetadataServer(20);
     const caller = ["--id-token-audience", AUDIENCE];
@@ -164,7 +164,7 @@ describe("a food service that checks who calls", function () {
     assert.doesNotMatch(log, /UNAUTHENTICATED|expired/);
   });
 
-  it("says which audience it expected, and that there is no token when none can be had", async () => {
+  it("leads to a message with the expected audience, or one that no token is available", async () => {
     const server = await startFood("--require-id-token", AUDIENCE);
     const { env } = await startMetadataServer(3_600);
     const other = await order(server, ["--id-token-audience", "https://other.example.com"], env);

@@ -34,7 +34,7 @@ describe("functions whose processes are killed while they load", function () {
       .map(Number);
   }
 
-  it("do not keep an order from being delivered", async function () {
+  it("do not prevent an order's delivery", async function () {
     if (process.platform !== "linux") return this.skip();
     system = await startSystem({
       portsFrom: "auto",

@@ -78,7 +78,7 @@ describe("the food service's certificate", function () {
   }
 
   describe("a certificate that is accepted", () => {
-    it("is accepted if the one that signed it is trusted, with and without key ids", async () => {
+    it("is accepted if its signer is trusted, with and without key ids", async () => {
       for (const hasKeyIds of [true, false]) {
         const ca = authority({ hasKeyIds });
         await passes(await serving(leaf({ issuer: ca, hasKeyIds })), ca);
@@ -144,7 +144,7 @@ describe("the food service's certificate", function () {
       await passes(address, current, old);
     });
 
-    it("is accepted for an IP address that it is for", async () => {
+    it("is accepted for an IP address in its subject alternative names", async () => {
       const own = leaf({ hosts: ["127.0.0.1"] });
       const address = await serving(own);
       await passes(address.replace("localhost", "127.0.0.1"), own);
@@ -224,7 +224,7 @@ describe("the food service's certificate", function () {
       await isRefused(await serving(own), /was signed by CN=Intermediate, which is not trusted/, root);
     });
 
-    it("is rejected if what signed it is no authority: sent by the server, trusted, or trusted beside another of its subject", async () => {
+    it("is rejected if its signer is not an authority, whether it is sent by the server, trusted, or trusted beside another of its subject", async () => {
       const root = authority({ subject: "Root" });
       for (const isAuthority of [false, undefined]) {
         const plain = maker.issue({ subject: "Plain", hosts: ["plain"], issuer: root, isAuthority });
