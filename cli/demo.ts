@@ -117,7 +117,7 @@ async function place(foodServer: FoodServiceProcess): Promise<string[]> {
     for (let index = 0; index < orders; index++) {
       const customer = CUSTOMERS[index % CUSTOMERS.length] as string;
       const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
-      for await (const name of placeOrders(placing)) placed.push(name);
+      placed.push(...(await Array.fromAsync(placeOrders(placing))));
     }
   } catch (error) {
     throw error instanceof NotPlacedError ? new StartError(error.message, { cause: error }) : error;

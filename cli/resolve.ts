@@ -53,49 +53,47 @@ addConnectionOptions(program, "for demo- projects the simulated food service's, 
 const options = program.opts<Options>();
 if (!options.link && !options.retry && !options.dismiss) program.error("error: pass --link NAME, --retry or --dismiss");
 
+/** What was done, by the state that the attempt is in now. */
+const DONE = {
+  LINKED: `Linked ${options.link} to ${options.order}.`,
+  FAILED: `Queued: the next poll retries the ${options.stage} of ${options.order}.`,
+  RESUMED: `${options.order} continues at the next poll.`,
+  CLOSED: `Dismissed: the ${options.stage} attempt of ${options.order} is closed.`,
+};
+
 async function main(): Promise<number> {
-  const { project, server, order, stage, link, by, reason } = options;
+  const { project, server, order, stage, link, dismiss, by, reason } = options;
   const isDemo = project.startsWith("demo-");
   process.env.GCLOUD_PROJECT = project;
   process.env.METADATA_SERVER_DETECTION = "none";
   const emulator = options.firestore ?? (isDemo ? "127.0.0.1:8080" : undefined);
   if (emulator) process.env.FIRESTORE_EMULATOR_HOST = emulator;
-  const file = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
+  const certificate = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
   const { store, close } = openStore();
-  const connection = readConnection(server, { ...options, ...(file !== undefined && { certificate: file }) });
+  const connection = readConnection(server, { ...options, ...(certificate !== undefined && { certificate }) });
   const food = new GrpcFoodService(connection, systemClock, CONNECTION_OPTIONS);
   try {
-    const result = await resolveAttempt(
-      { order, stage, by, reason, ...(link !== undefined && { link }), ...(options.dismiss && { dismiss: true }) },
-      {
-        store,
-        food: withCheckedReplies(food),
-        clock: systemClock,
-        random: systemRandomness,
-      },
-    );
+    const ports = { store, food: withCheckedReplies(food), clock: systemClock, random: systemRandomness };
+    const decision = { order, stage, by, reason, ...(link !== undefined && { link }), ...(dismiss && { dismiss }) };
+    const result = await resolveAttempt(decision, ports);
     if (result.outcome === "advanced") {
-      const done = {
-        LINKED: `Linked ${link} to ${order}.`,
-        FAILED: `Queued: the next poll retries the ${stage} of ${order}.`,
-        RESUMED: `${order} continues at the next poll.`,
-        CLOSED: `Dismissed: the ${stage} attempt of ${order} is closed.`,
-      };
-      console.log(done[result.to]);
+      console.log(DONE[result.to]);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);
   } catch (error) {
-    const { message } = toErrorInfo(error);
-    if (error instanceof ConflictError)
-      console.error("Nothing was changed: the order changed at the same time. Check it and try again.");
-    else if (error instanceof AlreadyLinkedError) console.error(`Nothing was changed: ${message}.`);
-    else console.error(`Nothing was changed: ${message}`);
+    console.error(`Nothing was changed: ${whyNot(error)}`);
   } finally {
     food.close();
     await close();
   }
   return 1;
+}
+
+function whyNot(error: unknown): string {
+  const { message } = toErrorInfo(error);
+  if (error instanceof ConflictError) return "the order changed at the same time. Check it and try again.";
+  return error instanceof AlreadyLinkedError ? `${message}.` : message;
 }
 
 function openStore(): { store: Store; close(): Promise<void> } {

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Command } from "commander";
+import { quoteForShell } from "../harness/process/shell.js";
 import {
   deployerSteps,
   invokerSteps,
@@ -78,10 +79,7 @@ async function untilPropagated(args: string[]): Promise<void> {
 
 /** A command line that a shell takes as it stands. */
 function shown(args: string[]): string {
-  const quoted = ["gcloud", ...args].map((arg) =>
-    /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`,
-  );
-  return quoted.join(" ");
+  return ["gcloud", ...args].map(quoteForShell).join(" ");
 }
 
 function show({ does, find, run, renew }: Step): void {

@@ -5,7 +5,7 @@ import type { Query } from "../functions/src/ports.js";
 import { delivery, type Happening, TROUBLES } from "../test/scenarios.js";
 
 interface Indexes {
-  indexes: object[];
+  indexes: { collectionGroup: string; queryScope: string; fields: { fieldPath: string; order: string }[] }[];
   fieldOverrides: { collectionGroup: string; fieldPath: string; ttl?: boolean; indexes: object[] }[];
 }
 
@@ -38,13 +38,16 @@ const fieldsOf = (queries: Query[]) =>
 
 describe("the indexes", () => {
   let queried: string[];
+  let sorted: string[];
   let written: string[];
   let timestamps: string[];
 
   before(async () => {
     const happened = [await delivery(), await operators(), await cancellation()];
     for (const happen of Object.values(TROUBLES)) happened.push(await happen());
-    queried = fieldsOf(happened.flatMap(({ queries }) => queries));
+    const queries = happened.flatMap((happening) => happening.queries);
+    queried = fieldsOf(queries);
+    sorted = [...new Set(queries.flatMap(sortingOf))].sort();
     const documents = happened.flatMap((happening) => happening.documents);
     const all = documents.flatMap(({ path, fields }) =>
       Object.entries(fields).map(([name, value]) => ({ field: `${path.split("/")[0]}.${name}`, value })),
@@ -68,8 +71,15 @@ describe("the indexes", () => {
     );
   });
 
-  it("suffice, since each query filters by one field and sorts by name", () => {
-    assert.deepEqual(indexes, []);
+  it("exist for each query that sorts by a time, and for no other query", () => {
+    assert.deepEqual(
+      indexes.map(({ collectionGroup, queryScope, fields }) => {
+        assert.equal(queryScope, "COLLECTION");
+        return [collectionGroup, ...fields.map(({ fieldPath, order }) => `${fieldPath} ${order}`)].join(", ");
+      }),
+      sorted,
+    );
+    assert.deepEqual(sorted, ["relations, customerId ASCENDING, placedAt DESCENDING"]);
   });
 
   it("exist for no other field", () => {
@@ -122,6 +132,11 @@ describe("every permanent document", () => {
     ]);
   });
 });
+
+/** The index that a query needs if it sorts by a time. The rising times are spread by the field before them. */
+function sortingOf({ collection, field, latestBy }: Query): string[] {
+  return latestBy === undefined ? [] : [`${collection}, ${field} ASCENDING, ${latestBy} DESCENDING`];
+}
 
 function holdsTime(value: unknown): boolean {
   if (value instanceof Date) return true;

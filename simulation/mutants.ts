@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { Progress } from "../harness/progress.js";
 import { INVARIANTS } from "./checker.js";
-import { FUNCTIONS, judgeBySimulation } from "./judge.js";
+import { FUNCTIONS, searchFor } from "./judge.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
 
 /** At most so many schedules are chosen at random. */
@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const progress = new Progress({ unit: "mutants", total: chosen.length });
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const { invariants, schedules } = await judgeBySimulation(planted(next), SEEDS);
+      const { invariants, schedules } = await searchFor(planted(next), SEEDS);
       for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
       if (invariants.length === 0) missed++;
       else counts.push(schedules);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ALL_PARAMS } from "../functions/src/config.js";
+import { relationSchema } from "../functions/src/relations/relation.js";
 
 const PAGES = [
   ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "functions/src/README.md"],
@@ -33,6 +34,38 @@ const MADE_BY_READERS = [
   "./localhost.crt",
   "./food-service-ca.pem",
 ];
+
+/** The field of a relation that is not for other programs. */
+const INTERNAL_FIELD = "trouble";
+
+/** What these tests read of a schema. */
+interface Schema {
+  type: string;
+  wrapped?: Schema;
+  options?: readonly (Schema | string)[];
+  value?: Schema;
+  entries?: Record<string, Schema>;
+  pipe?: readonly { kind: string; type: string }[];
+}
+
+/** The type of a field as the pages name it. */
+function typeOf(schema: Schema): string {
+  const { type, wrapped, options = [], value, pipe = [] } = schema;
+  // The last schema in a pipe is the most exact one.
+  const last = pipe.findLast(({ kind }) => kind === "schema") as Schema | undefined;
+  if (last && last !== schema && last.type !== type) return typeOf(last);
+  if (wrapped) return type === "nullable" ? `${typeOf(wrapped)} or null` : typeOf(wrapped);
+  if (type === "number") return pipe.some((action) => action.type === "integer") ? "integer" : "number";
+  if (type === "record" && value) return `map of ${typeOf(value)}s`;
+  if (type === "union") return [...new Set((options as Schema[]).map(typeOf))].join(" or ");
+  return { picklist: "string", date: "timestamp", object: "map" }[type] ?? type;
+}
+
+/** The names of all fields in a map, at any depth. */
+function namesIn({ wrapped, options = [], entries = {} }: Schema): string[] {
+  const inside = [wrapped, ...options].flatMap((one) => (typeof one === "object" ? namesIn(one) : []));
+  return [...inside, ...Object.entries(entries).flatMap(([name, field]) => [name, ...namesIn(field)])];
+}
 
 const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
 
@@ -70,6 +103,27 @@ describe("the documentation", () => {
     });
     const table = textOf("docs/deployment.md").split("<!-- params -->")[1]?.split("<!-- /params -->")[0];
     assert.equal(table?.trim(), ["| param | default | description |", "|---|---|---|", ...rows].join("\n"));
+  });
+
+  it("describes the type of every relation field that other programs may use, and the fields inside it", () => {
+    const page = textOf("docs/stability.md");
+    const table = page.split("## Relation fields")[1]?.split("\n## ")[0] ?? "";
+    const rows = [...table.matchAll(/^\| (`.+`) \| (.+?) \| .+? \| (.+) \|$/gm)];
+    const described = rows.flatMap(([, names = "", types = "", meaning = ""]) => {
+      const one = types.split(", ");
+      return [...matches(names, /`(\w+)`/g)].map((name, index) => [
+        name,
+        { type: one[index] ?? one[0], inside: [...matches(meaning, /`(\w+)`/g)].sort() },
+      ]);
+    });
+    const { [INTERNAL_FIELD]: internal, ...fields } = relationSchema.entries as unknown as Record<string, Schema>;
+    assert.ok(internal);
+    assert.match(table, new RegExp(`The field \`${INTERNAL_FIELD}\` is ours alone`));
+    const actual = Object.entries(fields).map(([name, field]) => [
+      name,
+      { type: typeOf(field), inside: namesIn(field).sort() },
+    ]);
+    assert.deepEqual(Object.fromEntries(described), Object.fromEntries(actual));
   });
 
   it("fits the README on one screen", () => {

@@ -4,9 +4,11 @@
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareMachine } from "../harness/prepare-machine.js";
+import { watch } from "../harness/process/child-process.js";
 import { ROOT } from "../harness/root.js";
 import { StartError } from "../services/server.js";
 import { startOwn } from "./emulators.js";
@@ -14,6 +16,9 @@ import { filesOf, isTestFile, type Layer } from "./layers.js";
 
 /** Tests wait for programs much of their time, so more processes than cores keep the cores busy. */
 const JOBS = availableParallelism() + 2;
+
+/** How long mocha may take to end after a signal, in milliseconds. */
+const STOP_TIMEOUT_MS = 10_000;
 
 const args = process.argv.slice(2);
 const layers = (["unit", "integration"] as Layer[]).filter((layer) => args.includes(`--${layer}`));
@@ -38,19 +43,43 @@ function publish<T extends object>(found: T): T {
   return found;
 }
 
-const mocha = join(ROOT, "node_modules/mocha/bin/mocha.js");
-const child = spawn(process.execPath, [mocha, ...parallel, ...options, ...files], {
+/** What mocha's own start script gives to Node.js. That script starts mocha as a child, and a signal ends the script alone. */
+const { "node-option": nodeOptions } = createRequire(import.meta.url)("../.mocharc.cjs") as { "node-option": string[] };
+const mocha = [...nodeOptions.map((option) => `--${option}`), join(ROOT, "node_modules/mocha/lib/cli/cli.js")];
+
+const child = spawn(process.execPath, [...mocha, ...parallel, ...options, ...files], {
   stdio: "inherit",
+  // In a process group of its own, with its workers and what they start.
+  detached: true,
   env: { ...process.env, TEST_EMULATORS: addresses },
 });
-// The tests clean up after themselves: they get the signal too, and this process waits for them.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
-child.on("close", async (status, signal) => {
+// However this process ends, that group ends.
+const unwatch = watch(String(child.pid));
+let isInterrupted = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    isInterrupted = true;
+    child.kill(signal);
+    setTimeout(endGroup, STOP_TIMEOUT_MS).unref();
+  });
+}
+child.on("close", async (status) => {
+  endGroup();
   const started = await emulators;
   if (started && "stop" in started) await started.stop();
+  await unwatch();
   rmSync(directory, { recursive: true, force: true });
-  process.exit(signal ? 1 : (status ?? 1));
+  // Mocha reports success if it is interrupted before a test fails.
+  process.exit(isInterrupted ? 130 : (status ?? 1));
 });
+
+function endGroup(): void {
+  try {
+    process.kill(-(child.pid as number), "SIGKILL");
+  } catch {
+    // There is nothing left of it.
+  }
+}
 
 function endWithReason(error: unknown): never {
   if (!(error instanceof StartError)) throw error;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { choosePorts, PORT_FLAGS } from "./free-ports.js";
+import { choosePorts, freePort, PORT_FLAGS } from "./free-ports.js";
 
 describe("choosing ports", () => {
   let listening: Server;
@@ -18,6 +18,12 @@ describe("choosing ports", () => {
   it("gives each listener its own free port", async () => {
     const ports = Object.values(await choosePorts({ from: "auto" }));
     assert.equal(new Set(ports).size, 11);
+  });
+
+  it("never gives one port twice while this process lives, even if nothing listens on it", async () => {
+    const blocks = await Promise.all(Array.from({ length: 50 }, () => choosePorts({ from: "auto" })));
+    const ports = [...blocks.flatMap((block) => Object.values(block)), await freePort(), await freePort()];
+    assert.equal(new Set(ports).size, ports.length);
   });
 
   it("names a taken port and its listener, and says how to choose another port", async () => {

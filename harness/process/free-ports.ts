@@ -1,4 +1,5 @@
 /** The ports that a local run listens on: which they are, whether they are free, and what to do where one is taken. */
+import { createSocket, type Socket } from "node:dgram";
 import { createConnection, createServer } from "node:net";
 import { StartError } from "../../services/server.js";
 
@@ -89,20 +90,19 @@ async function blockFrom(from: "auto" | number): Promise<Ports> {
   return from === "auto" ? freeBlock() : blockAt(from);
 }
 
-/** A free port, for a program that can't report the one that the system chose for port 0. */
+/** A free port that is this process's own, for a program that can't report the one that the system chose for port 0. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = LOWEST + Math.floor(Math.random() * (LENT_FROM - LOWEST));
-    if (await isFree(port)) return port;
+    if (await reserve([port])) return port;
   }
 }
 
-/** A block of free ports at a place picked by chance, so runs that start at the same moment don't meet. */
+/** A block of free ports that are this process's own. */
 async function freeBlock(): Promise<Ports> {
   for (let tries = 0; tries < 100; tries++) {
     const ports = blockAt(LOWEST + Math.floor(Math.random() * (LENT_FROM - LOWEST - ALL.length)));
-    const free = await Promise.all(Object.values(ports).map(isFree));
-    if (free.every(Boolean)) return ports;
+    if (await reserve(Object.values(ports))) return ports;
   }
   throw new StartError(
     `There are no ${ALL.length} free ports in a row between ${LOWEST} and ${LENT_FROM} on this machine.`,
@@ -111,6 +111,29 @@ async function freeBlock(): Promise<Ports> {
 
 function blockAt(first: number): Ports {
   return Object.fromEntries(ALL.map((listener, index) => [listener, first + index])) as Ports;
+}
+
+/**
+ * Whether these ports are free, and now this process's own: a program may take seconds to listen on its port, and no other process
+ * chooses the port until then. Programs listen on TCP, so a UDP socket on the same port is the mark. It ends with this process.
+ */
+async function reserve(ports: number[]): Promise<boolean> {
+  const marks = await Promise.all(ports.map(mark));
+  const isOurs = marks.every(Boolean) && (await Promise.all(ports.map(isFree))).every(Boolean);
+  if (!isOurs) for (const socket of marks) socket?.close();
+  return isOurs;
+}
+
+/** Undefined if another process has marked this port. */
+function mark(port: number): Promise<Socket | undefined> {
+  const socket = createSocket("udp4");
+  return new Promise((resolve) => {
+    socket.once("error", () => {
+      socket.close();
+      resolve(undefined);
+    });
+    socket.bind({ address: "127.0.0.1", port, exclusive: true }, () => resolve(socket.unref()));
+  });
 }
 
 /** Asks by connecting too: some systems let a second program listen on a single address of a port that is taken on all. */

@@ -30,9 +30,11 @@ export class Program {
   /** The first match in its output. */
   async said(pattern: RegExp, timeoutMs = TIMEOUT_MS): Promise<RegExpExecArray> {
     for (const started = Date.now(); Date.now() - started < timeoutMs; await sleep(20)) {
+      const hasEnded = this.child.ended !== undefined;
+      if (hasEnded) await this.child.exited;
       const found = this.lines.map((line) => pattern.exec(line)).find((match) => match !== null);
       if (found) return found;
-      if (this.child.ended !== undefined) break;
+      if (hasEnded) break;
     }
     throw new Error(`no line ${pattern}, and it ${this.child.ended ?? "is running"}:\n${this.lines.join("\n")}`);
   }

@@ -108,7 +108,7 @@ describe("the food service's certificate", function () {
     });
 
     it("is accepted if keytool made the old and the new one", async () => {
-      const { home } = await findJava({ env: process.env, home: process.env.HOME ?? "/" });
+      const { home } = await findJava();
       const keytool = join(home, "bin", "keytool");
       const [old, current] = [maker.issueWithKeytool(keytool), maker.issueWithKeytool(keytool)];
       for (const own of [old, current]) await passes(await serving(own), old, current);

@@ -432,12 +432,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
     it("accepts a rejection that arrives after the lease expired", async () => {
       const bed = await bedFor(stage);
       const answer = moment();
+      const sent = moment();
       bed.food.hooks.once(call, "before", async () => {
+        sent.come();
         await answer.came;
         throw callError("INVALID_ARGUMENT", "no", true);
       });
       const slow = deliver(bed, stage);
-      await until(() => bed.store.writes.some((write) => write.path === path));
+      await sent.came;
       bed.clock.advance(LEASE_MS);
       await deliver(bed, stage);
       assert.equal(await stateOf(bed, stage), "UNCERTAIN");
@@ -463,9 +465,13 @@ for (const stage of ["kitchen", "shipment"] as const) {
 
     it("declares a crashed process's claim uncertain only once, after any number of deliveries", async () => {
       const bed = await bedFor(stage);
-      bed.food.hooks.once(call, "before", () => new Promise(() => {}));
+      const sent = moment();
+      bed.food.hooks.once(call, "before", () => {
+        sent.come();
+        return new Promise(() => {});
+      });
       void deliver(bed, stage);
-      await until(() => bed.store.writes.some((write) => write.path === path));
+      await sent.came;
       bed.clock.advance(LEASE_MS);
       const outcomes = await Promise.all([deliver(bed, stage), deliver(bed, stage), deliver(bed, stage)]);
       assert.deepEqual(

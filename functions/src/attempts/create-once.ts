@@ -114,7 +114,7 @@ async function acquireClaim(request: CreateRequest, ports: Ports): Promise<Acqui
 
   const chances = { tries: attempt.tries + 1, mayHaveBeenApplied: next.reason === "same key", isFirst: false };
   const again = newClaim(request, path, chances, ports);
-  const fields = next.reason === "order is back" ? { ...again.fields, ...NOT_CLOSED } : again.fields;
+  const fields = { ...again.fields, ...NOT_CLOSED };
   const updated = await commitClaim(again.claim, { kind: "update", path, version, fields }, ports);
   if (updated.kind === "claimed") return { kind: "acquired", claim: updated.claim };
   return notAcquired(skipped("claimed by another process"));

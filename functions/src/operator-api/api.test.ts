@@ -347,7 +347,16 @@ describe("the operator API", () => {
     it("finds orders that have only an attempt so far", async () => {
       await bed.bed.store.set("attempts/kitchen:new", attemptLeftIn("PARKED", "orders/new"));
       assert.deepEqual(found(await search("q=new")), [
-        { id: "new", state: null, attention: "kitchen", since: null, customer: null, kitchen: null, shipment: null },
+        {
+          id: "new",
+          state: null,
+          attention: "kitchen",
+          placedAt: null,
+          since: null,
+          customer: null,
+          kitchen: null,
+          shipment: null,
+        },
       ]);
     });
 
@@ -377,6 +386,60 @@ describe("the operator API", () => {
           token = (page.body as { nextPageToken: string }).nextPageToken;
         } while (token !== "");
         assert.deepEqual([seen.length, new Set(seen).size], [120, 120], query);
+      }
+    });
+
+    describe("for a customer", () => {
+      const MINUTES = 60_000;
+      const DELIVERED = { schema: 1, kitchen: "k/1", shipment: "s/1", state: "DELIVERED", customerId: "marguerite" };
+      /** Stores orders that were placed this long ago; undefined for one that does not say. */
+      const placed = async (agos: { [id: string]: number | undefined }) => {
+        const { store, clock } = bed.bed;
+        for (const [id, ago] of Object.entries(agos)) {
+          const placedAt = ago === undefined ? {} : { placedAt: new Date(clock.now() - ago * MINUTES) };
+          await store.set(`relations/${id}`, { ...DELIVERED, ...placedAt });
+        }
+      };
+      const pages = async (query: string) => {
+        const ids: string[][] = [];
+        for (let token: string | undefined; token !== ""; ) {
+          const page = await search(`${query}${token ? `&pageToken=${token}` : ""}`);
+          assert.equal(page.status, 200);
+          ids.push(found(page).map(({ id }) => id));
+          token = (page.body as { nextPageToken: string }).nextPageToken;
+        }
+        return ids;
+      };
+
+      it("returns the newest orders first, and those that don't say when they were placed last", async () => {
+        await placed({ a: 3, b: undefined, c: 1, d: 2, e: undefined });
+        assert.deepEqual(await pages("q=marguerite"), [["c", "d", "a", "b", "e"]]);
+      });
+
+      it("pages through orders of the same time and through those without a time, each once", async () => {
+        const dated = Array.from({ length: 70 }, (_, index) => [`d${index}`, index % 3] as const);
+        const undated = Array.from({ length: 380 }, (_, index) => [`u${index}`, undefined] as const);
+        await placed(Object.fromEntries([...dated, ...undated]));
+        const all = await pages("q=marguerite");
+        const ids = all.flat();
+        assert.deepEqual([ids.length, new Set(ids).size], [450, 450]);
+        assert.ok(all.every((page) => page.length <= 50));
+        const agos = ids.slice(0, 70).map((id) => Number(id.slice(1)) % 3);
+        assert.deepEqual(agos, agos.toSorted(), "newest first");
+      });
+
+      it("finds an order without a time among hundreds that have one", async () => {
+        await placed(Object.fromEntries(Array.from({ length: 400 }, (_, index) => [`a${index}`, index])));
+        await placed({ z: undefined });
+        const ids = (await pages("q=marguerite")).flat();
+        assert.deepEqual([ids.length, ids[0], ids.at(-1)], [401, "a0", "z"]);
+      });
+
+      for (const token of ["{}", '{"id":"../x"}', '{"id":"a","placedAt":1e300}', '{"id":"a","placedAt":"1"}', "null"]) {
+        it(`rejects the page token ${token}`, async () => {
+          const pageToken = Buffer.from(token).toString("base64url");
+          assert.equal((await search(`q=marguerite&pageToken=${pageToken}`)).status, 400);
+        });
       }
     });
 

@@ -119,6 +119,7 @@ const orderSummary = v.strictObject({
   id: v.string(),
   state: described(v.nullable(state), "Null for an order that has only an attempt so far."),
   attention: described(v.nullable(stage), "The stage whose attempt needs an operator."),
+  placedAt: described(v.nullable(time), "When the order was placed, if the food service returns it."),
   since: described(v.nullable(time), "When the order reached its state."),
   customer: v.nullable(v.string()),
   ...recordOf(CREATING_STAGES, () => v.nullable(v.string())),
@@ -255,7 +256,7 @@ const DAY = "must be a day such as 2026-11-26";
 export const searchQuery = v.strictObject({
   q: described(
     v.optional(text(1_400)),
-    "The whole id or name of an order, a kitchen order or a shipment, or a customer's id.",
+    "The whole id or name of an order, a kitchen order or a shipment, or a customer's id. A customer's orders come newest first.",
   ),
   outcome: described(v.optional(v.picklist(ENDED_STATES)), "Only orders that ended like this."),
   day: described(

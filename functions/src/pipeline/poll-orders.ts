@@ -106,7 +106,7 @@ function passOf(continuation: PollContinuation, ports: Ports): Pass {
 }
 
 /**
- * The filter that records what a pass has published: 16 MiB, however many orders there are. Among two million orders, it skips less
+ * The filter that records what a pass has published: 16 MiB at most, however many orders there are. Among two million orders, it skips less
  * than one by mistake. The next pass has another seed and publishes it.
  */
 function publishedNames({ random }: Ports): SeenNames {

@@ -37,7 +37,6 @@ describe("a stage that handles a message", () => {
 
   for (const error of [
     callError("UNAVAILABLE", "down", false),
-    callError("BAD_REPLY", "foreign", true),
     new StoreError("down"),
     new ConflictError("raced"),
     new BusError("down"),
@@ -51,6 +50,14 @@ describe("a stage that handles a message", () => {
       assert.equal(lines[0]?.fields.outcome, "retry");
     });
   }
+
+  it("leaves an order to the next poll if the food service answers about another one", async () => {
+    const { thrown, lines } = await take(async () => {
+      throw callError("BAD_REPLY", "asked for orders/1, the food service answered with orders/2", true);
+    });
+    assert.equal(thrown, undefined);
+    assert.deepEqual([lines.length, lines[0]?.level, lines[0]?.fields.outcome], [1, "warn", "blocked"]);
+  });
 
   for (const [error, outcome] of [
     [callError("NOT_FOUND", "gone", true), "dropped"],

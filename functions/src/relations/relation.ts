@@ -15,6 +15,7 @@ import {
 } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
 import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
+import { storableTime } from "../domain/storable.js";
 import { parse } from "../parse.js";
 import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
 
@@ -56,7 +57,8 @@ const troubleSchema = v.object({
 /** One field for each stage that creates something. */
 const links = recordOf(CREATING_STAGES, () => v.optional(name));
 
-const schema = v.object({
+/** The fields of the document; `docs/stability.md` describes them. */
+export const relationSchema = v.object({
   schema: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(RELATION_SCHEMA))),
   ...links,
   state: v.optional(state),
@@ -118,7 +120,7 @@ export function relationPath(id: string): string {
  */
 export function parseRelation(path: string, fields: Fields): Relation {
   const what = `${path} is not a relation that this build can read`;
-  const stored = parse(schema, fields, what);
+  const stored = parse(relationSchema, fields, what);
   const { state, customerId, placedAt, customer, times, discarded, trouble } = stored;
   const order = orderRefFromId(path.slice(path.lastIndexOf("/") + 1)).name;
   const links = recordOf(CREATING_STAGES, (stage) =>
@@ -175,8 +177,9 @@ export function discardedField(discarded: Discarded, stage: CreatingStage, name:
 /** Creation times that differ by less than this, in milliseconds, are equal: a service may return them with different precision. */
 const PLACED_AT_TOLERANCE_MS = 1_000;
 
-/** Whether an order and its relation have the same creation time. If either has none, they count as the same. */
+/** Whether an order and its relation have the same creation time. If either has none that can be stored, they count as the same. */
 export function isSameOrder(relation: Pick<Relation, "placedAt">, order: Pick<Order, "placedAt">): boolean {
-  if (!relation.placedAt || !order.placedAt) return true;
-  return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
+  const placedAt = storableTime(order.placedAt);
+  if (!relation.placedAt || !placedAt) return true;
+  return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
 }

@@ -116,18 +116,20 @@ export function allCreated(truth: GroundTruth): CreatedResource[] {
 
 class StoredOrder {
   status: OrderStatus = "NEW";
-  /** Where it is in the list of its status. */
+  /** Where it is in the list of its status, and in the list of all. */
   place: Place<StoredOrder>;
+  readonly placeInAll: Place<StoredOrder>;
   readonly changes: { status: OrderStatus; at: number; by: Actor }[];
 
   constructor(
     readonly name: string,
     readonly customerId: string,
     at: number,
-    list: PagedList<StoredOrder>,
+    lists: Record<"NEW" | "UNKNOWN", PagedList<StoredOrder>>,
   ) {
     this.changes = [{ status: "NEW", at, by: "customer" }];
-    this.place = list.add(this);
+    this.place = lists.NEW.add(this);
+    this.placeInAll = lists.UNKNOWN.add(this);
   }
 }
 
@@ -263,6 +265,18 @@ export class FoodServiceModel implements FoodService {
     this.shipmentKeys.clear();
   }
 
+  /**
+   * Loses an order, and places another one under its name, as a food service does that lost its state and counts its names from the start.
+   * It emits no event.
+   */
+  replaceOrder(name: string): void {
+    const at = this.now();
+    const old = this.storedOrder(name);
+    this.lists[old.status].remove(old.place);
+    this.lists.UNKNOWN.remove(old.placeInAll);
+    this.keepOrder({ kind: "order", name, at, customerId: old.customerId, cancelAt: null });
+  }
+
   /** Forgets by which key something was created: the same key creates another one. */
   forgetKey(name: string): void {
     for (const keys of [this.kitchenKeys, this.shipmentKeys]) {
@@ -344,7 +358,9 @@ export class FoodServiceModel implements FoodService {
   private settle(until: number): void {
     this.latest = Math.max(this.latest, until);
     for (let due = this.cancellations.take(this.latest); due; due = this.cancellations.take(this.latest)) {
-      if (!ORDER_STATUSES[due.order.status].ended) this.move(due.order, "CANCELLED", due.at, "customer");
+      const { order } = due;
+      const isReplaced = this.orders.get(order.name) !== order;
+      if (!isReplaced && !ORDER_STATUSES[order.status].ended) this.move(due.order, "CANCELLED", due.at, "customer");
     }
   }
 
@@ -372,9 +388,9 @@ export class FoodServiceModel implements FoodService {
   }
 
   private keepOrder({ name, customerId, at, cancelAt }: EventOf<"order">): void {
-    const order = new StoredOrder(name, customerId, at, this.lists.NEW);
-    const { number } = this.lists.UNKNOWN.add(order);
+    const order = new StoredOrder(name, customerId, at, this.lists);
     this.orders.set(name, order);
+    const { number } = order.placeInAll;
     if (cancelAt !== null) this.cancellations.add({ at: cancelAt, number, order });
   }
 
