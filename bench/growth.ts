@@ -21,11 +21,12 @@ import type { Emulators } from "../harness/emulators/standalone.js";
 import { withEnvironment } from "../harness/env.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
-import { DEPLOYED } from "./baselines.js";
+import { functionEnvironment } from "../harness/function-instance.js";
+import { deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, expectEqual, ratio, summary } from "./measure.js";
+import { alternate, expectEqual, figuresOf, medians, ratio, ratioOf, summary } from "./measure.js";
 import { clientOf, forEachOrder, seedOrderAt } from "./orders.js";
-import { environment, type World } from "./world.js";
+import type { World } from "./world.js";
 
 const SIZES = {
   full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },
@@ -75,17 +76,13 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
     figures[`${size}TickOperations`] = summary([tick]);
   }
   const times = await alternate(NAMES, runs, (size) => timeOf(world, emulators, pasts[size], polls, active));
-  const of = (size: Size, what: "poll" | "tick") => times[size].map((result) => result[what]);
-  for (const size of NAMES) {
-    figures[`${size}PollMs`] = summary(of(size, "poll"));
-    figures[`${size}TickMs`] = summary(of(size, "tick"));
-  }
-  const operations = (size: Size, what: string) => [figures[size + what]?.median ?? Number.NaN];
-  figures.pollOperationsRatio = ratio(operations("many", "PollOperations"), operations("none", "PollOperations"));
-  figures.tickOperationsRatio = ratio(operations("many", "TickOperations"), operations("none", "TickOperations"));
-  figures.pollTimeRatio = ratio(of("many", "poll"), of("none", "poll"));
-  figures.tickTimeRatio = ratio(of("many", "tick"), of("none", "tick"));
-  say(`poll ${figures.pollTimeRatio.median}, tick ${figures.tickTimeRatio.median} of the time with none`);
+  for (const size of NAMES) Object.assign(figures, figuresOf(size, times[size], { PollMs: "poll", TickMs: "tick" }));
+  const operations = (name: string) => [figures[name]?.median ?? Number.NaN];
+  figures.pollOperationsRatio = ratio(operations("manyPollOperations"), operations("nonePollOperations"));
+  figures.tickOperationsRatio = ratio(operations("manyTickOperations"), operations("noneTickOperations"));
+  figures.pollTimeRatio = ratioOf("poll", times.many, times.none);
+  figures.tickTimeRatio = ratioOf("tick", times.many, times.none);
+  say(`over none: ${medians(figures, "pollTimeRatio", "tickTimeRatio")}`);
   return figures;
 }
 
@@ -181,16 +178,16 @@ async function timeOf(
   polls: number,
   active: number,
 ): Promise<{ poll: number; tick: number }> {
-  const env = environment(project, emulators, food);
+  const env = functionEnvironment(project, emulators, food);
   const topics = new PubSubTopics(emulators.pubsub, project);
-  const poller = await world.startInstance({ build: DEPLOYED, target: "pollOrders", takes: "requests", env });
+  const poller = await world.startInstance(deployed("pollOrders", env));
   await poller.invoke({});
   await topics.take(STAGES.shipment.topic);
   const pollTimes = await poller.invokeAll(Array(polls).fill({}), 1);
   await poller.stop();
   const published = (await topics.take(STAGES.shipment.topic)).flatMap(unpackOrders);
   expectEqual(published.length, polls * active, `orders of ${polls} polls`);
-  const stage = await world.startInstance({ build: DEPLOYED, target: "dispatchShipment", takes: "events", env });
+  const stage = await world.startInstance(deployed("dispatchShipment", env));
   const events = preparing.map((order) => orderEvent("shipment", order));
   await stage.invokeAll(events);
   const tickTimes = await stage.invokeAll(events, 1);

@@ -1,6 +1,7 @@
 /** The gcloud commands that get a project ready. Each can be run again: what is there already is left as it is. */
 import { readdirSync } from "node:fs";
 import { chosenSecrets } from "../functions/src/config.js";
+import { words as gcloud } from "../harness/process/shell.js";
 import {
   ACCESS,
   accountAddress,
@@ -66,9 +67,6 @@ const groupsOf = (size: number, names: readonly string[]) =>
 
 const MONITORING = "deploy/monitoring";
 
-/** What a look-up prints. */
-const NAME = "--format=value(name)";
-
 /** Google's own accounts that bring events and ticks, and what each needs to do so. */
 const SERVICE_AGENTS = [
   { api: "pubsub.googleapis.com", agent: "gcp-sa-pubsub", role: "roles/iam.serviceAccountTokenCreator" },
@@ -109,79 +107,63 @@ export function wantedUnder(params: Record<string, string>): Wanted {
 
 /** Before the first deploy: APIs, the database, topics, the secret, accounts and their roles. */
 export function prepareSteps({ project, number, region }: Place, wanted: Wanted = USUAL): Step[] {
-  const on = ["--project", project];
   const projectRole = (member: string, role: string): Step => ({
     does: `${member.split("@")[0]} gets ${role}`,
-    run: ["projects", "add-iam-policy-binding", project, "--member", member, "--role", role, "--condition=None"],
+    run: gcloud`projects add-iam-policy-binding ${project} --member ${member} --role ${role} --condition=None`,
   });
   return [
     ...groupsOf(API_GROUP, wanted.apis).map((apis) => ({
       does: `enables ${apis.map((api) => api.replace(".googleapis.com", "")).join(", ")}`,
-      run: ["services", "enable", ...apis, ...on],
+      run: gcloud`services enable ${apis} --project ${project}`,
     })),
     {
       does: `makes the database, in ${region}, with seven days to go back to`,
-      find: ["firestore", "databases", "describe", "--database=(default)", "--format=value(locationId)", ...on],
+      find: gcloud`firestore databases describe --database=(default) --format=value(locationId) --project ${project}`,
       problem: (location) => placeProblem(location, region),
-      run: [
-        ...["firestore", "databases", "create", "--database=(default)", "--type=firestore-native"],
-        ...[`--location=${region}`, "--enable-pitr", "--delete-protection", ...on],
-      ],
+      run: gcloud`firestore databases create --database=(default) --type=firestore-native
+        --location=${region} --enable-pitr --delete-protection --project ${project}`,
     },
     ...TOPICS.map((topic) => ({
       does: `makes the topic ${topic}`,
-      find: ["pubsub", "topics", "describe", topic, NAME, ...on],
-      run: ["pubsub", "topics", "create", topic, ...on],
+      find: gcloud`pubsub topics describe ${topic} --format=value(name) --project ${project}`,
+      run: gcloud`pubsub topics create ${topic} --project ${project}`,
     })),
     ...wanted.secrets.map((secret) => ({
       does: `makes the secret ${secret}, empty`,
-      find: ["secrets", "describe", secret, NAME, ...on],
+      find: gcloud`secrets describe ${secret} --format=value(name) --project ${project}`,
       // The label tells the Firebase CLI that it may add versions.
-      run: [
-        "secrets",
-        "create",
-        secret,
-        "--replication-policy=automatic",
-        "--labels=firebase-managed=functions",
-        ...on,
-      ],
+      run: gcloud`secrets create ${secret} --replication-policy=automatic
+        --labels=firebase-managed=functions --project ${project}`,
     })),
     ...SERVICE_AGENTS.flatMap(({ api, agent, role }) => [
       {
         does: `makes Google's account for ${api}`,
-        run: ["beta", "services", "identity", "create", "--service", api, ...on],
+        run: gcloud`beta services identity create --service ${api} --project ${project}`,
       },
       projectRole(`serviceAccount:service-${number}@${agent}.iam.gserviceaccount.com`, role),
     ]),
     // Cloud Build builds as this account; not every organisation allows that by default.
     projectRole(`serviceAccount:${number}-compute@developer.gserviceaccount.com`, "roles/cloudbuild.builds.builder"),
     ...FUNCTION_NAMES.flatMap((name) => {
-      const { work, publishes } = ACCESS[name];
       const address = accountAddress(name, project);
       const member = `serviceAccount:${address}`;
       return [
         {
           does: `makes the account ${accountOf(name)}`,
-          find: ["iam", "service-accounts", "describe", address, NAME, ...on],
-          run: [
-            ...["iam", "service-accounts", "create", accountOf(name)],
-            ...["--display-name", name, "--description", work, ...on],
-          ],
+          find: gcloud`iam service-accounts describe ${address} --format=value(name) --project ${project}`,
+          run: gcloud`iam service-accounts create ${accountOf(name)}
+            --display-name ${name} --description ${ACCESS[name].work} --project ${project}`,
         },
         ...projectRoles(name).map((role) => projectRole(member, role)),
-        ...publishes.map((topic) => ({
+        ...ACCESS[name].publishes.map((topic) => ({
           does: `${accountOf(name)} may publish to ${topic}`,
-          run: [
-            ...["pubsub", "topics", "add-iam-policy-binding", topic],
-            ...["--member", member, "--role", "roles/pubsub.publisher", ...on],
-          ],
+          run: gcloud`pubsub topics add-iam-policy-binding ${topic}
+            --member ${member} --role roles/pubsub.publisher --project ${project}`,
         })),
         ...wanted.secrets.map((secret) => ({
           does: `${accountOf(name)} may read ${secret}`,
-          run: [
-            ...["secrets", "add-iam-policy-binding", secret],
-            ...["--member", member, "--role", "roles/secretmanager.secretAccessor", ...on],
-          ],
+          run: gcloud`secrets add-iam-policy-binding ${secret}
+            --member ${member} --role roles/secretmanager.secretAccessor --project ${project}`,
         })),
       ];
     }),
@@ -192,12 +174,9 @@ export function prepareSteps({ project, number, region }: Place, wanted: Wanted 
 export function invokerSteps({ project, region }: Place): Step[] {
   return FUNCTION_NAMES.filter(callsItself).map((name) => ({
     does: `${accountOf(name)} may call ${name}`,
-    run: [
-      // A function's service has its name in small letters.
-      ...["run", "services", "add-iam-policy-binding", name.toLowerCase(), "--region", region],
-      ...["--member", `serviceAccount:${accountAddress(name, project)}`],
-      ...["--role", "roles/run.invoker", "--project", project],
-    ],
+    // A function's service has its name in small letters.
+    run: gcloud`run services add-iam-policy-binding ${name.toLowerCase()} --region ${region}
+      --member ${`serviceAccount:${accountAddress(name, project)}`} --role roles/run.invoker --project ${project}`,
   }));
 }
 
@@ -205,44 +184,48 @@ export function invokerSteps({ project, region }: Place): Step[] {
 export function deployerSteps(deployer: string, { project }: Place): Step[] {
   return FUNCTION_NAMES.map((name) => ({
     does: `${deployer} may deploy as ${accountOf(name)}`,
-    run: [
-      ...["iam", "service-accounts", "add-iam-policy-binding", accountAddress(name, project)],
-      ...["--member", deployer, "--role", "roles/iam.serviceAccountUser", "--project", project],
-    ],
+    run: gcloud`iam service-accounts add-iam-policy-binding ${accountAddress(name, project)}
+      --member ${deployer} --role roles/iam.serviceAccountUser --project ${project}`,
   }));
 }
 
 /** Metrics, alerts and the dashboard from the files in deploy/monitoring. The metrics first: the others are made of them. */
 export function monitoringSteps({ project }: Pick<Place, "project">, channels: string[]): Step[] {
-  const on = ["--project", project];
-  const file = (folder: string, name: string) => `--config-from-file=${MONITORING}/${folder}${name}.json`;
-  const metrics = namesIn("metrics").map((name) => ({
-    does: `keeps the metric ${name}`,
-    find: ["logging", "metrics", "describe", name, NAME, ...on],
-    run: ["logging", "metrics", "create", name, file("metrics/", name), ...on],
-    renew: () => ["logging", "metrics", "update", name, file("metrics/", name), ...on],
-  }));
-  const alerts = namesIn("alerts").map((name) => {
-    const from = `--policy-from-file=${MONITORING}/alerts/${name}.json`;
-    const to = channels.length === 0 ? [] : [channels.join(",")];
-    const policies = ["alpha", "monitoring", "policies"];
+  const metrics = namesIn("metrics").map((name) => {
+    const file = `${MONITORING}/metrics/${name}.json`;
     return {
-      does: `keeps the alert ${name}`,
-      find: [...policies, "list", `--filter=user_labels.alert="${name}"`, NAME, ...on],
-      run: [...policies, "create", from, ...to.map((list) => `--notification-channels=${list}`), ...on],
-      renew: (found: string) => [
-        ...[...policies, "update", found, from],
-        ...[...to.map((list) => `--set-notification-channels=${list}`), ...on],
-      ],
+      does: `keeps the metric ${name}`,
+      find: gcloud`logging metrics describe ${name} --format=value(name) --project ${project}`,
+      run: gcloud`logging metrics create ${name} --config-from-file=${file} --project ${project}`,
+      renew: () => gcloud`logging metrics update ${name} --config-from-file=${file} --project ${project}`,
     };
   });
-  const dashboard = {
-    does: "keeps the dashboard",
-    find: ["monitoring", "dashboards", "list", '--filter=displayName="diet-orchestrator"', NAME, ...on],
-    run: ["monitoring", "dashboards", "create", file("", "dashboard"), ...on],
-    renew: (found: string) => ["monitoring", "dashboards", "update", found, file("", "dashboard"), ...on],
-  };
-  return [...metrics, ...alerts, dashboard];
+  const alerts = namesIn("alerts").map((name) => {
+    const file = `${MONITORING}/alerts/${name}.json`;
+    const notified = (option: string) => (channels.length === 0 ? [] : [`--${option}=${channels.join(",")}`]);
+    const filter = `user_labels.alert="${name}"`;
+    return {
+      does: `keeps the alert ${name}`,
+      find: gcloud`alpha monitoring policies list --filter=${filter} --format=value(name) --project ${project}`,
+      run: gcloud`alpha monitoring policies create --policy-from-file=${file}
+        ${notified("notification-channels")} --project ${project}`,
+      renew: (found: string) => gcloud`alpha monitoring policies update ${found} --policy-from-file=${file}
+        ${notified("set-notification-channels")} --project ${project}`,
+    };
+  });
+  const dashboard = `${MONITORING}/dashboard.json`;
+  const filter = 'displayName="diet-orchestrator"';
+  return [
+    ...metrics,
+    ...alerts,
+    {
+      does: "keeps the dashboard",
+      find: gcloud`monitoring dashboards list --filter=${filter} --format=value(name) --project ${project}`,
+      run: gcloud`monitoring dashboards create --config-from-file=${dashboard} --project ${project}`,
+      renew: (found: string) =>
+        gcloud`monitoring dashboards update ${found} --config-from-file=${dashboard} --project ${project}`,
+    },
+  ];
 }
 
 /** The files of a folder of deploy/monitoring, without their endings: what they describe has the same names. */

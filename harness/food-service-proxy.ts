@@ -21,6 +21,7 @@ import {
   KitchenServiceService,
   OrderServiceService,
 } from "../functions/src/generated/food/v1/food.js";
+import { listenLocally } from "./listen.js";
 
 /** One call as the proxy saw it; moments are in milliseconds since the epoch. */
 export interface Call {
@@ -100,6 +101,7 @@ export class FoodServiceProxy {
 class Door {
   private readonly front: Server;
   private readonly inside: Http2SecureServer;
+  private insidePort = 0;
   /** The callers' connections, by the port that each comes in by. */
   private readonly callers = new Map<number, Socket>();
   private closed = false;
@@ -123,8 +125,8 @@ class Door {
   }
 
   async listen(): Promise<number> {
-    await listening(this.inside);
-    return listening(this.front);
+    this.insidePort = await listenLocally(this.inside);
+    return listenLocally(this.front);
   }
 
   reset(): number {
@@ -160,7 +162,7 @@ class Door {
       probe.destroy();
       // Both may have ended while the food service took the connection.
       if (this.closed || caller.destroyed) return void caller.destroy();
-      const inward = connectTcp({ host: "127.0.0.1", port: portOf(this.inside) });
+      const inward = connectTcp({ host: "127.0.0.1", port: this.insidePort });
       inward.once("error", () => caller.destroy());
       inward.once("connect", () => {
         const port = inward.localPort ?? 0;
@@ -240,17 +242,6 @@ class Door {
     if (call.status === 0) call.response = method.definition.responseDeserialize(message.subarray(5));
     await this.options.onMoment(call, "answered");
   }
-}
-
-function listening(server: Server | Http2SecureServer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(portOf(server)));
-  });
-}
-
-function portOf(server: Server | Http2SecureServer): number {
-  return (server.address() as { port: number }).port;
 }
 
 /** All bytes until the end; rejects where it breaks off. */

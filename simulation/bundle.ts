@@ -27,6 +27,22 @@ export function bundleTests(files: readonly string[], plugins: Plugin[] = []): P
   return textOf({ stdin: { contents, resolveDir: ROOT, loader: "ts" }, external: ["mocha"], banner, plugins });
 }
 
+/** Tells whether a program loads a file, directly or not; both are relative to the project's root. */
+export async function loadedBy(programs: readonly string[]): Promise<(program: string, file: string) => boolean> {
+  const { metafile } = await build({
+    ...COMMON,
+    entryPoints: [...programs],
+    absWorkingDir: ROOT,
+    outdir: ROOT,
+    packages: "external",
+    metafile: true,
+  });
+  const loaded = new Map(
+    Object.values(metafile.outputs).map(({ entryPoint, inputs }) => [entryPoint, new Set(Object.keys(inputs))]),
+  );
+  return (program, file) => loaded.get(program)?.has(file) ?? false;
+}
+
 async function textOf(options: BuildOptions): Promise<string> {
   const { outputFiles = [] } = await build({ ...COMMON, ...options });
   return outputFiles.map(({ text }) => text).join("");

@@ -19,7 +19,7 @@ import { closingEntry, linkEntryPath } from "../functions/src/relations/history.
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
-import { DECIDABLE, type Fault } from "./faults.js";
+import { DECIDABLE, type Fault, type Operation } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
 import type { Entry, World } from "./world.js";
 
@@ -48,6 +48,9 @@ export const INVARIANTS = [
   "every status is listed to its end",
   "writes stop",
   "no head-of-line blocking",
+  "a run awaits what it starts",
+  "no run meets a bug",
+  "a new order gets its own meal",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -75,6 +78,10 @@ export interface Evidence {
   absences: readonly World["absences"][number][];
   /** The order statuses that other programs set. */
   setByOthers: World["setByOthers"];
+  /** Errors that only a bug throws. */
+  bugs: readonly string[];
+  /** The orders whose name the food service gave to a new order, and when. */
+  replaced: World["replaced"];
   /** By run number, how many lists got no slot in time. The next poll lists the rest of these statuses. */
   listsWithoutSlot: World["listsWithoutSlot"];
   /** How many writes there were at the end. After it, the system may only read. */
@@ -92,6 +99,8 @@ export function check(evidence: Evidence): Violation[] {
   checkEnds(evidence, violate);
   checkMassAbsence(evidence, violate);
   checkPolls(evidence, violate);
+  checkAwaited(evidence, violate);
+  for (const bug of evidence.bugs) violate("no run meets a bug", bug);
   if (evidence.history.every(({ fault }) => fault === undefined)) checkPace(evidence, keys, violate);
   return violations;
 }
@@ -154,26 +163,32 @@ function decisionsIn(writes: readonly DocumentWrite[]): Decision[] {
 
 function checkCreates(evidence: Evidence, keys: Keys, violate: Violate): void {
   const retries = decisionsIn(evidence.writes).filter(({ link }) => link === undefined);
-  checkAppliedOnce(evidence.truth, keys, retries, violate);
+  checkAppliedOnce(evidence, keys, retries, violate);
   checkResends(evidence, keys, retries, violate);
   checkParked(evidence, retries, violate);
 }
 
-/** A stage's create is applied once, and once more for each retry that an operator decided on. */
-function checkAppliedOnce(truth: GroundTruth, keys: Keys, retries: readonly Decision[], violate: Violate): void {
+/** A stage's create is applied once, and once more for each retry that an operator decided on and for a new order with the same name. */
+function checkAppliedOnce(
+  { truth, replaced }: Evidence,
+  keys: Keys,
+  retries: readonly Decision[],
+  violate: Violate,
+): void {
   const applied = new Map<string, number>();
   for (const { idempotencyKey: key } of allCreated(truth)) applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
   for (const [key, count] of applied) {
     const { order, stage } = keys.get(key) ?? {};
     const retried = retries.filter((retry) => retry.order === order && retry.stage === stage).length;
     if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
-    else if (count > 1 + retried) violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
+    else if (count > 1 + retried + (replaced.has(order) ? 1 : 0))
+      violate("at most one applied create", `${order}: ${count} creates of its ${stage}`);
   }
 }
 
-/** A create that may have been applied is sent again only with an honored key, or after an operator's retry. */
+/** A create that may have been applied is sent again only with an honored key, after an operator's retry, or for a new order. */
 function checkResends(
-  { history, runs, settings }: Evidence,
+  { history, runs, settings, replaced }: Evidence,
   keys: Keys,
   retries: readonly Decision[],
   violate: Violate,
@@ -181,8 +196,10 @@ function checkResends(
   const isKeyed = ({ run }: Entry) => (runs[run - 1]?.policy ?? settings.CREATE_POLICY) === "idempotency-key";
   const wasRetriedBetween = (earlier: Entry, later: Entry) => {
     const { order, stage } = keys.get(later.subject) ?? {};
-    return retries.some(
-      (retry) => retry.order === order && retry.stage === stage && retry.at >= earlier.at && retry.at <= later.at,
+    const isBetween = (at: number) => at >= earlier.at && at <= later.at;
+    return (
+      isBetween(replaced.get(order ?? "") ?? Number.NaN) ||
+      retries.some((retry) => retry.order === order && retry.stage === stage && isBetween(retry.at))
     );
   };
   const mayHaveBeenApplied = new Map<string, Entry>();
@@ -203,6 +220,7 @@ function checkParked(
 ): void {
   for (const { path, after, at } of writes) {
     if (!path.startsWith("attempts/") || after?.state !== "PARKED" || Number(after.tries) === 0) continue;
+    if (isReasonCode((after.reason as { code?: string } | null | undefined)?.code)) continue;
     const { order, stage } = after as { order: string; stage: CreatingStage };
     const retriedAt =
       retries.findLast((retry) => retry.order === order && retry.stage === stage && retry.at <= at)?.at ?? 0;
@@ -239,7 +257,7 @@ function checkRuns(evidence: Evidence, keys: Keys, violate: Violate): void {
       if (entry.operation === "updateOrder") checkReport(entry, seen.statuses, violate);
       if (!isCreate(entry)) continue;
       checkCreateAllowed(entry, keys, seen, violate);
-      if (run.ended === "taken") checkCreateRecorded(entry, keys, evidence.documents, violate);
+      if (run.ended === "taken") checkCreateRecorded(entry, keys, evidence, violate);
     }
   }
 }
@@ -273,10 +291,10 @@ function checkCreateAllowed({ subject, effect }: Entry, keys: Keys, seen: Seen, 
 }
 
 /** A message may be acknowledged only after its create is recorded: as a link, or as an attempt that is still open. */
-function checkCreateRecorded(entry: Entry, keys: Keys, documents: Evidence["documents"], violate: Violate): void {
+function checkCreateRecorded(entry: Entry, keys: Keys, { documents, replaced }: Evidence, violate: Violate): void {
   const target = keys.get(entry.subject);
   const isAnswered = entry.result !== undefined && entry.applied && entry.fault === undefined;
-  if (!target || !isAnswered) return;
+  if (!target || !isAnswered || replaced.has(target.order)) return;
   const { order, stage } = target;
   const link = documents(relationPathOf(order))?.[stage];
   const attempt = documents(attemptPathOf(stage, order))?.state;
@@ -293,7 +311,8 @@ function checkReport(entry: Entry, seen: ReadonlyMap<string, OrderStatus>, viola
   if (!forward) violate("reports go forward", `effect ${entry.effect} reports ${target} for an order seen as ${from}`);
 }
 
-function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, keys: Keys, violate: Violate): void {
+function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
+  const { history, writes, truth, poisoned, absences, replaced } = evidence;
   const ownerOf = ownersOfCreated(truth, keys);
   const linkedBy = new Map<string, string>();
   for (const write of writes) {
@@ -301,6 +320,8 @@ function checkWrites({ history, writes, truth, poisoned, absences }: Evidence, k
     const [collection, id = "", below] = write.path.split("/");
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
+    // The relation of an earlier order with this name makes room for the new one's.
+    if (!write.after && write.at >= (replaced.get(order) ?? Number.POSITIVE_INFINITY)) continue;
     if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, violate);
     else if (write.before) violate("unreadable documents stay untouched", `${write.path} was written`);
   }
@@ -379,7 +400,7 @@ function believedAbsence(
   if (after?.state === "GONE" && before?.state !== "GONE") return { what: "GONE", names: [`orders/${id}`] };
   if (after?.state !== "PARKED" || before?.state === "PARKED") return undefined;
   const code = (after.reason as Fields | null | undefined)?.code;
-  if (code === "ORDER_NOT_FOUND") return { what: code, names: [`orders/${id}`] };
+  if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE") return { what: code, names: [`orders/${id}`] };
   if (code !== "LINK_NOT_FOUND") return undefined;
   const linked = writes.flatMap((write) =>
     write.path === `relations/${id}` ? CREATING_STAGES.map((stage) => String(write.after?.[stage])) : [],
@@ -405,12 +426,13 @@ const NOT_ABOUT_ORDERS = /^(leases|statistics)\//;
 /** The states that claim that nothing was created. */
 const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
-function checkGivenUp({ writes, documents, truth, absences }: Evidence, keys: Keys, violate: Violate): void {
+function checkGivenUp({ writes, documents, truth, absences, replaced }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
   for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
     // An operator may give up a resource that is lost.
-    if (!isLostForGood(name, { absences })) createdAt.set(attemptPathOf(stage, order), Date.parse(at));
+    if (!isLostForGood(name, { absences }) && !replaced.has(order))
+      createdAt.set(attemptPathOf(stage, order), Date.parse(at));
   }
   const isLinked = (path: string) => {
     const [stage = "", id = ""] = path.slice("attempts/".length).split(":");
@@ -477,6 +499,20 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
     }
     if (state && RELATION_STATES[state].open) open.add(path);
     else open.delete(path);
+  }
+}
+
+const CHANGES: readonly Operation[] = ["commit", "updateOrder", "createKitchenOrder", "createShipment", "publish"];
+
+/** When a run was taken, all that it changed was over: the platform gives a process no time after its response. */
+function checkAwaited({ history, runs }: Evidence, violate: Violate): void {
+  const late = (number: number, { effect, operation, about }: Entry) =>
+    violate("a run awaits what it starts", `run ${number} did not await effect ${effect} ${operation} ${about}`);
+  for (const { number, pending } of runs)
+    for (const entry of pending) if (CHANGES.includes(entry.operation)) late(number, entry);
+  for (const entry of history) {
+    const run = runs[entry.run - 1];
+    if (run?.ended === "taken" && entry.effect >= run.endedBefore) late(run.number, entry);
   }
 }
 
@@ -608,7 +644,8 @@ function checkEndOf(order: Order, evidence: Evidence, violate: Violate): void {
   }
   if (relation && state) {
     checkHistory(name, state, relation, evidence, violate);
-    checkOutcome(order, state, relation, evidence, violate);
+    if (evidence.replaced.has(name)) checkReplaced(name, relation, evidence, violate);
+    else checkOutcome(order, state, relation, evidence, violate);
   }
   for (const stage of CREATING_STAGES) checkAttempt(name, stage, relation, evidence, violate);
 }
@@ -667,7 +704,7 @@ function checkAttempt(
 /** Whether an attempt is parked for something missing although nothing of its order is lost for good. */
 function isParkedForNothing(name: string, attempt: Fields, relation: Fields | undefined, evidence: Evidence): boolean {
   const code = (attempt.reason as Fields | null | undefined)?.code;
-  if (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND") return false;
+  if (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND" && code !== "ORDER_UNREADABLE") return false;
   const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((stage) => String(relation?.[stage])) : [name];
   return !names.some((missing) => isLostForGood(missing, evidence));
 }
@@ -684,10 +721,26 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
   });
 }
 
+/** A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's. */
+function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
+  const replacedAt = replaced.get(order) ?? 0;
+  // A relation without the earlier order's creation time can't tell the two apart.
+  const earlier = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= replacedAt);
+  if (earlier?.after && !(earlier.after.placedAt instanceof Date)) return;
+  if (!(relation.placedAt instanceof Date) || relation.placedAt.getTime() < replacedAt) return;
+  const links = CREATING_STAGES.map((stage) => relation[stage]);
+  for (const { name, createdAt } of allCreated(truth)) {
+    if (!links.includes(name) || Date.parse(createdAt) >= replacedAt) continue;
+    violate("a new order gets its own meal", `${order} was placed anew, and is linked to ${name} of the earlier order`);
+  }
+}
+
 /** A lasting absence closes the relation or asks an operator, whether or not something was created. */
 function checkLost({ documents }: Evidence, name: string, state: RelationState | undefined, violate: Violate): void {
   const attempts = CREATING_STAGES.map((stage) => documents(attemptPathOf(stage, name)));
-  const isAsked = attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN");
+  const isAsked = attempts.some(
+    (attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN" || attempt?.isDismissed,
+  );
   if (state && RELATION_STATES[state].open && !isAsked) {
     violate("a lasting absence is an end", `${name} is lost for good, its relation is ${state}`);
   }

@@ -30,6 +30,8 @@ const READS = [...CRASHES, "error", "slow", "outage"] as const;
 const LOOKUPS = [...READS, "empty replica"] as const;
 /** Whether what is read disappears for longer than MISSING_AFTER_MINUTES, or for good. */
 const LOSSES = ["lost for a while", "lost for good"] as const;
+/** For longer than MISSING_AFTER_MINUTES, or for good, the food service answers about another order than the one that it is asked for. */
+export const FOREIGN_REPLIES = ["foreign replies for a while", "foreign replies for good"] as const;
 /**
  * For a while: every page of the status fails; every page takes almost as long as a call may; the pages of the status never end; the food
  * service lists and finds nothing for longer than MISSING_AFTER_MINUTES.
@@ -69,6 +71,7 @@ export const FAULTS = {
     "ended by others",
     "set back",
     "foreign reply",
+    ...FOREIGN_REPLIES,
     "unknown status",
     "unstorable order",
   ],
@@ -82,7 +85,8 @@ export const FAULTS = {
   start: ["clock skew"],
   deliver: ["loss", "duplicate", "reorder", "poison"],
   react: ["loss", "duplicate", "reorder"],
-  tick: ["missed", "doubled", "overlapping", "restore"],
+  /** "replaced": the food service loses an order and gives its name to a new one. */
+  tick: ["missed", "doubled", "overlapping", "restore", "replaced"],
   link: [],
   retry: [],
   deploy: [],
@@ -111,7 +115,7 @@ export function following(schedule: Schedule): Choose {
 }
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
-const LONG: readonly Fault[] = [...LOSSES, ...LISTINGS, "restore"];
+const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, ...LISTINGS, "restore", "replaced"];
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */

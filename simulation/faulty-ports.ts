@@ -14,6 +14,8 @@ import type {
   FlowControl,
   FoodService,
   LinkCache,
+  Log,
+  Order,
   Ports,
   Store,
 } from "../functions/src/ports.js";
@@ -107,10 +109,10 @@ interface Effect<T> {
   failure(message: string): Error;
 }
 
-/** The ports as they are for run number `run` on this process. */
-export function portsOf(outside: Outside, process: Process, run: number): Ports {
+/** The ports as they are for run number `run` on this process. Its effects are added to `effects`. */
+export function portsOf(outside: Outside, process: Process, run: number, effects: Entry[]): Ports {
   const { world, settings } = outside;
-  const perform = <T>(effect: Effect<T>): Promise<T> => performIn(world, process, run, effect, outside.food);
+  const perform = <T>(effect: Effect<T>): Promise<T> => performIn(world, process, run, effect, outside.food, effects);
   const clock: Clock = {
     now: () => world.now + process.skew,
     sleep: (milliseconds) => new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
@@ -125,9 +127,17 @@ export function portsOf(outside: Outside, process: Process, run: number): Ports 
     bus: faultyBus(outside.bus, perform),
     customers: faultyCustomers(perform),
     random: world.random,
-    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    log: logOf(world, run),
     clock,
   };
+}
+
+/** A log of which only the errors count. */
+function logOf(world: World, run: number): Log {
+  const see = (_message: string, { reason }: { reason?: unknown }) => {
+    if (reason && typeof reason === "object") world.seeError(run, reason as { code: string; message: string });
+  };
+  return { debug: () => {}, info: () => {}, warn: see, error: see };
 }
 
 const flows = new WeakMap<Process, FlowControl>();
@@ -239,7 +249,7 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
           return { ...page, orders: [...hostile, ...page.orders] as typeof page.orders };
         },
       }),
-    getOrder: (name) => get("getOrder", name, () => food.getOrder(name)),
+    getOrder: (name) => get("getOrder", name, async () => withPlacedAt(await food.getOrder(name))),
     getKitchenOrder: (name) => get("getKitchenOrder", name, () => food.getKitchenOrder(name)),
     getShipment: (name) => get("getShipment", name, () => food.getShipment(name)),
     updateOrder: (name, status) =>
@@ -270,8 +280,13 @@ async function listPage(request: ListRequest, world: World, food: FoodServiceMod
   const page = await (world.isFilterIgnored
     ? allOrders(food)
     : food.listOrders(number > 0 ? { ...request, pageToken: "" } : request));
-  const orders = page.orders.filter(({ name }) => !world.absenceOf(name));
+  const orders = page.orders.filter(({ name }) => !world.isUnlisted(name)).map(withPlacedAt);
   return { orders, nextPageToken: isEndless ? `${ENDLESS}${number + 1}` : page.nextPageToken };
+}
+
+/** The order with the time at which it was placed, as the wire shows it. */
+function withPlacedAt<O extends Order & { createdAt: number }>(order: O): O {
+  return { ...order, placedAt: new Date(order.createdAt) };
 }
 
 /** Every order, whatever was asked for. */
@@ -345,9 +360,11 @@ function performIn<T>(
   run: number,
   effect: Effect<T>,
   food: FoodServiceModel,
+  effects: Entry[],
 ): Promise<T> {
   const { operation, about, subject = "" } = effect;
   const entry = world.effect({ process: process.id, run, operation, about, subject });
+  effects.push(entry);
   effect.note?.(entry);
   const service = SERVICE_OF[operation];
   // A connection may stand while every call on it fails: then `ready` gives no warning.
@@ -448,6 +465,14 @@ function performIn<T>(
           world.lose(subject, fault, fault === "lost for good" ? undefined : world.between(...LONG_LOSS_MS));
         }
         return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
+      case "foreign replies for a while":
+      case "foreign replies for good":
+        if (!world.absenceOf(subject)) {
+          world.lose(subject, fault, fault === "foreign replies for good" ? undefined : world.between(...LONG_LOSS_MS));
+        }
+        return world.after(latency, () => {
+          apply().then((reply) => succeed(effect.distort ? effect.distort("foreign reply", reply) : reply), fail);
+        });
       case "empty for long":
         if (!world.absenceOf("")) world.lose(undefined, fault, world.between(...LONG_LOSS_MS));
         if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));
@@ -506,7 +531,7 @@ function performIn<T>(
 /** The fault with which the food service answers while it does not find a name, or any. */
 function absenceFault({ operation, subject = "", about }: Effect<unknown>, world: World): Fault | undefined {
   if (operation === "listOrders") return world.absences.find(({ name, until }) => !name && until > world.now)?.fault;
-  if (operation === "updateOrder") return world.absenceOf(about.split(" ")[0] ?? "") && "rejected";
+  if (operation === "updateOrder") return world.isUnlisted(about.split(" ")[0] ?? "") ? "rejected" : undefined;
   if (!GETS.includes(operation)) return undefined;
   return world.absenceOf(subject)?.fault;
 }

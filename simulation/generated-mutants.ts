@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { Progress } from "../harness/progress.js";
 import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
-import { FUNCTIONS, judgeBySimulation, judgeByTests, NO_MUTANT } from "./judge.js";
+import { FUNCTIONS, judgeBySimulation, judgeByTests, searchFor } from "./judge.js";
+import type { SearchResult } from "./mutant-search.js";
+import { NO_MUTANT } from "./mutant-switch.js";
 import { type GeneratedMutant, withSwitches } from "./mutation-operators.js";
 import { allMutants, isListed, sample } from "./protocol-mutants.js";
 
@@ -38,29 +40,56 @@ function inBatches(mutants: readonly GeneratedMutant[]): GeneratedMutant[][] {
   return batches.sort((one, other) => other.length - one.length);
 }
 
-const BATCH_SIZE = 40;
+const BATCH_SIZE = 100;
 
-/** Judges mutants of one file: first by the tests, many in one process, then those that no test catches by the simulation. */
-async function judge(mutants: GeneratedMutant[], onVerdict: (verdict: Verdict) => void): Promise<void> {
+/** Judges mutants of one file by the tests, many in one process: what caught each, if anything. */
+async function judgeFile(mutants: readonly GeneratedMutant[], onVerdict: (verdict: Verdict) => void): Promise<void> {
   const [{ file }] = mutants as [GeneratedMutant];
   const text = readFileSync(join(FUNCTIONS, file), "utf8");
+  const report = (mutant: GeneratedMutant, failed: string | null | undefined) =>
+    onVerdict({ mutant, caughtBy: typeof failed === "string" ? `tests: ${failed}` : undefined });
   const switchable = mutants.filter((mutant) => mutant.switch !== undefined);
-  const others = mutants.filter((mutant) => mutant.switch === undefined);
-  const judged = async (mutant: GeneratedMutant, failed: string | null | undefined) => {
-    if (typeof failed === "string") return onVerdict({ mutant, caughtBy: `tests: ${failed}` });
-    const { invariants } = await judgeBySimulation(new Map([[file, mutated(text, mutant)]]), SEEDS);
-    onVerdict({ mutant, caughtBy: invariants.length > 0 ? `simulation: ${invariants.join(", ")}` : undefined });
-  };
   if (switchable.length > 0) {
-    const numbers = [NO_MUTANT, ...switchable.keys()];
-    const verdicts = await judgeByTests(file, withSwitches(text, switchable), numbers);
+    const verdicts = await judgeByTests(file, withSwitches(text, switchable), [...switchable.keys()]);
     const failed = verdicts.get(NO_MUTANT);
     if (failed) throw new Error(`Without any mutant of ${file}, a test fails: ${failed}`);
-    for (const [index, mutant] of switchable.entries()) await judged(mutant, verdicts.get(index));
+    for (const [index, mutant] of switchable.entries()) report(mutant, verdicts.get(index));
   }
-  for (const mutant of others) {
-    const verdicts = await judgeByTests(file, mutated(text, mutant), [NO_MUTANT]);
-    await judged(mutant, verdicts.get(NO_MUTANT));
+  for (const mutant of mutants.filter((mutant) => mutant.switch === undefined)) {
+    const verdicts = await judgeByTests(file, mutated(text, mutant), []);
+    report(mutant, verdicts.get(NO_MUTANT));
+  }
+}
+
+/** Searches for mutants that no test catches. Those that can be switched on are all in one program. */
+async function searchForMutants(
+  mutants: readonly GeneratedMutant[],
+  onVerdict: (verdict: Verdict) => void,
+): Promise<void> {
+  const report = (mutant: GeneratedMutant, { invariants }: SearchResult) =>
+    onVerdict({ mutant, caughtBy: invariants.length > 0 ? `simulation: ${invariants.join(", ")}` : undefined });
+  const switchable = mutants.filter((mutant) => mutant.switch !== undefined);
+  const texts = new Map<string, string>();
+  for (const { file } of switchable) {
+    const own = switchable.filter((mutant) => mutant.file === file);
+    texts.set(
+      file,
+      withSwitches(readFileSync(join(FUNCTIONS, file), "utf8"), own, switchable.indexOf(own[0] as GeneratedMutant)),
+    );
+  }
+  const shares = await Promise.all(
+    Array.from({ length: availableParallelism() }, (_, part) => {
+      const numbers = [...switchable.keys()].filter((number) => number % availableParallelism() === part);
+      return numbers.length > 0 ? judgeBySimulation(texts, SEEDS, numbers) : new Map<number, SearchResult>();
+    }),
+  );
+  for (const [number, result] of shares.flatMap((share) => [...share])) {
+    const mutant = switchable[number];
+    if (mutant) report(mutant, result);
+  }
+  for (const mutant of mutants.filter((mutant) => mutant.switch === undefined)) {
+    const text = readFileSync(join(FUNCTIONS, mutant.file), "utf8");
+    report(mutant, await searchFor(new Map([[mutant.file, mutated(text, mutant)]]), SEEDS));
   }
 }
 
@@ -92,6 +121,7 @@ async function main(): Promise<void> {
   const equivalent = mutants.filter((mutant) => EQUIVALENT_MUTANTS.some((known) => isListed(mutant, known)));
   const waiting = mutants.filter((mutant) => !equivalent.includes(mutant));
   const verdicts: Verdict[] = [];
+  const uncaught: GeneratedMutant[] = [];
   const progress = new Progress({ unit: "mutants", total: waiting.length });
   const onVerdict = (verdict: Verdict) => {
     verdicts.push(verdict);
@@ -103,9 +133,13 @@ async function main(): Promise<void> {
   };
   const batches = inBatches(waiting);
   const work = async () => {
-    for (let next = batches.shift(); next; next = batches.shift()) await judge(next, onVerdict);
+    for (let next = batches.shift(); next; next = batches.shift())
+      await judgeFile(next, (verdict) => (verdict.caughtBy ? onVerdict(verdict) : uncaught.push(verdict.mutant)));
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
+  // By file, so that the mutants of each have numbers in a row.
+  uncaught.sort((one, other) => one.file.localeCompare(other.file) || one.start - other.start);
+  await searchForMutants(uncaught, onVerdict);
   progress.end();
   const caught = verdicts.filter(({ caughtBy }) => caughtBy !== undefined);
   const bySimulation = caught.filter(({ caughtBy }) => caughtBy?.startsWith("simulation")).length;

@@ -2,7 +2,9 @@
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "../harness/root.js";
-import { bundle, bundleTests, replacing, runText } from "./bundle.js";
+import { bundle, bundleTests, loadedBy, replacing, runText } from "./bundle.js";
+import type { SearchLine, SearchResult } from "./mutant-search.js";
+import { NO_MUTANT } from "./mutant-switch.js";
 import type { Line } from "./test-program.js";
 
 export const FUNCTIONS = join(ROOT, "functions", "src");
@@ -21,21 +23,20 @@ function pluginFor(mutant: Mutant) {
   return replacing(new Map([...mutant].map(([file, text]) => [join(FUNCTIONS, file), text])));
 }
 
-/** All tests, relative to the project's root: first those of the file, then the ones beside it. */
-function testsFor(file: string): string[] {
+/** The tests that load this file, relative to the project's root: first those of the file, then the ones beside it. */
+async function testsFor(file: string): Promise<string[]> {
   const own = file.replace(/\.ts$/, ".test.ts");
   const distance = (test: string) => (test === own ? 0 : dirname(test) === dirname(file) ? 1 : 2);
-  return readdirSync(FUNCTIONS, { recursive: true, encoding: "utf8" })
-    .filter((name) => TESTS.test(name))
+  const names = readdirSync(FUNCTIONS, { recursive: true, encoding: "utf8" }).filter((name) => TESTS.test(name));
+  const loads = await loadedBy(names.map((name) => `functions/src/${name}`));
+  return names
+    .filter((test) => loads(`functions/src/${test}`, `functions/src/${file}`))
     .sort((one, other) => distance(one) - distance(other) || one.localeCompare(other))
     .map((test) => `functions/src/${test}`);
 }
 
-/** The number that switches no mutant on. */
-export const NO_MUTANT = -1;
-
 /**
- * The first test that fails with each of these mutants of a file, null for one with which none does.
+ * The first test that fails with each of these mutants of a file, null for one with which none does, and the same without any mutant.
  * @param text the text of the file, with the mutants in it: each is switched on by its number
  */
 export async function judgeByTests(
@@ -44,38 +45,52 @@ export async function judgeByTests(
   mutants: readonly number[],
 ): Promise<Map<number, string | null>> {
   const verdicts = new Map<number, string | null>();
-  const program = await bundleTests(testsFor(file), [pluginFor(new Map([[file, text]]))]);
-  for (let left = [...mutants]; left.length > 0; left = left.filter((mutant) => !verdicts.has(mutant))) {
-    let [current = NO_MUTANT] = left;
+  const program = await bundleTests(await testsFor(file), [pluginFor(new Map([[file, text]]))]);
+  let left = [...mutants];
+  do {
+    let current = NO_MUTANT;
     await runText(program, left.map(String), (line) => {
       const said = JSON.parse(line) as Line;
       if ("begins" in said) current = said.begins;
       else verdicts.set(said.mutant, said.failed);
     });
     if (!verdicts.has(current)) verdicts.set(current, "the tests do not end");
-  }
+    left = current === NO_MUTANT ? [] : left.filter((mutant) => !verdicts.has(mutant));
+  } while (left.length > 0);
   return verdicts;
 }
 
-/** What a search for one mutant found. */
-export interface SearchResult {
-  /** The invariants that it violates; none if no schedule showed the mutant. */
-  invariants: string[];
-  /** How many schedules it took to find it. */
-  schedules: number;
+/** Searches for schedules that show a mutant which is always on: at least so many seeds, with pairs of faults. */
+export async function searchFor(texts: Mutant, seeds: number): Promise<SearchResult> {
+  return (await judgeBySimulation(texts, seeds, [])).get(NO_MUTANT) ?? HANGS;
 }
 
+/** The caller of the simulation notices a program that fails or hangs. */
+const HANGS: SearchResult = { invariants: ["the program ends"], schedules: 1 };
+
 /**
- * Searches for a schedule that shows the mutant.
+ * Searches for schedules that show these mutants.
+ * @param texts the mutated files; each mutant is switched on by its number
  * @param seeds how many schedules are chosen at random at most
  */
-export async function judgeBySimulation(mutant: Mutant, seeds: number): Promise<SearchResult> {
-  const program = await bundle("mutant-search.ts", [pluginFor(mutant)]);
-  let output = "";
-  const arguments_ = [String(seeds), String(MAX_SEARCH_SECONDS)];
-  const status = await runText(program, arguments_, (line) => {
-    output += line;
-  });
-  // The caller of the simulation notices a program that fails or hangs.
-  return status === 0 ? (JSON.parse(output) as SearchResult) : { invariants: ["the program ends"], schedules: 1 };
+export async function judgeBySimulation(
+  texts: Mutant,
+  seeds: number,
+  mutants: readonly number[],
+): Promise<Map<number, SearchResult>> {
+  const results = new Map<number, SearchResult>();
+  const program = await bundle("mutant-search.ts", [pluginFor(texts)]);
+  let left = [...mutants];
+  do {
+    let current = NO_MUTANT;
+    const numbers = [seeds, MAX_SEARCH_SECONDS, ...left];
+    await runText(program, numbers.map(String), (line) => {
+      const said = JSON.parse(line) as SearchLine;
+      if ("begins" in said) current = said.begins;
+      else results.set(said.mutant, said);
+    });
+    if (!results.has(current)) results.set(current, HANGS);
+    left = current === NO_MUTANT ? [] : left.filter((mutant) => !results.has(mutant));
+  } while (left.length > 0);
+  return results;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { Progress } from "../harness/progress.js";
 import { INVARIANTS } from "./checker.js";
-import { FUNCTIONS, judgeBySimulation } from "./judge.js";
+import { FUNCTIONS, searchFor } from "./judge.js";
 import { MUTATIONS, type Mutation } from "./mutations.js";
 
 /** At most so many schedules are chosen at random. */
@@ -17,7 +17,7 @@ function planted({ name, edits }: Mutation): Map<string, string> {
   for (const { file, from, to } of edits) {
     const text = texts.get(file) ?? readFileSync(join(FUNCTIONS, file), "utf8");
     const times = text.split(from).length - 1;
-    if (times !== 1) throw new Error(`"${name}": ${JSON.stringify(from)} stands ${times} times in ${file}`);
+    if (times !== 1) throw new Error(`"${name}": ${JSON.stringify(from)} occurs ${times} times in ${file}`);
     texts.set(
       file,
       text.replace(from, () => to),
@@ -33,7 +33,7 @@ function quantile(sorted: readonly number[], share: number): number | undefined 
 
 const command = new Command("simulate:mutants")
   .description("Plants mistakes in the protocol, one at a time, and shows that the simulation finds each.")
-  .option("--sample <count>", "plant only so many of them, spread over the list", Number)
+  .option("--sample <count>", "plant only this many of them, spread over the list", Number)
   .option("--name <text>", "plant only those with this text in their names", "");
 
 async function main(): Promise<void> {
@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const progress = new Progress({ unit: "mutants", total: chosen.length });
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const { invariants, schedules } = await judgeBySimulation(planted(next), SEEDS);
+      const { invariants, schedules } = await searchFor(planted(next), SEEDS);
       for (const invariant of invariants) caughtBy.set(invariant, (caughtBy.get(invariant) ?? 0) + 1);
       if (invariants.length === 0) missed++;
       else counts.push(schedules);

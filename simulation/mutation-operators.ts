@@ -94,9 +94,9 @@ export function mutantsOf(file: string, text: string): GeneratedMutant[] {
 
 const FUNCTION = /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression|ObjectMethod|ClassMethod)$/;
 
-/** The text with all these mutants in it, each switched on by its index among them in the global `__mutant`. */
-export function withSwitches(text: string, mutants: readonly GeneratedMutant[]): string {
-  const indexed = mutants.map((mutant, index) => ({ mutant, index }));
+/** The text with all these mutants in it: each is numbered from `first` on, and switched on by `mutant-switch.ts`. */
+export function withSwitches(text: string, mutants: readonly GeneratedMutant[], first = 0): string {
+  const indexed = mutants.map((mutant, index) => ({ mutant, index: first + index }));
   const byExtent = (one: Indexed, other: Indexed) =>
     one.mutant.start - other.mutant.start || other.mutant.end - one.mutant.end;
   return rendered(text, 0, text.length, indexed.sort(byExtent));
@@ -124,7 +124,7 @@ function rendered(text: string, from: number, to: number, mutants: readonly Inde
 }
 
 function switched(original: string, { mutant: { replacement, switch: kind }, index }: Indexed): string {
-  const isOn = `globalThis.__mutant === ${index}`;
+  const isOn = `globalThis.__mutant(${index})`;
   if (kind === "statements") return `{ if (!(${isOn})) { ${original}\n } }`;
   if (kind === "spread") return `...(${isOn} ? ${replacement.slice(3)} : ${original.slice(3)})`;
   if (kind !== "argument") return `(${isOn} ? (${replacement}) : (${original}))`;

@@ -329,4 +329,28 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (relation.state === "GONE") return reopenRelation(snapshot, relation, ports);',
     'if (relation.state === "GONE") return skipped("gone");',
   ),
+  one(
+    "take another order for the same",
+    "relations/relation.ts",
+    "return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;",
+    "return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) >= 0;",
+  ),
+  one(
+    "return before a write is over",
+    "pipeline/linked-resource.ts",
+    "if (absence) await writeTrouble(",
+    "if (absence) void writeTrouble(",
+  ),
+  one(
+    "return no outcome",
+    "pipeline/complete-order.ts",
+    "if (!loaded.snapshot || !relation?.shipment) return replaceShipment(ref, loaded.snapshot, relation, ports);",
+    "if (!loaded.snapshot || !relation?.shipment) return undefined as never;",
+  ),
+  one(
+    "ask nobody about what can't be read",
+    "pipeline/handlers.ts",
+    "countingUnreadable(stage, STAGE_HANDLERS[stage])",
+    "STAGE_HANDLERS[stage]",
+  ),
 ];

@@ -50,7 +50,10 @@ export class Operator {
     const key = idempotencyKey(order, stage);
     const { world } = this.system;
     const created = createdBy(stage, this.system.food.truth()).find(
-      (made) => made.idempotencyKey === key && !world.isLostForGood(made.name),
+      (made) =>
+        made.idempotencyKey === key &&
+        !world.isLostForGood(made.name) &&
+        Date.parse(made.createdAt) >= (world.replaced.get(order) ?? 0),
     );
     const decision = { order, stage, by: "operator", reason: "checked", version, key: `decision ${++this.decisions}` };
     const code = attempt.reason?.code;
@@ -58,9 +61,11 @@ export class Operator {
     if (code === "UNUSABLE_NAME") return undefined;
     if (world.isLostForGood(order)) return { ...decision, dismiss: true };
     // What is lost for a while comes back, and nothing needs to be decided then.
-    if (code === "ORDER_NOT_FOUND" || world.absenceOf(order)) return undefined;
+    if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE" || world.absenceOf(order)) return undefined;
     // A report is worth another try; an order that was cancelled stays cancelled.
     if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
+    const replacedAt = world.replaced.get(order);
+    if (code === "ORDER_REPLACED" && replacedAt !== undefined) return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };
     if (created && world.absenceOf(created.name)) return undefined;
     if (created) return { ...decision, link: created.name };

@@ -161,7 +161,9 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     unsettled,
     absences: world.absences,
     setByOthers: world.setByOthers,
+    replaced: world.replaced,
     listsWithoutSlot: world.listsWithoutSlot,
+    bugs: world.bugs,
   });
   for (const entry of history.slice(overAtEffect)) {
     if (entry.operation === "updateOrder" || entry.operation.startsWith("create")) {
@@ -248,7 +250,8 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator,
     if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (system.world.isLostForGood(name)) {
-      if (state && RELATION_STATES[state].open && needing.length === 0) return false;
+      if (state && RELATION_STATES[state].open && needing.length === 0 && !attempts.some((one) => one?.isDismissed))
+        return false;
       continue;
     }
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
@@ -259,10 +262,13 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator,
   return true;
 }
 
+/** The reasons that go away when what was missing is there again. */
+const ABSENCES = ["LINK_NOT_FOUND", "ORDER_NOT_FOUND", "ORDER_UNREADABLE"];
+
 /** Whether an attempt waits for something that was lost and has come back. */
 function willResolve({ state, reason }: Fields, id: string, system: System): boolean {
   const code = (reason as Fields | null | undefined)?.code;
-  if (state !== "PARKED" || (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND")) return false;
+  if (state !== "PARKED" || !ABSENCES.includes(String(code))) return false;
   const relation = system.fieldsAt(`relations/${id}`);
   return ![`orders/${id}`, relation?.kitchen, relation?.shipment].some((name) =>
     system.world.isLostForGood(String(name)),

@@ -2,7 +2,9 @@
 
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
+import { toErrorInfo } from "../functions/src/domain/errors.js";
 import { CREATING_STAGES, type OrderStatus, type Stage } from "../functions/src/domain/order-lifecycle.js";
 import {
   continuePoll,
@@ -14,10 +16,10 @@ import {
 import type { Fields, Ports } from "../functions/src/ports.js";
 import type { RelationChange } from "../functions/src/relations/on-relation-written.js";
 import type { Settings } from "../functions/src/settings.js";
-import { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
+import { allCreated, FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Surroundings } from "./coverage.js";
 import { type Outside, portsOf } from "./faulty-ports.js";
-import type { Process, World } from "./world.js";
+import type { Entry, Process, World } from "./world.js";
 
 export const TICK_MS = 60_000;
 export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
@@ -38,6 +40,10 @@ export interface Run {
   /** The create policy that was deployed when the run began; undefined if it never changes. */
   policy?: Settings["CREATE_POLICY"];
   ended: "taken" | "thrown" | "lost" | "running";
+  /** The number of the first effect after its end. */
+  endedBefore: number;
+  /** Effects that were not over when it ended, though it was taken. */
+  pending: Entry[];
 }
 
 export class System {
@@ -172,6 +178,19 @@ export class System {
     }
   }
 
+  /** The food service loses an order that was placed a while ago, and gives its name to a new one. */
+  private replace(): void {
+    const { food, world } = this;
+    const orders = food.truth().orders.filter(({ name }) => !world.absenceOf(name) && !world.replaced.has(name));
+    const { name } = orders[Math.floor(world.random.fraction() * orders.length)] ?? {};
+    if (name === undefined) return;
+    const keys = CREATING_STAGES.map((stage) => idempotencyKey(name, stage) as string | null);
+    for (const { name: made, idempotencyKey: key } of allCreated(food.truth()))
+      if (keys.includes(key)) food.forgetKey(made);
+    food.replaceOrder(name);
+    world.replaced.set(name, world.now);
+  }
+
   private every(milliseconds: number, name: "poll" | "sweep", work: (ports: Ports) => Promise<unknown>): void {
     const tick = () => {
       if (!this.ticking) return;
@@ -179,6 +198,7 @@ export class System {
       const { fault } = this.world.effect({ process: 0, run: 0, operation: "tick", about: name, subject: "" });
       if (fault === "missed") return;
       if (fault === "restore") this.restore();
+      if (fault === "replaced") this.replace();
       const run = () => this.invoke(work, POLL_TIMEOUT_MS, { kind: name });
       run();
       if (fault === "doubled") run();
@@ -248,11 +268,24 @@ export class System {
     { kind, onEnd = () => {} }: { kind?: Run["kind"] | undefined; onEnd?: (ended: Run["ended"]) => void } = {},
   ): void {
     const process = this.instance();
-    const run: Run = { number: this.runs.length + 1, process: process.id, kind, policy: this.policy, ended: "running" };
+    const number = this.runs.length + 1;
+    const { policy } = this;
+    const run: Run = {
+      number,
+      process: process.id,
+      kind,
+      policy,
+      ended: "running",
+      endedBefore: Number.POSITIVE_INFINITY,
+      pending: [],
+    };
     this.runs.push(run);
+    const effects: Entry[] = [];
     const end = (ended: Run["ended"]) => {
       if (run.ended !== "running") return;
       run.ended = ended;
+      run.endedBefore = this.world.history.length;
+      if (ended === "taken") run.pending = effects.filter(({ result }) => result === undefined);
       process.onDeath.delete(lost);
       onEnd(ended);
     };
@@ -262,9 +295,12 @@ export class System {
     this.world.after(timeout, () => {
       if (run.ended === "running") this.world.kill(process);
     });
-    work(portsOf(this.outside, process, run.number)).then(
+    work(portsOf(this.outside, process, run.number, effects)).then(
       () => end("taken"),
-      () => end("thrown"),
+      (error: unknown) => {
+        this.world.seeError(run.number, toErrorInfo(error));
+        end("thrown");
+      },
     );
   }
 

@@ -1,12 +1,13 @@
 /**
  * Runs bundled tests in one process, until one fails: the first import of the program that `bundleTests` makes. Its arguments are the
- * mutants to switch on, one after the other. It prints one line of JSON for each: see `Line`.
+ * mutants to switch on, one after the other. It prints one line of JSON for each, and one for none: see `Line`.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import Mocha from "mocha";
+import { NO_MUTANT, switchOn, takeReached } from "./mutant-switch.js";
 import { watch } from "./watchdog.js";
 
-/** A line that the program prints. The mutant -1 is none: then all tests must pass. */
+/** A line that the program prints. Without a mutant all tests must pass. */
 export type Line = { begins: number } | { mutant: number; failed: string | null };
 
 /** Tests of handlers take milliseconds; one that waits this long waits for what never happens. */
@@ -22,32 +23,55 @@ mocha.suite.emit("pre-require", globalThis, "", mocha);
 
 let isRunning = false;
 
-/** Runs all tests that were defined once for each mutant, and ends the process. */
+/** The mutants that each test reaches, and those that are reached outside of tests: while files are loaded, and in hooks. */
+const reachedBy = new Map<Mocha.Test, Set<number>>();
+const reachedOutside = new Set<number>();
+
+/** Runs all tests once without a mutant, then for each mutant those that reach it, and ends the process. */
 export async function runTests(): Promise<void> {
   const begins = watch(MAX_SECONDS);
-  for (const mutant of process.argv.slice(2).map(Number)) {
+  for (const mutant of [NO_MUTANT, ...process.argv.slice(2).map(Number)]) {
     begins();
     await print({ begins: mutant });
-    (globalThis as { __mutant?: number }).__mutant = mutant;
+    switchOn(mutant);
     isRunning = true;
-    const failed = await firstFailure();
+    const failed = await firstFailure(mutant);
     isRunning = false;
     // What the mutant left running is over before the next one.
-    (globalThis as { __mutant?: number }).__mutant = -1;
+    switchOn(NO_MUTANT);
     await sleep(5);
     await print({ mutant, failed });
   }
   process.exit(0);
 }
 
-function firstFailure(): Promise<string | null> {
+function firstFailure(mutant: number): Promise<string | null> {
+  const isSelected = (test: Mocha.Test) => reachedOutside.has(mutant) || reachedBy.get(test)?.has(mutant) === true;
+  if (mutant !== NO_MUTANT && !reachedOutside.has(mutant) && ![...reachedBy.keys()].some(isSelected)) {
+    return Promise.resolve(null);
+  }
   return new Promise((resolve) => {
     let failed: string | null = null;
     const runner = mocha.run(() => resolve(failed));
     runner.on("fail", (test) => {
       failed ??= test.fullTitle();
     });
+    if (mutant === NO_MUTANT) noteReached(runner);
+    // It begins with the next turn of the event loop.
+    else
+      mocha.suite.eachTest((test) => {
+        test.pending ||= !isSelected(test);
+      });
   });
+}
+
+function noteReached(runner: Mocha.Runner): void {
+  const outside = () => {
+    for (const mutant of takeReached()) reachedOutside.add(mutant);
+  };
+  runner.on("test", outside);
+  runner.on("test end", (test) => reachedBy.set(test, takeReached()));
+  runner.on("end", outside);
 }
 
 function print(line: Line): Promise<void> {

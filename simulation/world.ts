@@ -3,7 +3,7 @@ import { setImmediate as settled } from "node:timers/promises";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import type { Randomness } from "../functions/src/ports.js";
 import { type Due, DueQueue } from "../services/food-service/model/due-queue.js";
-import type { Choose, Fault, Operation } from "./faults.js";
+import { type Choose, type Fault, FOREIGN_REPLIES, type Operation } from "./faults.js";
 
 interface Happening extends Due {
   happen(): void;
@@ -63,6 +63,9 @@ const MAX_SUSPENSION_MS = 900_000;
 /** How long it takes until a loss for good has led to all that it leads to without an operator, once nothing delays the looks any more. */
 const LOSS_SETTLES_MS = 1_500_000;
 
+/** The names of JavaScript's own errors, and of valibot's, which is never to leave `parse`. */
+const BUG = /^(Aggregate|Assertion|Eval|Internal|Range|Reference|Syntax|Type|URI|Vali)?Error$/;
+
 const START = Date.UTC(2026, 0, 1);
 
 export class World {
@@ -82,12 +85,16 @@ export class World {
   slowPagesUntil = 0;
   /** The statuses that others than we and the customer gave to orders. */
   readonly setByOthers: { order: string; status: string; at: number }[] = [];
+  /** The orders whose name was given to a new one, and when. */
+  readonly replaced = new Map<string, number>();
   /** Whether the food service ignores the status filter, from some moment on for good. */
   isFilterIgnored = false;
   /** Describes the situation in which an effect is about to be tried; undefined if the run takes no note of situations. */
   describe: ((entry: Entry) => string) | undefined;
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
+  /** Errors of no class that the code knows: only a bug throws one. */
+  readonly bugs: string[] = [];
   /** When the last fault was over, but for what losses for good lead to. */
   private faultsLastUntil = START;
   private readonly suspended = new Set<Process>();
@@ -199,6 +206,11 @@ export class World {
     return entry;
   }
 
+  /** Takes note of an error that a run met or ended with. */
+  seeError(run: number, { code, message }: { code: string; message: string }): void {
+    if (BUG.test(code)) this.bugs.push(`run ${run}: ${code} ${message}`);
+  }
+
   /** The lasting faults that strike now, for telling situations apart. */
   conditions(): string {
     const out = Object.entries(this.outageUntil).flatMap(([service, until]) => (until > this.now ? service : []));
@@ -242,6 +254,12 @@ export class World {
   /** The absence by which the food service does not find a name now. */
   absenceOf(name: string): Absence | undefined {
     return this.absences.find((absence) => (absence.name ?? name) === name && absence.until > this.now);
+  }
+
+  /** Whether the food service knows nothing of a name now. One about which it answers wrongly is listed. */
+  isUnlisted(name: string): boolean {
+    const absence = this.absenceOf(name);
+    return absence !== undefined && !(FOREIGN_REPLIES as readonly Fault[]).includes(absence.fault);
   }
 
   /** Whether a name is lost for good. */

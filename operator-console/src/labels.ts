@@ -54,6 +54,7 @@ const REASON_LABELS = {
   REPORT_REJECTED: "The food service rejects the status update",
   REPORT_IGNORED: "The food service ignores the status update",
   ORDER_NOT_FOUND: "The food service no longer finds the order",
+  ORDER_UNREADABLE: "The food service doesn't answer about the order",
   ACTIVE_AFTER_CANCELLATION: "Active again after it was cancelled",
   ORDER_REPLACED: "Another order may have the same name",
   UNUSABLE_NAME: "The order's name can't be stored",
@@ -83,12 +84,12 @@ export function sentenceCase(code: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Such as "40 s", "3 min", "1 h 20 min", "3 d". */
-export function duration(milliseconds: number): string {
+/** Such as "40 s", "3 min", "1 h 20 min", "3 d". With `isFine` up to an hour to the second, such as "3 min 5 s". */
+export function duration(milliseconds: number, isFine = false): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return isFine && seconds % 60 > 0 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours >= 48) return `${Math.floor(hours / 24)} d`;
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;

@@ -41,6 +41,8 @@ const schema = v.object({
   reason: v.optional(v.nullable(v.object({ code: v.string(), message: v.string() }))),
   /** The lookups at which the food service did not find the order: see `domain/absence.ts`. */
   missing: v.optional(v.nullable(absenceSchema)),
+  /** The looks at which the food service listed the order but did not answer about it. */
+  unreadable: v.optional(v.nullable(absenceSchema)),
   /** CLOSED: whether an operator dismissed it. Then it is never opened again for the same reason. */
   isDismissed: v.optional(v.nullable(v.boolean())),
   /** When a time-to-live policy may delete the document. */

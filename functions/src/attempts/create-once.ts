@@ -114,7 +114,7 @@ async function acquireClaim(request: CreateRequest, ports: Ports): Promise<Acqui
 
   const chances = { tries: attempt.tries + 1, mayHaveBeenApplied: next.reason === "same key", isFirst: false };
   const again = newClaim(request, path, chances, ports);
-  const fields = next.reason === "order is back" ? { ...again.fields, ...NOT_CLOSED } : again.fields;
+  const fields = { ...again.fields, ...NOT_CLOSED };
   const updated = await commitClaim(again.claim, { kind: "update", path, version, fields }, ports);
   if (updated.kind === "claimed") return { kind: "acquired", claim: updated.claim };
   return notAcquired(skipped("claimed by another process"));
@@ -192,7 +192,7 @@ async function sendCreate(
   // Counts from now, not from the claim: a slow commit must not shorten it.
   const deadline = clock.now() + settings.CALL_DEADLINE_SECONDS * 1000;
   if (deadline > claim.leaseUntil) {
-    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would end first`, false);
+    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would expire first`, false);
   }
   const options = { idempotencyKey: idempotencyKey(ref.name, stage), deadline };
   const { name } = await slot.run<{ name: string }>(`create ${stage}`, () => RESOURCES[stage].create(food, options));

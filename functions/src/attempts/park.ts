@@ -52,7 +52,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
 }
 
 /** The fields that are cleared when a closed attempt is reopened, such as the time at which it would be deleted. */
-export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null };
+export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, unreadable: null };
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
   return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);

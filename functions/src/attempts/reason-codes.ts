@@ -22,6 +22,8 @@ const REASONS = {
   REPORT_IGNORED: { actions: ["retry", "dismiss"] },
   /** The food service no longer finds the order, nor many others. */
   ORDER_NOT_FOUND: { actions: ["dismiss"] },
+  /** The food service lists the order, but does not answer about it, or answers about another one. */
+  ORDER_UNREADABLE: { actions: ["dismiss"] },
   /** The order was cancelled and its relation closed, but the food service shows it as active again. */
   ACTIVE_AFTER_CANCELLATION: { actions: ["retry", "dismiss"] },
   /** The order's creation time differs from its relation's: it may be another order with the same name. */

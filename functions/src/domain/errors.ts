@@ -69,6 +69,14 @@ export function isCallError(error: unknown): error is CallError {
   return error instanceof CallRejectedError || error instanceof CallFailedError;
 }
 
+/** The codes with which a food service replies to an unknown name. BAD_REPLY is a reply about something else. */
+const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
+
+/** Whether a service does not know the name that it was asked for, or replied about another one. */
+export function isNotFound(error: unknown): error is CallError {
+  return isCallError(error) && NOT_FOUND_CODES.includes(error.code);
+}
+
 /** A write's precondition failed: another process wrote first, or a retried commit conflicts with its own earlier write. */
 export class ConflictError extends RetryableError {
   override readonly name = "ConflictError";

@@ -15,6 +15,7 @@ import { continuePoll, pollOrders } from "./poll-orders.js";
 import { resolveCustomer } from "./resolve-customer.js";
 import { leftToPoll, runStage, type StageHandler, withOutcomeLog } from "./run-stage.js";
 import { sendToKitchen } from "./send-to-kitchen.js";
+import { countingUnreadable } from "./unreadable-order.js";
 
 const STAGE_HANDLERS: Record<Stage, StageHandler> = {
   kitchen: sendToKitchen,
@@ -24,7 +25,7 @@ const STAGE_HANDLERS: Record<Stage, StageHandler> = {
 
 /** Handles an order in a stage. @throws RetryableError */
 export function handleOrderMessage(stage: Stage, payload: unknown, ports: Ports): Promise<void> {
-  return runStage(stage, payload, STAGE_HANDLERS[stage], ports);
+  return runStage(stage, payload, countingUnreadable(stage, STAGE_HANDLERS[stage]), ports);
 }
 
 /**
@@ -70,7 +71,7 @@ async function sweepAndCount(ports: Ports): Promise<object> {
   const result = await sweep(ports);
   await rollUpStatistics(ports).catch((error: unknown) => {
     const fields = { component: "statistics", outcome: "failed", reason: toErrorInfo(error) };
-    ports.log.error("Failed to count the hours that are over", fields);
+    ports.log.error("Failed to count past hours", fields);
   });
   return result;
 }

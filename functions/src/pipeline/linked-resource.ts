@@ -5,15 +5,12 @@
 import { park } from "../attempts/park.js";
 import { RESOURCES, type Resource } from "../attempts/resources.js";
 import { countLook } from "../domain/absence.js";
-import { type CallError, isCallError } from "../domain/errors.js";
+import { isNotFound } from "../domain/errors.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, Snapshot, WaitingOrder } from "../ports.js";
 import { isSameOrder, type Relation } from "../relations/relation.js";
 import { writeTrouble } from "../relations/report-status.js";
-
-/** The codes with which a food service replies to an unknown name. BAD_REPLY is a reply about something else. */
-const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
 
 /** Either the order waits, or its relation must be read; then with the resource, if it was read. */
 export type AwaitedLink<S extends CreatingStage> =
@@ -86,10 +83,6 @@ export async function readLinked<S extends CreatingStage>(
     }
     return { kind: "missing", outcome: absence ? blocked(message) : skipped(message) };
   }
-}
-
-function isNotFound(error: unknown): error is CallError {
-  return isCallError(error) && NOT_FOUND_CODES.includes(error.code);
 }
 
 /** Whether an order has no trouble, and its relation does not belong to an earlier order with the same name. */

@@ -20,7 +20,7 @@ async function take(advance: () => Promise<Outcome>, { payload }: { payload: unk
   return { thrown, calls, lines: bed.lines };
 }
 
-describe("a stage that takes a message", () => {
+describe("a stage that handles a message", () => {
   for (const [result, level] of [
     [advanced("PREPARATION"), "info"],
     [skipped("the order is NEW"), "debug"],
@@ -37,12 +37,11 @@ describe("a stage that takes a message", () => {
 
   for (const error of [
     callError("UNAVAILABLE", "down", false),
-    callError("BAD_REPLY", "foreign", true),
     new StoreError("down"),
     new ConflictError("raced"),
     new BusError("down"),
   ]) {
-    it(`has the message delivered again after ${error.name} ${"code" in error ? error.code : ""}`, async () => {
+    it(`has the message redelivered after ${error.name} ${"code" in error ? error.code : ""}`, async () => {
       const { thrown, lines } = await take(async () => {
         throw error;
       });
@@ -51,6 +50,14 @@ describe("a stage that takes a message", () => {
       assert.equal(lines[0]?.fields.outcome, "retry");
     });
   }
+
+  it("leaves an order to the next poll if the food service answers about another one", async () => {
+    const { thrown, lines } = await take(async () => {
+      throw callError("BAD_REPLY", "asked for orders/1, the food service answered with orders/2", true);
+    });
+    assert.equal(thrown, undefined);
+    assert.deepEqual([lines.length, lines[0]?.level, lines[0]?.fields.outcome], [1, "warn", "blocked"]);
+  });
 
   for (const [error, outcome] of [
     [callError("NOT_FOUND", "gone", true), "dropped"],

@@ -1,7 +1,7 @@
 /** Runs one piece of work: parses its input, logs one line with the outcome, and decides between retry and drop. */
-import { isRetryable, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { isCallError, isRetryable, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import type { Stage } from "../domain/order-lifecycle.js";
-import { type Outcome, skipped } from "../domain/outcome.js";
+import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, WaitingOrder } from "../ports.js";
 import { parseOrderMessage } from "./messages.js";
 
@@ -20,12 +20,15 @@ export async function runStage(stage: Stage, payload: unknown, handler: StageHan
   });
 }
 
-/** The outcome of work that the next poll brings again: if it gets no slot for a call, it is skipped instead of retried. */
+/**
+ * The outcome of work that the next poll brings again. If it gets no slot for a call, or a reply about another order, it is not retried.
+ */
 export async function leftToPoll(work: Promise<Outcome>): Promise<Outcome> {
   try {
     return await work;
   } catch (error) {
     if (error instanceof NoSlotError) return skipped(error.message);
+    if (isCallError(error) && error.code === "BAD_REPLY") return blocked(error.message);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { ValidationError } from "../domain/errors.js";
 import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import type { Fields } from "../ports.js";
-import { parseRelation, relationIn, relationPath, stateFields } from "./relation.js";
+import { isSameOrder, parseRelation, relationIn, relationPath, stateFields } from "./relation.js";
 
 const PATH = relationPath("7f3c");
 const AT = new Date("2026-01-01T00:00:00.000Z");
@@ -34,7 +34,7 @@ describe("a relation document", () => {
     );
   });
 
-  it("is read with the fields of other programs, which stay unchanged", () => {
+  it("is parsed with the fields of other programs, which stay unchanged", () => {
     assert.equal(parseRelation(PATH, { kitchen: "kitchens/9", colour: "blue", __proto__x: 1 }).state, "PREPARATION");
   });
 
@@ -48,7 +48,7 @@ describe("a relation document", () => {
     assert.equal(parseRelation(PATH, fields).state, "IN_FLIGHT");
   });
 
-  it("stays closed, whatever its links are", () => {
+  it("stays closed whatever its links are", () => {
     for (const state of ["DELIVERED", "REJECTED", "CANCELLED", "GONE"]) {
       assert.equal(parseRelation(PATH, { state }).state, state);
       assert.equal(parseRelation(PATH, { state, kitchen: "k/1" }).state, state);
@@ -94,7 +94,7 @@ describe("a relation document", () => {
     });
   }
 
-  it("is read or refused, never anything else, whatever it holds", () => {
+  it("is parsed or rejected with a ValidationError, whatever it contains", () => {
     const names = fc.constantFrom("kitchen", "shipment", "state", "schema", "times", "customerId", "__proto__");
     const values = fc.oneof(fc.anything(), fc.constantFrom(...STATES, 1, AT), fc.string());
     fc.assert(
@@ -112,7 +112,7 @@ describe("a relation document", () => {
     );
   });
 
-  it("keeps the time of every state that it came to", () => {
+  it("keeps the time of every state that it reached", () => {
     const first = stateFields(undefined, "PREPARATION", 1_000);
     const relation = parseRelation(PATH, { ...first, kitchen: "k/1" });
     const second = stateFields(relation, "IN_FLIGHT", 2_000);
@@ -129,5 +129,28 @@ describe("a relation document", () => {
       const open = RELATION_STATES[state].open;
       assert.equal(parseRelation(PATH, written).state, open ? "IN_FLIGHT" : state);
     }
+  });
+});
+
+describe("an order and a relation", () => {
+  const later = (milliseconds: number) => new Date(AT.getTime() + milliseconds);
+
+  for (const [what, placedAt, isSame] of [
+    ["at the same time", AT, true],
+    ["less than a second later", later(999), true],
+    ["less than a second earlier", later(-999), true],
+    ["a second later", later(1_000), false],
+    ["a second earlier", later(-1_000), false],
+    ["at a time that the food service does not say", undefined, true],
+    ["at a time that can't be stored", new Date("0000-01-01T00:00:00Z"), true],
+    ["at a time that is none", new Date(Number.NaN), true],
+  ] as const) {
+    it(`are ${isSame ? "of the same order" : "of two orders"} if the order was placed ${what}`, () => {
+      assert.equal(isSameOrder({ placedAt: AT }, { placedAt }), isSame);
+    });
+  }
+
+  it("are of the same order if the relation does not say when it was placed", () => {
+    assert.equal(isSameOrder({ placedAt: undefined }, { placedAt: AT }), true);
   });
 });

@@ -15,6 +15,7 @@ import {
 } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
 import { isStorableName, orderRefFromId } from "../domain/resource-names.js";
+import { storableTime } from "../domain/storable.js";
 import { parse } from "../parse.js";
 import type { Field, Fields, Order, Snapshot, User } from "../ports.js";
 
@@ -176,8 +177,9 @@ export function discardedField(discarded: Discarded, stage: CreatingStage, name:
 /** Creation times that differ by less than this, in milliseconds, are equal: a service may return them with different precision. */
 const PLACED_AT_TOLERANCE_MS = 1_000;
 
-/** Whether an order and its relation have the same creation time. If either has none, they count as the same. */
+/** Whether an order and its relation have the same creation time. If either has none that can be stored, they count as the same. */
 export function isSameOrder(relation: Pick<Relation, "placedAt">, order: Pick<Order, "placedAt">): boolean {
-  if (!relation.placedAt || !order.placedAt) return true;
-  return Math.abs(relation.placedAt.getTime() - order.placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
+  const placedAt = storableTime(order.placedAt);
+  if (!relation.placedAt || !placedAt) return true;
+  return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;
 }

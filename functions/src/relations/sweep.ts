@@ -15,7 +15,7 @@ import {
 } from "../attempts/attempt.js";
 import { park } from "../attempts/park.js";
 import { countLook, isLargeShare } from "../domain/absence.js";
-import { ConflictError, isCallError, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
+import { ConflictError, isNotFound, NoSlotError, toErrorInfo, ValidationError } from "../domain/errors.js";
 import {
   ACTIVE_STATUSES,
   type ActiveStatus,
@@ -144,7 +144,7 @@ type WaitingOrder = { order: string; stage: string; state: string; reason: unkno
 type OrderLook =
   | { kind: "active"; status: OrderStatus }
   | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
-  /** It does not find the order, possibly only for a while. */
+  /** It does not find the order, or replies about another one, possibly only for a while. */
   | { kind: "missing" };
 
 type OrderLookup = (order: string) => Promise<OrderLook>;
@@ -158,7 +158,7 @@ function orderLookup(active: ReadonlyMap<string, OrderStatus>, { food }: Ports):
       const state = closingState(status);
       return state ? { kind: "ended", state } : { kind: "active", status };
     } catch (error) {
-      if (isCallError(error) && error.code === "NOT_FOUND") return { kind: "missing" };
+      if (isNotFound(error)) return { kind: "missing" };
       throw error;
     }
   };
@@ -183,7 +183,7 @@ async function listActive(ports: Ports): Promise<Map<string, OrderStatus>> {
   if (reasons.length > 0) {
     const line = { component: "sweep", outcome: "degraded", problems: reasons };
     ports.log.warn(
-      `Sweep can't list all orders, and asks for them one by one: ${reasons.join("; ")}`.slice(0, 1_000),
+      `Sweep can't list all orders and looks them up one by one: ${reasons.join("; ")}`.slice(0, 1_000),
       line,
     );
   }
@@ -406,6 +406,8 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   // The order's name can't be looked up.
   if (code === "UNUSABLE_NAME") return undefined;
   const seen = await look(attempt.order);
+  // It is listed, but may be listed only.
+  if (code === "ORDER_UNREADABLE" && seen.kind === "active" && !(await isReadable(attempt, ports))) return undefined;
   const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
   const over =
     (attempt.state === "PARKED" && isResolved(attempt, seen, relationIn(snapshot))) ||
@@ -413,6 +415,17 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   if (typeof over === "object") return over;
   if (over) return { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(ports.clock.now()) };
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
+}
+
+/** Whether the food service answers about the order of an attempt. */
+async function isReadable({ order }: Attempt, { food }: Ports): Promise<boolean> {
+  try {
+    await food.getOrder(order);
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
 }
 
 /** Whether the problem that an operator was asked about has resolved itself. */
@@ -424,6 +437,7 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
     case "REPORT_IGNORED":
       return !relation?.trouble.report || !isBehind(seen, relation);
     case "ORDER_NOT_FOUND":
+    case "ORDER_UNREADABLE":
       return seen.kind === "active";
     case "ACTIVE_AFTER_CANCELLATION":
       return relation?.state !== "CANCELLED";

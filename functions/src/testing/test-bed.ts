@@ -1,5 +1,6 @@
 /** Ports for tests: every effect is recorded, and a test can make it fail, wait, or run other code before or after it. */
 
+import { setImmediate as later } from "node:timers/promises";
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
@@ -207,10 +208,10 @@ export interface TestBed {
   customers: Hooks<keyof Customers>;
 }
 
-/** New, empty ports. */
+/** New, empty ports. No operation completes at once, so an effect that a handler does not await comes too late. */
 export function testBed(
   settings: Partial<Settings> = {},
-  { seed = 1, pause = async () => {} }: { seed?: number; pause?: (label: string) => Promise<unknown> } = {},
+  { seed = 1, pause = () => later() }: { seed?: number; pause?: (label: string) => Promise<unknown> } = {},
 ): TestBed {
   const clock = new ManualClock();
   const store = new WatchedStore(new Hooks(pause));

@@ -116,18 +116,20 @@ export function allCreated(truth: GroundTruth): CreatedResource[] {
 
 class StoredOrder {
   status: OrderStatus = "NEW";
-  /** Where it is in the list of its status. */
+  /** Where it is in the list of its status, and in the list of all. */
   place: Place<StoredOrder>;
+  readonly placeInAll: Place<StoredOrder>;
   readonly changes: { status: OrderStatus; at: number; by: Actor }[];
 
   constructor(
     readonly name: string,
     readonly customerId: string,
     at: number,
-    list: PagedList<StoredOrder>,
+    lists: Record<"NEW" | "UNKNOWN", PagedList<StoredOrder>>,
   ) {
     this.changes = [{ status: "NEW", at, by: "customer" }];
-    this.place = list.add(this);
+    this.place = lists.NEW.add(this);
+    this.placeInAll = lists.UNKNOWN.add(this);
   }
 }
 
@@ -167,10 +169,7 @@ export class FoodServiceModel implements FoodService {
    */
   placeOrder(customerId: string): OrderRecord {
     if (!isStorableName(customerId)) {
-      throw refusal(
-        "INVALID_ARGUMENT",
-        "order.customer_id must have 1 to 1400 bytes, none of them a control character",
-      );
+      throw refusal("INVALID_ARGUMENT", "order.customer_id must have 1 to 1400 bytes and no control characters");
     }
     const at = this.now();
     const { cancelled, random, speed } = this.options;
@@ -266,6 +265,18 @@ export class FoodServiceModel implements FoodService {
     this.shipmentKeys.clear();
   }
 
+  /**
+   * Loses an order, and places another one under its name, as a food service does that lost its state and counts its names from the start.
+   * It emits no event.
+   */
+  replaceOrder(name: string): void {
+    const at = this.now();
+    const old = this.storedOrder(name);
+    this.lists[old.status].remove(old.place);
+    this.lists.UNKNOWN.remove(old.placeInAll);
+    this.keepOrder({ kind: "order", name, at, customerId: old.customerId, cancelAt: null });
+  }
+
   /** Forgets by which key something was created: the same key creates another one. */
   forgetKey(name: string): void {
     for (const keys of [this.kitchenKeys, this.shipmentKeys]) {
@@ -331,7 +342,7 @@ export class FoodServiceModel implements FoodService {
     const event = parseEvent(given);
     const known = this.orders.has(event.name) || this.kitchenOrders.has(event.name) || this.shipments.has(event.name);
     if (event.kind === "update" && !known)
-      throw new ValidationError(`an update of ${event.name}, which was never placed`);
+      throw new ValidationError(`an update of ${event.name}, which does not exist`);
     if (event.kind !== "update" && known) throw new ValidationError(`${event.name} was created before`);
     this.settle(event.at);
     this.apply(event);
@@ -347,7 +358,9 @@ export class FoodServiceModel implements FoodService {
   private settle(until: number): void {
     this.latest = Math.max(this.latest, until);
     for (let due = this.cancellations.take(this.latest); due; due = this.cancellations.take(this.latest)) {
-      if (!ORDER_STATUSES[due.order.status].ended) this.move(due.order, "CANCELLED", due.at, "customer");
+      const { order } = due;
+      const isReplaced = this.orders.get(order.name) !== order;
+      if (!isReplaced && !ORDER_STATUSES[order.status].ended) this.move(due.order, "CANCELLED", due.at, "customer");
     }
   }
 
@@ -375,9 +388,9 @@ export class FoodServiceModel implements FoodService {
   }
 
   private keepOrder({ name, customerId, at, cancelAt }: EventOf<"order">): void {
-    const order = new StoredOrder(name, customerId, at, this.lists.NEW);
-    const { number } = this.lists.UNKNOWN.add(order);
+    const order = new StoredOrder(name, customerId, at, this.lists);
     this.orders.set(name, order);
+    const { number } = order.placeInAll;
     if (cancelAt !== null) this.cancellations.add({ at: cancelAt, number, order });
   }
 
@@ -409,7 +422,7 @@ export class FoodServiceModel implements FoodService {
 
   private expectInTime(deadline: number): void {
     if (this.options.clock.now() <= deadline) return;
-    throw callError("DEADLINE_EXCEEDED", "the deadline was over before the call was sent", false);
+    throw callError("DEADLINE_EXCEEDED", "the deadline had passed before the call was sent", false);
   }
 }
 
@@ -417,7 +430,7 @@ function found<T>(things: ReadonlyMap<string, T>, name: string, kind: string): T
   const thing = things.get(name);
   if (thing !== undefined) return thing;
   if (isStorableName(name)) throw refusal("NOT_FOUND", `there is no ${kind} ${name}`);
-  throw refusal("INVALID_ARGUMENT", "name must have 1 to 1400 bytes, none of them a control character");
+  throw refusal("INVALID_ARGUMENT", "name must have 1 to 1400 bytes and no control characters");
 }
 
 function keepKey<E extends { key: string | null }>(keys: Map<string, E>, event: E): void {

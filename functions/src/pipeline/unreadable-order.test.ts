@@ -1,0 +1,132 @@
+/** Orders that the food service lists but does not answer about. */
+import assert from "node:assert/strict";
+import { attemptIn } from "../attempts/attempt.js";
+import { resolveAttempt } from "../attempts/resolve-attempt.js";
+import { type CallError, callError } from "../domain/errors.js";
+import type { OrderStatus } from "../domain/order-lifecycle.js";
+import { sweep } from "../relations/sweep.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
+import { handleOrderMessage } from "./handlers.js";
+
+const MINUTE_MS = 60_000;
+const ORDER = "orders/1";
+const FOREIGN = callError("BAD_REPLY", "asked for orders/1, the food service answered with orders/2", true);
+
+/** An order of this status, which has a kitchen order that is packaged and, in flight, a shipment. */
+async function bedWith(status: OrderStatus): Promise<TestBed> {
+  const bed = testBed({ MISSING_AFTER_MINUTES: 10 });
+  bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status });
+  bed.food.kitchenOrders.set("kitchenorders/1", { name: "kitchenorders/1", status: "PACKAGED" });
+  bed.food.shipments.set("shipments/1", { name: "shipments/1", status: "DELIVERED" });
+  const links = { kitchen: "kitchenorders/1", ...(status === "IN_FLIGHT" && { shipment: "shipments/1" }) };
+  if (status !== "NEW") await bed.store.set("relations/1", { schema: 1, state: status, ...links });
+  return bed;
+}
+
+const STAGES = { NEW: "kitchen", PREPARATION: "shipment", IN_FLIGHT: "completion" } as const;
+
+/** So many ticks at which the order comes to its stage, and the food service answers like this; without an error, truly. */
+async function ticks(bed: TestBed, status: keyof typeof STAGES, count: number, error?: CallError): Promise<void> {
+  for (let tick = 0; tick < count; tick++) {
+    if (error) bed.food.hooks.once("getOrder", "before", () => Promise.reject(error));
+    await handleOrderMessage(STAGES[status], { order: ORDER, status }, bed.ports);
+    bed.clock.advance(MINUTE_MS);
+  }
+}
+
+async function attemptOf(bed: TestBed, stage: "kitchen" | "shipment") {
+  const [found] = await bed.store.memory.read(`attempts/${stage}:1`);
+  return attemptIn(found);
+}
+
+describe("an order that the food service lists but does not answer about", () => {
+  for (const [status, stage, error] of [
+    ["NEW", "kitchen", FOREIGN],
+    ["PREPARATION", "shipment", FOREIGN],
+    ["PREPARATION", "shipment", callError("NOT_FOUND", "there is no orders/1", true)],
+  ] as const) {
+    it(`waits for an operator after several looks when it is ${status} and the answer is ${error.code}`, async () => {
+      const bed = await bedWith(status);
+      await ticks(bed, status, 10, error);
+      assert.equal((await attemptOf(bed, stage))?.state, "FAILED", "not before MISSING_AFTER_MINUTES");
+      await ticks(bed, status, 2, error);
+      const { state, reason, tries } = (await attemptOf(bed, stage)) ?? {};
+      assert.deepEqual({ state, code: reason?.code, tries }, { state: "PARKED", code: "ORDER_UNREADABLE", tries: 0 });
+      assert.match(reason?.message ?? "", /lists the order but does not answer about it: .*orders\/1/);
+      assert.deepEqual(bed.food.created, []);
+      bed.food.hooks.once("getOrder", "before", () => Promise.reject(error));
+      assert.equal((await sweep(bed.ports)).waiting, 1);
+    });
+  }
+
+  it("waits for an operator when it was delivered and its status can't be reported", async () => {
+    const bed = await bedWith("IN_FLIGHT");
+    await ticks(bed, "IN_FLIGHT", 1);
+    assert.equal(await bed.store.field("relations/1", "state"), "DELIVERED");
+    await ticks(bed, "IN_FLIGHT", 12, FOREIGN);
+    assert.equal((await attemptOf(bed, "shipment"))?.reason?.code, "ORDER_UNREADABLE");
+  });
+
+  it("is not sent for again within a look's interval, and costs one write for each look", async () => {
+    const bed = await bedWith("NEW");
+    await ticks(bed, "NEW", 5, FOREIGN);
+    assert.equal(bed.store.commits.length, 1);
+    await ticks(bed, "NEW", 1, FOREIGN);
+    assert.equal(bed.store.commits.length, 2);
+  });
+
+  it("continues once the food service answers, though an operator was asked", async () => {
+    const bed = await bedWith("PREPARATION");
+    await ticks(bed, "PREPARATION", 12, FOREIGN);
+    bed.food.hooks.once("getOrder", "before", () => Promise.reject(FOREIGN));
+    await sweep(bed.ports);
+    assert.equal((await attemptOf(bed, "shipment"))?.state, "PARKED", "the food service does not answer yet");
+    await sweep(bed.ports);
+    assert.equal((await attemptOf(bed, "shipment"))?.state, "CLOSED");
+    await ticks(bed, "PREPARATION", 1);
+    assert.equal(bed.food.created.length, 1);
+    assert.equal(await bed.store.field("relations/1", "shipment"), "shipments/1");
+    assert.equal(await attemptOf(bed, "shipment"), undefined);
+  });
+
+  it("continues at once when the food service answers before an operator is asked", async () => {
+    const bed = await bedWith("NEW");
+    await ticks(bed, "NEW", 3, FOREIGN);
+    await ticks(bed, "NEW", 1);
+    assert.equal(bed.food.created.length, 1);
+    assert.equal(await attemptOf(bed, "kitchen"), undefined);
+  });
+
+  it("stays closed when an operator dismisses it", async () => {
+    const bed = await bedWith("PREPARATION");
+    await ticks(bed, "PREPARATION", 12, FOREIGN);
+    await resolveAttempt({ order: ORDER, stage: "shipment", dismiss: true, by: "ada", reason: "known" }, bed.ports);
+    await ticks(bed, "PREPARATION", 12, FOREIGN);
+    const { state, isDismissed } = (await attemptOf(bed, "shipment")) ?? {};
+    assert.deepEqual({ state, isDismissed }, { state: "CLOSED", isDismissed: true });
+  });
+
+  for (const state of ["UNCERTAIN", "PARKED", "SENDING"] as const) {
+    it(`leaves an attempt that is ${state} as it is`, async () => {
+      const bed = await bedWith("NEW");
+      const fields = { schema: 1, order: ORDER, stage: "kitchen", id: "a", state, policy: "park", tries: 1 };
+      await bed.store.set("attempts/kitchen:1", fields);
+      await ticks(bed, "NEW", 12, FOREIGN);
+      assert.deepEqual(await bed.store.fields("attempts/kitchen:1"), fields);
+    });
+  }
+
+  it("keeps the reason of a create that failed until an operator is asked", async () => {
+    const bed = await bedWith("NEW");
+    bed.food.hooks.once("createKitchenOrder", "before", () => {
+      throw callError("INVALID_ARGUMENT", "refused", true);
+    });
+    await ticks(bed, "NEW", 1);
+    await ticks(bed, "NEW", 3, FOREIGN);
+    const failed = await attemptOf(bed, "kitchen");
+    assert.deepEqual([failed?.state, failed?.tries, failed?.reason?.code], ["FAILED", 1, "INVALID_ARGUMENT"]);
+    await ticks(bed, "NEW", 10, FOREIGN);
+    const parked = await attemptOf(bed, "kitchen");
+    assert.deepEqual([parked?.state, parked?.tries, parked?.reason?.code], ["PARKED", 1, "ORDER_UNREADABLE"]);
+  });
+});
