@@ -114,7 +114,7 @@ const isWrong = ({ invariant }: Violation) =>
 
 function duplicatesIn(truth: GroundTruth): string[] {
   return [...createdByKey(truth)].flatMap(([key, [, ...more]]) =>
-    more.map((name) => `${name} was created with the key ${key}, which had made one already`),
+    more.map((name) => `${name} was created with the key ${key}, which was already used`),
   );
 }
 
@@ -142,7 +142,7 @@ function orphansIn(truth: GroundTruth, documents: Documents): string[] {
     return attempt?.state === "UNCERTAIN" ? things : things.filter((thing) => thing === link);
   });
   const orphans = new Set([...created.values()].flat()).difference(new Set(accounted));
-  return [...orphans].map((name) => `${name} was created, but nothing tells of it`);
+  return [...orphans].map((name) => `${name} was created, but no document records it`);
 }
 
 /** Compares the UNCERTAIN attempts with the creates whose outcome cannot be known: they must be the same. */

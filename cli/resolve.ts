@@ -41,14 +41,14 @@ const program = new Command("npm run resolve --")
     new Option("--link <name>", "the kitchen order or shipment that was created").conflicts(["retry", "dismiss"]),
   )
   .addOption(new Option("--retry", "nothing was created: the next poll retries the create").conflicts("dismiss"))
-  .option("--dismiss", "nothing more is to be done: the attempt is closed")
+  .option("--dismiss", "close the attempt without further action")
   .requiredOption("--by <person>", "who decides")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option("--firestore <host:port>", "the Firestore emulator (default for demo- projects: 127.0.0.1:8080)")
-  .option("--data <folder>", "the state of an embedded run, instead of Firestore; the run may go on")
+  .option("--data <folder>", "the state folder of an embedded run, instead of Firestore; the run need not stop")
   .option("--server <host:port>", "the food service, to verify the name with", readAddress, "localhost:50051");
-addConnectionOptions(program, "for demo- projects the simulated food service's, else the roots of Node.js").parse();
+addConnectionOptions(program, "for demo- projects the simulated food service's, otherwise Node.js' own roots").parse();
 
 const options = program.opts<Options>();
 if (!options.link && !options.retry && !options.dismiss) program.error("error: pass --link NAME, --retry or --dismiss");

@@ -172,7 +172,7 @@ function judgeChanges({ name, changes }: PlacedOrder, problems: string[], notes:
     const gap = Date.parse(at) - Date.parse(before.at);
     if (before.status === "CANCELLED" && before.by === "customer" && gap <= REPORT_IN_FLIGHT_MS) {
       notes.push(
-        `${change}: its customer cancelled ${gap} ms before a report that was under way, which can't be prevented`,
+        `${change}: its customer cancelled ${gap} ms before a report that was in progress, which can't be prevented`,
       );
     } else {
       problems.push(`${change}, which is never allowed`);

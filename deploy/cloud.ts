@@ -22,14 +22,14 @@ import { paramsFile } from "./params.js";
  * Google says that a metric can take ten minutes until an alert can refer to it.
  */
 const PROPAGATIONS = [
-  { failure: /does not exist/, what: "the new account is known everywhere", limitMs: 120_000 },
+  { failure: /does not exist/, what: "the new account has propagated", limitMs: 120_000 },
   {
     failure: /Cannot find metric/,
     what: "the new metrics can be used, which can take ten minutes",
     limitMs: 1_200_000,
   },
-  { failure: /has not been used in project|SERVICE_DISABLED/, what: "the API is enabled everywhere", limitMs: 300_000 },
-  { failure: /concurrent policy changes/i, what: "another change of the policy is done", limitMs: 60_000 },
+  { failure: /has not been used in project|SERVICE_DISABLED/, what: "the API is enabled", limitMs: 300_000 },
+  { failure: /concurrent policy changes/i, what: "a concurrent change of the policy is done", limitMs: 60_000 },
 ];
 
 const FIRST_PAUSE_MS = 3_000;
@@ -111,7 +111,7 @@ async function main(steps: (place: Place, options: Options) => Step[], options: 
   }
 }
 
-const program = new Command("npm run cloud --").description("Gets a Google Cloud project ready.").helpOption("--help");
+const program = new Command("npm run cloud --").description("Prepares a Google Cloud project.").helpOption("--help");
 
 function add(name: string, description: string, steps: (place: Place, options: Options) => Step[]): Command {
   return program
@@ -132,13 +132,15 @@ add(
   ],
 ).option("--deployer <member>", "who deploys, such as user:ana@example.com; owners need not be named");
 add("invokers", "after the first deploy: each function's account may call that function", invokerSteps);
-add("monitoring", "metrics, alerts and dashboard; again after each change of deploy/monitoring", (place, { channel }) =>
-  monitoringSteps(place, channel),
+add(
+  "monitoring",
+  "metrics, alerts and dashboard; run it again after each change of deploy/monitoring",
+  (place, { channel }) => monitoringSteps(place, channel),
 ).option("--channel <name...>", "who is notified, as projects/…/notificationChannels/…");
 
 program
   .command("table")
-  .description("the table of accounts, as it stands in docs/operations.md")
+  .description("the table of accounts in docs/operations.md")
   .action(() => console.log(accessTable()));
 
 program

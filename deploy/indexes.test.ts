@@ -56,7 +56,7 @@ describe("the indexes", () => {
     timestamps = [...new Set(all.flatMap(({ field, value }) => (holdsTime(value) ? [field] : [])))].sort();
   });
 
-  it("are there for every field that is asked for, the page's own questions included", () => {
+  it("exist for every queried field, including the console's queries", () => {
     assert.deepEqual(queried, [
       "attempts.state",
       "audit.order",
@@ -71,7 +71,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("are there for each query that sorts by a time, and for no other: a field's own index sorts by the name alone", () => {
+  it("exist for each query that sorts by a time, and for no other query", () => {
     assert.deepEqual(
       indexes.map(({ collectionGroup, queryScope, fields }) => {
         assert.equal(queryScope, "COLLECTION");
@@ -82,7 +82,7 @@ describe("the indexes", () => {
     assert.deepEqual(sorted, ["relations, customerId ASCENDING, placedAt DESCENDING"]);
   });
 
-  it("are there for nothing else: each costs storage, and one over rising values takes 500 writes a second and no more", () => {
+  it("exist for no other field", () => {
     assert.deepEqual(
       written.filter((field) => !exempt.has(field)),
       queried,
@@ -90,7 +90,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("leave every time out", () => {
+  it("contain no timestamp", () => {
     assert.ok(timestamps.length >= 8, `${timestamps}`);
     assert.deepEqual(
       timestamps.filter((field) => !exempt.has(field)),
@@ -98,7 +98,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("end attempts and audit entries when their time is over, and nothing else", () => {
+  it("expire attempts and audit entries, and nothing else", () => {
     const ending = fieldOverrides.filter(({ ttl }) => ttl).map((one) => `${one.collectionGroup}.${one.fieldPath}`);
     assert.deepEqual(ending.sort(), ["attempts.expireAt", "audit.expireAt"]);
     assert.deepEqual(
@@ -109,8 +109,8 @@ describe("the indexes", () => {
   });
 });
 
-describe("the ids of documents", () => {
-  it("are spread when they are ours, whatever the order's name: consecutive ids would load a single machine", async () => {
+describe("document ids", () => {
+  it("are spread if we choose them, whatever the order's name", async () => {
     const { documents } = await delivery();
     const ids = documents.filter(({ path }) => path.startsWith("history/")).map(({ path }) => path.slice(8));
     assert.equal(ids.length, 3);
@@ -118,8 +118,8 @@ describe("the ids of documents", () => {
   });
 });
 
-describe("every document that stays", () => {
-  it("says its schema, so an older build leaves a newer one alone", async () => {
+describe("every permanent document", () => {
+  it("has a schema version, so an older build can ignore a newer document", async () => {
     const { documents } = await operators();
     const lasting = [...documents, ...(await delivery()).documents].filter(({ path }) => !path.startsWith("leases/"));
     for (const { path, fields } of lasting) assert.equal(fields.schema, 1, path);

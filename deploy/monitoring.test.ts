@@ -148,7 +148,7 @@ describe("the alerts", () => {
   const operations = readFileSync("docs/operations.md", "utf8");
 
   for (const [name, alert] of Object.entries(ALERTS)) {
-    it(`${name} uses an existing metric, and refers to an existing chapter`, () => {
+    it(`${name} uses an existing metric, and links to an existing section`, () => {
       assert.equal(alert.userLabels.alert, name, "its label is how it is found again");
       for (const { conditionThreshold, conditionAbsent } of alert.conditions) {
         const filter = (conditionThreshold ?? conditionAbsent)?.filter ?? "";

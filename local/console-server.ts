@@ -64,7 +64,7 @@ export class ConsoleServer {
     this.token = options.ports.random.uuid();
     this.api = new Api(options.ports, {
       verify: async (token) => {
-        if (token !== this.token) throw new TokenError("This token is of another run. Reload the page.");
+        if (token !== this.token) throw new TokenError("This token belongs to another run. Reload the page.");
         return { id: "local", name: "local", role: "operator" };
       },
     });
@@ -89,7 +89,7 @@ export class ConsoleServer {
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A name that another site gave this address to would let that site's pages in.
     if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(request.headers.host ?? "")) {
-      response.writeHead(421, HEADERS).end("This server answers for localhost only.");
+      response.writeHead(421, HEADERS).end("This server serves localhost only.");
       return;
     }
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");

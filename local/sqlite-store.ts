@@ -247,7 +247,7 @@ export class SqliteStore implements Store {
   private checkPrecondition(write: Write): void {
     const document = this.find(write.path);
     if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
-      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+      throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
 

@@ -35,7 +35,9 @@ export async function findPrograms(
     return { java, programs: await findEmulators(java, { onProgress, signal }) };
   } catch (error) {
     if (!(error instanceof StartError) || isRequired) throw error;
-    onProgress(`${error.message}\nGoing on embedded, in one process without emulators; --emulators insists on them.`);
+    onProgress(
+      `${error.message}\nContinuing in embedded mode, in one process without emulators. Use --emulators to require them.`,
+    );
     return undefined;
   }
 }

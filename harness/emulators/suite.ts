@@ -231,7 +231,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
     if (output.failure !== undefined) {
       // The lines that follow tell the reason.
       await sleep(500);
-      throw new StartError(`The functions can't be loaded: ${output.failure}\nThe end of ${log}:\n${output.end}`);
+      throw new StartError(`The functions failed to load: ${output.failure}\nThe end of ${log}:\n${output.end}`);
     }
     if (output.ready) return;
     if (child.ended !== undefined) {
@@ -239,7 +239,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
     }
     if (Date.now() > deadline) {
       throw new StartError(
-        `The Emulator Suite is not ready after ${START_TIMEOUT_MS / 1000} s. The end of ${log}:\n${output.end}`,
+        `The Emulator Suite was not ready after ${START_TIMEOUT_MS / 1000} s. The end of ${log}:\n${output.end}`,
       );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);

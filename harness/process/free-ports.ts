@@ -73,7 +73,7 @@ function taken(port: number, listener: Listener): string {
   const another = flag
     ? `choose another with ${flag}, or all with --ports-from auto`
     : "choose others with --ports-from auto";
-  return `Port ${port}, for ${title}, is taken. Stop what listens there (perhaps another run of this), or ${another}.`;
+  return `Port ${port}, for ${title}, is taken. Stop the program that uses it (perhaps another run), or ${another}.`;
 }
 
 /** A free port that is this process's own, for a program that can't report the one that the system chose for port 0. */
