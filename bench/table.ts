@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../harness/root.js";
-import { isMet, type SavedResult, RESULTS, type Target } from "./bench.js";
+import { isMet, RESULTS, type SavedResult, type Target } from "./bench.js";
 import type { Summary } from "./measure.js";
 
 const PAGE = join(ROOT, "docs", "performance.md");
