@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Query } from "../functions/src/ports.js";
-import { delivery, type Happening, TROUBLES } from "../test/scenarios.js";
+import { delivery, FAILURE_SCENARIOS, type Scenario } from "../test/scenarios.js";
 
 interface Indexes {
   indexes: { collectionGroup: string; queryScope: string; fields: { fieldPath: string; order: string }[] }[];
@@ -14,23 +14,23 @@ const { indexes, fieldOverrides } = JSON.parse(readFileSync("firestore.indexes.j
 const exempt = new Set(fieldOverrides.map(({ collectionGroup, fieldPath }) => `${collectionGroup}.${fieldPath}`));
 
 /** What the operators ask, and decide. */
-async function operators(): Promise<Happening> {
-  const happening = await TROUBLES["a create whose outcome is unknown"]();
-  await happening.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
-  const { attempts } = await happening.ask("/api/relations/1");
+async function operators(): Promise<Scenario> {
+  const scenario = await FAILURE_SCENARIOS["a create whose outcome is unknown"]();
+  await scenario.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
+  const { attempts } = await scenario.ask("/api/relations/1");
   const [{ version = "" } = {}] = attempts as { version?: string }[];
   const decision = { reason: "the kitchen has nothing", version };
-  await happening.ask("/api/relations/1/kitchen/retry", decision);
-  await happening.ask("/api/orders?q=krithik");
-  await happening.ask("/api/orders?day=2026-01-01");
-  await happening.ask("/api/statistics");
-  return happening;
+  await scenario.ask("/api/relations/1/kitchen/retry", decision);
+  await scenario.ask("/api/orders?q=krithik");
+  await scenario.ask("/api/orders?day=2026-01-01");
+  await scenario.ask("/api/statistics");
+  return scenario;
 }
 
 /** A create that is refused, for an order that is cancelled before it is tried again. */
-async function cancellation(): Promise<Happening> {
-  const happening = await TROUBLES["a create that is refused"]();
-  return happening.order("CANCELLED").tick("sweep");
+async function cancellation(): Promise<Scenario> {
+  const scenario = await FAILURE_SCENARIOS["a create that is refused"]();
+  return scenario.order("CANCELLED").tick("sweep");
 }
 
 const fieldsOf = (queries: Query[]) =>
@@ -43,12 +43,12 @@ describe("the indexes", () => {
   let timestamps: string[];
 
   before(async () => {
-    const happened = [await delivery(), await operators(), await cancellation()];
-    for (const happen of Object.values(TROUBLES)) happened.push(await happen());
-    const queries = happened.flatMap((happening) => happening.queries);
+    const scenarios = [await delivery(), await operators(), await cancellation()];
+    for (const run of Object.values(FAILURE_SCENARIOS)) scenarios.push(await run());
+    const queries = scenarios.flatMap((scenario) => scenario.queries);
     queried = fieldsOf(queries);
     sorted = [...new Set(queries.flatMap(sortingOf))].sort();
-    const documents = happened.flatMap((happening) => happening.documents);
+    const documents = scenarios.flatMap((scenario) => scenario.documents);
     const all = documents.flatMap(({ path, fields }) =>
       Object.entries(fields).map(([name, value]) => ({ field: `${path.split("/")[0]}.${name}`, value })),
     );
@@ -56,7 +56,7 @@ describe("the indexes", () => {
     timestamps = [...new Set(all.flatMap(({ field, value }) => (holdsTime(value) ? [field] : [])))].sort();
   });
 
-  it("are there for every field that is asked for, the page's own questions included", () => {
+  it("exist for every queried field, including the console's queries", () => {
     assert.deepEqual(queried, [
       "attempts.state",
       "audit.order",
@@ -71,7 +71,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("are there for each query that sorts by a time, and for no other: a field's own index sorts by the name alone", () => {
+  it("exist for each query that sorts by a time, and for no other query", () => {
     assert.deepEqual(
       indexes.map(({ collectionGroup, queryScope, fields }) => {
         assert.equal(queryScope, "COLLECTION");
@@ -82,7 +82,7 @@ describe("the indexes", () => {
     assert.deepEqual(sorted, ["relations, customerId ASCENDING, placedAt DESCENDING"]);
   });
 
-  it("are there for nothing else: each costs storage, and one over rising values takes 500 writes a second and no more", () => {
+  it("exist for no other field", () => {
     assert.deepEqual(
       written.filter((field) => !exempt.has(field)),
       queried,
@@ -90,7 +90,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("leave every time out", () => {
+  it("contain no timestamp", () => {
     assert.ok(timestamps.length >= 8, `${timestamps}`);
     assert.deepEqual(
       timestamps.filter((field) => !exempt.has(field)),
@@ -98,7 +98,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("end attempts and audit entries when their time is over, and nothing else", () => {
+  it("expire attempts and audit entries, and nothing else", () => {
     const ending = fieldOverrides.filter(({ ttl }) => ttl).map((one) => `${one.collectionGroup}.${one.fieldPath}`);
     assert.deepEqual(ending.sort(), ["attempts.expireAt", "audit.expireAt"]);
     assert.deepEqual(
@@ -109,8 +109,8 @@ describe("the indexes", () => {
   });
 });
 
-describe("the ids of documents", () => {
-  it("are spread when they are ours, whatever the order's name: consecutive ids would load a single machine", async () => {
+describe("document ids", () => {
+  it("are spread if we choose them, whatever the order's name", async () => {
     const { documents } = await delivery();
     const ids = documents.filter(({ path }) => path.startsWith("history/")).map(({ path }) => path.slice(8));
     assert.equal(ids.length, 3);
@@ -118,8 +118,8 @@ describe("the ids of documents", () => {
   });
 });
 
-describe("every document that stays", () => {
-  it("says its schema, so an older build leaves a newer one alone", async () => {
+describe("every permanent document", () => {
+  it("has a schema version, so an older build can ignore a newer document", async () => {
     const { documents } = await operators();
     const lasting = [...documents, ...(await delivery()).documents].filter(({ path }) => !path.startsWith("leases/"));
     for (const { path, fields } of lasting) assert.equal(fields.schema, 1, path);

@@ -58,6 +58,12 @@ interface PendingCommit {
   reject(error: unknown): void;
 }
 
+/** A change with its number in the file. */
+interface Recorded {
+  number: number;
+  change: Change;
+}
+
 type Row = { path: string; fields: string; version: number };
 
 export class SqliteStore implements Store {
@@ -182,21 +188,13 @@ export class SqliteStore implements Store {
     const commits = this.pending;
     this.pending = [];
     const settled: (() => void)[] = [];
-    const changes: { number: number; change: Change }[] = [];
+    const changes: Recorded[] = [];
     try {
       this.transaction(() => {
         for (const number of this.delivered) this.prepared("DELETE FROM changes WHERE number = ?").run(number);
-        for (const { writes, resolve, reject } of commits) {
+        for (const commit of commits) {
           this.database.exec("SAVEPOINT one");
-          try {
-            const applied = this.apply(writes);
-            changes.push(...applied.changes);
-            settled.push(() => resolve(applied.versions));
-          } catch (error) {
-            if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
-            this.database.exec("ROLLBACK TO one");
-            settled.push(() => reject(error));
-          }
+          settled.push(this.applyOrRollBack(commit, changes));
           this.database.exec("RELEASE one");
         }
       });
@@ -210,11 +208,24 @@ export class SqliteStore implements Store {
     for (const { number, change } of changes) this.deliver(number, change);
   }
 
-  private apply(writes: Write[]): { versions: string[]; changes: { number: number; change: Change }[] } {
+  /** Applies a commit whole, or not at all. Returns what settles it once the transaction is on the disk. */
+  private applyOrRollBack({ writes, resolve, reject }: PendingCommit, changes: Recorded[]): () => void {
+    try {
+      const applied = this.apply(writes);
+      changes.push(...applied.changes);
+      return () => resolve(applied.versions);
+    } catch (error) {
+      if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
+      this.database.exec("ROLLBACK TO one");
+      return () => reject(error);
+    }
+  }
+
+  private apply(writes: Write[]): { versions: string[]; changes: Recorded[] } {
     assertWritable(writes);
     for (const write of writes) this.checkPrecondition(write);
     const version = this.nextVersion();
-    const changes: { number: number; change: Change }[] = [];
+    const changes: Recorded[] = [];
     const versions = writes.map((write) => {
       const { path } = write;
       const before = this.find(path);
@@ -236,11 +247,11 @@ export class SqliteStore implements Store {
   private checkPrecondition(write: Write): void {
     const document = this.find(write.path);
     if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
-      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+      throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
 
-  private record(change: Change): { number: number; change: Change } {
+  private record(change: Change): Recorded {
     const { lastInsertRowid } = this.prepared("INSERT INTO changes (before, after) VALUES (?, ?)").run(
       changeToJson(change.before),
       changeToJson(change.after),

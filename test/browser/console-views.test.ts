@@ -108,7 +108,7 @@ describe("the console's views", function () {
       await page.getByRole("heading", { name: "System status: Critical" }).waitFor();
     });
 
-    it("says since when the food service fails, and with what", async () => {
+    it("shows since when the food service has been failing, and the error", async () => {
       await served.stop();
       served = await SeededConsole.start(sampleDay(Date.now(), { failedPages: 3 }).writes);
       const page = await open("/");
@@ -119,7 +119,7 @@ describe("the console's views", function () {
       await status(page, "Last poll").getByText("3 failed pages").waitFor();
     });
 
-    it("shows orders that are new and wait, though they have no relation yet", async () => {
+    it("shows waiting NEW orders, although they have no relation yet", async () => {
       const page = await open("/");
       await count(page, "NEW").getByText("13", { exact: true }).waitFor();
       await page.getByRole("button", { name: "New", exact: true }).click();
@@ -129,7 +129,7 @@ describe("the console's views", function () {
   });
 
   describe("the flow", () => {
-    it("has counts, charts and times that are there again after a reload", async () => {
+    it("has counts, charts and times that survive a reload", async () => {
       const page = await open("/flow");
       const figures = async () => {
         await page.getByText("Time in stage, median").first().waitFor();
@@ -196,7 +196,7 @@ describe("the console's views", function () {
       }
     });
 
-    it("finds orders by outcome and day, and its address shows the same again", async () => {
+    it("finds orders by outcome and day, and its URL shows the same again", async () => {
       const page = await open("/orders");
       await page.getByLabel("Outcome").selectOption("Rejected");
       await page.getByRole("button", { name: "Search" }).click();
@@ -207,7 +207,7 @@ describe("the console's views", function () {
       assert.equal(await other.getByLabel("Outcome").inputValue(), "REJECTED");
     });
 
-    it("pages forwards and back with the browser", async () => {
+    it("supports the browser's back and forward buttons", async () => {
       const page = await open("/orders");
       await page.getByRole("link", { name: "Next page" }).click();
       await page.getByRole("link", { name: "First page" }).waitFor();
@@ -255,7 +255,7 @@ describe("the console's views", function () {
       await page.getByRole("region", { name: "Food service" }).getByText("Cancelled").waitFor();
     });
 
-    it("says within a second that there is no such order", async () => {
+    it("reports an unknown order within a second", async () => {
       const page = await open("/");
       await withinASecond(async (attempt) => {
         const asked = performance.now();
@@ -266,7 +266,7 @@ describe("the console's views", function () {
       });
     });
 
-    it("says of an order that only the food service knows that it is not sent to the kitchen yet", async () => {
+    it("shows an order that only the food service has as not sent to the kitchen yet", async () => {
       served.bed.food.orders.set("orders/fresh", { name: "orders/fresh", customerId: "krithik", status: "NEW" });
       const page = await open("/orders/fresh");
       await page.getByText("Not sent to the kitchen yet.").waitFor();
@@ -319,7 +319,7 @@ describe("the console's views", function () {
       assert.ok(audit.every(({ fields }) => fields.reason === "the kitchen takes orders again"));
     });
 
-    it("says of each order that changed in the meantime that it was left alone", async () => {
+    it("reports each order that changed concurrently and was left unchanged", async () => {
       const page = await open("/attention");
       await page.getByRole("checkbox", { name: "Select all 9" }).check();
       await page.getByRole("button", { name: "Retry 9…" }).click();
@@ -332,7 +332,7 @@ describe("the console's views", function () {
       await dialog.getByText(day.parked[0] ?? "").waitFor();
     });
 
-    it("dismisses many at once, and leaves the others alone", async () => {
+    it("dismisses the selected orders at once, and no others", async () => {
       const page = await open("/attention");
       const group = page.getByRole("region", { name: /at capacity: 9 orders/ });
       for (const id of day.parked.slice(0, 3)) await group.getByRole("checkbox", { name: `Select ${id}` }).check();
@@ -369,7 +369,7 @@ describe("the console's views", function () {
       await page.getByRole("dialog", { name: "Retry 9 orders" }).waitFor();
     });
 
-    it("shows a reason without a label of its own as it is", async () => {
+    it("shows an unknown reason code unchanged", async () => {
       const reason = { code: "ORDER_VANISHED", message: "not listed since 12:00" };
       await served.bed.store.set(`attempts/kitchen:${day.uncertain}`, { reason });
       const page = await open("/attention");
@@ -403,18 +403,18 @@ describe("the console's views", function () {
     });
   });
 
-  it("shows a page of its own for an address that doesn't exist", async () => {
+  it("shows a not-found page for an unknown URL", async () => {
     const page = await open("/nowhere/at/all");
     await page.getByRole("heading", { name: "Page not found" }).waitFor();
     assert.equal((await fetch(`${served.address}/nowhere`)).status, 404);
   });
 
-  it("follows links from before addresses were paths", async () => {
+  it("follows links from before URLs were paths", async () => {
     const page = await open(`/#/orders/${day.delivered.id}`);
     await page.getByRole("heading", { name: day.delivered.id }).waitFor();
   });
 
-  it("says when the server is gone, and goes on when it is back", async () => {
+  it("shows when the server is unavailable, and resumes when it is back", async () => {
     const page = await open("/");
     await count(page, "PREPARATION").getByText("30").waitFor();
     await page.context().setOffline(true);
@@ -460,7 +460,7 @@ describe("the console's views", function () {
     }
   }
 
-  it("stay as quick and as small when open for an hour with 5,000 active orders, a change a second", async function () {
+  it("stay fast and small when open for an hour with 5,000 active orders and a change a second", async function () {
     this.timeout(20 * MINUTE_MS);
     await served.stop();
     const began = Date.now();

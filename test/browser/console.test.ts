@@ -68,7 +68,7 @@ describe("the operators' page", function () {
 
   const row = (page: Page, id: string) => page.getByRole("row").filter({ has: page.getByRole("link", { name: id }) });
 
-  it("is served with headers that keep other sites out", async () => {
+  it("is served with security headers", async () => {
     const { headers } = await fetch(address);
     const policy = headers.get("content-security-policy") ?? "";
     assert.match(policy, /default-src 'none'/);
@@ -103,7 +103,7 @@ describe("the operators' page", function () {
     assert.equal(api.headers.get("cache-control"), "no-store");
   });
 
-  it("says in words that a password is wrong", async () => {
+  it("explains that a password is wrong", async () => {
     const { page } = await open();
     await signIn(page, OPERATOR, "wrong");
     await page.getByRole("alert").getByText("Incorrect email or password").waitFor();
@@ -123,7 +123,7 @@ describe("the operators' page", function () {
     await page.getByLabel("Email").waitFor();
   });
 
-  it("shows a placed order move through all stages without a reload, and then its whole way", async () => {
+  it("shows a placed order move through all stages without a reload, and then its full timeline", async () => {
     const { page } = await open();
     await signIn(page, OPERATOR);
     await page.getByText("No active orders.").waitFor();
@@ -144,7 +144,7 @@ describe("the operators' page", function () {
     await page.getByText("krithik, class 7, roll 70").waitFor();
   });
 
-  it("lets an operator link what was found for an uncertain order", async () => {
+  it("lets an operator link an existing resource to an uncertain order", async () => {
     const id = await place(system, "krithik");
     await seedAttempt(system, id, "UNCERTAIN", LOST);
     const name = await cook(system, id);
@@ -168,7 +168,7 @@ describe("the operators' page", function () {
     await page.getByRole("region", { name: "Timeline" }).getByText(name).waitFor();
   });
 
-  it("lets an operator have a parked order tried again", async () => {
+  it("lets an operator retry a parked order", async () => {
     const id = await place(system, "krithik");
     await seedAttempt(system, id, "PARKED", { code: "INVALID_ARGUMENT", message: "the kitchen is full" });
     const { page } = await openAs(OPERATOR);
@@ -195,7 +195,7 @@ describe("the operators' page", function () {
     await page.getByText("another look").waitFor();
   });
 
-  it("shows a viewer everything and no actions, and the API refuses them too", async () => {
+  it("shows a viewer everything but no actions, which the API rejects too", async () => {
     const id = await place(system, "krithik");
     await seedAttempt(system, id, "UNCERTAIN", LOST);
     const { page } = await openAs(VIEWER);
@@ -231,7 +231,7 @@ describe("the operators' page", function () {
     // Colors are all that the dark theme changes, and they are the same on every device.
     const schemes = device === "phone" ? (["light"] as const) : (["light", "dark"] as const);
     for (const colorScheme of schemes) {
-      it(`can be read by everybody, in ${colorScheme} on a ${device}, and needs no sideways scrolling`, async () => {
+      it(`is accessible and needs no sideways scrolling, in ${colorScheme} on a ${device}`, async () => {
         const { page } = await openAs(OPERATOR, { colorScheme, viewport });
         const rules = colorScheme === "dark" ? ["color-contrast"] : undefined;
         await page.getByRole("region", { name: /needs? attention/ }).waitFor();
@@ -295,7 +295,7 @@ describe("the operators' page", function () {
     await row(page, "many-4321").getByText("In flight").waitFor();
   });
 
-  it("asked no other machine for anything, broke no policy, and left no error uncaught", () => {
+  it("has sent no request to another host, violated no policy, and left no error uncaught", () => {
     assert.ok(opened.length > 0);
     assert.deepEqual(
       opened.flatMap(({ troubles }) => troubles),

@@ -19,7 +19,7 @@ const CATEGORIES = ["performance", "accessibility", "best-practices"];
 type Scores = { [category: string]: number };
 type Report = NonNullable<Awaited<ReturnType<typeof lighthouse>>>["lhr"];
 
-const { hosting: port } = await choosePorts({ from: "auto", only: ["hosting"] });
+const { hosting: port } = await choosePorts({ from: "auto", isNeeded: (listener) => listener === "hosting" });
 const day = sampleDay(Date.now());
 const served = await SeededConsole.start(day.writes);
 const browser = await startBrowser(port);

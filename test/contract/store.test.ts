@@ -543,7 +543,7 @@ for (const [where, open] of Object.entries(STORES)) {
       });
     });
 
-    it("takes every id that an order's name can give", async function () {
+    it("accepts every id that an order's name can have", async function () {
       this.timeout(60_000);
       const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary", maxLength: 8 }));
       const special = [
@@ -589,7 +589,7 @@ for (const [how, open] of [
     });
     after(() => opened?.close());
 
-    it("accepts whatever the store in memory accepts", async function () {
+    it("accepts everything that the in-memory store accepts", async function () {
       this.timeout(120_000);
       const memory = new MemoryStore();
       const accepted = new Map<string, number>();

@@ -90,7 +90,7 @@ export class GrpcStore implements Store {
         else if (result) found.set(result.missing, undefined);
       }
       const unanswered = documents.find((name) => !found.has(name));
-      if (unanswered) throw new Error(`Firestore did not say whether there is a document ${unanswered}`);
+      if (unanswered) throw new Error(`Firestore did not say whether the document ${unanswered} exists`);
       return paths.map((path) => found.get(this.nameOf(path))) as { [I in keyof P]: Snapshot | undefined };
     });
   }

@@ -82,7 +82,7 @@ export class MemoryStore implements Store {
   private demand(write: Write): void {
     const document = this.documents.get(write.path);
     if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
-      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+      throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
 }
