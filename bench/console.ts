@@ -11,7 +11,7 @@ import { ManyOrders, manyRelation } from "../harness/many-orders.js";
 import { SeededConsole } from "../local/seeded-console.js";
 import { startSystem } from "../local/system.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, difference, summary } from "./measure.js";
+import { alternate, column, difference, figuresOf, medians, summary } from "./measure.js";
 
 const SIZES = { full: { orders: 5_000, changes: 5 }, smoke: { orders: 100, changes: 1 } };
 
@@ -51,19 +51,14 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
   const { emulators, embedded } = await alternate(["emulators", "embedded"], runs, (side) =>
     measureOnce(sides[side], browser, { orders, changes, nextInKitchen }),
   );
-  const all = (from: typeof emulators, figure: keyof (typeof emulators)[number]) => from.map((one) => one[figure]);
-  const figures = {
-    paintMs: summary(all(emulators, "paint")),
-    usableMs: summary(all(emulators, "usable")),
-    shownMs: summary(all(emulators, "shown")),
-    embeddedPaintMs: summary(all(embedded, "paint")),
-    embeddedUsableMs: summary(all(embedded, "usable")),
-    embeddedShownMs: summary(all(embedded, "shown")),
+  const figures: Figures = {
+    ...figuresOf("", emulators, { paintMs: "paint", usableMs: "usable", shownMs: "shown" }),
+    ...figuresOf("embedded", embedded, { PaintMs: "paint", UsableMs: "usable", ShownMs: "shown" }),
     // The emulators' share: how much longer it takes with them, run by run.
-    paintOfEmulatorsMs: difference(all(emulators, "paint"), all(embedded, "paint")),
-    shownOfEmulatorsMs: difference(all(emulators, "shown"), all(embedded, "shown")),
+    paintOfEmulatorsMs: difference(column(emulators, "paint"), column(embedded, "paint")),
+    shownOfEmulatorsMs: difference(column(emulators, "shown"), column(embedded, "shown")),
   };
-  say(`a change shown after ${figures.shownMs.median} ms, ${figures.embeddedShownMs.median} ms without emulators`);
+  say(`a change: ${medians(figures, "shownMs", "embeddedShownMs")}`);
   return figures;
 }
 

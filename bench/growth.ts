@@ -9,23 +9,23 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
-import { NO_FLOW_CONTROL } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import { unpackOrders } from "../functions/src/pipeline/messages.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
-import { TEST_SETTINGS } from "../functions/src/testing/test-bed.js";
+import { testBed } from "../functions/src/testing/test-bed.js";
 import { orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import type { Emulators } from "../harness/emulators/standalone.js";
 import { withEnvironment } from "../harness/env.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
-import { DEPLOYED } from "./baselines.js";
+import { functionEnvironment } from "../harness/function-instance.js";
+import { deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, expectEqual, ratio, summary } from "./measure.js";
+import { alternate, expectEqual, figuresOf, medians, ratio, ratioOf, summary } from "./measure.js";
 import { clientOf, forEachOrder, seedOrderAt } from "./orders.js";
-import { environment, type World } from "./world.js";
+import type { World } from "./world.js";
 
 const SIZES = {
   full: { finished: [0, 100_000, 1_000_000], active: 300, polls: 40 },
@@ -75,17 +75,13 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
     figures[`${size}TickOperations`] = summary([tick]);
   }
   const times = await alternate(NAMES, runs, (size) => timeOf(world, emulators, pasts[size], polls, active));
-  const of = (size: Size, what: "poll" | "tick") => times[size].map((result) => result[what]);
-  for (const size of NAMES) {
-    figures[`${size}PollMs`] = summary(of(size, "poll"));
-    figures[`${size}TickMs`] = summary(of(size, "tick"));
-  }
-  const operations = (size: Size, what: string) => [figures[size + what]?.median ?? Number.NaN];
-  figures.pollOperationsRatio = ratio(operations("many", "PollOperations"), operations("none", "PollOperations"));
-  figures.tickOperationsRatio = ratio(operations("many", "TickOperations"), operations("none", "TickOperations"));
-  figures.pollTimeRatio = ratio(of("many", "poll"), of("none", "poll"));
-  figures.tickTimeRatio = ratio(of("many", "tick"), of("none", "tick"));
-  say(`poll ${figures.pollTimeRatio.median}, tick ${figures.tickTimeRatio.median} of the time with none`);
+  for (const size of NAMES) Object.assign(figures, figuresOf(size, times[size], { PollMs: "poll", TickMs: "tick" }));
+  const operations = (name: string) => [figures[name]?.median ?? Number.NaN];
+  figures.pollOperationsRatio = ratio(operations("manyPollOperations"), operations("nonePollOperations"));
+  figures.tickOperationsRatio = ratio(operations("manyTickOperations"), operations("noneTickOperations"));
+  figures.pollTimeRatio = ratioOf("poll", times.many, times.none);
+  figures.tickTimeRatio = ratioOf("tick", times.many, times.none);
+  say(`over none: ${medians(figures, "pollTimeRatio", "tickTimeRatio")}`);
   return figures;
 }
 
@@ -143,15 +139,14 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   Object.assign(process.env, { GCLOUD_PROJECT: project, PUBSUB_EMULATOR_HOST: emulators.pubsub });
   const bus = new PubSubBus();
   let published = 0;
-  const none = () => {};
-  const settings = { ...TEST_SETTINGS, FOOD_SERVICE_ADDRESS: food.address };
+  const usual = testBed({ FOOD_SERVICE_ADDRESS: food.address }).ports;
   const ports: Ports = {
+    ...usual,
     clock: systemClock,
     random: systemRandomness,
     store: counted<Store>(store),
     food: counted<FoodService>(client),
-    flow: NO_FLOW_CONTROL,
-    links: new RecentLinks(systemClock, settings),
+    links: new RecentLinks(systemClock, usual.settings),
     bus: {
       publishOrders: (stage, messages) => {
         published += messages.length;
@@ -160,9 +155,6 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
       },
       publishContinuation: (continuation) => bus.publishContinuation(continuation),
     },
-    customers: { userByName: () => Promise.reject(new Error("this bench looks up no customer")) },
-    log: { debug: none, info: none, warn: none, error: none },
-    settings,
   };
   await SCHEDULED.pollOrders(ports);
   expectEqual(published, active, "orders of a poll");
@@ -181,16 +173,16 @@ async function timeOf(
   polls: number,
   active: number,
 ): Promise<{ poll: number; tick: number }> {
-  const env = environment(project, emulators, food);
+  const env = functionEnvironment(project, emulators, food);
   const topics = new PubSubTopics(emulators.pubsub, project);
-  const poller = await world.startInstance({ build: DEPLOYED, target: "pollOrders", takes: "requests", env });
+  const poller = await world.startInstance(deployed("pollOrders", env));
   await poller.invoke({});
   await topics.take(STAGES.shipment.topic);
   const pollTimes = await poller.invokeAll(Array(polls).fill({}), 1);
   await poller.stop();
   const published = (await topics.take(STAGES.shipment.topic)).flatMap(unpackOrders);
   expectEqual(published.length, polls * active, `orders of ${polls} polls`);
-  const stage = await world.startInstance({ build: DEPLOYED, target: "dispatchShipment", takes: "events", env });
+  const stage = await world.startInstance(deployed("dispatchShipment", env));
   const events = preparing.map((order) => orderEvent("shipment", order));
   await stage.invokeAll(events);
   const tickTimes = await stage.invokeAll(events, 1);

@@ -4,15 +4,15 @@
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
-import { messageEvent } from "../harness/cloud-events.js";
-import { type Child, startChild } from "../harness/process/child-process.js";
+import { functionEnvironment } from "../harness/function-instance.js";
+import { type Child, startServer } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { ROOT } from "../harness/root.js";
-import { DEPLOYED } from "./baselines.js";
+import { deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { BenchError, expectEqual, summary } from "./measure.js";
-import { environment, type World } from "./world.js";
+import { BenchError, expectEqual, figuresOf } from "./measure.js";
+import { continuePoll } from "./poll.js";
+import type { World } from "./world.js";
 
 const SIZES = { full: 2_000_000, smoke: 20_000 };
 
@@ -33,7 +33,7 @@ interface Pass {
   messages: number;
   /** The most of any run, in MiB. */
   memory: number;
-  /** Of all runs together, in milliseconds. */
+  /** CPU time in seconds, of all runs together. */
   cpu: number;
   foodCpu: number;
   busCpu: number;
@@ -47,20 +47,18 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
     passes.push(pass);
     say(
       `${count} orders in ${pass.seconds.toFixed(1)} s and ${pass.runs} runs, ${pass.memory.toFixed(0)} MiB; CPU in seconds: ` +
-        `poll ${(pass.cpu / 1_000).toFixed(1)}, food service ${(pass.foodCpu / 1_000).toFixed(1)}, Pub/Sub ${(pass.busCpu / 1_000).toFixed(1)}`,
+        `poll ${pass.cpu.toFixed(1)}, food service ${pass.foodCpu.toFixed(1)}, Pub/Sub ${pass.busCpu.toFixed(1)}`,
     );
   }
-  const of = (what: keyof Pass) => summary(passes.map((pass) => pass[what]));
-  const inSeconds = (what: "cpu" | "foodCpu" | "busCpu") => summary(passes.map((pass) => pass[what] / 1_000));
-  return {
-    seconds: of("seconds"),
-    MiB: of("memory"),
-    runs: of("runs"),
-    messages: of("messages"),
-    cpuSeconds: inSeconds("cpu"),
-    foodServiceCpuSeconds: inSeconds("foodCpu"),
-    pubsubCpuSeconds: inSeconds("busCpu"),
-  };
+  return figuresOf("", passes, {
+    seconds: "seconds",
+    MiB: "memory",
+    runs: "runs",
+    messages: "messages",
+    cpuSeconds: "cpu",
+    foodServiceCpuSeconds: "foodCpu",
+    pubsubCpuSeconds: "busCpu",
+  });
 }
 
 async function passOnce(world: World, run: number, count: number): Promise<Pass> {
@@ -72,38 +70,34 @@ async function passOnce(world: World, run: number, count: number): Promise<Pass>
   const bus = await startStandIn(world, "publisher.ts");
   const certificate = readFileSync(join(directory, "localhost.crt"), "utf8");
   const address = `localhost:${food.ports[0]}`;
-  const env = environment(
+  const env = functionEnvironment(
     project,
     { ...emulators, pubsub: `127.0.0.1:${bus.ports[0]}` },
     { address, certificate },
     { POLL_PAGE_SIZE: "1000" },
   );
-  const before = [usageOf(food.child.pid).cpu, usageOf(bus.child.pid).cpu];
+  const cpuOf = ({ child }: StandIn) => usageOf(child.pid).cpu / 1_000;
+  const [foodBefore, busBefore] = [cpuOf(food), cpuOf(bus)];
   const began = performance.now();
-  const first = await world.startInstance({ build: DEPLOYED, target: "pollOrders", takes: "requests", env });
+  const first = await world.startInstance(deployed("pollOrders", env));
   await first.invoke({});
   const used = [first.usage()];
   await first.stop();
   let taken = await take(bus);
   while (taken.continuations.length > 0) {
     if (used.length > 20) throw new BenchError("a poll never came to its end");
-    const options = { build: DEPLOYED, target: "continuePoll", takes: "events", env } as const;
-    const next = await world.startInstance(options);
-    for (const each of taken.continuations) await next.invoke(messageEvent(CONTINUATION_TOPIC, each as object));
-    used.push(next.usage());
-    await next.stop();
+    used.push(await continuePoll(world, taken.continuations, env));
     taken = await take(bus);
   }
   const seconds = (performance.now() - began) / 1_000;
-  const [foodBefore = 0, busBefore = 0] = before;
   const result: Pass = {
     seconds,
     runs: used.length,
     messages: taken.messages,
     memory: Math.max(...used.map(({ memory }) => memory)),
-    cpu: used.reduce((sum, { cpu }) => sum + cpu, 0),
-    foodCpu: usageOf(food.child.pid).cpu - foodBefore,
-    busCpu: usageOf(bus.child.pid).cpu - busBefore,
+    cpu: used.reduce((sum, { cpu }) => sum + cpu, 0) / 1_000,
+    foodCpu: cpuOf(food) - foodBefore,
+    busCpu: cpuOf(bus) - busBefore,
   };
   food.child.kill();
   bus.child.kill();
@@ -120,28 +114,21 @@ interface StandIn {
 
 /** Starts a stand-in of its own, and resolves when it listens. */
 async function startStandIn(world: World, file: string, ...args: string[]): Promise<StandIn> {
-  let listening: (ports: number[]) => void = () => {};
-  const ports = new Promise<number[]>((resolve) => {
-    listening = resolve;
-  });
-  const child = await startChild({
-    command: process.execPath,
-    args: ["--import", "tsx", join(ROOT, "bench", "stand-ins", file), ...args],
-    cwd: ROOT,
-    env: process.env,
-    onLine: (line) => {
-      world.onLine(`${file}: ${line}`);
-      const [, found] = /^listening on ([\d ]+)$/.exec(line) ?? [];
-      if (found) listening(found.split(" ").map(Number));
+  const { child, listening } = await startServer(
+    {
+      command: process.execPath,
+      args: ["--import", "tsx", join(ROOT, "bench", "stand-ins", file), ...args],
+      cwd: ROOT,
+      env: process.env,
+      onLine: (line) => world.onLine(`${file}: ${line}`),
     },
-  });
+    (line) => /^listening on ([\d ]+)$/.exec(line)?.[1]?.split(" ").map(Number),
+    START_TIMEOUT_MS,
+  );
   world.onEnd(() => child.kill());
-  const late = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new BenchError(`${file} did not listen in time`)), START_TIMEOUT_MS);
-    timer.unref();
-  });
-  const ended = child.exited.then((how) => Promise.reject(new BenchError(`${file} ${how}; the log says why`)));
-  return { child, ports: await Promise.race([ports, late, ended]) };
+  const ports = await listening;
+  if (typeof ports === "string") throw new BenchError(`${file} ${ports}; bench.log says why`);
+  return { child, ports };
 }
 
 interface Published {

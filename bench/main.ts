@@ -23,17 +23,17 @@ const BENCHES: Bench[] = [coldStart, stage, poll, largePoll, pipeline, growth, u
 const FEWEST = 5;
 
 const program = new Command("npm run bench --")
-  .description("Measures one question, beside its baseline, and prints the answer as one line of JSON.")
-  .helpOption("--help", "show this")
+  .description("Measures one question against its baseline and prints the result as one line of JSON.")
+  .helpOption("--help", "show this help")
   .argument("<names...>", "which benches, or all, or table to write the stored results into docs/performance.md")
   .option(
     "--runs <number>",
-    `measured runs of each side, ${FEWEST} at least`,
+    `measured runs of each side, at least ${FEWEST}`,
     numberFrom(1, 100, { whole: true }),
     FEWEST,
   )
-  .option("--smoke", "as little as possible, to prove that it works; saves no result", false)
-  .option("--no-peers", "leave out peers that need packages of their own, or PostgreSQL; saves no result")
+  .option("--smoke", "do as little as possible, to show that it works; saves no result", false)
+  .option("--no-peers", "skip peers that need their own packages or PostgreSQL; saves no result")
   .option("--node <program>", "the Node.js that the functions run on", process.execPath)
   .option("--profile", "each instance writes a CPU profile to the run's folder; saves no result", false)
   .addHelpText(
@@ -54,9 +54,9 @@ if (names[0] === "table") {
   process.exit();
 }
 const unknown = names.filter((name) => name !== "all" && !BENCHES.some((bench) => name === bench.name));
-if (unknown.length > 0) program.error(`There is no bench called ${unknown.join(", ")}; --help lists them.`);
+if (unknown.length > 0) program.error(`There is no bench named ${unknown.join(", ")}; --help lists all benches.`);
 const chosen = BENCHES.filter(({ name }) => names.includes("all") || names.includes(name));
-if (runs < FEWEST && !smoke) program.error(`--runs must be ${FEWEST} at least.`);
+if (runs < FEWEST && !smoke) program.error(`--runs must be at least ${FEWEST}.`);
 
 // The clients that benches use themselves: nothing here runs in Google's cloud.
 process.env.METADATA_SERVER_DETECTION = "none";

@@ -47,6 +47,29 @@ export function difference(more: number[], less: number[]): Summary {
   return summary(more.map((value, run) => value - (less[run] ?? Number.NaN)));
 }
 
+/** This part of every run. */
+export function column<R>(runs: R[], part: keyof R): number[] {
+  return runs.map((run) => run[part] as number);
+}
+
+/** The ratio of this part of the runs of two sides. */
+export function ratioOf<R>(part: keyof R, above: R[], below: R[]): Summary {
+  return ratio(column(above, part), column(below, part));
+}
+
+/**
+ * The summary of several parts of the runs of a side.
+ * @param parts the part behind each name; a figure is called by the prefix and the name
+ */
+export function figuresOf<R>(prefix: string, runs: R[], parts: Record<string, keyof R>): Record<string, Summary> {
+  return Object.fromEntries(Object.entries(parts).map(([name, part]) => [prefix + name, summary(column(runs, part))]));
+}
+
+/** The medians of some figures, such as "tickPerSecond 12, tickCpuMs 3". */
+export function medians(figures: Record<string, Summary>, ...names: string[]): string {
+  return names.map((name) => `${name} ${figures[name]?.median}`).join(", ");
+}
+
 /** The value below which this share of the values lies. */
 export function percentile(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);

@@ -2,6 +2,7 @@
 import pMap from "p-map";
 import { GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { parseTrust } from "../functions/src/credentials.js";
+import { type Document, writeDocuments } from "../harness/emulators/firestore-rest.js";
 import type { Emulators } from "../harness/emulators/standalone.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { connectionTo } from "../services/food-service/connection-options.js";
@@ -21,9 +22,7 @@ export function clientOf(food: FoodServiceProcess): GrpcFoodService {
 /** Places so many orders; their names. */
 export async function place(food: FoodServiceProcess, count: number): Promise<string[]> {
   const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count };
-  const names: string[] = [];
-  for await (const name of placeOrders(placing)) names.push(name);
-  return names;
+  return Array.fromAsync(placeOrders(placing));
 }
 
 /** So many orders are seeded or carried concurrently. */
@@ -37,7 +36,7 @@ export async function forEachOrder(orders: string[], work: (order: string) => Pr
 /** An order that waits for its kitchen or its shipment, and the relation that says so. */
 export interface Waiting {
   order: string;
-  relation: { path: string; fields: Record<string, object> };
+  relation: Document;
 }
 
 /** Brings an order to where it waits, and keeps its relation as the functions would have. */
@@ -52,19 +51,17 @@ export async function seedOrderAt(
   const kitchen = (await client.createKitchenOrder(options)).name;
   const shipment = status === "IN_FLIGHT" ? (await client.createShipment(options)).name : undefined;
   await client.updateOrder(order, status);
-  const at = { timestampValue: new Date().toISOString() };
-  const fields = {
-    schema: { integerValue: "1" },
-    state: { stringValue: status },
-    kitchen: { stringValue: kitchen },
-    ...(shipment && { shipment: { stringValue: shipment } }),
-    customerId: { stringValue: "krithik" },
-    times: { mapValue: { fields: { [status]: at } } },
+  const relation = {
+    path: `relations/${order.slice("orders/".length)}`,
+    fields: {
+      schema: 1,
+      state: status,
+      kitchen,
+      ...(shipment && { shipment }),
+      customerId: "krithik",
+      times: { [status]: new Date() },
+    },
   };
-  const path = `relations/${order.slice("orders/".length)}`;
-  const url = `http://${firestore}/v1/projects/${project}/databases/(default)/documents/${path}`;
-  const headers = { Authorization: "Bearer owner", "Content-Type": "application/json" };
-  const answer = await fetch(url, { method: "PATCH", headers, body: JSON.stringify({ fields }) });
-  if (!answer.ok) throw new Error(`Firestore answered ${answer.status} when ${path} was written`);
-  return { order, relation: { path, fields } };
+  await writeDocuments(firestore, project, [relation]);
+  return { order, relation };
 }

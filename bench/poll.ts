@@ -5,11 +5,12 @@ import { CONTINUATION_TOPIC } from "../functions/src/pipeline/messages.js";
 import { messageEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import { seedFoodServiceState } from "../harness/food-service-state.js";
-import { usageOf } from "../harness/process-usage.js";
-import { buildBaseline, DEPLOYED } from "./baselines.js";
+import { functionEnvironment } from "../harness/function-instance.js";
+import { type Usage, usageOf } from "../harness/process-usage.js";
+import { buildBaseline, deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, BenchError, expectEqual, ratio, summary } from "./measure.js";
-import { environment, type InstanceStart, type World } from "./world.js";
+import { alternate, BenchError, column, expectEqual, figuresOf, medians, ratio } from "./measure.js";
+import type { World } from "./world.js";
 
 const SIZES = { full: [1_000, 10_000, 100_000], smoke: [200] };
 
@@ -39,25 +40,22 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
   const baseline = await buildBaseline(world.directory, "poll");
   const figures: Figures = {};
   for (const orders of SIZES[smoke ? "smoke" : "full"]) {
-    const polls = await alternate(SIDES, runs, (side) => pollOnce(world, side, orders, baseline));
-    const of = (side: Side, what: keyof Poll) => polls[side].map((result) => result[what]);
-    const slower = polls.list.map(({ perSecond }, run) => Math.min(perSecond, polls.publish[run]?.perSecond ?? 0));
-    figures[`orders${orders}Ratio`] = ratio(of("ours", "perSecond"), slower);
-    figures[`orders${orders}PerSecond`] = summary(of("ours", "perSecond"));
-    figures[`orders${orders}ListPerSecond`] = summary(of("list", "perSecond"));
-    figures[`orders${orders}PublishPerSecond`] = summary(of("publish", "perSecond"));
-    figures[`orders${orders}CpuMs`] = summary(of("ours", "cpu"));
-    figures[`orders${orders}ListCpuMs`] = summary(of("list", "cpu"));
-    figures[`orders${orders}PublishCpuMs`] = summary(of("publish", "cpu"));
-    figures[`orders${orders}BusyCores`] = summary(of("ours", "cores"));
-    figures[`orders${orders}ListBusyCores`] = summary(of("list", "cores"));
-    figures[`orders${orders}PublishBusyCores`] = summary(of("publish", "cores"));
-    figures[`orders${orders}MiB`] = summary(of("ours", "memory"));
+    const { ours, list, publish } = await alternate(SIDES, runs, (side) => pollOnce(world, side, orders, baseline));
+    const slower = list.map(({ perSecond }, run) => Math.min(perSecond, publish[run]?.perSecond ?? 0));
+    const name = `orders${orders}`;
+    Object.assign(figures, {
+      [`${name}Ratio`]: ratio(column(ours, "perSecond"), slower),
+      ...figuresOf(name, ours, { ...PARTS, MiB: "memory" }),
+      ...figuresOf(`${name}List`, list, PARTS),
+      ...figuresOf(`${name}Publish`, publish, PARTS),
+    });
     const shown = ["PerSecond", "ListPerSecond", "PublishPerSecond", "Ratio", "BusyCores"];
-    say(`${orders} orders: ${shown.map((what) => `${what} ${figures[`orders${orders}${what}`]?.median}`).join(", ")}`);
+    say(medians(figures, ...shown.map((part) => name + part)));
   }
   return figures;
 }
+
+const PARTS = { PerSecond: "perSecond", CpuMs: "cpu", BusyCores: "cores" } as const;
 
 let projects = 0;
 
@@ -69,13 +67,13 @@ async function pollOnce(world: World, side: Side, orders: number, baseline: stri
   const topics = new PubSubTopics(emulators.pubsub, project);
   for (const topic of [...Object.values(STAGES).map(({ topic }) => topic), CONTINUATION_TOPIC])
     await topics.make(topic);
-  const env = environment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
-  const own = { BENCH_CASE: side, BENCH_ORDERS: String(orders) };
-  const options: InstanceStart =
+  const env = functionEnvironment(project, emulators, food, { POLL_PAGE_SIZE: "500" });
+  const own = { ...env, BENCH_CASE: side, BENCH_ORDERS: String(orders) };
+  const instance = await world.startInstance(
     side === "ours"
-      ? { build: DEPLOYED, target: "pollOrders", takes: "requests", env }
-      : { build: baseline, target: "baseline", takes: "requests", env: { ...env, ...own } };
-  const instance = await world.startInstance(options);
+      ? deployed("pollOrders", env)
+      : { build: baseline, target: "baseline", takes: "requests", env: own },
+  );
   if (orders < LARGE) {
     // The first poll warms up code, connections and the emulator.
     await instance.invoke({});
@@ -105,10 +103,20 @@ async function continueAll(world: World, topics: PubSubTopics, env: Record<strin
   for (let turns = 0; turns < 100; turns++) {
     const [continuation] = await topics.take(CONTINUATION_TOPIC);
     if (continuation === undefined) return;
-    const options = { build: DEPLOYED, target: "continuePoll", takes: "events", env } as const;
-    const instance = await world.startInstance(options);
-    await instance.invoke(messageEvent(CONTINUATION_TOPIC, continuation as object));
-    await instance.stop();
+    await continuePoll(world, [continuation], env);
   }
   throw new BenchError("a poll never came to its end");
+}
+
+/** Has a fresh instance take these continuations; what it used. */
+export async function continuePoll(
+  world: World,
+  continuations: unknown[],
+  env: Record<string, string>,
+): Promise<Usage> {
+  const instance = await world.startInstance(deployed("continuePoll", env));
+  for (const continuation of continuations) await instance.invoke(messageEvent(CONTINUATION_TOPIC, continuation));
+  const usage = instance.usage();
+  await instance.stop();
+  return usage;
 }

@@ -4,11 +4,11 @@ import { STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { packOrders } from "../functions/src/pipeline/messages.js";
 import { messageEvent, orderEvent } from "../harness/cloud-events.js";
 import type { FunctionInstance } from "../harness/function-instance.js";
-import { buildBaseline, DEPLOYED } from "./baselines.js";
+import { functionEnvironment } from "../harness/function-instance.js";
+import { buildBaseline, deployed } from "./baselines.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, expectEqual, percentile, ratio, summary } from "./measure.js";
+import { alternate, expectEqual, figuresOf, medians, percentile, ratioOf } from "./measure.js";
 import { clientOf, forEachOrder, place, seedOrderAt } from "./orders.js";
-import { environment, type InstanceStart } from "./world.js";
 
 const SIZES = {
   full: { orders: 1_500, warmUp: 300 },
@@ -52,63 +52,57 @@ interface Load {
   memory: number;
 }
 
-async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figures> {
-  const { orders, warmUp } = SIZES[smoke ? "smoke" : "full"];
-  const emulators = await world.emulators();
+const PARTS = { PerSecond: "perSecond", P50Ms: "p50", P99Ms: "p99", CpuMs: "cpu", MiB: "memory" } as const;
+
+async function measure(context: BenchContext): Promise<Figures> {
+  const { world, runs, say } = context;
   const baseline = await buildBaseline(world.directory, "stage");
-  let projects = 0;
-
-  /** One side in one case: a food service, a project and an instance of its own. */
-  const load = async (side: Side, which: Case): Promise<Load> => {
-    const project = `bench-stage-${++projects}`;
-    const food = await world.foodService(project, { speed: 1 });
-    const client = clientOf(food);
-    const env = { ...environment(project, emulators, food), BENCH_CASE: which === "warmTick" ? "tick" : which };
-    const sides: Record<Side, InstanceStart> = {
-      ours: { build: DEPLOYED, target: CASES[which], takes: "events", env },
-      baseline: { build: baseline, target: "baseline", takes: "events", env },
-    };
-    const names = await place(food, warmUp + orders);
-    if (which !== "create") {
-      await forEachOrder(names, (name) => seedOrderAt("PREPARATION", name, client, emulators, project));
-    }
-    client.close();
-    const isTick = CASES[which] === "dispatchShipment";
-    const events = names.map((name) => orderEvent(isTick ? "shipment" : "kitchen", name));
-    const instance = await world.startInstance(sides[side]);
-    if (which === "warmTick") await instance.invokeAll(events);
-    const isPacked = which === "warmTick" && side === "ours";
-    const result = isPacked
-      ? await bring(instance, packedEvents(names.slice(warmUp)), 0, orders)
-      : await bring(instance, events, warmUp, orders);
-    await instance.stop();
-    await food.kill();
-    const { kitchenOrders, shipments } = food.truth();
-    expectEqual(kitchenOrders.length, names.length, `kitchen orders of ${side}, ${which}`);
-    expectEqual(shipments.length, 0, `shipments of ${side}, ${which}`);
-    return result;
-  };
-
   const figures: Figures = {};
   for (const which of Object.keys(CASES) as Case[]) {
-    const loads = await alternate(SIDES, runs, (side) => load(side, which));
-    const of = (side: Side, what: keyof Load) => loads[side].map((result) => result[what]);
-    figures[`${which}ThroughputRatio`] = ratio(of("ours", "perSecond"), of("baseline", "perSecond"));
-    figures[`${which}CpuRatio`] = ratio(of("ours", "cpu"), of("baseline", "cpu"));
-    figures[`${which}PerSecond`] = summary(of("ours", "perSecond"));
-    figures[`${which}P50Ms`] = summary(of("ours", "p50"));
-    figures[`${which}P99Ms`] = summary(of("ours", "p99"));
-    figures[`${which}CpuMs`] = summary(of("ours", "cpu"));
-    figures[`${which}MiB`] = summary(of("ours", "memory"));
-    figures[`${which}BaselinePerSecond`] = summary(of("baseline", "perSecond"));
-    figures[`${which}BaselineP50Ms`] = summary(of("baseline", "p50"));
-    figures[`${which}BaselineP99Ms`] = summary(of("baseline", "p99"));
-    figures[`${which}BaselineCpuMs`] = summary(of("baseline", "cpu"));
-    figures[`${which}BaselineMiB`] = summary(of("baseline", "memory"));
+    const { ours, baseline: bare } = await alternate(SIDES, runs, (side) => load(context, side, which, baseline));
+    Object.assign(figures, {
+      [`${which}ThroughputRatio`]: ratioOf("perSecond", ours, bare),
+      [`${which}CpuRatio`]: ratioOf("cpu", ours, bare),
+      ...figuresOf(which, ours, PARTS),
+      ...figuresOf(`${which}Baseline`, bare, PARTS),
+    });
     const shown = ["PerSecond", "BaselinePerSecond", "CpuMs", "BaselineCpuMs", "ThroughputRatio", "CpuRatio"];
-    say(`${which}: ${shown.map((what) => `${what} ${figures[which + what]?.median}`).join(", ")}`);
+    say(medians(figures, ...shown.map((name) => which + name)));
   }
   return figures;
+}
+
+let projects = 0;
+
+/** One side in one case: a food service, a project and an instance of its own. */
+async function load({ world, smoke }: BenchContext, side: Side, which: Case, baseline: string): Promise<Load> {
+  const { orders, warmUp } = SIZES[smoke ? "smoke" : "full"];
+  const emulators = await world.emulators();
+  const project = `bench-stage-${++projects}`;
+  const food = await world.foodService(project, { speed: 1 });
+  const names = await place(food, warmUp + orders);
+  if (which !== "create") {
+    const client = clientOf(food);
+    await forEachOrder(names, (name) => seedOrderAt("PREPARATION", name, client, emulators, project));
+    client.close();
+  }
+  const env = { ...functionEnvironment(project, emulators, food), BENCH_CASE: which === "warmTick" ? "tick" : which };
+  const instance = await world.startInstance(
+    side === "ours" ? deployed(CASES[which], env) : { build: baseline, target: "baseline", takes: "events", env },
+  );
+  const stage = CASES[which] === "dispatchShipment" ? "shipment" : "kitchen";
+  const events = names.map((name) => orderEvent(stage, name));
+  if (which === "warmTick") await instance.invokeAll(events);
+  const isPacked = which === "warmTick" && side === "ours";
+  const result = isPacked
+    ? await invokeAll(instance, packedEvents(names.slice(warmUp)), 0, orders)
+    : await invokeAll(instance, events, warmUp, orders);
+  await instance.stop();
+  await food.kill();
+  const { kitchenOrders, shipments } = food.truth();
+  expectEqual(kitchenOrders.length, names.length, `kitchen orders of ${side}, ${which}`);
+  expectEqual(shipments.length, 0, `shipments of ${side}, ${which}`);
+  return result;
 }
 
 /** The events in which a poll brings orders that wait for the kitchen. */
@@ -119,7 +113,7 @@ function packedEvents(names: string[]): object[] {
 }
 
 /** Brings all events, and measures those after the warm-up, which have so many orders. */
-async function bring(instance: FunctionInstance, events: object[], warmUp: number, orders: number): Promise<Load> {
+async function invokeAll(instance: FunctionInstance, events: object[], warmUp: number, orders: number): Promise<Load> {
   await instance.invokeAll(events.slice(0, warmUp));
   const before = instance.usage();
   const began = performance.now();

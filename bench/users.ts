@@ -4,15 +4,14 @@
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { startChild } from "../harness/process/child-process.js";
+import { type Child, portIn, startServer } from "../harness/process/child-process.js";
 import { usageOf } from "../harness/process-usage.js";
 import { TYPESCRIPT } from "../services/program-args.js";
-import { FEW_CORES, type Role, startChain, startProcess } from "../services/users/chain.js";
-import { lineLog } from "../services/users/log.js";
+import { FEW_CORES, type Role, startProcess } from "../services/users/chain.js";
 import type { Bench, BenchContext, Figures } from "./bench.js";
-import { alternate, BenchError, ratio, summary } from "./measure.js";
+import { alternate, BenchError, figuresOf, ratioOf } from "./measure.js";
 import { buildGoChain } from "./peers/go.js";
-import type { World } from "./world.js";
+import { startOwnChain, type World } from "./world.js";
 
 const SIZES = {
   full: { calls: 10_000, warmUp: 5_000, concurrency: 64 },
@@ -23,6 +22,8 @@ const CLIENT = fileURLToPath(new URL("users-client.ts", import.meta.url));
 const BARE = fileURLToPath(new URL("peers/bare-users.ts", import.meta.url));
 const HTTP2 = fileURLToPath(new URL("peers/http2-users.ts", import.meta.url));
 const ANY_PORT = "127.0.0.1:0";
+
+const START_TIMEOUT_MS = 120_000;
 
 /** From the one who answers to the one who is asked. */
 const ROLES: Role[] = ["data", "orchestrator2", "orchestrator1"];
@@ -77,20 +78,18 @@ async function measure({ world, runs, smoke, peers, say }: BenchContext): Promis
       await servers.stop();
     }
   });
-  const rates = (side: Side) => results[side].map(({ perSecond }) => perSecond);
-  const cpu = (side: Side) => results[side].map(({ cpu }) => cpu);
-  const figures: Figures = { ratio: ratio(rates("chain"), rates("direct")) };
+  const { chain, direct, bare, go: inGo } = results;
+  const figures: Figures = { ratio: ratioOf("perSecond", chain, direct) };
   for (const side of sides) {
-    figures[`${side}CallsPerSecond`] = summary(rates(side));
-    figures[`${side}CpuMs`] = summary(cpu(side));
+    Object.assign(figures, figuresOf(side, results[side], { CallsPerSecond: "perSecond", CpuMs: "cpu" }));
   }
   if (go === undefined) return figures;
   for (const peer of PEERS) {
     const name = `${peer[0]?.toUpperCase()}${peer.slice(1)}`;
-    figures[`over${name}`] = ratio(rates("chain"), rates(peer));
-    figures[`cpuOver${name}`] = ratio(cpu("chain"), cpu(peer));
+    figures[`over${name}`] = ratioOf("perSecond", chain, results[peer]);
+    figures[`cpuOver${name}`] = ratioOf("cpu", chain, results[peer]);
   }
-  figures.bareOverGo = ratio(rates("bare"), rates("go"));
+  figures.bareOverGo = ratioOf("perSecond", bare, inGo);
   return figures;
 }
 
@@ -107,40 +106,36 @@ async function startData(): Promise<Servers> {
 }
 
 async function startOurs(): Promise<Servers> {
-  const addresses = { data: ANY_PORT, orchestrator2: ANY_PORT, orchestrator1: ANY_PORT };
-  const log = lineLog("chain", () => {});
-  const chain = await startChain({ addresses, flags: { all: [], data: [] }, log, output: "ignore" });
+  const chain = await startOwnChain();
   const groups = ROLES.map((role) => chain.pid(role));
   return { address: chain.addresses.orchestrator1, groups, stop: () => chain.stop() };
 }
 
 /** A chain of processes that each get a role and the address of the server behind, and print their own address. */
 async function startPeer(world: World, command: string, args: string[]): Promise<Servers> {
-  const children: Awaited<ReturnType<typeof startChild>>[] = [];
+  const children: Child[] = [];
   const stop = async () => {
     for (const child of children) await child.stop("SIGKILL", 0);
   };
   world.onEnd(stop);
-  let before: string[] = [];
+  let address = "";
   for (const role of ROLES) {
-    let found: (address: string) => void = () => {};
-    const printed = new Promise<string>((resolve) => {
-      found = resolve;
-    });
-    const onLine = (line: string) => {
-      world.onLine(`${role}: ${line}`);
-      if (/^[\d.]+:\d+$/.test(line)) found(line);
-    };
-    const env = { PATH: process.env.PATH, HOME: process.env.HOME };
-    const child = await startChild({ command, args: [...args, role, ...before], cwd: world.directory, env, onLine });
+    const { child, listening } = await startServer(
+      {
+        command,
+        args: [...args, role, ...(address ? [address] : [])],
+        cwd: world.directory,
+        env: { PATH: process.env.PATH, HOME: process.env.HOME },
+        onLine: (line) => world.onLine(`${role}: ${line}`),
+      },
+      (line) => portIn(line, /^127\.0\.0\.1:(\d+)$/),
+      START_TIMEOUT_MS,
+    );
     children.push(child);
-    const ended = child.exited.then((how): never => {
-      throw new BenchError(`${role} ${how}; bench.log says why`);
-    });
-    ended.catch(() => {});
-    before = [await Promise.race([printed, ended])];
+    const port = await listening;
+    if (typeof port === "string") throw new BenchError(`${role} ${port}; bench.log says why`);
+    address = `127.0.0.1:${port}`;
   }
-  const [address = ""] = before;
   return { address, groups: children.map(({ pid }) => pid), stop };
 }
 

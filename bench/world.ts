@@ -7,37 +7,8 @@ import { FoodServiceProcess, type SimulationOptions } from "../harness/food-serv
 import { FunctionInstance, type InstanceOptions } from "../harness/function-instance.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
-import { startChain } from "../services/users/chain.js";
+import { type Chain, startChain } from "../services/users/chain.js";
 import { lineLog } from "../services/users/log.js";
-
-export interface World {
-  /** A folder of this run's own. */
-  directory: string;
-  signal: AbortSignal;
-  /** The Node.js that instances run on. */
-  node: string;
-  /** Where each instance leaves a profile of its CPU time; undefined if none is wanted. */
-  profiles: string | undefined;
-  /** Starts an instance of a function; it is stopped at the end at the latest. */
-  startInstance(start: InstanceStart): Promise<FunctionInstance>;
-  /** Both as host:port, started at the first use. */
-  emulators(): Promise<BenchEmulators>;
-  /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
-  foodService(name: string, simulation: SimulationOptions): Promise<FoodServiceProcess>;
-  /** Starts the user orchestrators at the first use; the address of the first of them. */
-  users(): Promise<string>;
-  /** Takes a line of a process's log. */
-  onLine(line: string): void;
-  /** Has something stopped at the end, the latest first. */
-  onEnd(stop: Stop): void;
-}
-
-export interface WorldOptions {
-  signal: AbortSignal;
-  node: string;
-  /** Whether each instance leaves a profile. */
-  profile: boolean;
-}
 
 export type InstanceStart = Omit<InstanceOptions, "node" | "nodeFlags" | "profiles" | "onLine">;
 
@@ -47,111 +18,108 @@ export type InstanceStart = Omit<InstanceOptions, "node" | "nodeFlags" | "profil
  */
 export const CONTAINER_HEAP = ["--max-old-space-size=256", "--max-semi-space-size=1"];
 
-type Stop = () => Promise<unknown> | unknown;
-
 interface BenchEmulators extends Emulators {
   /** What Firestore's emulator makes of writes. */
   documentEvents: DocumentEvents;
 }
 
+export interface WorldOptions {
+  signal: AbortSignal;
+  /** The Node.js that instances run on. */
+  node: string;
+  /** Whether each instance leaves a profile. */
+  profile: boolean;
+}
+
 /** Gives the work a world; whatever was started in it is stopped again. */
 export async function inWorld<T>(options: WorldOptions, work: (world: World) => Promise<T>): Promise<T> {
-  const stops: Stop[] = [];
-  const onEnd = (stop: Stop) => void stops.push(stop);
+  const world = new World(options);
   try {
-    return await work(makeWorld(options, onEnd));
+    return await work(world);
   } finally {
-    for (const stop of stops.reverse()) await stop();
+    await world.stop();
   }
 }
 
-function makeWorld({ signal, node, profile }: WorldOptions, onEnd: World["onEnd"]): World {
-  const directory = makeRunDirectory(ROOT);
-  const log = createWriteStream(join(directory, "bench.log"));
-  onEnd(() => new Promise((resolve) => log.end(resolve)));
-  const onLine = (line: string) => void log.write(`${line}\n`);
-  let emulators: Promise<BenchEmulators> | undefined;
-  let users: Promise<string> | undefined;
-  const profiles = profile ? join(directory, "profiles") : undefined;
-  return {
-    directory,
-    signal,
-    node,
-    profiles,
-    startInstance: async (start) => {
-      const instance = await FunctionInstance.start({
-        ...start,
-        node,
-        nodeFlags: CONTAINER_HEAP,
-        profiles,
-        onLine: (line) => onLine(`${start.target}: ${line}`),
-      });
-      onEnd(() => instance.stop());
-      return instance;
-    },
-    onLine,
-    onEnd,
-    emulators: () => {
-      emulators ??= startBoth(directory, onLine, signal, onEnd);
-      return emulators;
-    },
-    users: () => {
-      users ??= startUsers(onEnd);
-      return users;
-    },
-    foodService: async (name, simulation) => {
-      const own = join(directory, name);
-      mkdirSync(own, { recursive: true });
-      const food = await FoodServiceProcess.start({ directory: own, simulation, onLine });
-      onEnd(() => food.kill());
-      return food;
-    },
-  };
+export class World {
+  /** A folder of this run's own. */
+  readonly directory = makeRunDirectory(ROOT);
+  readonly signal: AbortSignal;
+  readonly node: string;
+  /** Where each instance leaves a profile of its CPU time; undefined if none is wanted. */
+  readonly profiles: string | undefined;
+  private readonly parts = new AsyncDisposableStack();
+  private readonly log = createWriteStream(join(this.directory, "bench.log"));
+  private emulatorsStarted: Promise<BenchEmulators> | undefined;
+
+  constructor({ signal, node, profile }: WorldOptions) {
+    this.signal = signal;
+    this.node = node;
+    this.profiles = profile ? join(this.directory, "profiles") : undefined;
+    this.onEnd(() => new Promise((resolve) => this.log.end(resolve)));
+  }
+
+  /** Has something stopped at the end, the latest first. */
+  onEnd(stop: () => unknown): void {
+    this.parts.defer(async () => void (await stop()));
+  }
+
+  stop(): Promise<void> {
+    return this.parts.disposeAsync();
+  }
+
+  /** Takes a line of a process's log. */
+  readonly onLine = (line: string) => void this.log.write(`${line}\n`);
+
+  /** Starts an instance of a function; it is stopped at the end at the latest. */
+  async startInstance(start: InstanceStart): Promise<FunctionInstance> {
+    const { node, profiles } = this;
+    const onLine = (line: string) => this.onLine(`${start.target}: ${line}`);
+    const instance = await FunctionInstance.start({ ...start, node, nodeFlags: CONTAINER_HEAP, profiles, onLine });
+    this.onEnd(() => instance.stop());
+    return instance;
+  }
+
+  /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
+  async foodService(name: string, simulation: SimulationOptions): Promise<FoodServiceProcess> {
+    const directory = join(this.directory, name);
+    mkdirSync(directory, { recursive: true });
+    const food = await FoodServiceProcess.start({ directory, simulation, onLine: this.onLine });
+    this.onEnd(() => food.kill());
+    return food;
+  }
+
+  /** Both as host:port, started at the first use. */
+  emulators(): Promise<BenchEmulators> {
+    this.emulatorsStarted ??= this.startEmulators();
+    return this.emulatorsStarted;
+  }
+
+  /** Starts the user orchestrators; the address of the first of them. */
+  async users(): Promise<string> {
+    const chain = await startOwnChain();
+    this.onEnd(() => chain.stop());
+    return chain.addresses.orchestrator1;
+  }
+
+  private async startEmulators(): Promise<BenchEmulators> {
+    const { directory, onLine, signal } = this;
+    const documentEvents = new DocumentEvents();
+    const events = await documentEvents.listen();
+    this.onEnd(() => documentEvents.stop());
+    const emulators = await startEmulators({ directory, events, onLine, signal });
+    this.onEnd(() => emulators.stop());
+    return { ...emulators, documentEvents };
+  }
 }
 
-async function startBoth(
-  directory: string,
-  onLine: World["onLine"],
-  signal: AbortSignal,
-  onEnd: World["onEnd"],
-): Promise<BenchEmulators> {
-  const documentEvents = new DocumentEvents();
-  const events = await documentEvents.listen();
-  onEnd(() => documentEvents.stop());
-  const emulators = await startEmulators({ directory, events, onLine, signal });
-  onEnd(() => emulators.stop());
-  return { ...emulators, documentEvents };
-}
-
-async function startUsers(onEnd: World["onEnd"]): Promise<string> {
+/** Starts the user orchestrators, a process each, and says nothing of what they log. */
+export function startOwnChain(): Promise<Chain> {
   const anyPort = "127.0.0.1:0";
-  const chain = await startChain({
+  return startChain({
     addresses: { data: anyPort, orchestrator2: anyPort, orchestrator1: anyPort },
     flags: { all: [], data: [] },
     log: lineLog("chain", () => {}),
     output: "ignore",
   });
-  onEnd(() => chain.stop());
-  return chain.addresses.orchestrator1;
-}
-
-/** The environment of functions in this world, with the params that a bench chooses. */
-export function environment(
-  project: string,
-  { firestore, pubsub }: Emulators,
-  food: Pick<FoodServiceProcess, "address" | "certificate">,
-  params: Record<string, string> = {},
-): Record<string, string> {
-  return {
-    GCLOUD_PROJECT: project,
-    FIREBASE_CONFIG: JSON.stringify({ projectId: project }),
-    FIRESTORE_EMULATOR_HOST: firestore,
-    PUBSUB_EMULATOR_HOST: pubsub,
-    METADATA_SERVER_DETECTION: "none",
-    FOOD_SERVICE_ADDRESS: food.address,
-    FOOD_SERVICE_CA: food.certificate,
-    // Plaintext is refused outside the Emulator Suite; where no customer is looked up, nothing is called there.
-    USERS_SECURITY: "tls",
-    ...params,
-  };
 }

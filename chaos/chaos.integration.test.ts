@@ -8,7 +8,7 @@ describe("real processes under faults", function () {
   this.timeout(600_000);
 
   for (const policy of ["park", "idempotency-key"] as const) {
-    it(`lose and double nothing when they are killed, stopped, cut off and deployed over (${policy})`, async () => {
+    it(`lose and duplicate nothing when they are killed, stopped, disconnected and redeployed (${policy})`, async () => {
       const given = ["--orders", "12", "--kills", "6", "--seed", "2", "--policy", policy];
       const { stdout } = await promisify(execFile)(process.execPath, [...programArgs("chaos/main.ts"), ...given], {
         timeout: 590_000,

@@ -49,6 +49,24 @@ export interface Created {
   outcome: Outcome;
 }
 
+type Content = Pick<Entry, "operation" | "subject" | "about" | "result"> & Partial<Pick<Entry, "fault">>;
+
+/** The calls that read a status, and the word for its number. */
+const READS: Partial<Record<string, { operation: Operation; word(status: number): string }>> = {
+  getOrder: { operation: "getOrder", word: (status) => statusFromCode<OrderStatus>(ORDER_STATUSES, status) },
+  getKitchenOrder: {
+    operation: "getKitchenOrder",
+    word: (status) => statusFromCode<KitchenStatus>(KITCHEN_STATUSES, status),
+  },
+  getShipment: {
+    operation: "getShipment",
+    word: (status) => statusFromCode<ShipmentStatus>(SHIPMENT_STATUSES, status),
+  },
+};
+
+/** The checker's word for what hit a create, by its outcome. */
+const FAULTS = { confirmed: undefined, refused: "refused", "in doubt": "error after" } as const;
+
 /** Reads what a run recorded. */
 export class TraceReader {
   /** What each idempotency key stands for. */
@@ -140,36 +158,30 @@ export class TraceReader {
   private entryOf(call: Call): Entry[] {
     const run = this.runOf(call);
     if (!run) return [];
-    const name = (call.request as { name?: string }).name ?? "";
-    const base = { effect: 0, at: call.at, process: call.process, run: run.number, fault: undefined };
-    const status = (call.response as { status?: number } | undefined)?.status ?? 0;
-    const seen = (word: string) => (applied ? word : undefined);
-    const applied = call.status === 0;
-    const entry = (operation: Operation, subject: string, about: string, result: string | undefined): Entry[] => [
-      { ...base, operation, subject, about, result, applied },
-    ];
-    switch (call.method) {
-      case "getOrder":
-        return entry("getOrder", name, name, seen(statusFromCode<OrderStatus>(ORDER_STATUSES, status)));
-      case "getKitchenOrder":
-        return entry("getKitchenOrder", name, name, seen(statusFromCode<KitchenStatus>(KITCHEN_STATUSES, status)));
-      case "getShipment":
-        return entry("getShipment", name, name, seen(statusFromCode<ShipmentStatus>(SHIPMENT_STATUSES, status)));
-      case "updateOrder": {
-        const { order } = call.request as { order: { name: string; status: number } };
-        const target = statusFromCode<OrderStatus>(ORDER_STATUSES, order.status);
-        return entry("updateOrder", target, `${order.name} ${target}`, undefined);
-      }
-      case "createKitchenOrder":
-      case "createShipment": {
-        const outcome = this.outcomeOf(call, run);
-        const fault = outcome === "confirmed" ? undefined : outcome === "refused" ? "refused" : "error after";
-        const [created] = entry(call.method, call.key, call.key, outcome === "confirmed" ? "NEW" : undefined);
-        return created ? [{ ...created, fault }] : [];
-      }
-      default:
-        return [];
+    const base = { effect: 0, at: call.at, process: call.process, run: run.number, applied: call.status === 0 };
+    const what = this.contentOf(call, run);
+    return what ? [{ ...base, fault: undefined, ...what }] : [];
+  }
+
+  /** What a call was about and what came of it; undefined for calls that the checker does not judge. */
+  private contentOf(call: Call, run: Delivery): Content | undefined {
+    const { method, key } = call;
+    if (method === "createKitchenOrder" || method === "createShipment") {
+      const outcome = this.outcomeOf(call, run);
+      const result = outcome === "confirmed" ? "NEW" : undefined;
+      return { operation: method, subject: key, about: key, result, fault: FAULTS[outcome] };
     }
+    if (method === "updateOrder") {
+      const { order } = call.request as { order: { name: string; status: number } };
+      const target = statusFromCode<OrderStatus>(ORDER_STATUSES, order.status);
+      return { operation: method, subject: target, about: `${order.name} ${target}`, result: undefined };
+    }
+    const read = READS[method];
+    if (!read) return undefined;
+    const { name = "" } = call.request as { name?: string };
+    const { status = 0 } = (call.response ?? {}) as { status?: number };
+    const result = call.status === 0 ? read.word(status) : undefined;
+    return { operation: read.operation, subject: name, about: name, result };
   }
 
   /**

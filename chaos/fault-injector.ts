@@ -121,9 +121,7 @@ export class Injector {
       const wait = began + at - Date.now();
       if (wait > 0) await sleep(wait, undefined, { signal });
       signal.throwIfAborted();
-      const struck = Promise.resolve(strike());
-      this.underWay.add(struck);
-      void struck.finally(() => this.underWay.delete(struck));
+      this.follow(Promise.resolve(strike()));
     }
     while (this.underWay.size > 0 || this.kills < kills) {
       await Promise.all(this.underWay);
@@ -142,6 +140,12 @@ export class Injector {
     }
   }
 
+  /** Has the run wait for something that a fault has begun. */
+  private follow(work: Promise<unknown>): void {
+    this.underWay.add(work);
+    void work.finally(() => this.underWay.delete(work));
+  }
+
   private fraction(): number {
     return this.options.random.fraction();
   }
@@ -152,10 +156,7 @@ export class Injector {
 
   /** Waits for such a call at such a moment, and injects the fault anyway if none comes in time. */
   private async armFault(fault: ArmedFault): Promise<void> {
-    let done = () => {};
-    const struck = new Promise<void>((resolve) => {
-      done = resolve;
-    });
+    const { promise: struck, resolve: done } = Promise.withResolvers<void>();
     const armed: ArmedFault = {
       ...fault,
       inject: async (call) => {
@@ -199,29 +200,33 @@ export class Injector {
   }
 
   private async killFunction(): Promise<void> {
-    const { fleet, counts, signal } = this.options;
+    const { fleet, signal } = this.options;
     while (fleet.all.filter(({ state }) => state === "starting").length > MOST_STARTING) {
       await sleep(100, undefined, { signal });
     }
     const { name, moment, matches } = this.aim();
-    await this.armFault({
-      moment,
-      matches,
-      inject: async (call) => {
-        const there = fleet.all.filter((instance) => this.mayKill(instance));
-        const likely = there.filter((instance) => instance.name === name);
-        const victim = call ? this.instanceOf(call) : this.oneOf(likely.length > 0 ? likely : there);
-        if (!victim) return;
-        if (victim.name === "pollOrders" && victim.inFlight.size > 0) this.pollsToKill--;
-        if (!fleet.kill(victim)) return;
-        this.kills++;
-        counts.add("function killed");
-        if (!call) return;
-        counts.add("function killed over a call");
-        // What was sent right before the death arrives, or it does not.
-        if (this.fraction() < 0.5) await victim.child?.exited;
-      },
-    });
+    const inject = (call: Call | undefined) => this.killNow(call ? this.instanceOf(call) : this.anyToKill(name), call);
+    await this.armFault({ moment, matches, inject });
+  }
+
+  private async killNow(victim: Instance | undefined, call: Call | undefined): Promise<void> {
+    const { fleet, counts } = this.options;
+    if (!victim) return;
+    if (victim.name === "pollOrders" && victim.inFlight.size > 0) this.pollsToKill--;
+    if (!fleet.kill(victim)) return;
+    this.kills++;
+    counts.add("function killed");
+    if (!call) return;
+    counts.add("function killed over a call");
+    // What was sent right before the death arrives, or it does not.
+    if (this.fraction() < 0.5) await victim.child?.exited;
+  }
+
+  /** An instance of this function, or of any if that has none that may be killed. */
+  private anyToKill(name: FunctionName): Instance | undefined {
+    const there = this.options.fleet.all.filter((instance) => this.mayKill(instance));
+    const likely = there.filter((instance) => instance.name === name);
+    return this.oneOf(likely.length > 0 ? likely : there);
   }
 
   private async killFood(): Promise<void> {
@@ -236,11 +241,11 @@ export class Injector {
         this.kills++;
         counts.add("food service killed");
         await killed;
-        const restarted = food.restart().finally(() => {
-          this.foodIsDown = false;
-        });
-        this.underWay.add(restarted);
-        void restarted.finally(() => this.underWay.delete(restarted));
+        this.follow(
+          food.restart().finally(() => {
+            this.foodIsDown = false;
+          }),
+        );
       },
     });
   }
@@ -255,11 +260,7 @@ export class Injector {
         const likely = fleet.all.filter((instance) => instance.name === name && instance.state === "ready");
         const victim = call ? this.instanceOf(call) : this.oneOf(likely);
         if (!victim) return;
-        const paused = fleet.pause(victim, milliseconds).then((did) => {
-          if (did) counts.add(kind);
-        });
-        this.underWay.add(paused);
-        void paused.finally(() => this.underWay.delete(paused));
+        this.follow(fleet.pause(victim, milliseconds).then((did) => did && counts.add(kind)));
       },
     });
   }

@@ -11,12 +11,12 @@ const ENOUGH_KILLS = 100;
 
 const whole = (most: number) => numberFrom(1, most, { whole: true });
 const { orders, kills, policy, seed } = new Command("npm run chaos --")
-  .description("Runs the built functions as real processes under faults and checks that nothing is lost or doubled.")
-  .helpOption("--help", "show this")
+  .description("Runs the built functions as real processes under faults and checks that nothing is lost or duplicated.")
+  .helpOption("--help", "show this help")
   .option("--orders <number>", "how many orders", whole(5_000), 500)
   .option("--kills <number>", "how often a process is killed", whole(2_000), 200)
   .option("--policy <policy>", "CREATE_POLICY: park or idempotency-key", "idempotency-key")
-  .option("--seed <number>", "decides what strikes when", whole(1_000_000), 1)
+  .option("--seed <number>", "random seed of the faults", whole(1_000_000), 1)
   .parse()
   .opts<{ orders: number; kills: number; policy: string; seed: number }>();
 if (policy !== "park" && policy !== "idempotency-key") {

@@ -15,6 +15,7 @@ import { PROJECT } from "../harness/emulators/suite.js";
 import { Bridge } from "../harness/event-bridge.js";
 import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { FoodServiceProxy } from "../harness/food-service-proxy.js";
+import { functionEnvironment } from "../harness/function-instance.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
 import { connectionTo } from "../services/food-service/connection-options.js";
@@ -64,13 +65,13 @@ const EVENTS_TIMEOUT_MS = 90_000;
 
 /** Runs it; whatever was started is stopped again. */
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
-  const stops: Stop[] = [];
+  const parts = new AsyncDisposableStack();
   try {
-    const system = await startSystem(options, (stop) => stops.push(stop));
+    const system = await startSystem(options, (stop) => parts.defer(async () => void (await stop())));
     await applyLoad(options, system);
     return await settleAndJudge(options, system);
   } finally {
-    for (const stop of stops.reverse()) await stop();
+    await parts.disposeAsync();
   }
 }
 
@@ -96,7 +97,7 @@ interface ChaosSystem {
 }
 
 async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): Promise<ChaosSystem> {
-  const { orders, onProgress, signal } = options;
+  const { orders, policy, onProgress, signal } = options;
   const directory = makeRunDirectory(ROOT);
   const log = createWriteStream(join(directory, "chaos.log"));
   onEnd(() => new Promise((resolve) => log.end(resolve)));
@@ -114,7 +115,12 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
   });
   onEnd(() => proxy.closeAll());
   const [build, nextBuild] = makeBuilds(directory);
-  const env = environment(options, { firestore, pubsub, certificate: food.certificate });
+  const env = functionEnvironment(PROJECT, emulators, food, {
+    CALL_DEADLINE_SECONDS: String(CALL_DEADLINE_SECONDS),
+    CREATE_LEASE_SECONDS: String(CREATE_LEASE_SECONDS),
+    CREATE_POLICY: policy,
+    POLL_PAGE_SIZE: "100",
+  });
   const fleet = new Fleet({ proxy, random: randomFor(options, "routes"), env, build, onLine });
   onEnd(() => fleet.stop());
   const counts = new Counts();
@@ -231,26 +237,6 @@ function makeBuilds(directory: string): [string, string] {
     appendFileSync(join(next, "lib", file), "\n// The next release.\n");
   }
   return [now, next];
-}
-
-function environment(
-  { policy }: ChaosOptions,
-  { firestore, pubsub, certificate }: { firestore: string; pubsub: string; certificate: string },
-): Record<string, string> {
-  return {
-    GCLOUD_PROJECT: PROJECT,
-    FIREBASE_CONFIG: JSON.stringify({ projectId: PROJECT }),
-    FIRESTORE_EMULATOR_HOST: firestore,
-    PUBSUB_EMULATOR_HOST: pubsub,
-    METADATA_SERVER_DETECTION: "none",
-    FOOD_SERVICE_CA: certificate,
-    CALL_DEADLINE_SECONDS: String(CALL_DEADLINE_SECONDS),
-    CREATE_LEASE_SECONDS: String(CREATE_LEASE_SECONDS),
-    CREATE_POLICY: policy,
-    POLL_PAGE_SIZE: "100",
-    // Customers are looked up by nothing here.
-    USERS_SECURITY: "tls",
-  };
 }
 
 /** Places the orders over this time, past a food service that is down now and then. */

@@ -113,58 +113,53 @@ const isWrong = ({ invariant }: Violation) =>
   invariant !== "every order moves on" && invariant !== "at most one applied create";
 
 function duplicatesIn(truth: GroundTruth): string[] {
-  const seen = new Set<string>();
-  return allCreated(truth).flatMap(({ name, idempotencyKey: key }) => {
-    if (!seen.has(key ?? "")) {
-      seen.add(key ?? "");
-      return [];
-    }
-    return [`${name} was created with the key ${key}, which had made one already`];
+  return [...createdByKey(truth)].flatMap(([key, [, ...more]]) =>
+    more.map((name) => `${name} was created with the key ${key}, which was already used`),
+  );
+}
+
+/** The names of what was created with each idempotency key. */
+function createdByKey(truth: GroundTruth): Map<string, string[]> {
+  const all = Map.groupBy(allCreated(truth), ({ idempotencyKey: key }) => key ?? "");
+  return new Map([...all].map(([key, created]) => [key, created.map(({ name }) => name)]));
+}
+
+/** Every attempt that an order may have: its document, and what the order's relation links in its stage. */
+function attemptsOf({ name }: { name: string }, documents: Documents) {
+  const id = name.slice("orders/".length);
+  return CREATING_STAGES.map((stage) => {
+    const attempt = documents.get(attemptPath(stage, id));
+    return { order: name, stage, attempt, link: documents.get(`relations/${id}`)?.[stage] };
   });
 }
 
 /** Things that were created, but that no relation and no uncertain attempt accounts for. */
 function orphansIn(truth: GroundTruth, documents: Documents): string[] {
-  const created = new Map<string, string[]>();
-  for (const { name, idempotencyKey: key } of allCreated(truth)) {
-    created.set(key ?? "", [...(created.get(key ?? "") ?? []), name]);
-  }
-  const accounted = new Set<string>();
-  for (const { name } of truth.orders) {
-    const id = name.slice("orders/".length);
-    for (const stage of CREATING_STAGES) {
-      const link = documents.get(`relations/${id}`)?.[stage];
-      const uncertain = documents.get(attemptPath(stage, id))?.state === "UNCERTAIN";
-      for (const thing of created.get(idempotencyKey(name, stage)) ?? []) {
-        if (uncertain || link === thing) accounted.add(thing);
-      }
-    }
-  }
-  const all = [...created.values()].flat();
-  return all.filter((name) => !accounted.has(name)).map((name) => `${name} was created, but nothing tells of it`);
+  const created = createdByKey(truth);
+  const attempts = truth.orders.flatMap((order) => attemptsOf(order, documents));
+  const accounted = attempts.flatMap(({ order, stage, attempt, link }) => {
+    const things = created.get(idempotencyKey(order, stage)) ?? [];
+    return attempt?.state === "UNCERTAIN" ? things : things.filter((thing) => thing === link);
+  });
+  const orphans = new Set([...created.values()].flat()).difference(new Set(accounted));
+  return [...orphans].map((name) => `${name} was created, but no document records it`);
 }
 
 /** Compares the UNCERTAIN attempts with the creates whose outcome cannot be known: they must be the same. */
 function judgeCertainty(reading: TraceReader, truth: GroundTruth, documents: Documents) {
   const problems: string[] = [];
   let undecidable = 0;
-  for (const { name } of truth.orders) {
-    const id = name.slice("orders/".length);
-    for (const stage of CREATING_STAGES) {
-      const attempt = documents.get(attemptPath(stage, id));
-      if (!attempt || documents.get(`relations/${id}`)?.[stage] !== undefined) continue;
-      const isUncertain = attempt.state === "UNCERTAIN";
-      const last = reading.creates.findLast((made) => made.order === name && made.stage === stage);
-      // A claim of which no create came through leaves no other trace than its sender's end.
-      const cutOff = last === undefined && isUncertain && reading.troubledRuns(name, stage).length > 0;
-      const isUndecidable = last?.outcome === "in doubt" || cutOff;
-      if (isUndecidable) undecidable++;
-      if (isUndecidable === isUncertain) continue;
-      const outcome = last
-        ? `its create was ${last.outcome} (${JSON.stringify(last.call)})`
-        : "no create of it was sent";
-      problems.push(`${name}: its ${stage} attempt is ${String(attempt.state)}, but ${outcome}`);
-    }
+  for (const { order, stage, attempt, link } of truth.orders.flatMap((order) => attemptsOf(order, documents))) {
+    if (!attempt || link !== undefined) continue;
+    const isUncertain = attempt.state === "UNCERTAIN";
+    const last = reading.creates.findLast((made) => made.order === order && made.stage === stage);
+    // A claim of which no create came through leaves no other trace than its sender's end.
+    const cutOff = last === undefined && isUncertain && reading.troubledRuns(order, stage).length > 0;
+    const isUndecidable = last?.outcome === "in doubt" || cutOff;
+    if (isUndecidable) undecidable++;
+    if (isUndecidable === isUncertain) continue;
+    const outcome = last ? `its create was ${last.outcome} (${JSON.stringify(last.call)})` : "no create of it was sent";
+    problems.push(`${order}: its ${stage} attempt is ${String(attempt.state)}, but ${outcome}`);
   }
   return { undecidable, problems };
 }

@@ -92,7 +92,7 @@ describe("checking a food service", function () {
       await check(address, undefined, { ...clientOf(clientCa), ...withToken("secret") });
     });
 
-    it("succeeds if the server answers with a failure of its own, which may pass", async () => {
+    it("succeeds if the server replies with a temporary failure", async () => {
       await check(await foodService({ failures: 1 }));
     });
   });
@@ -107,27 +107,27 @@ describe("checking a food service", function () {
     });
 
     for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
-      it(`says that the server requires a client certificate, or refuses the one given, over ${version} with OpenSSL`, async () => {
+      it(`says that the server requires a client certificate, or rejects the given one, over ${version} with OpenSSL`, async () => {
         const address = await opensslServer(version === "TLSv1.2" ? "-tls1_2" : "-tls1_3");
         await says(check(address), /requires a client certificate \(it says: [\w ]+\): set --client-certificate and/);
         const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
         await says(
           check(address, undefined, stranger),
-          /refuses the client certificate \(it says: unknown ca\): set one/,
+          /rejects the client certificate \(it says: unknown ca\): set one/,
         );
         const expired = withCertificate(
           maker.issue({ subject: "orchestrator", issuer: clientCa, notBefore: -20, notAfter: -10 }),
         );
-        await says(check(address, undefined, expired), /refuses the client certificate, which is valid from .* to /);
+        await says(check(address, undefined, expired), /rejects the client certificate, which is valid from .* to /);
       });
     }
 
-    it("says that the server refuses the client certificate without saying so", async () => {
+    it("says that the server may reject the client certificate if it closes the connection without a reason", async () => {
       const stranger = clientOf(maker.issue({ subject: "Strangers", isAuthority: true }));
       const address = await foodService({ clientCa: clientCa.certificate });
       await says(
         check(address, undefined, stranger),
-        /closed the connection .* perhaps it refuses the client certificate: set one/,
+        /closed the connection .* perhaps it rejects the client certificate: set one/,
       );
     });
 
@@ -136,15 +136,15 @@ describe("checking a food service", function () {
       await says(check(address), /requires a token \(it says: .*\): give one with --token-file or --id-token-audience/);
     });
 
-    it("says that the server refuses the token", async () => {
+    it("says that the server rejects the token", async () => {
       const address = await foodService({ callers: { token: "secret" } });
       await says(
         check(address, undefined, withToken("other")),
-        /refuses the token \(it says: the token is not the right one\)/,
+        /rejects the token \(it says: the token is not the right one\)/,
       );
     });
 
-    it("says that the server has another certificate than the one given", async () => {
+    it("says that the server's certificate is not the given one", async () => {
       const other = maker.issue({ subject: "localhost", hosts: ["localhost"] });
       await says(check(await foodService(), other.certificate), /certificate of the food service .* --certificate\.$/);
     });
@@ -175,23 +175,23 @@ describe("checking a food service", function () {
     });
 
     it("says that the server does not speak HTTP/2", async () => {
-      await says(check(await tlsServer(own, { ALPNProtocols: ["http/1.1"] })), /speaks TLS but no HTTP\/2/);
+      await says(check(await tlsServer(own, { ALPNProtocols: ["http/1.1"] })), /speaks TLS but not HTTP\/2/);
     });
 
-    it("says that the server is no food service", async () => {
+    it("says that the server is not a food service", async () => {
       const server = new GrpcServer();
       open.push(() => server.forceShutdown());
       const pair = { cert_chain: Buffer.from(own.certificate), private_key: Buffer.from(own.key) };
       const address = await listen(server, "localhost:0", ServerCredentials.createSsl(null, [pair]));
-      await says(check(address), /^What listens on localhost:\d+ is no food service: .*ListOrders/);
+      await says(check(address), /^The server on localhost:\d+ is not a food service: .*ListOrders/);
     });
 
-    it("says that the server is not there", async () => {
+    it("says that there is no server", async () => {
       const server = createPlainServer();
       const address = await listening(server);
       server.close();
       await says(check(address), /^Nothing listens on localhost:\d+/);
-      await says(check("no-such-host.invalid:1"), /^There is no host of the name no-such-host\.invalid/);
+      await says(check("no-such-host.invalid:1"), /^The host no-such-host\.invalid does not exist/);
     });
   });
 

@@ -34,7 +34,7 @@ export async function checkFoodService(connection: FoodServiceConnection): Promi
     const problem = callerProblem(error, connection);
     if (problem !== undefined) throw new StartError(sentence(problem), { cause: error });
     if (error.code === "UNIMPLEMENTED") {
-      throw new StartError(`What listens on ${address} is no food service: ${error.message}.`, { cause: error });
+      throw new StartError(`The server on ${address} is not a food service: ${error.message}.`, { cause: error });
     }
     if (!error.sent || error.code === "DEADLINE_EXCEEDED") throw new StartError(sentence(plain), { cause: error });
     // It answered, if only with a failure of its own, which may pass.
@@ -63,7 +63,7 @@ async function checkConnection(connection: FoodServiceConnection): Promise<void>
 
 function unreachable(error: unknown, host: string, address: string): string {
   const { code = "", message } = error as NodeJS.ErrnoException;
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `There is no host of the name ${host}.`;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `The host ${host} does not exist.`;
   if (code === "ECONNREFUSED") return `Nothing listens on ${address}: is the food service running there?`;
   return `The food service at ${address} can't be reached: ${message || code}.`;
 }

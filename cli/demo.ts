@@ -19,22 +19,18 @@ const CUSTOMERS = ["krithik", "amelie", "santiago", "noor al huda", "ana", "o'br
 
 const share = numberFrom(0, 1);
 const program = new Command("npm run demo --")
-  .description("Runs the whole system, places orders, waits until each has ended, and checks what really happened.")
-  .helpOption("--help", "show this")
+  .description("Runs the whole system, places orders, waits until all have ended, and verifies the result.")
+  .helpOption("--help", "show this help")
   .option("--orders <number>", "how many orders", numberFrom(1, 10_000, { whole: true }), 30)
-  .option("--seed <text>", "decides every draw of the simulated food service")
+  .option("--seed <text>", "seed of the simulated food service")
   .option("--rejected <share>", "share of shipments that end REJECTED, from 0 to 1", share, 0.1)
-  .option("--cancelled <share>", "share of orders that customers mean to cancel, from 0 to 1", share, 0.1)
-  .option("--speed <factor>", "how much faster than real kitchen and drones are", numberFrom(0.01, 1e6), 120)
+  .option("--cancelled <share>", "share of orders that customers try to cancel, from 0 to 1", share, 0.1)
+  .option("--speed <factor>", "how much faster than in reality the kitchen and drones are", numberFrom(0.01, 1e6), 120)
   .option("--interval <seconds>", "time between polls", numberFrom(0.2, 60), 1)
-  .option(
-    "--deadline <seconds>",
-    "give up so long after the start (default: 120 and half a second an order)",
-    numberFrom(1, 86_400),
-  )
+  .option("--deadline <seconds>", "timeout (default: 120 plus half a second per order)", numberFrom(1, 86_400))
   .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
-  .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
-  .option("--json", "print nothing but the last line on stdout", false);
+  .option("--emulators", "require the Emulator Suite instead of falling back to embedded mode")
+  .option("--json", "print only the last line to stdout", false);
 addPortOptions(program, "auto").parse();
 
 interface Options extends RunnerOptions {
@@ -121,7 +117,7 @@ async function place(foodServer: FoodServiceProcess): Promise<string[]> {
     for (let index = 0; index < orders; index++) {
       const customer = CUSTOMERS[index % CUSTOMERS.length] as string;
       const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
-      for await (const name of placeOrders(placing)) placed.push(name);
+      placed.push(...(await Array.fromAsync(placeOrders(placing))));
     }
   } catch (error) {
     throw error instanceof NotPlacedError ? new StartError(error.message, { cause: error }) : error;

@@ -4,10 +4,8 @@ import { addPortOptions, portOptions } from "../harness/cli-options.js";
 import { runWithSystem } from "./run-with-system.js";
 
 const program = new Command("npm run emulators --")
-  .description(
-    "Runs Firebase's Emulator Suite with the functions, configured as in functions/.env.local where there is one.",
-  )
-  .helpOption("--help", "show this");
+  .description("Runs Firebase's Emulator Suite with the functions, configured by functions/.env.local if it exists.")
+  .helpOption("--help", "show this help");
 addPortOptions(program, "usual").parse();
 
 await runWithSystem(
@@ -18,7 +16,7 @@ await runWithSystem(
     onProgress: (message) => console.log(message),
   }),
   async ({ system, signal }) => {
-    if (!system.suite) throw new Error("an Emulator Suite was insisted on, and there is none");
+    if (!system.suite) throw new Error("the Emulator Suite is required, but it did not start");
     const { functions, firestore, pubsub, auth, hosting } = system.suite;
     console.log(
       `\nReady\n  Functions ${functions}\n  Firestore ${firestore}\n  Pub/Sub   ${pubsub}\n  Auth      ${auth}`,

@@ -53,13 +53,13 @@ describe("counting orders", () => {
     assert.match(lineOf(counts), /^2 new, 1 in preparation, .* 1 waiting for an operator$/);
   });
 
-  it("shows what waits for an operator, and no other attempt", async () => {
+  it("shows attempts that need an operator, and no others", async () => {
     for (const state of ["SENDING", "FAILED", "CLOSED", "PARKED", "UNCERTAIN"] as const)
       await store.attempt(state, state);
     assert.match(lineOf(await countOrders(store, none)), /, 2 waiting for an operator$/);
   });
 
-  it("reads nothing of completed orders", async () => {
+  it("does not read completed orders", async () => {
     for (let id = 0; id < 500; id++) await store.relation(String(id), "DELIVERED");
     const counts = await countOrders(store, () => listed("orders/new"));
     assert.equal(counts.DELIVERED, 500);

@@ -5,7 +5,7 @@ import { pathOf } from "./order-timeline.js";
 const at = (second: number) => new Date(1_700_000_000_000 + second * 1000).toISOString();
 
 describe("an order's timeline", () => {
-  it("tells everything in the order in which it happened", () => {
+  it("lists all events in order", () => {
     const order = {
       name: "orders/a",
       customerId: "krithik",
@@ -38,7 +38,7 @@ describe("an order's timeline", () => {
     );
   });
 
-  it("tells of an order that has no relation", () => {
+  it("includes an order without a relation", () => {
     const changes = [{ status: "NEW" as const, at: at(0), by: "customer" as const }];
     const order = { name: "orders/a", customerId: "x", status: "NEW" as const, changes };
     const truth = { orders: [order], kitchenOrders: [], shipments: [] };

@@ -13,8 +13,8 @@ import { identityIn } from "../services/food-service/certificate.js";
 const CERTIFICATES = ".local/food-service";
 
 new Command("npm run emulators:prepare")
-  .description("Makes a fresh clone ready for firebase emulators:start. Files that are there already stay as they are.")
-  .helpOption("--help", "show this")
+  .description("Prepares a fresh clone for firebase emulators:start. Existing files stay unchanged.")
+  .helpOption("--help", "show this help")
   .parse();
 
 await buildConsole();
@@ -36,7 +36,7 @@ for (const [file, content] of [
 ] as const) {
   const isThere = existsSync(file);
   if (!isThere) writeFileSync(file, content, { mode: 0o600 });
-  console.log(`${file}: ${isThere ? "is there already and stays" : "written"}`);
+  console.log(`${file}: ${isThere ? "exists and stays unchanged" : "written"}`);
 }
 console.log(`\nReady. Start the suite, and in a second terminal what it lacks:
   npx firebase emulators:start

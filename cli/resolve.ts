@@ -41,61 +41,59 @@ const program = new Command("npm run resolve --")
     new Option("--link <name>", "the kitchen order or shipment that was created").conflicts(["retry", "dismiss"]),
   )
   .addOption(new Option("--retry", "nothing was created: the next poll retries the create").conflicts("dismiss"))
-  .option("--dismiss", "nothing more is to be done: the attempt is closed")
+  .option("--dismiss", "close the attempt without further action")
   .requiredOption("--by <person>", "who decides")
   .requiredOption("--reason <text>", "why")
   .requiredOption("--project <id>", "the Firebase project", process.env.GCLOUD_PROJECT ?? "demo-diet-orchestrator")
   .option("--firestore <host:port>", "the Firestore emulator (default for demo- projects: 127.0.0.1:8080)")
-  .option("--data <folder>", "the state of an embedded run, instead of Firestore; the run may go on")
+  .option("--data <folder>", "the state folder of an embedded run, instead of Firestore; the run need not stop")
   .option("--server <host:port>", "the food service, to verify the name with", readAddress, "localhost:50051");
-addConnectionOptions(program, "for demo- projects the simulated food service's, else the roots of Node.js").parse();
+addConnectionOptions(program, "for demo- projects the simulated food service's, otherwise Node.js' own roots").parse();
 
 const options = program.opts<Options>();
 if (!options.link && !options.retry && !options.dismiss) program.error("error: pass --link NAME, --retry or --dismiss");
 
+/** What was done, by the state that the attempt is in now. */
+const DONE = {
+  LINKED: `Linked ${options.link} to ${options.order}.`,
+  FAILED: `Queued: the next poll retries the ${options.stage} of ${options.order}.`,
+  RESUMED: `${options.order} continues at the next poll.`,
+  CLOSED: `Dismissed: the ${options.stage} attempt of ${options.order} is closed.`,
+};
+
 async function main(): Promise<number> {
-  const { project, server, order, stage, link, by, reason } = options;
+  const { project, server, order, stage, link, dismiss, by, reason } = options;
   const isDemo = project.startsWith("demo-");
   process.env.GCLOUD_PROJECT = project;
   process.env.METADATA_SERVER_DETECTION = "none";
   const emulator = options.firestore ?? (isDemo ? "127.0.0.1:8080" : undefined);
   if (emulator) process.env.FIRESTORE_EMULATOR_HOST = emulator;
-  const file = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
+  const certificate = options.certificate ?? (isDemo ? ".local/food-service/localhost.crt" : undefined);
   const { store, close } = openStore();
-  const connection = readConnection(server, { ...options, ...(file !== undefined && { certificate: file }) });
+  const connection = readConnection(server, { ...options, ...(certificate !== undefined && { certificate }) });
   const food = new GrpcFoodService(connection, systemClock, CONNECTION_OPTIONS);
   try {
-    const result = await resolveAttempt(
-      { order, stage, by, reason, ...(link !== undefined && { link }), ...(options.dismiss && { dismiss: true }) },
-      {
-        store,
-        food: withCheckedReplies(food),
-        clock: systemClock,
-        random: systemRandomness,
-      },
-    );
+    const ports = { store, food: withCheckedReplies(food), clock: systemClock, random: systemRandomness };
+    const decision = { order, stage, by, reason, ...(link !== undefined && { link }), ...(dismiss && { dismiss }) };
+    const result = await resolveAttempt(decision, ports);
     if (result.outcome === "advanced") {
-      const done = {
-        LINKED: `Linked ${link} to ${order}.`,
-        FAILED: `Queued: the next poll retries the ${stage} of ${order}.`,
-        RESUMED: `${order} continues at the next poll.`,
-        CLOSED: `Dismissed: the ${stage} attempt of ${order} is closed.`,
-      };
-      console.log(done[result.to]);
+      console.log(DONE[result.to]);
       return 0;
     }
     console.error(`Nothing was changed: ${result.reason}.`);
   } catch (error) {
-    const { message } = toErrorInfo(error);
-    if (error instanceof ConflictError)
-      console.error("Nothing was changed: the order changed at the same time. Check it and try again.");
-    else if (error instanceof AlreadyLinkedError) console.error(`Nothing was changed: ${message}.`);
-    else console.error(`Nothing was changed: ${message}`);
+    console.error(`Nothing was changed: ${whyNot(error)}`);
   } finally {
     food.close();
     await close();
   }
   return 1;
+}
+
+function whyNot(error: unknown): string {
+  const { message } = toErrorInfo(error);
+  if (error instanceof ConflictError) return "the order changed at the same time. Check it and try again.";
+  return error instanceof AlreadyLinkedError ? `${message}.` : message;
 }
 
 function openStore(): { store: Store; close(): Promise<void> } {

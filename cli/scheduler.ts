@@ -6,11 +6,11 @@ import { describeSchedule, Scheduler } from "../local/scheduler.js";
 import { numberFrom, readAddress } from "../services/cli-options.js";
 
 const { functions, project, interval } = new Command("npm run scheduler --")
-  .description("Fires the scheduled functions of a running Emulator Suite, which never does.")
-  .helpOption("--help", "show this")
+  .description("Fires the scheduled functions of a running Emulator Suite, which doesn't fire them itself.")
+  .helpOption("--help", "show this help")
   .option("--functions <host:port>", "the Functions emulator", readAddress, "127.0.0.1:5001")
   .option("--project <id>", "the project that it emulates", PROJECT)
-  .option("--interval <seconds>", "poll so often, instead of at its schedule", numberFrom(0.5, 86_400))
+  .option("--interval <seconds>", "time between polls, instead of the poll's schedule", numberFrom(0.5, 86_400))
   .parse()
   .opts<{ functions: string; project: string; interval?: number }>();
 
@@ -19,7 +19,7 @@ const intervals = interval === undefined ? undefined : { pollOrders: interval };
 const scheduler = await Scheduler.open({ functions: origin, project, intervals, onTrouble: console.error }).catch(
   () => {
     console.error(
-      `No Functions emulator answers on ${functions}. Start one with \`npm run emulators\`, or name yours with --functions.`,
+      `There is no Functions emulator on ${functions}. Start one with \`npm run emulators\`, or name yours with --functions.`,
     );
     process.exit(1);
   },

@@ -7,7 +7,7 @@ import { StartError } from "../services/server.js";
 
 const { install } = new Command("npm run setup --")
   .description("Finds or downloads what the tests need: Java, the emulators and Chromium.")
-  .helpOption("--help", "show this")
+  .helpOption("--help", "show this help")
   .option("--install", "install Java and Chromium with this machine's package manager if they are missing", false)
   .parse()
   .opts<{ install: boolean }>();
@@ -22,7 +22,7 @@ try {
     run(command);
     await prepareMachine(onProgress);
   });
-  console.log("This machine has all that the tests need.");
+  console.log("This machine has everything that the tests need.");
 } catch (error) {
   if (!(error instanceof StartError)) throw error;
   console.error(error.message);

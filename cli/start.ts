@@ -45,15 +45,15 @@ const program = new Command("npm start --")
   .description(
     "Runs the whole system on this machine: Firebase's Emulator Suite with the functions, and a food service.",
   )
-  .helpOption("--help", "show this")
+  .helpOption("--help", "show this help")
   .option("--server <host:port>", "use this food service instead of a simulated one", readAddress)
   .addOption(new Option("--embedded", "run in one process, without Java or emulators").conflicts("emulators"))
-  .option("--emulators", "insist on the Emulator Suite, even where this machine lacks something for it")
-  .option("--users <host:port>", "use this orchestrator 1 instead of a user chain of its own", readAddress)
+  .option("--emulators", "require the Emulator Suite instead of falling back to embedded mode")
+  .option("--users <host:port>", "use this orchestrator 1 instead of starting the user orchestrators", readAddress)
   .option("--interval <seconds>", "time between polls", numberFrom(0.5, 86_400), 5)
   .option(
     "--data <folder>",
-    "keep documents, accounts and the simulated food service here between runs (default with --server: a folder under .local/state)",
+    "persist documents, accounts and the simulated food service in this folder (default with --server: a folder under .local/state)",
   )
   .option("--fresh", "start without earlier state although the food service has active orders; deletes nothing", false)
   .option(
@@ -62,14 +62,16 @@ const program = new Command("npm start --")
     process.env.GCLOUD_PROJECT ?? PROJECT,
   )
   .addOption(
-    simulated("--speed <factor>", "how much faster than real kitchen and drones are").argParser(numberFrom(0.01, 1e6)),
+    simulated("--speed <factor>", "how much faster than in reality the kitchen and drones are").argParser(
+      numberFrom(0.01, 1e6),
+    ),
   )
   .addOption(simulated("--rejected <share>", "share of shipments that end REJECTED, from 0 to 1").argParser(share))
   .addOption(
-    simulated("--cancelled <share>", "share of orders that customers mean to cancel, from 0 to 1").argParser(share),
+    simulated("--cancelled <share>", "share of orders that customers try to cancel, from 0 to 1").argParser(share),
   )
-  .addOption(simulated("--seed <text>", "decides every draw of the simulated food service"));
-addConnectionOptions(program, "the roots of Node.js");
+  .addOption(simulated("--seed <text>", "seed of the simulated food service"));
+addConnectionOptions(program, "Node.js' own roots");
 addPortOptions(program, "usual").parse();
 
 interface Options extends RunnerOptions, ConnectionFlags {
@@ -86,13 +88,13 @@ interface Options extends RunnerOptions, ConnectionFlags {
 }
 const options = program.opts<Options>();
 const [alone] = options.server === undefined ? givenConnectionFlags(options) : [];
-if (alone !== undefined) program.error(`error: ${alone} goes with --server`);
+if (alone !== undefined) program.error(`error: ${alone} requires --server`);
 
 /** A Firestore that is running already, as host:port. */
 const firestore = process.env.FIRESTORE_EMULATOR_HOST || undefined;
 if (firestore !== undefined && (options.emulators || options.data !== undefined)) {
   program.error(
-    `error: FIRESTORE_EMULATOR_HOST=${firestore} attaches to that Firestore, which goes with neither --emulators nor --data`,
+    `error: FIRESTORE_EMULATOR_HOST=${firestore} attaches to that Firestore, so it can't be combined with --emulators or --data`,
   );
 }
 
@@ -179,7 +181,7 @@ async function confirmFreshStart(connection: FoodServiceConnection, data: string
   const place = data ?? `the project ${options.project} in the Firestore on ${firestore}`;
   const problem = [
     `There is no earlier state in ${place}, but the food service has active orders: ${found}.`,
-    "Without the state of the run that advanced them, meals that are being cooked may be cooked twice.",
+    "Without the state of the run that advanced them, meals in preparation may be cooked twice.",
   ].join("\n");
   if (process.stdin.isTTY && process.stdout.isTTY) {
     const terminal = createInterface({ input: process.stdin, output: process.stdout });
@@ -213,8 +215,8 @@ async function show({ system, signal }: Running): Promise<number> {
       // It is just ending, or busy: the next look tells.
       () => undefined,
     );
-    // Looking at very many orders must not become the main work.
-    pause = Math.max(1_000, 10 * (Date.now() - began));
+    // Looking at very many orders must not become the main work, and after a slow look the line must not stay as it was for long.
+    pause = Math.min(10_000, Math.max(1_000, 10 * (Date.now() - began)));
     await Promise.race([sleep(pause, undefined, { signal }).catch(() => undefined), failed]);
   }
   view?.close();
@@ -225,7 +227,7 @@ async function show({ system, signal }: Running): Promise<number> {
 
 function describeState(data: string | undefined): string {
   if (firestore !== undefined) return `project ${options.project} in the Firestore on ${firestore}`;
-  return data ?? "forgotten when this run ends; --data keeps it";
+  return data ?? "in memory, lost when this run ends; use --data to persist it";
 }
 
 function readyBlock({

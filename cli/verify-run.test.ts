@@ -130,13 +130,13 @@ describe("the verdict over a run", () => {
     assert.equal(judge(given).summary.duplicates, 1);
   });
 
-  it("finds something that was created and never linked", () => {
+  it("finds a resource that was created and never linked", () => {
     const given = evidence("a");
     first(given).relation.shipment = undefined;
     assert.deepEqual(judge(given).problems, ["shipments/a was created for orders/a, but its relation has no shipment"]);
   });
 
-  it("finds something that was created for an order without a relation", () => {
+  it("finds a resource that was created for an order without a relation", () => {
     const given = evidence("a");
     given.relations.clear();
     assert.match(
@@ -145,7 +145,7 @@ describe("the verdict over a run", () => {
     );
   });
 
-  it("finds a link to what was never created", () => {
+  it("finds a link to a resource that was never created", () => {
     const given = evidence("a");
     first(given).relation.kitchen = "kitchenorders/invented";
     assert.match(judge(given).problems.join(), /links kitchenorders\/invented, which was not created for it/);
@@ -159,7 +159,7 @@ describe("the verdict over a run", () => {
     assert.equal(judge(given).problems.length, 2);
   });
 
-  it("finds a create with a key that is no order's, and one without a key", () => {
+  it("finds a create with a key of no order, and one without a key", () => {
     const given = evidence("a");
     const { kitchen, shipment } = first(given);
     given.truth.kitchenOrders.push({ ...kitchen, name: "kitchenorders/x", idempotencyKey: null });
@@ -196,13 +196,13 @@ describe("the verdict over a run", () => {
     });
   }
 
-  it("lets a report skip a status that came too late", () => {
+  it("allows a report to skip a status that it is too late for", () => {
     const given = evidence("a");
     becomes(first(given).order, NEW, change("IN_FLIGHT", 10), change("DELIVERED", 20));
     assert.deepEqual(judge(given).problems, []);
   });
 
-  it("only notes a cancellation that came while a report was under way", () => {
+  it("only notes a cancellation that arrived while a report was in progress", () => {
     const given = evidence("a");
     becomes(
       first(given).order,
@@ -216,19 +216,19 @@ describe("the verdict over a run", () => {
     assert.match(notes[0] ?? "", /its customer cancelled 300 ms before a report/);
   });
 
-  it("finds an order whose end is not its drone's", () => {
+  it("finds an order whose final status is not its shipment's", () => {
     const given = evidence("a");
     first(given).shipment.status = "REJECTED";
     assert.deepEqual(judge(given).problems, ["orders/a is DELIVERED, but its shipment is REJECTED"]);
   });
 
-  it("finds a relation that says another end than the order", () => {
+  it("finds a relation whose final state is not its order's", () => {
     const given = evidence("a");
     first(given).relation.state = "REJECTED";
     assert.deepEqual(judge(given).problems, ["orders/a is DELIVERED, but its relation is REJECTED"]);
   });
 
-  it("takes a cancelled order as ended, with a closed relation or none", () => {
+  it("accepts a cancelled order with a closed relation or none", () => {
     const given = evidence("a", "b");
     for (const order of given.truth.orders) becomes(order, NEW, change("CANCELLED", 2, "customer"));
     const { relation } = first(given);

@@ -75,22 +75,15 @@ export function judge({ placed, truth, relations }: Evidence): Verdict {
     }
     const creates = made.get(name) ?? recordOf(CREATING_STAGES, () => []);
     for (const stage of CREATING_STAGES) {
-      const more = creates[stage].length - 1;
-      if (more > 0) {
-        duplicates += more;
-        problems.push(
-          `${name} has ${more + 1} of its ${STAGES[stage].creates.title}: ${creates[stage].map((one) => one.name).join(", ")}`,
-        );
-      }
-      problems.push(...wrongLinks(name, stage, creates[stage], relation));
+      duplicates += Math.max(0, creates[stage].length - 1);
+      problems.push(...moreThanOne(name, stage, creates[stage]), ...wrongLinks(name, stage, creates[stage], relation));
     }
     problems.push(...wrongSequence(name, creates));
     if (order) judgeChanges(order, problems, notes);
     if (order && unended === undefined) problems.push(...wrongEnd(order, creates.shipment, relation));
   }
-  for (const name of relations.keys()) {
-    if (!orders.has(name)) problems.push(`There is a relation of ${name}, which the food service does not know`);
-  }
+  const strangers = [...relations.keys()].filter((name) => !orders.has(name));
+  problems.push(...strangers.map((name) => `There is a relation of ${name}, which the food service does not know`));
 
   const ended = (status: string) => placed.filter((name) => orders.get(name)?.status === status).length;
   const summary = {
@@ -104,6 +97,12 @@ export function judge({ placed, truth, relations }: Evidence): Verdict {
     lost,
   };
   return { summary, problems, notes };
+}
+
+function moreThanOne(order: string, stage: CreatingStage, created: Created[]): string[] {
+  if (created.length < 2) return [];
+  const names = created.map(({ name }) => name).join(", ");
+  return [`${order} has ${created.length} of its ${STAGES[stage].creates.title}: ${names}`];
 }
 
 /** Why an order is still in progress; undefined if it has ended on both sides. */
@@ -173,7 +172,7 @@ function judgeChanges({ name, changes }: PlacedOrder, problems: string[], notes:
     const gap = Date.parse(at) - Date.parse(before.at);
     if (before.status === "CANCELLED" && before.by === "customer" && gap <= REPORT_IN_FLIGHT_MS) {
       notes.push(
-        `${change}: its customer cancelled ${gap} ms before a report that was under way, which can't be prevented`,
+        `${change}: its customer cancelled ${gap} ms before a report that was in progress, which can't be prevented`,
       );
     } else {
       problems.push(`${change}, which is never allowed`);

@@ -8,14 +8,14 @@ import { deploymentParamProblems } from "./param-problems.js";
 
 const { project, directory } = new Command("npm run check:params --")
   .description("Checks the params of a project as firebase deploy reads them.")
-  .helpOption("--help", "show this")
+  .helpOption("--help", "show this help")
   .option("--project <id>", "the project, not an alias of it", process.env.GCLOUD_PROJECT)
   .option("--directory <path>", "the folder with firebase.json", process.env.PROJECT_DIR ?? ".")
   .parse()
   .opts<{ project?: string; directory: string }>();
 
 if (project === undefined) {
-  console.error("Say which project: npm run check:params -- --project your-project");
+  console.error("Name the project: npm run check:params -- --project your-project");
   process.exit(1);
 }
 const problems = deploymentParamProblems({ project, directory: resolve(directory) });

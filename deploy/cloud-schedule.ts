@@ -42,20 +42,23 @@ function cronProblem(schedule: string): string | undefined {
 }
 
 /** The values that a field stands for, undefined when it is wrong. */
-function valuesOf(text: string, { least, most, names = [] }: CronField): number[] | undefined {
-  const values: number[] = [];
-  for (const part of text.split(",")) {
-    const [, range = "", step = "1"] = /^([^/]+)(?:\/(\d{1,2}))?$/.exec(part) ?? [];
-    const hasStep = part.includes("/");
-    const [from, to = from, ...more] =
-      range === "*" ? [least, most] : range.split("-").map((one) => fieldValue(one, names));
-    if (from === undefined || to === undefined || more.length > 0) return undefined;
-    // A step needs something to step through.
-    if (hasStep && range !== "*" && !range.includes("-")) return undefined;
-    if (!(from >= least && to <= most && from <= to) || Number(step) < 1 || Number(step) > most) return undefined;
-    for (let value = from; value <= to; value += Number(step)) values.push(value);
-  }
-  return values;
+function valuesOf(text: string, field: CronField): number[] | undefined {
+  const parts = text.split(",").map((part) => valuesOfPart(part, field));
+  return parts.includes(undefined) ? undefined : parts.flatMap((values) => values ?? []);
+}
+
+/** The same for one of the parts that commas join. */
+function valuesOfPart(part: string, { least, most, names = [] }: CronField): number[] | undefined {
+  const [, range = "", step] = /^([^/]+)(?:\/(\d{1,2}))?$/.exec(part) ?? [];
+  const isSpan = range === "*" || range.includes("-");
+  // A step needs something to step through.
+  if (step !== undefined && !isSpan) return undefined;
+  const [from, to = from, ...more] =
+    range === "*" ? [least, most] : range.split("-").map((one) => fieldValue(one, names));
+  if (from === undefined || to === undefined || more.length > 0) return undefined;
+  const by = Number(step ?? 1);
+  if (from < least || to > most || from > to || by < 1 || by > most) return undefined;
+  return Array.from({ length: Math.floor((to - from) / by) + 1 }, (_, index) => from + index * by);
 }
 
 function fieldValue(text: string, names: readonly string[]): number | undefined {
@@ -90,27 +93,31 @@ const MINUTES_A_DAY = 1440;
 function sentenceProblem(schedule: string): string | undefined {
   const text = schedule.trim().replace(/\s+/g, " ");
   const interval = INTERVAL.exec(text)?.groups;
-  if (interval) {
-    const minutes = Number(interval.count) * (interval.unit === "hours" ? 60 : 1);
-    if (minutes === 0) return `has a wrong interval: ${ALLOWED_SCHEDULES}`;
-    if (!interval.synchronized) return undefined;
-    if (/ synchronized from /.test(text))
-      return `can't be both synchronized and within a time of day: ${ALLOWED_SCHEDULES}`;
-    return MINUTES_A_DAY % minutes === 0 ? undefined : "can be synchronized only if the interval divides a day evenly";
-  }
+  if (interval) return intervalProblem(text, interval);
   const dates = ON_DAYS.exec(text)?.groups;
-  if (dates) {
-    const days = (dates.days ?? "").split(",").map(Number);
-    const months = (dates.months ?? "")
-      .split(",")
-      .map((name) => MONTH_NAMES.indexOf(name.trim().slice(0, 3).toUpperCase()) + 1);
-    const isOfEvery = months.includes(0);
-    const isGood = days.every((day) => day >= 1 && day <= 31 && (isOfEvery || isEverDue([day], months)));
-    return isGood ? undefined : "names a day that no such month has";
-  }
+  if (dates) return datesProblem(dates);
   if (ON_WEEKDAYS.test(text)) return undefined;
   const hint = /^every 1 (minute|hour)$/i.test(text)
     ? `; Cloud Scheduler knows no singular: write "every 1 ${text.slice(8).toLowerCase()}s"`
     : "";
   return `${ALLOWED_SCHEDULES}${hint}`;
+}
+
+type Groups = Record<string, string | undefined>;
+
+function intervalProblem(text: string, { count, unit, synchronized }: Groups): string | undefined {
+  const minutes = Number(count) * (unit === "hours" ? 60 : 1);
+  if (minutes === 0) return `has a wrong interval: ${ALLOWED_SCHEDULES}`;
+  if (!synchronized) return undefined;
+  if (text.includes(" synchronized from "))
+    return `can't be both synchronized and within a time of day: ${ALLOWED_SCHEDULES}`;
+  return MINUTES_A_DAY % minutes === 0 ? undefined : "can be synchronized only if the interval divides a day evenly";
+}
+
+function datesProblem({ days = "", months = "" }: Groups): string | undefined {
+  const numbers = months.split(",").map((name) => MONTH_NAMES.indexOf(name.trim().slice(0, 3).toUpperCase()) + 1);
+  // "month" and "quarter" are no month's name.
+  const isOfEvery = numbers.includes(0);
+  const isGood = (day: number) => day >= 1 && day <= 31 && (isOfEvery || isEverDue([day], numbers));
+  return days.split(",").map(Number).every(isGood) ? undefined : "names a day that no such month has";
 }

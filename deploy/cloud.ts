@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Command } from "commander";
+import { quoteForShell } from "../harness/process/shell.js";
 import {
   deployerSteps,
   invokerSteps,
@@ -21,14 +22,14 @@ import { paramsFile } from "./params.js";
  * Google says that a metric can take ten minutes until an alert can refer to it.
  */
 const PROPAGATIONS = [
-  { failure: /does not exist/, what: "the new account is known everywhere", limitMs: 120_000 },
+  { failure: /does not exist/, what: "the new account has propagated", limitMs: 120_000 },
   {
     failure: /Cannot find metric/,
     what: "the new metrics can be used, which can take ten minutes",
     limitMs: 1_200_000,
   },
-  { failure: /has not been used in project|SERVICE_DISABLED/, what: "the API is enabled everywhere", limitMs: 300_000 },
-  { failure: /concurrent policy changes/i, what: "another change of the policy is done", limitMs: 60_000 },
+  { failure: /has not been used in project|SERVICE_DISABLED/, what: "the API is enabled", limitMs: 300_000 },
+  { failure: /concurrent policy changes/i, what: "a concurrent change of the policy is done", limitMs: 60_000 },
 ];
 
 const FIRST_PAUSE_MS = 3_000;
@@ -50,16 +51,16 @@ async function gcloud(args: string[]): Promise<string> {
   }
 }
 
-async function carryOut({ find, run, renew, problem }: Step): Promise<"created" | "updated" | "already exists"> {
+async function apply({ find, create, update, problem }: Step): Promise<"created" | "updated" | "already exists"> {
   const [found] = find ? (await gcloud(find).catch(() => "")).split("\n") : [];
   const wrong = found === undefined || found === "" ? undefined : problem?.(found);
   if (wrong !== undefined) throw new GcloudError(wrong);
-  if (found && !renew) return "already exists";
-  await untilPropagated(found && renew ? renew(found) : run);
+  if (found && !update) return "already exists";
+  await untilPropagated(found && update ? update(found) : create);
   return found ? "updated" : "created";
 }
 
-/** Runs a command, and again for as long as it fails only because something new is not known everywhere. Shows what it waits for. */
+/** Runs a command, and retries it while it fails because a change has not propagated. Shows what it waits for. */
 async function untilPropagated(args: string[]): Promise<void> {
   const beganMs = Date.now();
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(1.5 * pauseMs, LONGEST_PAUSE_MS)) {
@@ -76,18 +77,15 @@ async function untilPropagated(args: string[]): Promise<void> {
   }
 }
 
-/** A command line that a shell takes as it stands. */
+/** A command line for a shell. */
 function shown(args: string[]): string {
-  const quoted = ["gcloud", ...args].map((arg) =>
-    /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`,
-  );
-  return quoted.join(" ");
+  return ["gcloud", ...args].map(quoteForShell).join(" ");
 }
 
-function show({ does, find, run, renew }: Step): void {
-  console.log(`\n# ${does}`);
-  console.log(find ? `${shown(find)} | grep . ||\n  ${shown(run)}` : shown(run));
-  if (renew) console.log(`# where it is there: ${shown(renew("NAME"))}`);
+function show({ description, find, create, update }: Step): void {
+  console.log(`\n# ${description}`);
+  console.log(find ? `${shown(find)} | grep . ||\n  ${shown(create)}` : shown(create));
+  if (update) console.log(`# if it exists: ${shown(update("NAME"))}`);
 }
 
 interface Options {
@@ -102,18 +100,18 @@ async function main(steps: (place: Place, options: Options) => Step[], options: 
   const { project, region, dryRun } = options;
   const asked = ["projects", "describe", project, "--format=value(projectNumber)"];
   if (dryRun) {
-    console.log(`# PROJECT_NUMBER is what this prints:\n${shown(asked)}`);
+    console.log(`# PROJECT_NUMBER is the output of this command:\n${shown(asked)}`);
     for (const step of steps({ project, region, number: "PROJECT_NUMBER" }, options)) show(step);
     return;
   }
   const place = { project, region, number: await gcloud(asked) };
   for (const step of steps(place, options)) {
-    process.stdout.write(`${step.does}: `);
-    console.log(await carryOut(step));
+    process.stdout.write(`${step.description}: `);
+    console.log(await apply(step));
   }
 }
 
-const program = new Command("npm run cloud --").description("Gets a Google Cloud project ready.").helpOption("--help");
+const program = new Command("npm run cloud --").description("Prepares a Google Cloud project.").helpOption("--help");
 
 function add(name: string, description: string, steps: (place: Place, options: Options) => Step[]): Command {
   return program
@@ -134,13 +132,15 @@ add(
   ],
 ).option("--deployer <member>", "who deploys, such as user:ana@example.com; owners need not be named");
 add("invokers", "after the first deploy: each function's account may call that function", invokerSteps);
-add("monitoring", "metrics, alerts and dashboard; again after each change of deploy/monitoring", (place, { channel }) =>
-  monitoringSteps(place, channel),
+add(
+  "monitoring",
+  "metrics, alerts and dashboard; run it again after each change of deploy/monitoring",
+  (place, { channel }) => monitoringSteps(place, channel),
 ).option("--channel <name...>", "who is notified, as projects/…/notificationChannels/…");
 
 program
   .command("table")
-  .description("the table of accounts, as it stands in docs/operations.md")
+  .description("the table of accounts in docs/operations.md")
   .action(() => console.log(accessTable()));
 
 program

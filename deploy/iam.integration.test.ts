@@ -31,16 +31,16 @@ exit $status
 `;
 
 describe("the accounts", () => {
-  it("are those that the functions run as", () => {
+  it("are the functions' service accounts", () => {
     const asked = Object.entries(manifest.endpoints).map(([name, { serviceAccount }]) => [name, serviceAccount]);
     assert.deepEqual(asked.sort(), FUNCTION_NAMES.map((name) => [name, accountAddress(name, "demo-manifest")]).sort());
   });
 
-  it("have names that Google Cloud takes", () => {
+  it("have names that Google Cloud accepts", () => {
     for (const name of FUNCTION_NAMES) assert.match(accountOf(name), /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/);
   });
 
-  it("may do what brings each function its work, and read the secrets that it is given", () => {
+  it("may receive their function's events, and read its secrets", () => {
     for (const [name, endpoint] of Object.entries(manifest.endpoints)) {
       const { calledBy } = ACCESS[name as keyof typeof ACCESS];
       const trigger = endpoint.eventTrigger ? "events" : endpoint.scheduleTrigger ? "schedule" : "people";
@@ -53,7 +53,7 @@ describe("the accounts", () => {
     }
   });
 
-  it("may publish to the topics that the functions take from, and only the poll may", () => {
+  it("may publish to the stages' topics only if they are the poll's", () => {
     const taken = Object.values(manifest.endpoints).flatMap(
       ({ eventTrigger }) => eventTrigger?.eventFilters?.topic ?? [],
     );
@@ -64,20 +64,20 @@ describe("the accounts", () => {
     }
   });
 
-  it("stand in docs/operations.md as they are (npm run cloud -- table prints them)", () => {
+  it("match the table in docs/operations.md (npm run cloud -- table prints it)", () => {
     const page = readFileSync("docs/operations.md", "utf8");
     assert.equal(page.split("<!-- access -->")[1]?.split("<!-- /access -->")[0]?.trim(), accessTable());
   });
 
-  it("get no role that would let a function do everything", () => {
-    const granted = prepareSteps(PLACE).flatMap(({ run }) => run.filter((arg) => arg.startsWith("roles/")));
+  it("get no role with broad permissions", () => {
+    const granted = prepareSteps(PLACE).flatMap(({ create }) => create.filter((arg) => arg.startsWith("roles/")));
     const broad = granted.filter((role) => /^roles\/(owner|editor|viewer)$|[aA]dmin$/.test(role));
     assert.deepEqual(broad, []);
   });
 
-  it("for events may call each function that has events, and no account may call another's", () => {
+  it("may call their own function if it has events, and no other function", () => {
     const steps = invokerSteps(PLACE);
-    const calls = steps.map(({ run }) => [run[3], run.find((arg) => arg.startsWith("serviceAccount:"))]);
+    const calls = steps.map(({ create }) => [create[3], create.find((arg) => arg.startsWith("serviceAccount:"))]);
     const wanted = Object.entries(manifest.endpoints)
       .filter(([, { httpsTrigger }]) => !httpsTrigger)
       .map(([name, { serviceAccount }]) => [
@@ -87,7 +87,7 @@ describe("the accounts", () => {
     assert.deepEqual(calls.sort(), wanted.sort());
   });
 
-  it("are given APIs for all that the Firebase CLI asks for", () => {
+  it("include every API that the Firebase CLI requires", () => {
     assert.deepEqual(
       manifest.apis.filter((api) => !APIS.includes(api)),
       [],
@@ -138,22 +138,22 @@ describe("npm run cloud", function () {
     it(`${part} --dry-run shows every command and runs none`, async () => {
       const { stdout, asked } = await cloud([...args, "--dry-run"]);
       assert.deepEqual(asked, []);
-      for (const { does, run } of steps) {
-        assert.ok(stdout.includes(`# ${does.replaceAll("123", "PROJECT_NUMBER")}\n`), does);
-        for (const arg of run) assert.ok(stdout.includes(arg.replaceAll("123", "PROJECT_NUMBER")), arg);
+      for (const { description, create } of steps) {
+        assert.ok(stdout.includes(`# ${description.replaceAll("123", "PROJECT_NUMBER")}\n`), description);
+        for (const arg of create) assert.ok(stdout.includes(arg.replaceAll("123", "PROJECT_NUMBER")), arg);
       }
     });
 
-    it(`${part} runs every command, and the second time makes nothing that is there`, async () => {
+    it(`${part} runs every command, and creates nothing that exists the second time`, async () => {
       const { asked: first } = await cloud(args);
-      for (const { run } of steps) assert.ok(first.includes([...run, "--quiet"].join(" ")), run.join(" "));
+      for (const { create } of steps) assert.ok(first.includes([...create, "--quiet"].join(" ")), create.join(" "));
       const { asked: second } = await cloud(args);
       assert.deepEqual(second.filter(makes), []);
       if (part === "monitoring") assert.equal(second.filter((line) => line.includes(" update ")).length, steps.length);
     });
   }
 
-  it("shows what gcloud complains of, and stops there", async () => {
+  it("shows gcloud's error, and stops", async () => {
     writeFileSync(join(directory, "gcloud"), "#!/bin/sh\necho 'ERROR: not signed in' >&2\nexit 1\n", { mode: 0o755 });
     await assert.rejects(cloud(["prepare", "--project", "demo-access"]), (error: { code: number; stderr: string }) => {
       assert.deepEqual([error.code, error.stderr.trim()], [1, "ERROR: not signed in"]);
@@ -161,7 +161,7 @@ describe("npm run cloud", function () {
     });
   });
 
-  it("refuses a database in another region, which can't be moved", async () => {
+  it("rejects a database in another region, which can't be moved", async () => {
     const fake =
       "#!/bin/sh\ncase \"$*\" in *'databases describe'*) echo eur3;; *'projects describe'*) echo 123;; esac\n";
     writeFileSync(join(directory, "gcloud"), fake, { mode: 0o755 });
@@ -172,7 +172,7 @@ describe("npm run cloud", function () {
     await cloud(["prepare", "--project", "demo-access", "--region", "europe-west4"]);
   });
 
-  it("waits for a metric that can't be used yet, and says so", async () => {
+  it("waits for a metric that alerts can't use yet, and says so", async () => {
     const fake = `#!/bin/sh
 case "$*" in
   *"policies create"*)
@@ -187,10 +187,10 @@ esac
     writeFileSync(join(directory, "gcloud"), fake, { mode: 0o755 });
     const { stdout } = await cloud(["monitoring", "--project", "demo-access"]);
     assert.match(stdout, /waiting until the new metrics can be used/);
-    assert.match(stdout, /keeps the dashboard: created/);
+    assert.match(stdout, /creates or updates the dashboard: created/);
   });
 
-  it("keeps every metric and alert that there is a file for", () => {
+  it("creates a metric or alert for every file", () => {
     const steps = monitoringSteps(PLACE, []).length;
     assert.equal(steps, namesIn("metrics").length + namesIn("alerts").length + 1);
   });

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Query } from "../functions/src/ports.js";
-import { delivery, type Happening, TROUBLES } from "../test/scenarios.js";
+import { delivery, FAILURE_SCENARIOS, type Scenario } from "../test/scenarios.js";
 
 interface Indexes {
-  indexes: object[];
+  indexes: { collectionGroup: string; queryScope: string; fields: { fieldPath: string; order: string }[] }[];
   fieldOverrides: { collectionGroup: string; fieldPath: string; ttl?: boolean; indexes: object[] }[];
 }
 
@@ -14,23 +14,23 @@ const { indexes, fieldOverrides } = JSON.parse(readFileSync("firestore.indexes.j
 const exempt = new Set(fieldOverrides.map(({ collectionGroup, fieldPath }) => `${collectionGroup}.${fieldPath}`));
 
 /** What the operators ask, and decide. */
-async function operators(): Promise<Happening> {
-  const happening = await TROUBLES["a create whose outcome is unknown"]();
-  await happening.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
-  const { attempts } = await happening.ask("/api/relations/1");
+async function operators(): Promise<Scenario> {
+  const scenario = await FAILURE_SCENARIOS["a create whose outcome is unknown"]();
+  await scenario.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
+  const { attempts } = await scenario.ask("/api/relations/1");
   const [{ version = "" } = {}] = attempts as { version?: string }[];
   const decision = { reason: "the kitchen has nothing", version };
-  await happening.ask("/api/relations/1/kitchen/retry", decision);
-  await happening.ask("/api/orders?q=krithik");
-  await happening.ask("/api/orders?day=2026-01-01");
-  await happening.ask("/api/statistics");
-  return happening;
+  await scenario.ask("/api/relations/1/kitchen/retry", decision);
+  await scenario.ask("/api/orders?q=krithik");
+  await scenario.ask("/api/orders?day=2026-01-01");
+  await scenario.ask("/api/statistics");
+  return scenario;
 }
 
 /** A create that is refused, for an order that is cancelled before it is tried again. */
-async function cancellation(): Promise<Happening> {
-  const happening = await TROUBLES["a create that is refused"]();
-  return happening.order("CANCELLED").tick("sweep");
+async function cancellation(): Promise<Scenario> {
+  const scenario = await FAILURE_SCENARIOS["a create that is refused"]();
+  return scenario.order("CANCELLED").tick("sweep");
 }
 
 const fieldsOf = (queries: Query[]) =>
@@ -38,14 +38,17 @@ const fieldsOf = (queries: Query[]) =>
 
 describe("the indexes", () => {
   let queried: string[];
+  let sorted: string[];
   let written: string[];
   let timestamps: string[];
 
   before(async () => {
-    const happened = [await delivery(), await operators(), await cancellation()];
-    for (const happen of Object.values(TROUBLES)) happened.push(await happen());
-    queried = fieldsOf(happened.flatMap(({ queries }) => queries));
-    const documents = happened.flatMap((happening) => happening.documents);
+    const scenarios = [await delivery(), await operators(), await cancellation()];
+    for (const run of Object.values(FAILURE_SCENARIOS)) scenarios.push(await run());
+    const queries = scenarios.flatMap((scenario) => scenario.queries);
+    queried = fieldsOf(queries);
+    sorted = [...new Set(queries.flatMap(sortingOf))].sort();
+    const documents = scenarios.flatMap((scenario) => scenario.documents);
     const all = documents.flatMap(({ path, fields }) =>
       Object.entries(fields).map(([name, value]) => ({ field: `${path.split("/")[0]}.${name}`, value })),
     );
@@ -53,7 +56,7 @@ describe("the indexes", () => {
     timestamps = [...new Set(all.flatMap(({ field, value }) => (holdsTime(value) ? [field] : [])))].sort();
   });
 
-  it("are there for every field that is asked for, the page's own questions included", () => {
+  it("exist for every queried field, including the console's queries", () => {
     assert.deepEqual(queried, [
       "attempts.state",
       "audit.order",
@@ -68,11 +71,18 @@ describe("the indexes", () => {
     );
   });
 
-  it("need no others: each query asks for one field and sorts by the name alone, which every field's own index does", () => {
-    assert.deepEqual(indexes, []);
+  it("exist for each query that sorts by a time, and for no other query", () => {
+    assert.deepEqual(
+      indexes.map(({ collectionGroup, queryScope, fields }) => {
+        assert.equal(queryScope, "COLLECTION");
+        return [collectionGroup, ...fields.map(({ fieldPath, order }) => `${fieldPath} ${order}`)].join(", ");
+      }),
+      sorted,
+    );
+    assert.deepEqual(sorted, ["relations, customerId ASCENDING, placedAt DESCENDING"]);
   });
 
-  it("are there for nothing else: each costs storage, and one over rising values takes 500 writes a second and no more", () => {
+  it("exist for no other field", () => {
     assert.deepEqual(
       written.filter((field) => !exempt.has(field)),
       queried,
@@ -80,7 +90,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("leave every time out", () => {
+  it("contain no timestamp", () => {
     assert.ok(timestamps.length >= 8, `${timestamps}`);
     assert.deepEqual(
       timestamps.filter((field) => !exempt.has(field)),
@@ -88,7 +98,7 @@ describe("the indexes", () => {
     );
   });
 
-  it("end attempts and audit entries when their time is over, and nothing else", () => {
+  it("expire attempts and audit entries, and nothing else", () => {
     const ending = fieldOverrides.filter(({ ttl }) => ttl).map((one) => `${one.collectionGroup}.${one.fieldPath}`);
     assert.deepEqual(ending.sort(), ["attempts.expireAt", "audit.expireAt"]);
     assert.deepEqual(
@@ -99,8 +109,8 @@ describe("the indexes", () => {
   });
 });
 
-describe("the ids of documents", () => {
-  it("are spread when they are ours, whatever the order's name: consecutive ids would load a single machine", async () => {
+describe("document ids", () => {
+  it("are spread if we choose them, whatever the order's name", async () => {
     const { documents } = await delivery();
     const ids = documents.filter(({ path }) => path.startsWith("history/")).map(({ path }) => path.slice(8));
     assert.equal(ids.length, 3);
@@ -108,8 +118,8 @@ describe("the ids of documents", () => {
   });
 });
 
-describe("every document that stays", () => {
-  it("says its schema, so an older build leaves a newer one alone", async () => {
+describe("every permanent document", () => {
+  it("has a schema version, so an older build can ignore a newer document", async () => {
     const { documents } = await operators();
     const lasting = [...documents, ...(await delivery()).documents].filter(({ path }) => !path.startsWith("leases/"));
     for (const { path, fields } of lasting) assert.equal(fields.schema, 1, path);
@@ -122,6 +132,11 @@ describe("every document that stays", () => {
     ]);
   });
 });
+
+/** The index that a query needs if it sorts by a time. The rising times are spread by the field before them. */
+function sortingOf({ collection, field, latestBy }: Query): string[] {
+  return latestBy === undefined ? [] : [`${collection}, ${field} ASCENDING, ${latestBy} DESCENDING`];
+}
 
 function holdsTime(value: unknown): boolean {
   if (value instanceof Date) return true;

@@ -38,7 +38,7 @@ describe("what is deployed", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it("holds the build and what installs it, and neither sources nor anybody's own settings", () => {
+  it("contains the build and its package files, but no sources and no local settings", () => {
     // A deployment's params go with it.
     const wanted = /^(lib\/[\w.-]+\.c?js|package\.json|package-lock\.json|\.npmrc|\.env(\.[\w-]+)?)$/;
     assert.deepEqual(
@@ -51,7 +51,7 @@ describe("what is deployed", () => {
     assert.ok(!uploaded.some((name) => name.includes("local")), "no file of one person's machine");
   });
 
-  it("asks for what was reviewed (UPDATE_MANIFEST=1 writes deploy/manifest.json anew, for another review)", () => {
+  it("matches the reviewed deploy/manifest.json (UPDATE_MANIFEST=1 rewrites it)", () => {
     if (process.env.UPDATE_MANIFEST === "1") writeFileSync(SNAPSHOT, `${JSON.stringify(manifest, null, 2)}\n`);
     assert.deepEqual(JSON.parse(JSON.stringify(manifest)), JSON.parse(readFileSync(SNAPSHOT, "utf8")));
   });
@@ -68,7 +68,7 @@ describe("what is deployed", () => {
     return first;
   }
 
-  it("binds only the secrets that the params ask for", async function () {
+  it("binds only the secrets that the params require", async function () {
     this.timeout(PATIENCE);
     assert.deepEqual((await under({})).secrets, ["FOOD_SERVICE_CA"]);
     assert.deepEqual((await under({ FOOD_SERVICE_AUTH: "google-id-token" })).secrets, ["FOOD_SERVICE_CA"]);
@@ -77,7 +77,7 @@ describe("what is deployed", () => {
     assert.deepEqual((await under(both)).secrets, all);
   });
 
-  it("reaches a VPC through a connector or directly, if the params say so, and leaves it again if they don't", async function () {
+  it("uses a VPC through a connector or directly if the params say so, and leaves it if they don't", async function () {
     this.timeout(PATIENCE);
     assert.equal((await under({})).vpc, null);
     assert.deepEqual((await under({ VPC_CONNECTOR: "food", VPC_EGRESS: "all-traffic" })).vpc, {
@@ -91,7 +91,7 @@ describe("what is deployed", () => {
     await assert.rejects(under({ VPC_CONNECTOR: "food", VPC_NETWORK: "default" }), /could not be analyzed/);
   });
 
-  it("gives each function an account of its own and the settings of the table", () => {
+  it("gives each function its own account and the options of the table", () => {
     assert.deepEqual(Object.keys(manifest.endpoints).sort(), Object.keys(FUNCTION_OPTIONS).sort());
     for (const [name, wanted] of Object.entries(FUNCTION_OPTIONS)) {
       const { serviceAccount, availableMemoryMb, cpu, concurrency, minInstances, maxInstances, timeoutSeconds } =
@@ -117,7 +117,7 @@ describe("what is deployed", () => {
     for (const [name, endpoint] of Object.entries(manifest.endpoints)) assert.equal(endpoint.runtime, runtime, name);
   });
 
-  it("is at the console's address: Hosting forwards requests to a function of that name, in the default region", () => {
+  it("has a Hosting rewrite to the API's function, in the default region", () => {
     const { hosting } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
       hosting: { rewrites: { function?: { functionId: string; region: string } }[] };
     };
@@ -129,7 +129,7 @@ describe("what is deployed", () => {
     }
   });
 
-  it("gives the poll more time than its lease lasts, whatever the settings", async () => {
+  it("gives the poll a longer timeout than its lease, under all settings", async () => {
     const bed = testBed({ POLL_PASSES: 12, CALL_DEADLINE_SECONDS: 60, CREATE_LEASE_SECONDS: 120 });
     const began = bed.clock.now();
     let until: unknown;

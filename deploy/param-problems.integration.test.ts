@@ -33,9 +33,9 @@ describe("the params of a deployment", () => {
 
   const problems = () => deploymentParamProblems({ directory, project: PROJECT });
 
-  it("are accepted when all are right", () => assert.deepEqual(problems(), []));
+  it("are accepted if all are valid", () => assert.deepEqual(problems(), []));
 
-  it("are accepted with secrets, which are not looked at", () => {
+  it("are accepted with secrets, which are not checked", () => {
     give(
       ".env.demo-params",
       "FOOD_SERVICE_AUTH=bearer-token",
@@ -71,7 +71,7 @@ describe("the params of a deployment", () => {
     ["VPC_CONNECTOR=", /^VPC_CONNECTOR is "": it must be the name of one, or none$/],
     ["VPC_EGRESS=all", /^VPC_EGRESS is "all": it must be private-ranges-only or all-traffic$/],
   ] as const) {
-    it(`are refused for ${change}, with what is allowed`, () => {
+    it(`are rejected for ${change}, with the allowed values`, () => {
       give(".env.demo-params", change);
       const [problem = "", ...more] = problems();
       assert.match(problem, refusal);
@@ -79,19 +79,19 @@ describe("the params of a deployment", () => {
     });
   }
 
-  it("are refused as the file is generated, with every value that must change", () => {
+  it("are rejected as generated, with every value that must change", () => {
     writeFileSync(join(directory, "functions/.env.demo-params"), paramsFile());
     const named = problems().map((problem) => problem.split(" ")[0]);
     assert.deepEqual(named.sort(), ["FOOD_SERVICE_ADDRESS", "USERS_ADDRESS", "USERS_SECURITY"]);
   });
 
-  it("are refused when one is missing, for the CLI would ask for it after this check", () => {
+  it("are rejected if one is missing, since the CLI would ask for it after this check", () => {
     const file = join(directory, "functions/.env.demo-params");
     writeFileSync(file, readFileSync(file, "utf8").replace(/^CREATE_POLICY=.*$/m, ""));
     assert.match(problems().join("\n"), /^CREATE_POLICY is not set: add to functions\/\.env\.demo-params/);
   });
 
-  it("come from .env too, which the project's own file overrides", () => {
+  it("are also read from .env, which the project's own file overrides", () => {
     writeFileSync(join(directory, "functions/.env"), "CREATE_POLICY=foo\n");
     assert.deepEqual(problems(), []);
     const file = join(directory, "functions/.env.demo-params");
@@ -99,7 +99,7 @@ describe("the params of a deployment", () => {
     assert.match(problems().join("\n"), /^CREATE_POLICY is "foo"/);
   });
 
-  it("come from the file of an alias of the project", () => {
+  it("are read from the file of an alias of the project", () => {
     writeFileSync(join(directory, ".firebaserc"), JSON.stringify({ projects: { production: PROJECT, other: "x" } }));
     rmSync(join(directory, "functions/.env.demo-params"));
     give(".env.other", "CREATE_POLICY=bar");
@@ -109,7 +109,7 @@ describe("the params of a deployment", () => {
     assert.deepEqual(more, []);
   });
 
-  it("are refused when the CLI can't read the file", () => {
+  it("are rejected if the CLI can't parse the file", () => {
     writeFileSync(
       join(directory, "functions/.env.demo-params"),
       `${paramsFile(GOOD)}\nno assignment\nGCLOUD_PROJECT=x\n`,
@@ -117,7 +117,7 @@ describe("the params of a deployment", () => {
     assert.match(problems().join("\n"), /error on lines: no assignment/);
   });
 
-  it("are refused when a change of the runtime would not be deployed", () => {
+  it("are rejected if a change of the runtime would not be deployed", () => {
     const text = readFileSync("firebase.json", "utf8").replace(/nodejs\d+/, "nodejs22");
     writeFileSync(join(directory, "firebase.json"), text);
     assert.match(problems().join("\n"), /^the runtime is "nodejs22" in firebase.json and "24" under engines.node/);

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { words } from "./process/shell.js";
 
 const DAY_MS = 86_400_000;
 
@@ -40,7 +41,7 @@ export class CertificateMaker {
     const { subject, hosts = [], isAuthority, issuer, hasKeyIds = false, usage, sameKeyAs } = request;
     const { notBefore = -1, notAfter = 30 } = request;
     const key = this.file("key", sameKeyAs?.key);
-    if (!sameKeyAs) this.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key);
+    if (!sameKeyAs) openssl(words`genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ${key}`);
     const extensions = [
       ...(isAuthority === undefined ? [] : [`basicConstraints=critical,CA:${isAuthority ? "TRUE" : "FALSE"}`]),
       ...(hosts.length === 0 ? [] : [`subjectAltName=${hosts.map(altName).join(",")}`]),
@@ -60,46 +61,24 @@ export class CertificateMaker {
       ].join("\n"),
     );
     const csr = this.file("csr");
-    this.openssl("req", "-new", "-key", key, "-subj", `/CN=${subject}`, "-config", configuration, "-out", csr);
-    const dates = ["-startdate", dateOf(notBefore), "-enddate", dateOf(notAfter)];
+    openssl(words`req -new -key ${key} -subj ${`/CN=${subject}`} -config ${configuration} -out ${csr}`);
     const signing = issuer
-      ? ["-cert", this.file("crt", issuer.certificate), "-keyfile", this.file("key", issuer.key)]
-      : ["-selfsign", "-keyfile", key];
-    this.openssl(
-      "ca",
-      "-batch",
-      "-notext",
-      "-config",
-      configuration,
-      ...dates,
-      ...signing,
-      "-in",
-      csr,
-      "-out",
-      certificate,
-    );
+      ? words`-cert ${this.file("crt", issuer.certificate)} -keyfile ${this.file("key", issuer.key)}`
+      : words`-selfsign -keyfile ${key}`;
+    openssl(words`ca -batch -notext -config ${configuration} -startdate ${dateOf(notBefore)} -enddate ${dateOf(notAfter)}
+      ${signing} -in ${csr} -out ${certificate}`);
     return { certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
   }
 
   /** Makes a self-signed certificate for localhost with the JDK's keytool, with the settings of its manual. */
   issueWithKeytool(keytool: string): Issued {
     const store = this.file("p12");
-    const secret = ["-storetype", "PKCS12", "-storepass", "changeit"];
-    const made = [
-      "-alias",
-      "food",
-      "-keyalg",
-      "EC",
-      "-dname",
-      "CN=localhost",
-      "-ext",
-      "san=dns:localhost,ip:127.0.0.1",
-    ];
-    execFileSync(keytool, ["-genkeypair", "-keystore", store, ...secret, ...made], { stdio: "pipe" });
+    const made = words`-genkeypair -keystore ${store} -storetype PKCS12 -storepass changeit -alias food -keyalg EC
+      -dname CN=localhost -ext san=dns:localhost,ip:127.0.0.1`;
+    execFileSync(keytool, made, { stdio: "pipe" });
     const [key, certificate] = [this.file("key"), this.file("crt")];
-    const from = ["pkcs12", "-in", store, "-passin", "pass:changeit"];
-    this.openssl(...from, "-nocerts", "-nodes", "-out", key);
-    this.openssl(...from, "-nokeys", "-out", certificate);
+    openssl(words`pkcs12 -in ${store} -passin pass:changeit -nocerts -nodes -out ${key}`);
+    openssl(words`pkcs12 -in ${store} -passin pass:changeit -nokeys -out ${certificate}`);
     return { certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
   }
 
@@ -121,10 +100,10 @@ export class CertificateMaker {
   close(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
 
-  private openssl(...args: string[]): void {
-    execFileSync("openssl", args, { stdio: "pipe" });
-  }
+function openssl(args: string[]): void {
+  execFileSync("openssl", args, { stdio: "pipe" });
 }
 
 function altName(host: string): string {

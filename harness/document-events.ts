@@ -4,14 +4,15 @@
  */
 import {
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type Server,
   type ServerResponse,
 } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { StartError } from "../services/server.js";
+import { listenLocally } from "./listen.js";
 
 /** Takes one event. */
 type Take = (headers: OutgoingHttpHeaders, body: Buffer) => Promise<void>;
@@ -25,27 +26,19 @@ export class DocumentEvents {
   }
 
   /** Resolves with where the emulator is to call, as host:port. */
-  listen(): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(0, "127.0.0.1", () => {
-        resolve(`127.0.0.1:${(this.server.address() as AddressInfo).port}`);
-      });
-    });
+  async listen(): Promise<string> {
+    return `127.0.0.1:${await listenLocally(this.server)}`;
   }
 
   /** Has every write of such documents, such as relations/{id}, brought from now on. */
   async onWritten(firestore: string, project: string, document: string, take: Take): Promise<void> {
     this.takers.set(project, take);
-    const trigger = {
+    await addTrigger(firestore, project, project, {
       eventType: "google.cloud.firestore.document.v1.written",
       database: "(default)",
       namespace: "(default)",
-      document: { value: document, matchType: "PATH_PATTERN" },
-    };
-    const path = `emulator/v1/projects/${project}/eventarcTrigger?eventarcTriggerId=${project}`;
-    const response = await fetch(`http://${firestore}/${path}`, { method: "POST", body: JSON.stringify(trigger) });
-    if (!response.ok) throw new StartError(`The Firestore emulator answered ${response.status} for a trigger.`);
+      document,
+    });
   }
 
   stop(): void {
@@ -58,8 +51,37 @@ export class DocumentEvents {
     // The emulator is not to wait: on the platform, the event has left Firestore by now.
     response.end();
     const [, project = ""] = /^\/functions\/projects\/([^/]+)\//.exec(request.url ?? "") ?? [];
-    const about = Object.entries(request.headers).filter(([name]) => name === "content-type" || name.startsWith("ce-"));
-    // The emulator sends it in base64, the platform as it is.
-    await this.takers.get(project)?.(Object.fromEntries(about), Buffer.from(body, "base64"));
+    const event = eventOf(request.headers, body);
+    await this.takers.get(project)?.(event.headers, event.body);
   }
+}
+
+/** The event in a request of the emulator, which sends it in base64; the platform sends it as it is. */
+export function eventOf(headers: IncomingHttpHeaders, body: string): { headers: OutgoingHttpHeaders; body: Buffer } {
+  const about = Object.entries(headers).filter(([name]) => name === "content-type" || name.startsWith("ce-"));
+  return { headers: Object.fromEntries(about), body: Buffer.from(body, "base64") };
+}
+
+export interface DocumentTrigger {
+  eventType: string;
+  database: string | undefined;
+  namespace: string | undefined;
+  /** A pattern such as relations/{id}. */
+  document: string | undefined;
+}
+
+/**
+ * Has the emulator send such events of a project to its server, under this name.
+ * @throws StartError if it does not accept the trigger
+ */
+export async function addTrigger(
+  firestore: string,
+  project: string,
+  name: string,
+  { document, ...trigger }: DocumentTrigger,
+): Promise<void> {
+  const path = `emulator/v1/projects/${project}/eventarcTrigger?eventarcTriggerId=${name}`;
+  const body = JSON.stringify({ ...trigger, document: { value: document, matchType: "PATH_PATTERN" } });
+  const response = await fetch(`http://${firestore}/${path}`, { method: "POST", body });
+  if (!response.ok) throw new StartError(`The Firestore emulator answered ${response.status} for a trigger.`);
 }

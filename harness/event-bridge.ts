@@ -10,7 +10,8 @@ import type { Fields, Randomness } from "../functions/src/ports.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { documentChanged, documentVersion, messagePublished } from "./cloud-events.js";
 import { valuesOf } from "./emulators/firestore-rest.js";
-import { subscribe } from "./emulators/standalone.js";
+import { PubSubTopics } from "./emulators/pubsub-rest.js";
+import { listenLocally } from "./listen.js";
 
 /** The topic of each function that takes messages. */
 const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
@@ -71,6 +72,16 @@ export interface DocumentWrite {
   at: number;
 }
 
+type QueryDocument = Awaited<
+  ReturnType<ReturnType<ReturnType<typeof openFirestore>["collection"]>["get"]>
+>["docs"][number];
+
+/** A document as it was seen last, and as an event has it. */
+interface Version {
+  fields: Fields;
+  value: object;
+}
+
 export class Bridge {
   /** Every change of a relation or an attempt that was seen. */
   readonly writes: DocumentWrite[] = [];
@@ -106,13 +117,11 @@ export class Bridge {
 
   /** Has the Pub/Sub emulator at this host:port push every message of the functions' topics here. */
   async subscribe(pubsub: string): Promise<void> {
-    const port = await new Promise<number>((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(0, "127.0.0.1", () => resolve((this.server.address() as { port: number }).port));
-    });
+    const port = await listenLocally(this.server);
+    const topics = new PubSubTopics(pubsub, this.options.project);
     for (const [name, topic] of Object.entries(SUBSCRIBERS)) {
       const shares = Array.from({ length: SHARES }, (_, share) => `http://127.0.0.1:${port}/${name}/${share}`);
-      await subscribe(pubsub, this.options.project, topic, shares);
+      await topics.pushTo(topic, shares);
     }
   }
 
@@ -120,26 +129,28 @@ export class Bridge {
   watch(...others: string[]): void {
     const firestore = openFirestore(this.options.project);
     for (const collection of [RELATIONS, ...others]) {
-      const known = new Map<string, { fields: Fields; value: object }>();
+      const known = new Map<string, Version>();
       const stop = firestore.collection(collection).onSnapshot(
         (found) => {
-          for (const { doc, type } of found.docChanges()) {
-            const snapshot = type === "removed" ? undefined : snapshotOf(doc);
-            const before = known.get(doc.ref.path);
-            const at = doc.updateTime.toMillis();
-            this.writes.push({ path: doc.ref.path, before: before?.fields, after: snapshot?.fields, at });
-            const times = { created: doc.createTime.toDate(), updated: doc.updateTime.toDate() };
-            const value =
-              snapshot && documentVersion(this.options.project, doc.ref.path, valuesOf(snapshot.fields), times);
-            if (snapshot && value) known.set(doc.ref.path, { fields: snapshot.fields, value });
-            else known.delete(doc.ref.path);
-            if (collection === RELATIONS) this.changed(doc.ref.path, value, before?.value);
-          }
+          for (const { doc, type } of found.docChanges()) this.see(doc, type === "removed", known);
         },
         (error) => console.error(`The listener on ${collection} ended: ${error.message}`),
       );
       this.unsubscribe.push(stop);
     }
+  }
+
+  /** Writes a change of a document down, and delivers it if it is of a relation. */
+  private see(doc: QueryDocument, isRemoved: boolean, known: Map<string, Version>): void {
+    const { path, parent } = doc.ref;
+    const snapshot = isRemoved ? undefined : snapshotOf(doc);
+    const before = known.get(path);
+    this.writes.push({ path, before: before?.fields, after: snapshot?.fields, at: doc.updateTime.toMillis() });
+    const times = { created: doc.createTime.toDate(), updated: doc.updateTime.toDate() };
+    const value = snapshot && documentVersion(this.options.project, path, valuesOf(snapshot.fields), times);
+    if (snapshot && value) known.set(path, { fields: snapshot.fields, value });
+    else known.delete(path);
+    if (parent.id === RELATIONS) this.changed(path, value, before?.value);
   }
 
   /** Fires a schedule once. */

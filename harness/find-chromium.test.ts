@@ -29,7 +29,7 @@ describe("finding Chromium", () => {
       playwright: join(home, "ms-playwright", "chrome"),
     });
 
-  it("takes the one that CHROMIUM names before all others", () => {
+  it("prefers the one that CHROMIUM names", () => {
     make("bin", "chromium");
     const named = make("elsewhere", "my chrome");
     assert.equal(find({ CHROMIUM: named, PATH: join(home, "bin") }), named);
@@ -51,19 +51,19 @@ describe("finding Chromium", () => {
     assert.equal(find(), path);
   });
 
-  it("finds applications of macOS, the system's and the person's own", () => {
+  it("finds macOS applications, the system's and the user's own", () => {
     const own = make("Applications", "Chromium.app", "Contents", "MacOS", "Chromium");
     assert.equal(find(), own);
     const system = make("System Applications", "Google Chrome.app", "Contents", "MacOS", "Google Chrome");
     assert.equal(find(), system);
   });
 
-  it("finds Playwright's own, last", () => {
+  it("finds Playwright's Chromium as a last resort", () => {
     const path = make("ms-playwright", "chrome");
     assert.equal(find({ PATH: "" }), path);
   });
 
-  it("finds none if there is none", () => {
+  it("returns nothing if there is none", () => {
     assert.equal(find({ PATH: "/nowhere" }), undefined);
   });
 });

@@ -7,7 +7,7 @@ import type { GroundTruth } from "../services/food-service/model/food-service-mo
 import { truthIn } from "../services/food-service/server.js";
 import { programArgs } from "../services/program-args.js";
 import { StartError } from "../services/server.js";
-import { type Child, startChild } from "./process/child-process.js";
+import { type Child, portIn, startServer } from "./process/child-process.js";
 import { freePort } from "./process/free-ports.js";
 import { quoteForShell } from "./process/shell.js";
 import { ROOT } from "./root.js";
@@ -104,24 +104,17 @@ export class FoodServiceProcess {
   async restart(): Promise<void> {
     if (this.child && this.child.ended === undefined) return;
     this.lines = [];
-    let listening: (port: number) => void = () => {};
-    const port = new Promise<number>((resolve) => {
-      listening = resolve;
-    });
-    const child = await startChild({
-      command: process.execPath,
-      args: this.args,
-      cwd: ROOT,
-      env: process.env,
-      onLine: (line) => {
-        this.lines = [...this.lines.slice(1 - LINES_IN_MESSAGE), line];
-        const [, digits] = /^food service ready on \S+:(\d+),/.exec(line) ?? [];
-        if (digits) listening(Number(digits));
-        this.options.onLine?.(line);
-      },
-    });
+    const onLine = (line: string) => {
+      this.lines = [...this.lines.slice(1 - LINES_IN_MESSAGE), line];
+      this.options.onLine?.(line);
+    };
+    const { child, listening } = await startServer(
+      { command: process.execPath, args: this.args, cwd: ROOT, env: process.env, onLine },
+      (line) => portIn(line, /^food service ready on \S+:(\d+),/),
+      START_TIMEOUT_MS,
+    );
     this.child = child;
-    await this.untilListening(child, port);
+    await this.untilListening(child, listening);
     void child.exited.then((how) => {
       if (this.child !== child) return;
       const again = `Start it again with its state:\n  ${this.command}`;
@@ -152,14 +145,13 @@ export class FoodServiceProcess {
     return truthIn(this.state);
   }
 
-  private async untilListening(child: Child, port: Promise<number>): Promise<void> {
+  private async untilListening(child: Child, listening: Promise<number | string>): Promise<void> {
     const { signal } = this.options;
     const aborted = new Promise<"aborted">((resolve) => {
       if (signal?.aborted) resolve("aborted");
       signal?.addEventListener("abort", () => resolve("aborted"));
     });
-    const late = sleep(START_TIMEOUT_MS, "does not listen", { ref: false });
-    const found = await Promise.race([port, child.exited, late, aborted]);
+    const found = await Promise.race([listening, aborted]);
     if (typeof found === "number") {
       this.port = found;
       return;

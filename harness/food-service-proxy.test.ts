@@ -8,7 +8,7 @@ import { identityIn } from "../services/food-service/certificate.js";
 import { FoodServiceProxy } from "./food-service-proxy.js";
 
 describe("the proxy in front of the food service", () => {
-  it("ends a caller's connection if it is closed while the food service takes the connection", async () => {
+  it("ends a caller's connection if it is closed while the food service accepts the connection", async () => {
     const directory = mkdtempSync(join(tmpdir(), "proxy-"));
     const { certificate } = await identityIn(directory);
     let onConnection = () => {};

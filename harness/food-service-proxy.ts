@@ -5,6 +5,7 @@
  */
 import {
   type ClientHttp2Session,
+  type ClientHttp2Stream,
   connect,
   constants,
   createSecureServer,
@@ -21,6 +22,7 @@ import {
   KitchenServiceService,
   OrderServiceService,
 } from "../functions/src/generated/food/v1/food.js";
+import { listenLocally } from "./listen.js";
 
 /** One call as the proxy saw it; moments are in milliseconds since the epoch. */
 export interface Call {
@@ -100,6 +102,7 @@ export class FoodServiceProxy {
 class Door {
   private readonly front: Server;
   private readonly inside: Http2SecureServer;
+  private insidePort = 0;
   /** The callers' connections, by the port that each comes in by. */
   private readonly callers = new Map<number, Socket>();
   private closed = false;
@@ -123,8 +126,8 @@ class Door {
   }
 
   async listen(): Promise<number> {
-    await listening(this.inside);
-    return listening(this.front);
+    this.insidePort = await listenLocally(this.inside);
+    return listenLocally(this.front);
   }
 
   reset(): number {
@@ -160,7 +163,7 @@ class Door {
       probe.destroy();
       // Both may have ended while the food service took the connection.
       if (this.closed || caller.destroyed) return void caller.destroy();
-      const inward = connectTcp({ host: "127.0.0.1", port: portOf(this.inside) });
+      const inward = connectTcp({ host: "127.0.0.1", port: this.insidePort });
       inward.once("error", () => caller.destroy());
       inward.once("connect", () => {
         const port = inward.localPort ?? 0;
@@ -213,16 +216,7 @@ class Door {
 
     const request = behind.request(headers);
     stream.once("close", () => request.close(constants.NGHTTP2_CANCEL));
-    let answer: IncomingHttpHeaders = {};
-    let trailers: IncomingHttpHeaders = {};
-    request.on("response", (received) => {
-      answer = received;
-    });
-    request.on("trailers", (received) => {
-      trailers = received;
-    });
-    request.end(body);
-    const message = await bytesOf(request);
+    const { answer, trailers, message } = await exchange(request, body);
     const status = trailers["grpc-status"] ?? answer["grpc-status"];
     if (status === undefined) return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     await this.options.onMoment(call, "carried out");
@@ -242,15 +236,19 @@ class Door {
   }
 }
 
-function listening(server: Server | Http2SecureServer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(portOf(server)));
+/** Sends the body and resolves with all that comes back. */
+async function exchange(request: ClientHttp2Stream, body: Buffer) {
+  let answer: IncomingHttpHeaders = {};
+  let trailers: IncomingHttpHeaders = {};
+  request.on("response", (received) => {
+    answer = received;
   });
-}
-
-function portOf(server: Server | Http2SecureServer): number {
-  return (server.address() as { port: number }).port;
+  request.on("trailers", (received) => {
+    trailers = received;
+  });
+  request.end(body);
+  const message = await bytesOf(request);
+  return { answer, trailers, message };
 }
 
 /** All bytes until the end; rejects where it breaks off. */

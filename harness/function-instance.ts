@@ -1,10 +1,9 @@
 /** One instance of a built function under functions-framework, as Cloud Run runs it. Chaos and the benches share it. */
 import { Agent, type OutgoingHttpHeaders, type RequestOptions, request } from "node:http";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import pMap from "p-map";
 import { StartError } from "../services/server.js";
-import { type Child, startChild } from "./process/child-process.js";
+import { type Child, portIn, startServer } from "./process/child-process.js";
 import { type Usage, usageOf } from "./process-usage.js";
 import { ROOT } from "./root.js";
 
@@ -48,9 +47,9 @@ export class FunctionInstance {
   private constructor(
     private readonly options: InstanceOptions,
     readonly child: Child,
-    port: Promise<number>,
+    listening: Promise<number | string>,
   ) {
-    this.listening = this.waitFor(port);
+    this.listening = this.waitFor(listening);
     // A caller that does not wait for the instance learns of its end from `child`.
     this.listening.catch(() => undefined);
   }
@@ -59,29 +58,25 @@ export class FunctionInstance {
   static async spawn(options: InstanceOptions): Promise<FunctionInstance> {
     const { build, target, takes, env, node = process.execPath, nodeFlags = [], profiles, onLine } = options;
     const profiling = profiles && ["--cpu-prof", "--cpu-prof-interval=200", `--cpu-prof-dir=${join(profiles, target)}`];
-    let found: (port: number) => void = () => {};
-    const port = new Promise<number>((resolve) => {
-      found = resolve;
-    });
-    const child = await startChild({
-      command: node,
-      args: [...nodeFlags, ...(profiling || []), "--require", PRINT_PORT, FRAMEWORK, `--source=${build}`],
-      cwd: build,
-      env: {
-        PATH: process.env.PATH,
-        HOME: process.env.HOME,
-        PORT: "0",
-        FUNCTION_TARGET: target,
-        FUNCTION_SIGNATURE_TYPE: takes === "events" ? "cloudevent" : "http",
-        ...env,
+    const { child, listening } = await startServer(
+      {
+        command: node,
+        args: [...nodeFlags, ...(profiling || []), "--require", PRINT_PORT, FRAMEWORK, `--source=${build}`],
+        cwd: build,
+        env: {
+          PATH: process.env.PATH,
+          HOME: process.env.HOME,
+          PORT: "0",
+          FUNCTION_TARGET: target,
+          FUNCTION_SIGNATURE_TYPE: takes === "events" ? "cloudevent" : "http",
+          ...env,
+        },
+        onLine,
       },
-      onLine: (line) => {
-        const [, digits] = /^PORT (\d+)$/.exec(line) ?? [];
-        if (digits) found(Number(digits));
-        onLine(line);
-      },
-    });
-    return new FunctionInstance(options, child, port);
+      (line) => portIn(line, /^PORT (\d+)$/),
+      START_TIMEOUT_MS,
+    );
+    return new FunctionInstance(options, child, listening);
   }
 
   /**
@@ -144,9 +139,8 @@ export class FunctionInstance {
     await this.child.stop(this.options.profiles === undefined ? "SIGKILL" : "SIGTERM", PROFILE_TIMEOUT_MS);
   }
 
-  private async waitFor(port: Promise<number>): Promise<void> {
-    const late = sleep(START_TIMEOUT_MS, "did not listen in time", { ref: false });
-    const found = await Promise.race([port, this.child.exited, late]);
+  private async waitFor(listening: Promise<number | string>): Promise<void> {
+    const found = await listening;
     if (typeof found === "string") throw new StartError(`${this.options.target} ${found}; the log says why`);
     this.port = found;
   }
@@ -167,4 +161,25 @@ function send(to: RequestOptions, about: OutgoingHttpHeaders, body: Buffer): Pro
     });
     sent.end(to.path ? undefined : body);
   });
+}
+
+/** The environment of functions on the emulators, with the params that a run chooses. */
+export function functionEnvironment(
+  project: string,
+  { firestore, pubsub }: { firestore: string; pubsub: string },
+  food: { address: string; certificate: string },
+  params: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    GCLOUD_PROJECT: project,
+    FIREBASE_CONFIG: JSON.stringify({ projectId: project }),
+    FIRESTORE_EMULATOR_HOST: firestore,
+    PUBSUB_EMULATOR_HOST: pubsub,
+    METADATA_SERVER_DETECTION: "none",
+    FOOD_SERVICE_ADDRESS: food.address,
+    FOOD_SERVICE_CA: food.certificate,
+    // Plaintext is refused outside the Emulator Suite; nothing is called there unless a customer is looked up.
+    USERS_SECURITY: "tls",
+    ...params,
+  };
 }

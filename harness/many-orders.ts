@@ -20,7 +20,7 @@ export class ManyOrders {
   /** Has a page look at them. Its context must bypass the page's CSP, which allows the suite's emulator alone. */
   async showOn(page: Page): Promise<void> {
     await page.route("**/emulators.json", async (route) => {
-      const there = (await (await route.fetch()).json()) as object;
+      const there = (await (await route.fetch({ timeout: 0 })).json()) as object;
       const [host, port] = this.firestore.split(":");
       await route.fulfill({ json: { ...there, firestore: { host, port: Number(port) } } });
     });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { installCommand, MissingError } from "./missing-programs.js";
 
-describe("what the tests need", () => {
+describe("a program that the tests need", () => {
   const root = process.getuid?.() === 0 ? "" : "sudo ";
 
   for (const [program, command] of [
@@ -17,7 +17,7 @@ describe("what the tests need", () => {
     });
   }
 
-  it("has no command on a machine whose package manager is not known", () => {
+  it("has no install command on a machine with an unknown package manager", () => {
     assert.equal(
       installCommand(["java"], () => false),
       undefined,

@@ -64,7 +64,7 @@ function isInstalled(program: string): boolean {
 export async function expectPrograms(): Promise<void> {
   const machine = { env: process.env, home: homedir() };
   const missing: Needed[] = [];
-  await findJava(machine).catch((error: unknown) => {
+  await findJava().catch((error: unknown) => {
     if (!(error instanceof StartError)) throw error;
     missing.push("java");
   });

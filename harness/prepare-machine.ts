@@ -4,8 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { StartError } from "../services/server.js";
-import { downloadEmulator } from "./emulators/download-emulator.js";
-import { type EmulatorName, findEmulator } from "./emulators/find-emulator.js";
+import { findEmulators } from "./emulators/find-emulators.js";
 import { findJava } from "./emulators/find-java.js";
 import { findChromium } from "./find-chromium.js";
 import { MissingError, type Needed } from "./missing-programs.js";
@@ -35,8 +34,7 @@ function playwrightsOwn(): string {
  */
 export async function prepareMachine(onProgress: (message: string) => void): Promise<void> {
   const missing: Needed[] = [];
-  const machine = { env: process.env, home: homedir() };
-  const java = await findJava(machine).catch((error: unknown) => {
+  const java = await findJava().catch((error: unknown) => {
     if (!(error instanceof StartError)) throw error;
     missing.push("java");
   });
@@ -45,12 +43,8 @@ export async function prepareMachine(onProgress: (message: string) => void): Pro
     await downloadChromium();
     if (chromiumHere() === undefined) missing.push("chromium");
   }
-  if (missing.length > 0) throw new MissingError(missing);
-  const download = async (name: EmulatorName, title: string) => {
-    onProgress(`Downloading the ${title}`);
-    if (java) await downloadEmulator(name, java.home);
-  };
-  for (const name of ["firestore", "pubsub"] as const) await findEmulator(name, { ...machine, download });
+  if (missing.length > 0 || !java) throw new MissingError(missing);
+  await findEmulators(java, { onProgress });
 }
 
 /** Has Playwright download its own. Whether it worked shows in whether it is there. */

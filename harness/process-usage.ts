@@ -41,7 +41,7 @@ interface Process extends Usage {
 }
 
 function together(members: Process[], what: string): Usage {
-  if (members.length === 0) throw new Error(`Nothing is left of ${what}.`);
+  if (members.length === 0) throw new Error(`${what} has ended.`);
   return {
     cpu: members.reduce((sum, { cpu }) => sum + cpu, 0),
     memory: Math.max(...members.map(({ memory }) => memory)),

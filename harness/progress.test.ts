@@ -13,7 +13,7 @@ function outputOf(terminal: { isTTY?: boolean; columns?: number; rows?: number }
 
 const TERMINAL = { isTTY: true, columns: 120, rows: 24 };
 
-describe("the screen", () => {
+describe("the terminal status", () => {
   it("writes a line for each change, and no control characters, if there is no terminal", () => {
     const { out, text } = outputOf({});
     const screen = new Screen(out);
@@ -42,7 +42,7 @@ describe("the screen", () => {
 });
 
 describe("progress", () => {
-  it("shows what is done, the rate, the time left and the first finding", () => {
+  it("shows the work done, the rate, the time left and the first finding", () => {
     const { out, lines } = outputOf(TERMINAL);
     const progress = new Progress({ unit: "schedules", total: 400, out });
     progress.to(100);

@@ -18,7 +18,7 @@ describe("the folder of a run", () => {
 
   const runs = () => readdirSync(join(root, ".local", "runs")).sort();
 
-  it("keeps the newest of the runs that are over, and never removes one that goes on", () => {
+  it("keeps the newest finished runs, and never removes an active one", () => {
     const going = `20200101000000000-${process.pid}`;
     const over = Array.from({ length: 8 }, (_, index) => `2021010100000000${index}-${GONE}`);
     for (const name of [going, ...over]) mkdirSync(join(root, ".local", "runs", name), { recursive: true });
@@ -27,7 +27,7 @@ describe("the folder of a run", () => {
     assert.equal(runs().at(-1), made.slice(made.lastIndexOf("/") + 1));
   });
 
-  it("is another one for each run of a process", async () => {
+  it("is different for each run of a process", async () => {
     const first = makeRunDirectory(root);
     await new Promise((resolve) => setTimeout(resolve, 2));
     assert.notEqual(makeRunDirectory(root), first);

@@ -1,8 +1,8 @@
 /** Makes the accounts of the Authentication emulator durable: they are in a file before a change is acknowledged. */
-import { once } from "node:events";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { callAccounts } from "../harness/emulators/test-accounts.js";
+import { listenLocally } from "../harness/listen.js";
 
 interface Target {
   file: string;
@@ -20,6 +20,8 @@ export class AccountsFile {
   private constructor(
     private readonly target: Target,
     private readonly server: Server,
+    /** The emulator must post here before it acknowledges a change. */
+    readonly changedUrl: string,
   ) {
     server.on("request", async (_, response) => {
       const isSaved = await this.save().then(
@@ -32,14 +34,7 @@ export class AccountsFile {
 
   static async open(target: Target): Promise<AccountsFile> {
     const server = createServer();
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new AccountsFile(target, server);
-  }
-
-  /** The emulator must post here before it acknowledges a change. */
-  get changedUrl(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return new AccountsFile(target, server, `http://127.0.0.1:${await listenLocally(server)}`);
   }
 
   /**
@@ -48,7 +43,8 @@ export class AccountsFile {
    */
   async restore(): Promise<boolean> {
     const earlier = this.read();
-    if (earlier.length > 0) await this.call(":batchCreate", { users: earlier });
+    const { auth, project } = this.target;
+    if (earlier.length > 0) await callAccounts(auth, `projects/${project}/accounts:batchCreate`, { users: earlier });
     this.isRestored = true;
     return earlier.length > 0;
   }
@@ -77,27 +73,12 @@ export class AccountsFile {
 
   private async write(): Promise<void> {
     if (!this.isRestored) return;
-    const { file } = this.target;
-    const { users = [] } = (await this.call(":batchGet?maxResults=-1")) as { users?: object[] };
+    const { file, auth, project } = this.target;
+    const { users = [] } = await callAccounts(auth, `projects/${project}/accounts:batchGet?maxResults=-1`);
     const text = JSON.stringify({ users }, null, 2);
     if (text === this.saved) return;
     writeFileSync(`${file}.new`, text, { mode: 0o600, flush: true });
     renameSync(`${file}.new`, file);
     this.saved = text;
-  }
-
-  private async call(method: string, body?: object): Promise<object> {
-    const { auth, project } = this.target;
-    const response = await fetch(
-      `http://${auth}/identitytoolkit.googleapis.com/v1/projects/${project}/accounts${method}`,
-      {
-        method: body ? "POST" : "GET",
-        headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-        body: body ? JSON.stringify(body) : null,
-        signal: AbortSignal.timeout(10_000),
-      },
-    );
-    if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} to accounts${method}`);
-    return (await response.json()) as object;
   }
 }

@@ -8,26 +8,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
-import { createGzip, gzipSync } from "node:zlib";
-import { ATTEMPT_STATES } from "../functions/src/attempts/attempt.js";
+import { gzipSync } from "node:zlib";
 import { TokenError } from "../functions/src/domain/errors.js";
-import { RELATION_STATES } from "../functions/src/domain/order-lifecycle.js";
 import { Api } from "../functions/src/operator-api/api.js";
-import type { Ports, Snapshot } from "../functions/src/ports.js";
-import type { ObservedStore, Written } from "./observed-store.js";
+import type { Ports } from "../functions/src/ports.js";
+import { listenLocally } from "../harness/listen.js";
+import { EventStream } from "./event-stream.js";
+import type { ObservedStore } from "./observed-store.js";
 
-/** Changes are sent together after so long. */
-const FLUSH_MS = 50;
-
-/** Everything is read again after so long: another process may write to the same store. */
-const REFRESH_MS = 10_000;
-
-const MAX_DOCUMENTS = 10_000;
 const MAX_LOG_LINES = 500;
-
-const LEASES = ["leases/poll", "leases/sweep"];
-const OPEN = namesOf(RELATION_STATES, ({ open }) => open);
-const NEEDS_OPERATOR = namesOf(ATTEMPT_STATES, ({ needsOperator }) => needsOperator);
 
 const HEADERS = {
   "Content-Security-Policy":
@@ -68,11 +57,14 @@ export class ConsoleServer {
   private readonly streams = new Set<EventStream>();
   private readonly server: Server;
 
+  /** Where it listens, http://host:port. */
+  address = "";
+
   private constructor(private readonly options: ConsoleOptions) {
     this.token = options.ports.random.uuid();
     this.api = new Api(options.ports, {
       verify: async (token) => {
-        if (token !== this.token) throw new TokenError("This token is of another run. Reload the page.");
+        if (token !== this.token) throw new TokenError("This token belongs to another run. Reload the page.");
         return { id: "local", name: "local", role: "operator" };
       },
     });
@@ -84,16 +76,8 @@ export class ConsoleServer {
   /** Starts listening. Rejects when the port is taken. */
   static async start(options: ConsoleOptions): Promise<ConsoleServer> {
     const started = new ConsoleServer(options);
-    await new Promise<void>((resolve, reject) => {
-      started.server.once("error", reject);
-      started.server.listen(options.port, "127.0.0.1", resolve);
-    });
+    started.address = `http://127.0.0.1:${await listenLocally(started.server, options.port)}`;
     return started;
-  }
-
-  get address(): string {
-    const address = this.server.address();
-    return `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`;
   }
 
   async stop(): Promise<void> {
@@ -105,7 +89,7 @@ export class ConsoleServer {
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A name that another site gave this address to would let that site's pages in.
     if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(request.headers.host ?? "")) {
-      response.writeHead(421, HEADERS).end("This server answers for localhost only.");
+      response.writeHead(421, HEADERS).end("This server serves localhost only.");
       return;
     }
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
@@ -205,104 +189,4 @@ function send(
   });
   if (method === "HEAD") response.end();
   else response.end(isCompressed ? gzipSync(body) : body);
-}
-
-/** One console's stream, compressed: first everything that it watches, then what changes. */
-class EventStream {
-  /** The version of each document that the console has. */
-  private readonly sent = new Map<string, string>();
-  /** What was written since the last event. */
-  private readonly pending = new Map<string, Snapshot | undefined>();
-  private readonly out = createGzip();
-  private readonly stopObserving: () => void;
-  private flushing: NodeJS.Timeout | undefined;
-  private refreshing: NodeJS.Timeout | undefined;
-  private isStarted = false;
-  private isEnded = false;
-
-  constructor(
-    private readonly store: ObservedStore,
-    private readonly response: ServerResponse,
-  ) {
-    this.out.pipe(response);
-    this.stopObserving = store.observe((documents) => {
-      for (const { path, found } of documents) if (isWatched(path)) this.pending.set(path, found);
-      this.flushSoon();
-    });
-  }
-
-  async start(): Promise<void> {
-    await this.sendAll();
-    this.isStarted = true;
-    this.flushSoon();
-    this.refreshing = setInterval(() => void this.refresh().catch(() => this.response.destroy()), REFRESH_MS).unref();
-  }
-
-  end(): void {
-    this.isEnded = true;
-    this.stopObserving();
-    clearTimeout(this.flushing);
-    clearInterval(this.refreshing);
-    this.out.end();
-  }
-
-  private async sendAll(): Promise<void> {
-    const found = await this.readAll();
-    this.send(true, found);
-  }
-
-  /** Sends what another process has written or deleted. */
-  private async refresh(): Promise<void> {
-    const began = new Map(this.sent);
-    const found = new Map((await this.readAll()).map(({ path, found: snapshot }) => [path, snapshot]));
-    const gone = [...began.keys()].flatMap((path) => (found.has(path) ? [] : [{ path, found: undefined }]));
-    const all = [...gone, ...[...found].map(([path, snapshot]) => ({ path, found: snapshot }))];
-    // What this process has written since the look began is newer than what was found.
-    const isOlder = (path: string) => this.pending.has(path) || this.sent.get(path) !== began.get(path);
-    this.send(
-      false,
-      all.filter(({ path, found: snapshot }) => !isOlder(path) && snapshot?.version !== this.sent.get(path)),
-    );
-  }
-
-  private async readAll(): Promise<Written[]> {
-    const matching = (collection: string, oneOf: string[]) =>
-      this.store.query({ collection, field: "state", oneOf, limit: MAX_DOCUMENTS });
-    const [relations, attempts, leases] = await Promise.all([
-      matching("relations", OPEN),
-      matching("attempts", NEEDS_OPERATOR),
-      this.store.read(...LEASES),
-    ]);
-    const found = [...relations, ...attempts, ...leases.filter((lease) => lease !== undefined)];
-    return found.map((snapshot) => ({ path: snapshot.path, found: snapshot }));
-  }
-
-  private flushSoon(): void {
-    if (!this.isStarted) return;
-    this.flushing ??= setTimeout(() => {
-      this.flushing = undefined;
-      const written = [...this.pending].map(([path, found]) => ({ path, found }));
-      this.pending.clear();
-      this.send(false, written);
-    }, FLUSH_MS);
-  }
-
-  private send(isFirst: boolean, written: Written[]): void {
-    if (this.isEnded || (written.length === 0 && !isFirst)) return;
-    for (const { path, found } of written) {
-      if (found) this.sent.set(path, found.version);
-      else this.sent.delete(path);
-    }
-    const changes = written.map(({ path, found }) => ({ path, fields: found?.fields }));
-    this.out.write(`data: ${JSON.stringify({ isFirst, changes })}\n\n`);
-    this.out.flush();
-  }
-}
-
-function isWatched(path: string): boolean {
-  return /^(relations|attempts)\//.test(path) || LEASES.includes(path);
-}
-
-function namesOf<T extends object>(table: T, isWanted: (entry: T[keyof T]) => boolean): string[] {
-  return (Object.keys(table) as (keyof T & string)[]).filter((name) => isWanted(table[name]));
 }

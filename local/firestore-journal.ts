@@ -11,12 +11,12 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { type Document, readDocuments, writeDocuments } from "../harness/emulators/firestore-rest.js";
+import { listenLocally } from "../harness/listen.js";
 import type { SqliteStore } from "./sqlite-store.js";
 
 /** The methods of `google.firestore.v1.Firestore` by which the functions write. */
@@ -52,6 +52,8 @@ export class FirestoreJournal {
   private constructor(
     private readonly target: Target,
     private readonly server: Http2Server,
+    /** Where the functions find their Firestore, as host:port. */
+    readonly address: string,
   ) {
     server.on("stream", (stream, headers) => {
       stream.on("error", () => stream.destroy());
@@ -61,14 +63,7 @@ export class FirestoreJournal {
 
   static async start(target: Target): Promise<FirestoreJournal> {
     const server = createServer();
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new FirestoreJournal(target, server);
-  }
-
-  /** Where the functions find their Firestore, as host:port. */
-  get address(): string {
-    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return new FirestoreJournal(target, server, `127.0.0.1:${await listenLocally(server)}`);
   }
 
   /**

@@ -177,7 +177,7 @@ describe("running a program from a fresh clone", function () {
     );
   });
 
-  describe("on whatever Node.js the machine has", () => {
+  describe("on any Node.js version", () => {
     const IS_OLD = 'process.versions.node.startsWith("20.")';
     const installed = () => readdirSync(join(root, ".local")).filter((name) => name.includes("node-"));
 
@@ -208,7 +208,7 @@ describe("running a program from a fresh clone", function () {
       assert.deepEqual(calls(), []);
     });
 
-    it("leaves one installed Node.js if two start at the same moment", async () => {
+    it("installs Node.js once if two start at the same time", async () => {
       placeNode("old");
       const [one, other] = [startFromShell(), startFromShell()];
       for (const { out, err } of [await one.ended, await other.ended]) assert.equal(out, "old false false\n", err);
@@ -242,7 +242,7 @@ describe("running a program from a fresh clone", function () {
     });
   });
 
-  it("does nothing a second time", async () => {
+  it("installs and builds nothing the second time", async () => {
     await start().ended;
     forgetCalls();
     const { out, err } = await start().ended;
@@ -251,7 +251,7 @@ describe("running a program from a fresh clone", function () {
     assert.equal(out, "ran []\n");
   });
 
-  it("installs again if a lock file changed, and only there", async () => {
+  it("installs again if a lock file changed, and only the part with that file", async () => {
     await start().ended;
     forgetCalls();
     writeFileSync(join(root, "functions", "package-lock.json"), lockFile("1.0.1"));
@@ -271,7 +271,7 @@ describe("running a program from a fresh clone", function () {
     assert.deepEqual(calls(), ["build"], err);
   });
 
-  it("installs again if an install was broken off", async () => {
+  it("installs again if an install was interrupted", async () => {
     await start().ended;
     forgetCalls();
     rmSync(join(root, "node_modules", ".package-lock.json"));
@@ -287,7 +287,7 @@ describe("running a program from a fresh clone", function () {
     assert.deepEqual(calls(), ["build"]);
   });
 
-  it("does everything once if two start at the same moment", async () => {
+  it("installs and builds once if two start at the same time", async () => {
     const [one, other] = await Promise.all([start().ended, start().ended]);
     assert.equal(one.out, "ran []\n", one.err);
     assert.equal(other.out, "ran []\n", other.err);
@@ -303,7 +303,7 @@ describe("running a program from a fresh clone", function () {
     assert.equal(out, "ran []\n", err);
   });
 
-  it("shows what npm said if it fails, and no stack", async () => {
+  it("shows npm's output if it fails, without a stack trace", async () => {
     writeFileSync(join(root, "broken"), "npm error ENOSPC");
     const { status, out, err } = await start().ended;
     assert.equal(status, 1);
@@ -311,7 +311,7 @@ describe("running a program from a fresh clone", function () {
     assert.match(err, /npm error ENOSPC\nInstalling failed \(npm ended with 7; its output is above\)\.\n$/);
   });
 
-  it("installs what development needs if NODE_ENV is production", async () => {
+  it("installs development dependencies even if NODE_ENV is production", async () => {
     const { status, out, err } = await startWith({ NODE_ENV: "production" }).ended;
     assert.equal(out, "ran []\n", err);
     assert.equal(status, 0);
@@ -359,14 +359,14 @@ describe("running a program from a fresh clone", function () {
     assert.ok(existsSync(join(root, "stopped")));
   });
 
-  it("keeps proxies away from this machine, whatever stood in no_proxy", async () => {
+  it("adds the local addresses to no_proxy, whatever its value", async () => {
     program("console.log(process.env.no_proxy, process.env.NO_PROXY, process.env.no_grpc_proxy);");
     const { out } = await startWith({ no_proxy: "", NO_PROXY: "example.com", no_grpc_proxy: "example.org" }).ended;
     const here = "localhost,127.0.0.1,::1,[::1]";
     assert.equal(out, `${here} example.com,${here} example.org,${here}\n`);
   });
 
-  it("lets signals and the status through to the program", async () => {
+  it("passes on signals to the program, and its exit status", async () => {
     program('process.on("SIGTERM", () => process.exit(9)); console.log("ready"); setInterval(() => {}, 1000);');
     const { child, output, ended } = start();
     while (!output.out.includes("ready")) await once(child.stdout, "data");
@@ -374,7 +374,7 @@ describe("running a program from a fresh clone", function () {
     assert.equal((await ended).status, 9);
   });
 
-  it("lets a failure of the program be seen", async () => {
+  it("shows a failure of the program", async () => {
     program('throw new Error("the reason");');
     const { status, err } = await start().ended;
     assert.equal(status, 1);

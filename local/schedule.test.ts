@@ -37,7 +37,7 @@ describe("schedules", () => {
     "* * * * * *",
     "61 * * * *",
   ]) {
-    it(`does not guess what "${text}" means`, () => {
+    it(`rejects the ambiguous schedule "${text}"`, () => {
       assert.throws(() => parseSchedule(text), {
         name: "RangeError",
         message: new RegExp(`"${text.replaceAll("*", "\\*")}"`),

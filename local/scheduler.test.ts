@@ -49,12 +49,12 @@ describe("the local scheduler", () => {
     return scheduler;
   }
 
-  it("fires what has a schedule, and nothing else", async () => {
+  it("fires functions with a schedule, and no others", async () => {
     const { functions: found } = await open();
     assert.deepEqual(found, [{ name: "poll", region: "europe-west1", schedule: "* * * * *", timeZone: "UTC" }]);
   });
 
-  it("calls as Cloud Scheduler does", async () => {
+  it("sends the same request as Cloud Scheduler", async () => {
     const ticks = await (await open()).tick();
     assert.deepEqual(ticks, [{ function: "poll", outcome: "ran", status: 200 }]);
     const [request] = fired;
@@ -65,7 +65,7 @@ describe("the local scheduler", () => {
     assert.ok(!Number.isNaN(Date.parse(String(request?.headers["x-cloudscheduler-scheduletime"]))));
   });
 
-  it("holds a function with an interval back while others are busy", async () => {
+  it("delays a function with an interval while others are busy", async () => {
     let busy = false;
     const intervals = { poll: 0.02 };
     const onTrouble = (message: string) => void trouble.push(message);
@@ -81,7 +81,7 @@ describe("the local scheduler", () => {
     await once(server, "fired");
   });
 
-  it("fires only functions with an interval at it", async () => {
+  it("fires only the functions with an interval at that interval", async () => {
     triggers.push({ ...SCHEDULED, name: "sweep" });
     (await open(0.02)).start();
     await once(server, "fired");
@@ -89,13 +89,13 @@ describe("the local scheduler", () => {
     assert.deepEqual(new Set(fired.map(({ url }) => url)), new Set(["/demo-x/europe-west1/poll-0"]));
   });
 
-  it("fires at once and then at the interval", async () => {
+  it("fires immediately and then at the interval", async () => {
     (await open(0.05)).start();
     while (fired.length < 3) await once(server, "fired");
     assert.deepEqual(trouble, []);
   });
 
-  it("skips and counts a tick whose predecessor is still under way", async () => {
+  it("skips and counts a tick if the previous one is still in progress", async () => {
     const scheduler = await open();
     let release = () => {};
     answer = (_request, response) => {
@@ -119,7 +119,7 @@ describe("the local scheduler", () => {
     assert.equal(fired.length, 1);
   });
 
-  it("survives an emulator that is gone", async () => {
+  it("survives the loss of the emulator", async () => {
     const scheduler = await open();
     server.closeAllConnections();
     server.close();
@@ -129,7 +129,7 @@ describe("the local scheduler", () => {
     assert.match(trouble[0] ?? "", /^poll failed when it was fired: .*ECONNREFUSED/);
   });
 
-  it("names a schedule that it can't read", async () => {
+  it("names a schedule that it can't parse", async () => {
     triggers = [
       { ...SCHEDULED, schedule: { schedule: "every blue moon" } },
       { ...SCHEDULED, name: "other" },
@@ -137,10 +137,10 @@ describe("the local scheduler", () => {
     const scheduler = await open();
     scheduler.start();
     assert.equal(trouble.length, 1);
-    assert.match(trouble[0] ?? "", /^poll is never fired\. The schedule "every blue moon" /);
+    assert.match(trouble[0] ?? "", /^poll will not be fired\. The schedule "every blue moon" /);
   });
 
-  it("leaves nothing that keeps a process alive when stopped", async () => {
+  it("leaves nothing that keeps the process alive after a stop", async () => {
     let closed: Promise<unknown> | undefined;
     answer = (_request, response) => {
       closed = once(response, "close");
@@ -153,9 +153,9 @@ describe("the local scheduler", () => {
     assert.deepEqual(trouble, [], "a tick that was broken off is no trouble");
   });
 
-  it("says so if no Functions emulator answers", async () => {
+  it("reports that no Functions emulator responds", async () => {
     server.removeAllListeners("request");
     server.on("request", (_request, response) => void response.end("{}"));
-    await assert.rejects(open(), /does not answer as a Functions emulator/);
+    await assert.rejects(open(), /is not a Functions emulator/);
   });
 });

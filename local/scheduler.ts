@@ -81,7 +81,7 @@ export class Scheduler {
       try {
         this.wait(scheduled, parseSchedule(scheduled.schedule, scheduled.timeZone));
       } catch (error) {
-        onTrouble(`${scheduled.name} is never fired. ${(error as Error).message}.`);
+        onTrouble(`${scheduled.name} will not be fired. ${(error as Error).message}.`);
       }
     }
   }
@@ -125,7 +125,7 @@ export class Scheduler {
     const { name } = scheduled;
     if (this.running.has(name)) {
       this.counts.skipped++;
-      return { function: name, outcome: "skipped", reason: "the run before is still under way" };
+      return { function: name, outcome: "skipped", reason: "the previous run is still in progress" };
     }
     this.running.add(name);
     const limit = AbortSignal.timeout(this.intervalOf(scheduled) === undefined ? MAX_RUN_MS : MAX_INTERVAL_RUN_MS);
@@ -168,7 +168,7 @@ function overHttp(functions: string, project: string): Fire {
 async function scheduledFunctions(functions: string): Promise<ScheduledFunction[]> {
   const response = await fetch(`${functions}/backends`);
   const { backends } = (await response.json()) as { backends?: unknown };
-  if (!Array.isArray(backends)) throw new Error(`${functions}/backends does not answer as a Functions emulator`);
+  if (!Array.isArray(backends)) throw new Error(`${functions}/backends is not a Functions emulator`);
   const triggers = backends.flatMap((backend: { functionTriggers?: unknown }) => backend.functionTriggers ?? []);
   return triggers.flatMap((trigger: unknown) => scheduledFunctionIn(trigger) ?? []);
 }

@@ -8,7 +8,7 @@ import { ConflictError } from "../functions/src/domain/errors.js";
 import { fieldsFromJson, fieldsToJson } from "./field-json.js";
 import { type Change, SqliteStore } from "./sqlite-store.js";
 
-describe("the store in a file", () => {
+describe("the SQLite store", () => {
   let folder: string;
   let file: string;
   let stores: SqliteStore[];
@@ -30,7 +30,7 @@ describe("the store in a file", () => {
 
   const create = (store: SqliteStore, path: string, fields = {}) => store.commit([{ kind: "create", path, fields }]);
 
-  it("keeps every acknowledged commit of a process that was killed", async () => {
+  it("preserves every acknowledged commit of a killed process", async () => {
     const program = `
       const { SqliteStore } = await import(${JSON.stringify(join(import.meta.dirname, "sqlite-store.ts"))});
       const store = new SqliteStore(${JSON.stringify(file)});
@@ -56,7 +56,7 @@ describe("the store in a file", () => {
     );
   });
 
-  it("never gives a version twice, also in another run", async () => {
+  it("never assigns a version twice, even in another run", async () => {
     const first = open();
     const [version = ""] = await create(first, "things/1");
     await first.commit([{ kind: "delete", path: "things/1", version }]);
@@ -67,7 +67,7 @@ describe("the store in a file", () => {
     await assert.rejects(stale, ConflictError);
   });
 
-  it("delivers a change again in the next run until its delivery has ended", async () => {
+  it("redelivers a change in the next run until its delivery is done", async () => {
     const first = open(() => new Promise(() => {}));
     await create(first, "relations/1", { state: "PREPARATION", at: new Date(5) });
     first.close();
@@ -94,7 +94,7 @@ describe("the store in a file", () => {
     assert.deepEqual((await delivered).after?.fields, { a: 1 });
   });
 
-  it("delivers nothing of a commit that met a conflict, although others of its transaction succeeded", async () => {
+  it("delivers no change of a conflicting commit, even if other commits of its transaction succeeded", async () => {
     const delivered: string[] = [];
     const store = open(async ({ after }) => void delivered.push(after?.path ?? ""));
     await create(store, "things/1");
@@ -113,7 +113,7 @@ describe("the store in a file", () => {
     assert.deepEqual(delivered, ["relations/1", "relations/3"]);
   });
 
-  it("refuses a file of a newer layout", async () => {
+  it("rejects a file with a newer layout", async () => {
     const { DatabaseSync } = await import("@photostructure/sqlite");
     const database = new DatabaseSync(file);
     database.exec("PRAGMA user_version = 99");
@@ -123,7 +123,7 @@ describe("the store in a file", () => {
 });
 
 describe("fields as JSON", () => {
-  it("come back with their types", () => {
+  it("are restored with their types", () => {
     const fields = {
       at: new Date(5),
       numbers: [1, -0, Number.NaN, Number.POSITIVE_INFINITY, 0.1],

@@ -16,17 +16,22 @@ const LAYOUT = 1;
 /** How long to wait while another process, such as `npm run resolve`, writes, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** `path` ends in `collection/id`; the index serves queries by `state`, which are the only frequent ones. */
 /** The fields that documents are asked for by, as in firestore.indexes.json. */
 const INDEXED = ["state", "order", "hour", "customerId"];
+
+/** Those of them that are sorted by a time. */
+const SORTED = [["customerId", "placedAt"]] as const;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
     path TEXT PRIMARY KEY, collection TEXT NOT NULL, fields TEXT NOT NULL, version INTEGER NOT NULL
   ) WITHOUT ROWID;
   ${INDEXED.map(
-    (field) =>
-      `CREATE INDEX IF NOT EXISTS documents_by_${field} ON documents (collection, json_extract(fields, '$."${field}"'), path);`,
+    (field) => `CREATE INDEX IF NOT EXISTS documents_by_${field} ON documents (collection, ${textOf(field)}, path);`,
+  ).join("\n  ")}
+  ${SORTED.map(
+    ([field, time]) =>
+      `CREATE INDEX IF NOT EXISTS documents_by_${field}_and_${time} ON documents (collection, ${textOf(field)}, ${timeOf(time)}, path);`,
   ).join("\n  ")}
   CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, before TEXT, after TEXT);
   CREATE TABLE IF NOT EXISTS commits (latest INTEGER NOT NULL);
@@ -51,6 +56,12 @@ interface PendingCommit {
   writes: Write[];
   resolve(versions: string[]): void;
   reject(error: unknown): void;
+}
+
+/** A change with its number in the file. */
+interface Recorded {
+  number: number;
+  change: Change;
 }
 
 type Row = { path: string; fields: string; version: number };
@@ -94,11 +105,12 @@ export class SqliteStore implements Store {
     });
   }
 
-  async query({ limit, after, ...matching }: Query): Promise<Snapshot[]> {
+  async query({ limit, after, afterTime, ...matching }: Query): Promise<Snapshot[]> {
     const { collection, field, oneOf } = matching;
-    const sql = `SELECT path, fields, version FROM documents ${where(matching)} AND path > ? ORDER BY path LIMIT ?`;
+    const { condition, values, order } = page(matching, after, afterTime);
+    const sql = `SELECT path, fields, version FROM documents ${where(matching)} ${condition} ORDER BY ${order} LIMIT ?`;
     return translateErrors(() => {
-      const rows = this.prepared(sql).all(collection, ...oneOf, after ?? "", limit) as unknown as Row[];
+      const rows = this.prepared(sql).all(collection, ...oneOf, ...values, limit) as unknown as Row[];
       // In SQLite the number 7 and the text "7" may be equal, and a list is its text.
       return rows.map(snapshotOf).filter(({ fields }) => oneOf.includes(fields[field] as string));
     });
@@ -176,21 +188,13 @@ export class SqliteStore implements Store {
     const commits = this.pending;
     this.pending = [];
     const settled: (() => void)[] = [];
-    const changes: { number: number; change: Change }[] = [];
+    const changes: Recorded[] = [];
     try {
       this.transaction(() => {
         for (const number of this.delivered) this.prepared("DELETE FROM changes WHERE number = ?").run(number);
-        for (const { writes, resolve, reject } of commits) {
+        for (const commit of commits) {
           this.database.exec("SAVEPOINT one");
-          try {
-            const applied = this.apply(writes);
-            changes.push(...applied.changes);
-            settled.push(() => resolve(applied.versions));
-          } catch (error) {
-            if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
-            this.database.exec("ROLLBACK TO one");
-            settled.push(() => reject(error));
-          }
+          settled.push(this.applyOrRollBack(commit, changes));
           this.database.exec("RELEASE one");
         }
       });
@@ -204,11 +208,24 @@ export class SqliteStore implements Store {
     for (const { number, change } of changes) this.deliver(number, change);
   }
 
-  private apply(writes: Write[]): { versions: string[]; changes: { number: number; change: Change }[] } {
+  /** Applies a commit whole, or not at all. Returns what settles it once the transaction is on the disk. */
+  private applyOrRollBack({ writes, resolve, reject }: PendingCommit, changes: Recorded[]): () => void {
+    try {
+      const applied = this.apply(writes);
+      changes.push(...applied.changes);
+      return () => resolve(applied.versions);
+    } catch (error) {
+      if (!(error instanceof ConflictError || error instanceof ValidationError)) throw error;
+      this.database.exec("ROLLBACK TO one");
+      return () => reject(error);
+    }
+  }
+
+  private apply(writes: Write[]): { versions: string[]; changes: Recorded[] } {
     assertWritable(writes);
     for (const write of writes) this.checkPrecondition(write);
     const version = this.nextVersion();
-    const changes: { number: number; change: Change }[] = [];
+    const changes: Recorded[] = [];
     const versions = writes.map((write) => {
       const { path } = write;
       const before = this.find(path);
@@ -230,11 +247,11 @@ export class SqliteStore implements Store {
   private checkPrecondition(write: Write): void {
     const document = this.find(write.path);
     if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
-      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+      throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
 
-  private record(change: Change): { number: number; change: Change } {
+  private record(change: Change): Recorded {
     const { lastInsertRowid } = this.prepared("INSERT INTO changes (before, after) VALUES (?, ?)").run(
       changeToJson(change.before),
       changeToJson(change.after),
@@ -316,8 +333,29 @@ function translateErrors<T>(work: () => T): T {
   }
 }
 
-/** The condition of a query. The path of a field is written out, since its index is of an expression with these very words. */
-function where({ field, oneOf }: Matching): string {
-  const value = `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
-  return `WHERE collection = ? AND ${value} IN (${oneOf.map(() => "?").join(", ")})`;
+/** The condition of a query. */
+function where({ field, oneOf, latestBy }: Matching): string {
+  const hasTime = latestBy === undefined ? "" : ` AND ${timeOf(latestBy)} IS NOT NULL`;
+  return `WHERE collection = ? AND ${textOf(field)} IN (${oneOf.map(() => "?").join(", ")})${hasTime}`;
+}
+
+/** The rest of a query: what comes after the page before, and in which order. */
+function page({ latestBy }: Matching, after: string | undefined, afterTime: Date | undefined) {
+  if (latestBy === undefined) return { condition: "AND path > ?", values: [after ?? ""], order: "path" };
+  const time = timeOf(latestBy);
+  const order = `${time} DESC, path DESC`;
+  if (after === undefined || afterTime === undefined) return { condition: "", values: [], order };
+  // The first part, which the second implies, is what an index can begin at.
+  const condition = `AND ${time} <= ? AND (${time}, path) < (?, ?)`;
+  return { condition, values: [afterTime.getTime(), afterTime.getTime(), after], order };
+}
+
+/** A field's value. Its path is written out, since its index is of an expression with these very words. */
+function textOf(field: string): string {
+  return `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
+}
+
+/** The milliseconds of a field that holds a time, as `fieldsToJson` writes it. */
+function timeOf(field: string): string {
+  return `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}."$"[1]')`;
 }

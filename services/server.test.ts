@@ -29,12 +29,12 @@ async function withCallInProgress() {
 }
 
 describe("expectAddress", () => {
-  it("takes host and port apart, an IPv6 host without its brackets", () => {
+  it("splits host and port, and strips an IPv6 host's brackets", () => {
     assert.deepEqual(expectAddress("localhost:50051"), { host: "localhost", port: 50051 });
     assert.deepEqual(expectAddress("[::1]:0"), { host: "::1", port: 0 });
   });
 
-  it("refuses what is not host:port, and says what is", () => {
+  it("rejects text that is not host:port, and says what is allowed", () => {
     for (const text of [
       "",
       "localhost",
@@ -54,7 +54,7 @@ describe("expectAddress", () => {
 });
 
 describe("listen", () => {
-  it("gives the port that the system chose", async () => {
+  it("returns the port that the system chose", async () => {
     const server = new Server();
     const { port } = expectAddress(await listen(server, "localhost:0", insecure));
     assert.ok(port > 0);
@@ -73,10 +73,10 @@ describe("listen", () => {
     other.close();
   });
 
-  it("says that there is no such host", async () => {
+  it("reports an unknown host", async () => {
     await assert.rejects(
       listen(new Server(), "unknown.invalid:0", insecure),
-      /there is no host of the name unknown.invalid/,
+      /the host unknown.invalid does not exist/,
     );
   });
 });
@@ -90,7 +90,7 @@ describe("stop", () => {
     assert.equal(await stopped, true);
   });
 
-  it("breaks a call off once the grace is over", async () => {
+  it("aborts a call after the grace period", async () => {
     const { server, called } = await withCallInProgress();
     assert.equal(await stop(server, 50), false);
     await assert.rejects(called);

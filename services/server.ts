@@ -17,7 +17,9 @@ export { StartError };
 export function expectAddress(text: string): Address {
   const address = parseAddress(text);
   if (address) return address;
-  throw new StartError(`"${text}" is no address: it must be host:port, such as localhost:50051, port 0 to 65535`);
+  throw new StartError(
+    `"${text}" is not an address: it must be host:port, such as localhost:50051, with a port from 0 to 65535`,
+  );
 }
 
 /**
@@ -39,7 +41,7 @@ export async function listen(server: Server, address: string, credentials: Serve
 /** gRPC is content with one of several IP addresses; half a host would send callers to the process that holds the other half. */
 async function expectFree(host: string, port: number): Promise<void> {
   const found = await lookup(host, { all: true }).catch((cause: unknown) => {
-    throw new StartError(`Can't listen on ${host}:${port}: there is no host of the name ${host}`, { cause });
+    throw new StartError(`Can't listen on ${host}:${port}: the host ${host} does not exist`, { cause });
   });
   for (const { address } of found) {
     const code = await new Promise<string | undefined>((resolve) => {
@@ -79,5 +81,5 @@ export async function stopOnSignals(server: Server, log: (line: string) => void)
   });
   log(`${signal}: no new calls, waiting for the calls in progress`);
   const finished = await stop(server);
-  log(finished ? "stopped" : `stopped, breaking off the calls still in progress after ${GRACE_MILLISECONDS / 1000} s`);
+  log(finished ? "stopped" : `stopped, aborting the calls still in progress after ${GRACE_MILLISECONDS / 1000} s`);
 }

@@ -32,13 +32,13 @@ const scheduleOf = (text: string): [number, Fault][] => {
 };
 
 const command = new Command("simulate")
-  .description("Runs the real handlers in virtual time under faults and checks that nothing is lost or doubled.")
+  .description("Runs the real handlers in virtual time under faults and checks that nothing is lost or duplicated.")
   .option("--exhaustive", "every single fault and every pair of faults at every effect of one order's life")
   .option("--no-pairs", "with --exhaustive: single faults only")
-  .option("--seeds <count>", "so many runs with faults at random", wholeNumber)
+  .option("--seeds <count>", "number of runs with random faults", wholeNumber)
   .option("--seed <number>", "the first seed, or the one to replay", wholeNumber)
   .option("--orders <count>", "orders in each run", wholeNumber, 20)
-  .option("--twice", "run each seed twice and hold the histories against each other")
+  .option("--twice", "run each seed twice and compare the histories")
   .option("--waits", "with --schedule and --orders 1: an order that waits for many ticks")
   .option("--schedule <json>", "replay this schedule of faults, as a failure printed it", scheduleOf);
 

@@ -17,7 +17,7 @@ function planted({ name, edits }: Mutation): Map<string, string> {
   for (const { file, from, to } of edits) {
     const text = texts.get(file) ?? readFileSync(join(FUNCTIONS, file), "utf8");
     const times = text.split(from).length - 1;
-    if (times !== 1) throw new Error(`"${name}": ${JSON.stringify(from)} stands ${times} times in ${file}`);
+    if (times !== 1) throw new Error(`"${name}": ${JSON.stringify(from)} occurs ${times} times in ${file}`);
     texts.set(
       file,
       text.replace(from, () => to),
@@ -33,7 +33,7 @@ function quantile(sorted: readonly number[], share: number): number | undefined 
 
 const command = new Command("simulate:mutants")
   .description("Plants mistakes in the protocol, one at a time, and shows that the simulation finds each.")
-  .option("--sample <count>", "plant only so many of them, spread over the list", Number)
+  .option("--sample <count>", "plant only this many of them, spread over the list", Number)
   .option("--name <text>", "plant only those with this text in their names", "");
 
 async function main(): Promise<void> {

@@ -49,7 +49,7 @@ describe("the whole system under faults", function () {
     assert.ok(findings.remembered > 100, `only ${findings.remembered} runs used a link that their instance remembered`);
   });
 
-  it("gives the same history for the same seed, and another for another", async () => {
+  it("gives the same history for the same seed, and a different one for another seed", async () => {
     const hash = async (seed: number) => hashOf((await search(scenarioOf(seed, 20))).history);
     for (const seed of [1, 2, 3]) assert.equal(await hash(seed), await hash(seed));
     assert.notEqual(await hash(1), await hash(2));
@@ -66,11 +66,11 @@ describe("the whole system under faults", function () {
     }
   });
 
-  it("has planted mistakes that still fit the code", () => {
+  it("has planted mistakes whose source text still occurs in the code", () => {
     for (const { name, edits } of MUTATIONS) {
       for (const { file, from } of edits) {
         const times = readFileSync(join("functions/src", file), "utf8").split(from).length - 1;
-        assert.equal(times, 1, `"${name}": what it changes stands ${times} times in ${file}`);
+        assert.equal(times, 1, `"${name}": what it changes occurs ${times} times in ${file}`);
       }
     }
   });
@@ -81,7 +81,7 @@ describe("the whole system under faults", function () {
     assert.deepEqual(last, { ...last, mutants: 3, caught: 3 });
   });
 
-  it("ends with one line of JSON and says a bad option by its name", async () => {
+  it("prints one line of JSON, and names an invalid option", async () => {
     const { stdout } = await tsx("simulation/main.ts", "--seeds", "2", "--orders", "3");
     const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { schedules: number; violations: number };
     assert.deepEqual({ schedules: last.schedules, violations: last.violations }, { schedules: 2, violations: 0 });

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 1_200_000;
 const NAMES = ["cold-start", "stage", "poll", "pipeline", "growth", "users"];
 
 describe("the benches", () => {
-  it("measure, judge the measurement, and agree with the food service's record", async function () {
+  it("measure, compare with their targets, and agree with the food service's records", async function () {
     this.timeout(TIMEOUT_MS);
     const child = spawn(
       process.execPath,

@@ -124,7 +124,7 @@ describe("two builds side by side", function () {
     assert.ok((await fieldsOf(`relations/${id}`))?.shipment);
   });
 
-  it("the new build takes over what the old build wrote", async () => {
+  it("the new build continues what the old build wrote", async () => {
     const { name, id } = placed();
     await older.succeeds("sendToKitchen", isNew(name));
     const written = await fieldsOf(`relations/${id}`);

@@ -14,7 +14,7 @@ import { truthIn } from "../services/food-service/server.js";
 const MINUTE_MS = 60_000;
 const AUDIENCE = "https://food.example.com";
 
-describe("a food service that checks who calls", function () {
+describe("a food service that authenticates its callers", function () {
   this.timeout(6 * MINUTE_MS);
   let maker: CertificateMaker;
   let folder: string;
@@ -105,7 +105,7 @@ describe("a food service that checks who calls", function () {
     return { env, audiences };
   }
 
-  it("gets its orders delivered by callers with the token and a client certificate", async () => {
+  it("serves a run with the token and a client certificate, and its orders are delivered", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     const caller = ["--token-file", "token", ...MTLS];
     const { ended, said } = await order(server, caller);
@@ -113,19 +113,19 @@ describe("a food service that checks who calls", function () {
     await deliver(server, caller);
   });
 
-  it("refuses customers without them and names what is missing in one line", async () => {
+  it("rejects customers without credentials, and names the missing one in one line", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     for (const [args, says] of [
       [["--token-file", "token"], /requires a client certificate( .*)?: set --client-certificate and --client-key$/],
       [MTLS, /requires a token \(.*\): give one with --token-file or --id-token-audience$/],
-      [["--token-file", "wrong-token", ...MTLS], /refuses the token \(it says: the token is not the right one\)/],
+      [["--token-file", "wrong-token", ...MTLS], /rejects the token \(it says: the token is not the right one\)/],
       [
         ["--token-file", "token", "--client-certificate", "stranger.crt", "--client-key", "stranger.key"],
-        /refuses the client certificate: set one that it accepts/,
+        /rejects the client certificate: set one that it accepts/,
       ],
       [["--client-certificate", "own.crt", "--client-key", "stranger.key"], /stranger\.key is not the private key of/],
       [["--client-certificate", "own.crt"], /needs both: --client-certificate and --client-key/],
-      [["--client-key", "own.crt", "--client-certificate", "own.crt"], /holds no private key .*, but a certificate/],
+      [["--client-key", "own.crt", "--client-certificate", "own.crt"], /has no private key .*, but a certificate/],
     ] as const) {
       const { ended, said } = await order(server, [...args]);
       assert.equal(ended, "ended with status 1", said);
@@ -135,13 +135,13 @@ describe("a food service that checks who calls", function () {
     assert.deepEqual(truthIn(state).orders, []);
   });
 
-  it("keeps npm start from starting without them", async () => {
+  it("prevents npm start from starting without credentials", async () => {
     const server = await startFood("--require-token-file", "token", "--client-ca", "callers.crt");
     const to = ["--embedded", "--ports-from", "auto", "--server", server, "--certificate", "localhost.crt"];
     for (const [args, says] of [
       [[], /^The food service at \S+ requires a client certificate/],
       [MTLS, /^The food service at \S+ requires a token/],
-      [["--token-file", "wrong-token", ...MTLS], /^The food service at \S+ refuses the token/],
+      [["--token-file", "wrong-token", ...MTLS], /^The food service at \S+ rejects the token/],
     ] as const) {
       const run = await start("cli/start.ts", [...to, ...args]);
       assert.equal(await run.child.exited, "ended with status 1", run.lines.join("\n"));
@@ -149,7 +149,7 @@ describe("a food service that checks who calls", function () {
     }
   });
 
-  it("gets its orders delivered by callers with an ID token, which is renewed before it expires", async () => {
+  it("serves a run with an ID token that is refreshed before it expires, and its orders are delivered", async () => {
     const server = await startFood("--require-id-token", AUDIENCE);
     const { env, audiences } = await startMetadataServer(20);
     const caller = ["--id-token-audience", AUDIENCE];
@@ -164,11 +164,11 @@ describe("a food service that checks who calls", function () {
     assert.doesNotMatch(log, /UNAUTHENTICATED|expired/);
   });
 
-  it("says which audience it expected, and that there is no token when none can be had", async () => {
+  it("leads to a message with the expected audience, or one that no token is available", async () => {
     const server = await startFood("--require-id-token", AUDIENCE);
     const { env } = await startMetadataServer(3_600);
     const other = await order(server, ["--id-token-audience", "https://other.example.com"], env);
-    assert.match(other.said, /refuses the token \(it says: the token is for the audience https:\/\/other/);
+    assert.match(other.said, /rejects the token \(it says: the token is for the audience https:\/\/other/);
     const none = { METADATA_SERVER_DETECTION: "none", HOME: folder, GOOGLE_APPLICATION_CREDENTIALS: "" };
     const nowhere = await order(server, ["--id-token-audience", AUDIENCE], none);
     assert.equal(nowhere.ended, "ended with status 1");

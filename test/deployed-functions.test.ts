@@ -128,7 +128,7 @@ describe("the deployed functions, on emulators", () => {
   const lineOf = (outcome: string, more: (line: Record<string, unknown>) => boolean = () => true) =>
     instance.lines.some((line) => line.outcome === outcome && more(line));
 
-  it("bring orders from the first poll to their end, once each, and keep their history and customers", async function () {
+  it("carry each order from the first poll to its end once, and record its history and customer", async function () {
     this.timeout(PATIENCE + 5_000);
     const orders = Array.from({ length: 5 }, placed);
     const seen = new Map<string, WireDocument>();
@@ -173,7 +173,7 @@ describe("the deployed functions, on emulators", () => {
     assert.equal(await documentAt(`attempts/kitchen:${id}`), undefined, "an attempt that is settled");
   });
 
-  it("take over a document that an older scheduler wrote", async () => {
+  it("adopt a document that an older scheduler wrote", async () => {
     const { name, id } = placed();
     const kitchen = food.model.makeKitchenOrder(null).name;
     await put(`relations/${id}`, { kitchen: { stringValue: kitchen } });
@@ -183,7 +183,7 @@ describe("the deployed functions, on emulators", () => {
     assert.equal(await statusOf(name), "PREPARATION");
   });
 
-  it("leave a document of a newer schema alone, and drop its events", async () => {
+  it("ignore a document with a newer schema, and drop its events", async () => {
     const { name, id } = placed();
     await put(`relations/${id}`, { kitchen: { stringValue: "k/1" }, schema: { integerValue: "2" } });
     const document = await documentAt(`relations/${id}`);
@@ -218,7 +218,7 @@ describe("the deployed functions, on emulators", () => {
     assert.deepEqual(await topics.take("orders-new"), [], "a doubled continuation does nothing");
   });
 
-  it("close, by the sweep, the relation of an order that its customer cancelled", async () => {
+  it("close the relation of a cancelled order in the sweep", async () => {
     const { name, id } = placed();
     await succeeds("sendToKitchen", messageEvent({ order: name, status: "NEW" }));
     food.model.cancelOrder(name);
@@ -236,7 +236,7 @@ describe("the deployed functions, on emulators", () => {
     assert.ok(lineOf("dropped") && lineOf("quarantined"));
   });
 
-  it("fail and leave no claim when the food service is unavailable, so the event is delivered again", async function () {
+  it("fail and leave no claim if the food service is unavailable, so the event is redelivered", async function () {
     this.timeout(40_000);
     const { name, id } = placed();
     await food.stop();

@@ -70,7 +70,7 @@ describe("a trigger", function () {
     }
   }
 
-  it("logs each document's id as it is, from the events that Firestore makes", async () => {
+  it("logs each document's id unchanged, from Firestore's events", async () => {
     await events.onWritten(firestore, PROJECT, "relations/{id}", async (headers, body) => {
       const id = IDS.find((one) => body.includes(`/relations/${one}`)) ?? "";
       if (body.includes("PREPARATION")) seen.set(id, { headers, body });
@@ -93,7 +93,7 @@ describe("a trigger", function () {
     ["percent-encoded, as CloudEvents demands", (id: string) => encodeURIComponent(id)],
     ["in bytes of UTF-8", (id: string) => Buffer.from(id).toString("latin1")],
   ] as const) {
-    it(`logs each document's id as it is, if the event's header has it ${how}`, async () => {
+    it(`logs each document's id unchanged if the event's header has it ${how}`, async () => {
       lines.length = 0;
       for (const [id, { headers, body }] of seen) {
         const document = `relations/${encoded(id)}`;

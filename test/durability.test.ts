@@ -171,7 +171,7 @@ describe("a run against a separate food service", function () {
     await run.said(/^Ready/);
   });
 
-  it("refuses to start without state while orders are past NEW, and starts with --fresh", async () => {
+  it("does not start without state while orders are past NEW, unless --fresh is given", async () => {
     const server = await startFood("--speed", "1");
     await place(server, 1);
     run = await startRun(server, "--embedded");
@@ -185,7 +185,7 @@ describe("a run against a separate food service", function () {
     await run.said(/^Ready/);
   });
 
-  it("attaches to a Firestore that is running, and takes over the relations of another program", async () => {
+  it("attaches to a running Firestore, and adopts the relations of another program", async () => {
     const { firestore } = await emulators();
     const project = `demo-attached-${process.pid}`;
     const service = await startFoodService({ address: "localhost:0", certificates: folder, speed: 1_000 });
@@ -209,7 +209,7 @@ describe("a run against a separate food service", function () {
     }
   });
 
-  it("keeps documents, accounts and the simulated food service with --data", async () => {
+  it("persists documents, accounts and the simulated food service with --data", async () => {
     const simulated = { speed: 1_000, rejected: 0, cancelled: 0 };
     const options = {
       portsFrom: "auto",
@@ -245,7 +245,7 @@ describe("a run against a separate food service", function () {
     }
   });
 
-  it("keeps an account that was acknowledged when the run is killed at once (--data)", async () => {
+  it("persists an acknowledged account even if the run is killed immediately (--data)", async () => {
     const start = async () => {
       run = await Program.start("cli/start.ts", ["--emulators", "--ports-from", "auto", "--data", data]);
       const [, page] = await run.said(/Console\s+(http\S+)/);
@@ -260,7 +260,7 @@ describe("a run against a separate food service", function () {
     assert.equal(JSON.parse(Buffer.from(claims, "base64url").toString()).role, "operator");
   });
 
-  it("refuses a folder that another run uses", async () => {
+  it("rejects a folder that another run uses", async () => {
     const server = await startFood();
     run = await startRun(server, "--embedded");
     await run.said(/^Ready/);

@@ -118,7 +118,7 @@ describe("a call to a Google service", () => {
     });
   }
 
-  it("is retried after a commit lost against another", async () => {
+  it("is retried after a commit that conflicted with another", async () => {
     const { google, store } = await startAsEmulator();
     google.failures.push(status.ABORTED);
     await store.commit([CREATE]);
@@ -140,7 +140,7 @@ describe("a call to a Google service", () => {
     ["PERMISSION_DENIED", StoreError],
     ["DEADLINE_EXCEEDED", StoreError],
   ] as const) {
-    it(`fails at once with a ${type.name} if Firestore answers ${code}`, async () => {
+    it(`fails immediately with a ${type.name} if Firestore answers ${code}`, async () => {
       const { google, store } = await startAsEmulator();
       google.failures.push(status[code]);
       await assert.rejects(store.commit([CREATE]), type);
@@ -148,13 +148,13 @@ describe("a call to a Google service", () => {
     });
   }
 
-  it("fails if Firestore leaves a document out of its answer", async () => {
+  it("fails if Firestore's reply lacks a requested document", async () => {
     const { google, store } = await startAsEmulator();
     google.unanswered = true;
     await assert.rejects(store.read("things/1"), StoreError);
   });
 
-  it("fails with a BusError if Pub/Sub refuses the messages", async () => {
+  it("fails with a BusError if Pub/Sub rejects the messages", async () => {
     const { google, bus } = await startAsEmulator();
     google.failures.push(status.NOT_FOUND);
     await assert.rejects(bus.publishOrders("kitchen", [{ order: "orders/1", status: "NEW" }]), BusError);
@@ -170,7 +170,7 @@ describe("a call to a Google service", () => {
     assert.deepEqual(methods(google), ["publish 1000", "publish 1000", "publish 1"]);
   });
 
-  it("takes an emulator's caller for an administrator", async () => {
+  it("authenticates as an administrator on an emulator", async () => {
     const { google, store } = await startAsEmulator();
     await store.read("things/1");
     assert.deepEqual(google.seen[0]?.metadata.get("authorization"), ["Bearer owner"]);

@@ -11,8 +11,11 @@ import { until } from "./program.js";
 
 const ORDERS = 5;
 
-/** More than the start of a function is tried at once. */
-const KILLS = 12;
+/** The first processes that are seen are killed, so many of them. */
+const MAX_KILLS = 12;
+
+/** On a busy machine, a process may handle its events before it is seen. More than this is more than one start of each function. */
+const MIN_KILLS = 6;
 
 describe("functions whose processes are killed while they load", function () {
   this.timeout(900_000);
@@ -34,7 +37,7 @@ describe("functions whose processes are killed while they load", function () {
       .map(Number);
   }
 
-  it("do not keep an order from being delivered", async function () {
+  it("do not prevent an order's delivery", async function () {
     if (process.platform !== "linux") return this.skip();
     system = await startSystem({
       portsFrom: "auto",
@@ -52,9 +55,9 @@ describe("functions whose processes are killed while they load", function () {
     const killed = new Set<number>();
     const stopping = new AbortController();
     const killing = (async () => {
-      while (killed.size < KILLS && !stopping.signal.aborted) {
+      while (killed.size < MAX_KILLS && !stopping.signal.aborted) {
         for (const pid of workers(directory)) {
-          if (killed.has(pid) || killed.size === KILLS) continue;
+          if (killed.has(pid) || killed.size === MAX_KILLS) continue;
           process.kill(pid, "SIGKILL");
           killed.add(pid);
         }
@@ -70,7 +73,7 @@ describe("functions whose processes are killed while they load", function () {
       stopping.abort();
       await killing;
     }
-    assert.equal(killed.size, KILLS);
+    assert.ok(killed.size >= MIN_KILLS, `${killed.size} processes were killed`);
     const { kitchenOrders, shipments } = foodServer?.truth() ?? assert.fail();
     assert.deepEqual([kitchenOrders.length, shipments.length], [ORDERS, ORDERS]);
   });

@@ -15,13 +15,13 @@ const BUILDS = {
   },
 };
 
-describe("what a build loads at its first use", () => {
+describe("a module that a build loads at its first use", () => {
   before(async () => {
     assert.equal((await run("cli/roles.ts", "--help")).status, 0);
   });
 
   for (const [build, files] of Object.entries(BUILDS)) {
-    it(`has the names that are taken from it (${build})`, async () => {
+    it(`has the exports that are imported from it (${build})`, async () => {
       let found = 0;
       for (const file of files()) {
         if (!file.endsWith(".js")) continue;

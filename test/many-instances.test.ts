@@ -100,7 +100,7 @@ describe("20 instances with 80 events each", function () {
     };
   }
 
-  it("leave no create uncertain in front of a service that sustains 100 calls a second, and use what it sustains", async () => {
+  it("leave no create uncertain with a service that sustains 100 calls a second, and use that rate", async () => {
     assert.ok(UNBOUNDED_MS > 1.5 * DEADLINE_SECONDS * 1_000);
     const service = await startSmallService();
     const instances = Array.from({ length: INSTANCES }, () => startInstance(service.address));

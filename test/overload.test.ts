@@ -94,7 +94,7 @@ describe("an embedded run", function () {
     assert.ok(food.model.truth().kitchenOrders.length >= orders - MAX_UNCERTAIN);
   });
 
-  it("leaves what it has no slot for unclaimed, without errors", async () => {
+  it("leaves orders without a slot unclaimed, without errors", async () => {
     const embedded = await start(100, { callTime: 1_500, maxStreams: 2 });
     const states = await pollUntil(embedded, 100, 15);
     assert.deepEqual(

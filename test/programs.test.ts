@@ -14,7 +14,7 @@ describe("the programs", function () {
   this.timeout(3 * MINUTE);
 
   for (const runner of ["--embedded", "--emulators"]) {
-    it(`the demo ends with the line that it promises, and with nothing wrong (${runner})`, async () => {
+    it(`the demo succeeds and ends with its summary line (${runner})`, async () => {
       const { status, stdout, stderr } = await run("cli/demo.ts", "--orders", "6", "--seed", "7", "--json", runner);
       assert.equal(status, 0, stderr);
       const { delivered, rejected, cancelled, seconds, ...rest } = JSON.parse(stdout) as Record<string, number>;
@@ -27,7 +27,7 @@ describe("the programs", function () {
     });
   }
 
-  it("each program that is built ahead explains itself", async () => {
+  it("each prebuilt program prints its help", async () => {
     assert.equal((await run("cli/roles.ts", "--help")).status, 0);
     const built = readdirSync(join(ROOT, ".local/programs"), { recursive: true, encoding: "utf8" });
     const programs = built.filter((name) => name.includes("/") && name.endsWith(".js"));
@@ -39,7 +39,7 @@ describe("the programs", function () {
     }
   });
 
-  it("nothing is left running when npm itself is ended", async () => {
+  it("nothing is left running after npm itself was ended", async () => {
     const args = ["run", "--silent", "start", "--", "--embedded", "--ports-from", "auto"];
     const npm = spawn("npm", args, { stdio: ["ignore", "pipe", "inherit"] });
     let output = "";
@@ -74,7 +74,7 @@ describe("the programs", function () {
   it("npm start reports an invalid certificate in one message", async () => {
     const invalid = await run("cli/start.ts", "--server", "localhost:1", "--certificate", "package.json");
     assert.equal(invalid.status, 1);
-    assert.match(invalid.stderr, /package\.json holds no certificate/);
+    assert.match(invalid.stderr, /package\.json has no certificate/);
     assert.doesNotMatch(invalid.stderr, /\n\s+at /, "no stack for what a user can fix");
   });
 });

@@ -75,9 +75,9 @@ function* matches(text: string, pattern: RegExp): Generator<string> {
   for (const [, found = ""] of text.matchAll(pattern)) yield found;
 }
 
-describe("what the documents say", () => {
+describe("the documentation", () => {
   for (const page of PAGES) {
-    it(`names no path that is not there (${page})`, () => {
+    it(`names only existing paths (${page})`, () => {
       const text = textOf(page);
       const folders =
         "functions|services|harness|cli|local|simulation|chaos|test|bench|deploy|docs|proto|operator-console";
@@ -87,14 +87,14 @@ describe("what the documents say", () => {
       assert.deepEqual(missing, []);
     });
 
-    it(`names no command that is not there (${page})`, () => {
+    it(`names only existing commands (${page})`, () => {
       const run = [...matches(textOf(page), /npm run ([a-z][a-z:-]*)/g)];
       const missing = run.filter((name) => !(name in scripts));
       assert.deepEqual(missing, []);
     });
   }
 
-  it("shows every param with its default and what it is", () => {
+  it("lists every param with its default and description", () => {
     const rows = ALL_PARAMS.map((param) => {
       const { description = "" } = param.options;
       const secret = "if" in param ? `a secret, if \`${param.if.param.name}\` is \`${param.if.is}\`` : "a secret";
@@ -118,7 +118,7 @@ describe("what the documents say", () => {
     });
     const { [INTERNAL_FIELD]: internal, ...fields } = relationSchema.entries as unknown as Record<string, Schema>;
     assert.ok(internal);
-    assert.match(table, new RegExp(`The field \`${INTERNAL_FIELD}\` is ours alone`));
+    assert.match(table, new RegExp(`The field \`${INTERNAL_FIELD}\` and all other collections are internal`));
     const actual = Object.entries(fields).map(([name, field]) => [
       name,
       { type: typeOf(field), inside: namesIn(field).sort() },

@@ -134,7 +134,7 @@ describe("a connection that goes silent", function () {
 
   for (const security of ["tls", "plaintext"] as const) {
     for (const silent of ["both", "answers"] as const) {
-      it(`is left within two deadlines, with ${silent === "both" ? "requests and answers" : "answers"} lost, over ${security}`, async () => {
+      it(`is replaced within two deadlines, with ${silent === "both" ? "requests and replies" : "replies"} lost, over ${security}`, async () => {
         const { port, certificate, created } = await startServer(security);
         const proxy = await startProxy(port);
         const food = foodAt(proxy.port, security, certificate);
@@ -156,7 +156,7 @@ describe("a connection that goes silent", function () {
       });
     }
 
-    it(`does not look ready over ${security} if it never begins, and is left when others are answered`, async () => {
+    it(`does not count as ready over ${security} if it never opens, and is replaced when other connections respond`, async () => {
       const { port, certificate } = await startServer(security);
       const proxy = await startProxy(port);
       proxy.answersNew = false;
@@ -171,7 +171,7 @@ describe("a connection that goes silent", function () {
   }
 
   for (const security of ["tls", "plaintext"] as const) {
-    it(`leaves no socket behind when its peer never ends it, over ${security}`, async () => {
+    it(`leaves no socket open if its peer never closes it, over ${security}`, async () => {
       const { port, certificate } = await startServer(security);
       const proxy = await startProxy(port);
       const sockets = new Set<Socket>();
@@ -196,7 +196,7 @@ describe("a connection that goes silent", function () {
     }).timeout(180_000);
   }
 
-  it("does not look ready for long when no other is answered either", async () => {
+  it("does not count as ready for long if no other connection responds either", async () => {
     const { port, certificate } = await startServer("tls");
     const proxy = await startProxy(port);
     const food = foodAt(proxy.port, "tls", certificate);
@@ -207,7 +207,7 @@ describe("a connection that goes silent", function () {
     await assert.rejects(food.ready(), (error) => isCallError(error) && !error.sent);
   });
 
-  it("fails calls that were made at the same time once, and none after", async () => {
+  it("fails concurrent calls once, and no later call", async () => {
     const { port, certificate } = await startServer("tls");
     const proxy = await startProxy(port);
     const food = foodAt(proxy.port, "tls", certificate);
@@ -217,7 +217,7 @@ describe("a connection that goes silent", function () {
     await Promise.all(Array.from({ length: 20 }, () => food.getOrder("orders/1")));
   });
 
-  it("keeps the calls in progress when a new one takes its place", async () => {
+  it("keeps its calls in progress when a new connection replaces it", async () => {
     const delays: Record<string, number> = { getOrder: 60_000, createKitchenOrder: 1.5 * DEADLINE_MS };
     const { port, certificate, created } = await startServer("tls", (method) => delays[method] ?? 0);
     const proxy = await startProxy(port);
@@ -231,7 +231,7 @@ describe("a connection that goes silent", function () {
     assert.equal(created.length, 1);
   });
 
-  it("is left within two deadlines in the user chain", async () => {
+  it("is replaced within two deadlines in the user chain", async () => {
     const data = await startUserData({ address: "127.0.0.1:0", log: NO_LOG });
     cleanUp.push(() => data.stop());
     const proxy = await startProxy(portOf(data.address));
@@ -243,7 +243,7 @@ describe("a connection that goes silent", function () {
   });
 
   describe("to Google's services", () => {
-    it("is left by the Firestore client when its ping is not answered, and the read is answered by another", async function () {
+    it("is replaced by the Firestore client when its ping is not answered, and the read succeeds", async function () {
       this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { firestore: host } = await emulators();
       const proxy = await startProxy(portOf(host));
@@ -260,7 +260,7 @@ describe("a connection that goes silent", function () {
       assert.ok(elapsed < 50_000, `${elapsed} ms`);
     });
 
-    it("is left by the store when its ping is not answered, and the read is answered by another", async function () {
+    it("is replaced by the store when its ping is not answered, and the read succeeds", async function () {
       this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { firestore: host } = await emulators();
       const proxy = await startProxy(portOf(host));
@@ -275,7 +275,7 @@ describe("a connection that goes silent", function () {
       assert.ok(elapsed < 20_000, `${elapsed} ms`);
     });
 
-    it("is left by the bus after a publish that was not answered in time", async function () {
+    it("is replaced by the bus after a publish that timed out", async function () {
       this.timeout(EMULATOR_START_TIMEOUT_MS);
       const { pubsub: host } = await emulators();
       await fetch(`http://${host}/v1/projects/demo-silent/topics/orders-new`, { method: "PUT" });
@@ -309,7 +309,7 @@ describe("a connection that goes silent", function () {
       return { old, next, port: old.port };
     }
 
-    it("is left for the server's new address within a second, when the old one ends", async () => {
+    it("is replaced by one to the server's new address within a second when it ends", async () => {
       const { port: target, certificate } = await startServer("tls");
       const { old, next, port } = await twoWaysTo(target);
       const food = foodAt(port, "tls", certificate);
@@ -321,7 +321,7 @@ describe("a connection that goes silent", function () {
       assert.equal(next.connections, 1);
     });
 
-    it("is left for the server's new address within two deadlines, when the old one goes silent", async () => {
+    it("is replaced by one to the server's new address within two deadlines when it goes silent", async () => {
       const { port: target, certificate } = await startServer("tls");
       const { old, next, port } = await twoWaysTo(target);
       const food = foodAt(port, "tls", certificate);
@@ -334,7 +334,7 @@ describe("a connection that goes silent", function () {
       assert.equal(next.connections, 1);
     });
 
-    it("is left for the new address by the user chain within a second", async () => {
+    it("is replaced by one to the new address within a second in the user chain", async () => {
       const data = await startUserData({ address: "127.0.0.1:0", log: NO_LOG });
       cleanUp.push(() => data.stop());
       const { old, next, port } = await twoWaysTo(portOf(data.address));

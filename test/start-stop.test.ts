@@ -93,7 +93,7 @@ describe("starting and stopping", function () {
     await expectGone(stopped);
   }
 
-  it("Ctrl-C ends it at any moment of its start and leaves nothing running", async () => {
+  it("Ctrl-C ends npm start at any moment of its start and leaves nothing running", async () => {
     for (let milliseconds = 150; milliseconds < 3_500; milliseconds += 500) {
       const started = run(npmStart("--embedded"));
       await sleep(milliseconds);
@@ -102,7 +102,7 @@ describe("starting and stopping", function () {
     }
   });
 
-  it("Ctrl-C ends it at any moment of the Emulator Suite's start and leaves nothing running", async () => {
+  it("Ctrl-C ends npm start at any moment of the Emulator Suite's start and leaves nothing running", async () => {
     for (const milliseconds of [0, 2_000, 6_000]) {
       const started = run(npmStart("--emulators"));
       await untilShown(started, "Starting the Emulator Suite");
@@ -189,7 +189,7 @@ describe("starting and stopping", function () {
     }
   });
 
-  it("a reader that has seen enough ends it without an error, and leaves nothing running", async () => {
+  it("ends without an error when the reader of its output does, and leaves nothing running", async () => {
     const started = run(["sh", "-c", `${npmStart("--embedded").join(" ")} | head -3`]);
     await expectQuietEnd(started, "head -3");
     assert.equal(started.output.out.trim().split("\n").length, 3);
@@ -206,7 +206,7 @@ describe("starting and stopping", function () {
     assert.equal(placing.output.err, "");
   });
 
-  describe("a copy in a folder with spaces, quotes and other letters in its name", () => {
+  describe("a copy in a folder with spaces, quotes and non-ASCII letters in its name", () => {
     let copy: string;
 
     before(() => {

@@ -58,7 +58,7 @@ function unary<Q, R extends object>(answer: (request: Q) => R | Failure): handle
   };
 }
 
-describe("odd values from outside, on Firestore", function () {
+describe("unusual external values, on Firestore", function () {
   this.timeout(60_000);
 
   let firestore: ReturnType<typeof openFirestore>;
@@ -162,7 +162,7 @@ describe("odd values from outside, on Firestore", function () {
     });
   }
 
-  it("links what an operator found for an order that was created in the year 0", async () => {
+  it("applies an operator's link for an order that was created in the year 0", async () => {
     const ref = newRef();
     script.kitchenOrder = { code: status.UNAVAILABLE, details: "lost" };
     assert.equal((await sendToKitchen(ref, ports)).outcome, "blocked");
@@ -197,7 +197,7 @@ describe("odd values from outside, on Firestore", function () {
     });
   }
 
-  it("stores that a user can't be read, if a number in the answer is too large", async () => {
+  it("stores that a user can't be read if a number in the reply is too large", async () => {
     const ref = newRef();
     await sendToKitchen(ref, ports);
     script.user = { name: "krithik", class: "7", roll: 2 ** 62 };

@@ -32,7 +32,7 @@ describe("an embedded run against a food service whose GetKitchenOrder is UNAVAI
     rmSync(folder, { recursive: true });
   });
 
-  it("asks at most once per order and tick, plus the few retries that gRPC makes before it throttles them", async () => {
+  it("sends at most one call per order and tick, plus the few retries that gRPC makes before it throttles them", async () => {
     let calls = 0;
     food = await startFoodService({
       address: "localhost:0",

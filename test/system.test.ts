@@ -88,7 +88,7 @@ describe("the whole system in the Emulator Suite", function () {
     audit: { by: string; action: string }[];
   }
 
-  it("an uncertain order is linked to what an operator found, once, through Hosting", async () => {
+  it("links an uncertain order to an operator's resource once, through Hosting", async () => {
     await place("amelie", 1);
     const id = placed.at(-1)?.slice("orders/".length) ?? "";
     await seedAttempt(system, id, "UNCERTAIN", { code: "UNAVAILABLE", message: "the answer was lost" });
@@ -109,7 +109,7 @@ describe("the whole system in the Emulator Suite", function () {
     );
   });
 
-  it("loses and doubles nothing when the food service is killed in mid-run and started again", async () => {
+  it("loses and duplicates nothing if the food service is killed during a run and restarted", async () => {
     await place("krithik", 8);
     system.scheduler.start();
     await until("an order is active", async () => (await relations()).size > 0, MINUTE);
@@ -129,7 +129,7 @@ describe("the whole system in the Emulator Suite", function () {
     );
   });
 
-  it("keeps the customer on the relation, or why there is none, and holds no order up for it", async () => {
+  it("stores the customer or the reason why there is none, without delaying an order", async () => {
     await until(
       "every customer is asked for",
       async () => [...(await relations()).values()].every(({ customer }) => customer !== undefined),
@@ -146,7 +146,7 @@ describe("the whole system in the Emulator Suite", function () {
     }
   });
 
-  it("keeps the history of every order", async () => {
+  it("records the history of every order", async () => {
     const [name = ""] = placed;
     const history = await system.documents(HISTORY);
     const states = history.filter(({ fields }) => fields.order === name).map(({ fields }) => String(fields.state));

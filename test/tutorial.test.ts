@@ -186,7 +186,7 @@ describe("the tutorial", () => {
     await page.getByText(patternOf(text)).first().waitFor({ timeout: STEP_TIMEOUT_MS });
   }
 
-  it("does and shows what it says", async () => {
+  it("works as written", async () => {
     const steps = [...stepsOf(readFileSync(join(ROOT, PAGE), "utf8"))];
     assert.deepEqual([...new Set(steps.map(({ kind }) => kind))], ["run", "shows", "stop", "console shows"]);
     for (const step of steps) {

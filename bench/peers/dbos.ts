@@ -1,16 +1,17 @@
 /** DBOS as a peer: a service that runs the order's steps as a durable workflow, and the PostgreSQL that it saves them in. */
 import { execFile, execFileSync } from "node:child_process";
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
-import { startChild } from "../../harness/process/child-process.js";
-import { answers, freePort } from "../../harness/process/free-ports.js";
+import { type Child, startChild, untilAnswers } from "../../harness/process/child-process.js";
+import { freePort } from "../../harness/process/free-ports.js";
+import { usageOf, usageOfFamily } from "../../harness/process-usage.js";
+import { addressOf, type StartCarrier } from "../carrier.js";
 import { BenchError } from "../measure.js";
-import { CONTAINER_HEAP, type World } from "../world.js";
+import { forEachOrder } from "../orders.js";
+import { CONTAINER_HEAP } from "../world.js";
 import { buildService, postOrder } from "./peer.js";
 
 const START_TIMEOUT_MS = 60_000;
@@ -21,16 +22,6 @@ const DEBIAN = "/usr/lib/postgresql";
 
 /** Debian's package creates this user. PostgreSQL does not run as root. */
 const USER = "postgres";
-
-export interface Dbos {
-  /** The process of PostgreSQL that starts all others. */
-  database: number;
-  /** The process group of the service. */
-  service: number;
-  /** Carries one order and resolves at its end. */
-  carry(order: string): Promise<void>;
-  stop(): Promise<void>;
-}
 
 /**
  * The folder of PostgreSQL's programs.
@@ -53,7 +44,8 @@ export function findPostgres(): string {
  * Starts both and resolves when an order can be carried.
  * @throws BenchError if one does not start
  */
-export async function startDbos(world: World, directory: string, env: Record<string, string>): Promise<Dbos> {
+export const startDbos: StartCarrier = async (world, name, food) => {
+  const directory = join(world.directory, name);
   const programs = findPostgres();
   const [port, databasePort] = [await freePort(), await freePort()];
   const program = await buildService("dbos", directory);
@@ -72,16 +64,11 @@ export async function startDbos(world: World, directory: string, env: Record<str
   // PostgreSQL's own fast stop; its processes are in groups of their own.
   const stopDatabase = () => database.stop("SIGINT", STOP_TIMEOUT_MS);
   world.onEnd(stopDatabase);
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  const until = async (name: string, listens: number, child: { ended: string | undefined }) => {
-    while (!(await answers(listens))) {
-      if (child.ended !== undefined || Date.now() > deadline) {
-        throw new BenchError(`${name} ${child.ended ?? "does not answer"}; bench.log says why`);
-      }
-      await sleep(100);
-    }
+  const expectAnswer = async (name: string, child: Child, port: number) => {
+    if (await untilAnswers(child, port, START_TIMEOUT_MS)) return;
+    throw new BenchError(`${name} ${child.ended ?? "does not answer"}; bench.log says why`);
   };
-  await until("PostgreSQL", databasePort, database);
+  await expectAnswer("PostgreSQL", database, databasePort);
 
   const service = await startChild({
     command: world.node,
@@ -89,27 +76,26 @@ export async function startDbos(world: World, directory: string, env: Record<str
     cwd: directory,
     env: {
       ...usual,
-      ...env,
+      ...addressOf(food),
       PORT: String(port),
       DATABASE_URL: `postgresql://${USER}@127.0.0.1:${databasePort}/orders`,
     },
     onLine: world.onLine,
   });
   world.onEnd(() => service.stop("SIGKILL", 0));
-  await until("DBOS", port, service);
+  await expectAnswer("DBOS", service, port);
 
-  const agent = new Agent({ keepAlive: true });
   return {
-    database: database.pid,
-    service: service.pid,
-    carry: (order) => postOrder(agent, port, "/carry", order),
+    own: ["database", "service"],
+    // PostgreSQL's first process starts all others.
+    usage: () => ({ database: usageOfFamily(database.pid), service: usageOf(service.pid) }),
+    carry: (orders) => forEachOrder(orders, (order) => postOrder(port, "/carry", order)),
     stop: async () => {
-      agent.destroy();
       await service.stop("SIGKILL", 0);
       await stopDatabase();
     },
   };
-}
+};
 
 /** Gives the folder to a user that PostgreSQL runs as, and returns how to start a program as that user. */
 function asOrdinaryUser(folder: string): (command: string, args: string[]) => { command: string; args: string[] } {

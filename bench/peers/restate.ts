@@ -1,83 +1,74 @@
 /** Restate as a peer: its server, and a service that runs the order's steps as a durable workflow. */
-import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startChild } from "../../harness/process/child-process.js";
 import { answers, freePort } from "../../harness/process/free-ports.js";
+import { usageOf } from "../../harness/process-usage.js";
+import { addressOf, type StartCarrier } from "../carrier.js";
 import { BenchError } from "../measure.js";
-import { CONTAINER_HEAP, type World } from "../world.js";
+import { forEachOrder } from "../orders.js";
+import { CONTAINER_HEAP } from "../world.js";
 import { buildService, folderOf, postOrder } from "./peer.js";
 
 /** How long its server may take to start, in milliseconds. */
 const START_TIMEOUT_MS = 60_000;
 
-export type RestateMode = "bidirectional" | "request-response";
-
-export interface Restate {
-  /** The process groups of its server and of the service. */
-  groups: { server: number; service: number };
-  /** Carries one order and resolves at its end. */
-  carry(order: string): Promise<void>;
-  stop(): Promise<void>;
-}
+type RestateMode = "bidirectional" | "request-response";
 
 /**
- * Starts both and resolves when an order can be carried.
+ * Starts both in this mode and resolves when an order can be carried.
  * @throws BenchError if one does not start
  */
-export async function startRestate(
-  world: World,
-  directory: string,
-  mode: RestateMode,
-  env: Record<string, string>,
-): Promise<Restate> {
-  const [port, ingress, admin, node] = [await freePort(), await freePort(), await freePort(), await freePort()];
-  const program = await buildService("restate", directory);
-  const usual = { PATH: process.env.PATH, HOME: process.env.HOME };
-  const start = { cwd: directory, onLine: world.onLine };
-  const service = await startChild({
-    ...start,
-    command: world.node,
-    args: [...CONTAINER_HEAP, program],
-    env: { ...usual, ...env, PORT: String(port), MODE: mode },
-  });
-  world.onEnd(() => service.stop("SIGKILL", 0));
-  const server = await startChild({
-    ...start,
-    command: process.execPath,
-    args: [
-      join(folderOf("restate"), "node_modules", ".bin", "restate-server"),
-      "--base-dir",
-      join(directory, "restate"),
-    ],
-    env: {
-      ...usual,
-      RESTATE_DISABLE_TELEMETRY: "true",
-      RESTATE_LISTEN_MODE: "tcp",
-      RESTATE_BIND_IP: "127.0.0.1",
-      RESTATE_BIND_PORT: String(node),
-      RESTATE_INGRESS__BIND_PORT: String(ingress),
-      RESTATE_ADMIN__BIND_PORT: String(admin),
-      DO_NOT_TRACK: "1",
-    },
-  });
-  world.onEnd(() => server.stop("SIGKILL", 0));
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  while (!(await answers(port)) || !(await registered(admin, port, mode))) {
-    const ended = service.ended ?? server.ended;
-    if (ended !== undefined || Date.now() > deadline) throw new BenchError(`Restate ${ended ?? "does not answer"}`);
-    await sleep(200);
-  }
-  const agent = new Agent({ keepAlive: true });
-  return {
-    groups: { server: server.pid, service: service.pid },
-    carry: (order) => postOrder(agent, ingress, "/orders/carry", order),
-    stop: async () => {
-      agent.destroy();
-      await Promise.all([server.stop("SIGKILL", 0), service.stop("SIGKILL", 0)]);
-    },
+export const restateIn =
+  (mode: RestateMode): StartCarrier =>
+  async (world, name, food) => {
+    const directory = join(world.directory, name);
+    const [port, ingress, admin, node] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const program = await buildService("restate", directory);
+    const usual = { PATH: process.env.PATH, HOME: process.env.HOME };
+    const start = { cwd: directory, onLine: world.onLine };
+    const service = await startChild({
+      ...start,
+      command: world.node,
+      args: [...CONTAINER_HEAP, program],
+      env: { ...usual, ...addressOf(food), PORT: String(port), MODE: mode },
+    });
+    world.onEnd(() => service.stop("SIGKILL", 0));
+    const server = await startChild({
+      ...start,
+      command: process.execPath,
+      args: [
+        join(folderOf("restate"), "node_modules", ".bin", "restate-server"),
+        "--base-dir",
+        join(directory, "restate"),
+      ],
+      env: {
+        ...usual,
+        RESTATE_DISABLE_TELEMETRY: "true",
+        RESTATE_LISTEN_MODE: "tcp",
+        RESTATE_BIND_IP: "127.0.0.1",
+        RESTATE_BIND_PORT: String(node),
+        RESTATE_INGRESS__BIND_PORT: String(ingress),
+        RESTATE_ADMIN__BIND_PORT: String(admin),
+        DO_NOT_TRACK: "1",
+      },
+    });
+    world.onEnd(() => server.stop("SIGKILL", 0));
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (!(await answers(port)) || !(await registered(admin, port, mode))) {
+      const ended = service.ended ?? server.ended;
+      if (ended !== undefined || Date.now() > deadline) throw new BenchError(`Restate ${ended ?? "does not answer"}`);
+      await sleep(200);
+    }
+    return {
+      own: ["server", "service"],
+      usage: () => ({ server: usageOf(server.pid), service: usageOf(service.pid) }),
+      carry: (orders) => forEachOrder(orders, (order) => postOrder(ingress, "/orders/carry", order)),
+      stop: async () => {
+        await Promise.all([server.stop("SIGKILL", 0), service.stop("SIGKILL", 0)]);
+      },
+    };
   };
-}
 
 /** Registers the service with the server; false if either does not answer yet. */
 async function registered(admin: number, port: number, mode: RestateMode): Promise<boolean> {

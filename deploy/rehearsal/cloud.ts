@@ -1,41 +1,25 @@
 /**
  * Runs what was uploaded, as the cloud does: the archive is unpacked and installed, and each function runs under
  * functions-framework on the runtime and with the environment that the CLI asked for. Cloud Scheduler, Pub/Sub and Firestore
- * bring events only where their accounts may call. The world behind it is local: emulators, the simulated food service, users.
+ * bring events only where their accounts may call. The world behind it is local.
  */
 import { execFile } from "node:child_process";
 import { createSign } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, connect as connectPlain } from "node:net";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import { dirname, join } from "node:path";
-import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect as connectTls, createServer as createTlsServer, type Server as TlsServer } from "node:tls";
 import { promisify } from "node:util";
 import { unzipSync } from "fflate";
 import { messageEvent } from "../../harness/cloud-events.js";
-import { startEmulators, subscribe } from "../../harness/emulators/standalone.js";
+import { addTrigger, eventOf } from "../../harness/document-events.js";
+import { PubSubTopics } from "../../harness/emulators/pubsub-rest.js";
 import { FunctionInstance } from "../../harness/function-instance.js";
-import { ROOT } from "../../harness/root.js";
-import { connectionTo } from "../../services/food-service/connection-options.js";
-import { placeOrders } from "../../services/food-service/place-orders.js";
-import { type RunningFoodService, startFoodService } from "../../services/food-service/server.js";
-import { startUserData } from "../../services/users/data.js";
-import { lineLog } from "../../services/users/log.js";
-import { startOrchestrator1 } from "../../services/users/orchestrator1.js";
-import { startOrchestrator2 } from "../../services/users/orchestrator2.js";
 import { nodeOf } from "./cloud-runtime.js";
 import { makeCertificate, type Pair } from "./google/certificate.js";
 import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
 import type { Google } from "./google/stand-in.js";
-
-/** The hosts of the deployment guide's example, whose servers are here. */
-const FOOD_HOST = "food.example.com:443";
-const USERS_HOST = "users.example.com:443";
-
-/** How much faster than real the food service is. */
-const SPEED = 200;
+import { World } from "./world.js";
 
 const HANDLING_TIMEOUT_MS = 180_000;
 const TICK_MS = 1_000;
@@ -75,8 +59,7 @@ export class Cloud {
   /** The food service shows its next certificate from now on, on new connections. */
   changeCertificate(): void {
     if (!this.next) throw new CloudError("the food service has no next certificate");
-    this.world.foodDoor.setSecureContext({ key: this.next.key, cert: this.next.certificate });
-    this.world.cutConnections();
+    this.world.changeCertificate(this.next);
   }
 
   /**
@@ -246,43 +229,33 @@ export class Cloud {
       this.subscribed.add(name);
       if (eventTrigger.pubsubTopic) {
         const topic = eventTrigger.pubsubTopic.split("/").at(-1) ?? "";
-        await subscribe(pubsub, project.id, topic, [`http://${events.address}/push/${topic}`]);
+        await new PubSubTopics(pubsub, project.id).pushTo(topic, [`http://${events.address}/push/${topic}`]);
         continue;
       }
       const filter = (attribute: string) =>
         eventTrigger.eventFilters?.find((one) => one.attribute === attribute)?.value;
-      const trigger = {
+      await addTrigger(firestore, project.id, name, {
         eventType: eventTrigger.eventType,
         database: filter("database"),
         namespace: filter("namespace"),
-        document: { value: filter("document"), matchType: "PATH_PATTERN" },
-      };
-      const path = `emulator/v1/projects/${project.id}/eventarcTrigger?eventarcTriggerId=${name}`;
-      const response = await fetch(`http://${firestore}/${path}`, { method: "POST", body: JSON.stringify(trigger) });
-      if (!response.ok) throw new CloudError(`the Firestore emulator answered ${response.status} for ${name}`);
+        document: filter("document"),
+      });
     }
   }
 
   /** Brings an event of an emulator; false makes the emulator bring it again. */
-  private async take(
-    project: Project,
-    path: string,
-    headers: IncomingMessage["headers"],
-    body: Buffer,
-  ): Promise<boolean> {
+  private async take(project: Project, path: string, headers: IncomingHttpHeaders, body: string): Promise<boolean> {
     const [, topic] = /^\/push\/([^/]+)$/.exec(path) ?? [];
     if (topic) {
-      const { message } = JSON.parse(body.toString()) as { message: { data: string } };
+      const { message } = JSON.parse(body) as { message: { data: string } };
       const payload = JSON.parse(Buffer.from(message.data, "base64").toString()) as object;
       return this.push(project, topic, messageEvent(topic, payload));
     }
     const name = path.split("/").at(-1) ?? "";
     const resource = Object.values(project.functions).find((one) => nameOf(one) === name);
     if (!resource) return true;
-    const about = Object.entries(headers).filter(([header]) => header === "content-type" || header.startsWith("ce-"));
-    // The emulator sends it in base64, the platform as it is.
-    const event = Buffer.from(body.toString(), "base64");
-    return this.call(project, resource, triggerAccount(resource), Object.fromEntries(about), event);
+    const event = eventOf(headers, body);
+    return this.call(project, resource, triggerAccount(resource), event.headers, event.body);
   }
 
   private async push(project: Project, topic: string, event: object): Promise<boolean> {
@@ -299,7 +272,7 @@ export class Cloud {
     project: Project,
     resource: FunctionResource,
     account: string,
-    headers: Record<string, string | string[] | undefined>,
+    headers: OutgoingHttpHeaders,
     body: Buffer,
   ): Promise<boolean> {
     const name = nameOf(resource);
@@ -370,148 +343,4 @@ function secretsOf(project: Project, { serviceConfig }: FunctionResource): Recor
     return [key, Buffer.from(data, "base64").toString()];
   });
   return Object.fromEntries(found) as Record<string, string>;
-}
-
-/** What is outside the functions: Firestore and Pub/Sub, the food service and the users, each at the host of the deployment guide's example. */
-class World {
-  private constructor(
-    readonly food: RunningFoodService,
-    readonly hosts: Record<string, number>,
-    readonly environment: Record<string, string>,
-    readonly firestore: string,
-    readonly pubsub: string,
-    readonly events: Events,
-    /** Where the food service is reached by its host's name. */
-    readonly foodDoor: TlsServer,
-    private readonly ends: (() => unknown)[],
-  ) {}
-
-  static async start(google: Google, directory: string): Promise<World> {
-    const ends: (() => unknown)[] = [];
-    const food = await startFoodService({
-      address: "localhost:0",
-      certificates: join(directory, "food-service"),
-      speed: SPEED,
-      rejected: 0,
-      cancelled: 0,
-      log: () => {},
-    });
-    ends.push(() => food.stop());
-    const options = (server: string) => ({ address: "127.0.0.1:0", log: lineLog(server, () => {}) });
-    const data = await startUserData(options("user data"));
-    const orchestrator2 = await startOrchestrator2({ ...options("orchestrator 2"), data: data.address });
-    const orchestrator1 = await startOrchestrator1({
-      ...options("orchestrator 1"),
-      orchestrator2: orchestrator2.address,
-    });
-    for (const server of [orchestrator1, orchestrator2, data]) ends.push(() => server.stop());
-    const foodDoor = await frontDoor(google, portOf(food.address), food.certificate);
-    const usersDoor = await frontDoor(google, portOf(orchestrator1.address));
-    const [foodPort = 0, usersPort = 0] = [foodDoor, usersDoor].map((door) => {
-      ends.push(() => door.close());
-      return (door.address() as AddressInfo).port;
-    });
-    const hosts = { [FOOD_HOST]: foodPort, [USERS_HOST]: usersPort };
-
-    const events = await Events.listen();
-    ends.push(() => events.stop());
-    const { firestore, pubsub, stop } = await startEmulators({
-      directory,
-      events: events.address,
-      onLine: () => {},
-      signal: new AbortController().signal,
-    });
-    ends.push(stop);
-    const ca = join(directory, "google.pem");
-    writeFileSync(ca, google.certificate);
-    const environment = {
-      FIRESTORE_EMULATOR_HOST: firestore,
-      PUBSUB_EMULATOR_HOST: pubsub,
-      NODE_OPTIONS: `--require=${join(ROOT, "deploy/rehearsal/loopback.cjs")}`,
-      NODE_EXTRA_CA_CERTS: ca,
-      REHEARSAL_ROUTES: JSON.stringify({ https: google.httpsPort, http: google.httpPort, pass: [], hosts }),
-    };
-    return new World(food, hosts, environment, firestore, pubsub, events, foodDoor, ends);
-  }
-
-  /** Ends the connections to the food service, as a restart of it does. */
-  cutConnections(): void {
-    this.foodDoor.emit("cut");
-  }
-
-  async place(customer: string): Promise<string[]> {
-    const names: string[] = [];
-    const order = { connection: connectionTo(this.food.address, this.food.certificate), customer, count: 1 };
-    for await (const name of placeOrders(order)) names.push(name);
-    return names;
-  }
-
-  async stop(): Promise<void> {
-    for (const end of this.ends.reverse()) await end();
-  }
-}
-
-const portOf = (address: string) => Number(address.split(":").at(-1));
-
-/** Speaks TLS with the stand-in's certificate, which has the hosts' names, and passes the bytes on. */
-function frontDoor(google: Google, port: number, ca?: string): Promise<TlsServer> {
-  const door = createTlsServer({ key: google.key, cert: google.certificate, ALPNProtocols: ["h2"] }, (socket) => {
-    const inner = ca
-      ? connectTls({ host: "localhost", port, ca, ALPNProtocols: ["h2"] })
-      : connectPlain({ host: "127.0.0.1", port });
-    inner.pipe(socket).pipe(inner);
-    door.once("cut", () => socket.destroy());
-    for (const end of [socket, inner]) {
-      end.on("error", () => [socket, inner].map((one) => one.destroy()));
-      end.on("close", () => [socket, inner].map((one) => one.destroy()));
-    }
-  });
-  // Each connection listens for the cut.
-  door.setMaxListeners(0);
-  return new Promise((resolve, reject) => {
-    door.once("error", reject);
-    door.listen(0, "127.0.0.1", () => resolve(door));
-  });
-}
-
-/** Where the emulators bring their events. */
-class Events {
-  take: (path: string, headers: IncomingMessage["headers"], body: Buffer) => Promise<boolean> = async () => false;
-
-  private constructor(private readonly server: Server) {}
-
-  static async listen(): Promise<Events> {
-    const server = createServer((request, response) => void events.answer(request, response));
-    const events = new Events(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(0, "127.0.0.1", resolve);
-    });
-    return events;
-  }
-
-  get address(): string {
-    return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-  }
-
-  stop(): void {
-    this.server.close();
-    this.server.closeAllConnections();
-  }
-
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await buffer(request);
-    const path = request.url ?? "";
-    if (path.startsWith("/push/")) {
-      const isTaken = await this.take(path, request.headers, body).catch(() => false);
-      response.writeHead(isTaken ? 204 : 503).end();
-      return;
-    }
-    // Firestore's emulator is not to wait: on the platform, the event has left Firestore by now. Eventarc brings it again.
-    response.end();
-    for (let tries = 0; tries < 10; tries++) {
-      if (await this.take(path, request.headers, body).catch(() => false)) return;
-      await sleep(500);
-    }
-  }
 }

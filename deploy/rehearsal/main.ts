@@ -6,11 +6,11 @@ import { Rehearsal, RehearsalError } from "./rehearsal.js";
 
 const { gcloud, audit } = new Command("npm run rehearse")
   .description(
-    "Deploys to a stand-in for Google's APIs by the deployment guide's steps, runs what was uploaded, and changes it.",
+    "Follows the deployment guide against a stand-in for Google's APIs, runs the uploaded functions, and redeploys them.",
   )
-  .helpOption("--help", "show this")
-  .option("--no-gcloud", "leave gcloud out, which takes most of the time")
-  .option("--audit", "also ask the package registry about what is uploaded; no answer is a failure")
+  .helpOption("--help", "show this help")
+  .option("--no-gcloud", "skip gcloud, which takes most of the time")
+  .option("--audit", "also check the uploaded packages for advisories; fails if the registry can't be reached")
   .parse()
   .opts<{ gcloud: boolean; audit?: true }>();
 

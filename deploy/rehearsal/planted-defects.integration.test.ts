@@ -110,7 +110,7 @@ describe("the rehearsal", function () {
     await fails(/no latest version of the secret/);
   });
 
-  it("fails for a topic that is not there", async function () {
+  it("fails for a missing topic", async function () {
     if (!rehearsal.hasGcloud) this.skip();
     rehearsal.google.projects.delete(PROJECT);
     rehearsal.google.addProject(PROJECT);
@@ -118,7 +118,7 @@ describe("the rehearsal", function () {
     await fails(/Resource not found \(resource=orders-new\)/, () => rehearsal.printedStep(4));
   });
 
-  it("fails for a param with a wrong value", async () => {
+  it("fails for a param with an invalid value", async () => {
     setParam("CREATE_POLICY", "foo");
     setParam("CALL_DEADLINE_SECONDS", "abc");
     await fails(/CREATE_POLICY is "foo"/);
@@ -132,12 +132,12 @@ describe("the rehearsal", function () {
     await fails(/USERS_SECURITY is plaintext/);
   });
 
-  it("fails for a region that is not the one of the rewrite", async () => {
+  it("fails for a region that differs from the rewrite's", async () => {
     setParam("REGION", "europe-west1");
     await fails(/REGION is "europe-west1": the rewrite to api/);
   });
 
-  it("fails for a schedule that Cloud Scheduler refuses, even when the check is gone", async () => {
+  it("fails for a schedule that Cloud Scheduler rejects, even without our own check", async () => {
     withoutCheck();
     setParam("POLL_SCHEDULE", "every 1 minute");
     await fails(/Schedule or time zone is invalid/);
@@ -176,21 +176,21 @@ describe("the rehearsal", function () {
     assert.throws(() => rehearsal.checkPages(), /the rewrite leads to the newest revision/);
   });
 
-  it("fails for metrics that are not waited for", async function () {
+  it("fails for alerts that don't wait for new metrics", async function () {
     if (!rehearsal.hasGcloud) this.skip();
     rehearsal.google.whims = { metricMisses: 2 };
     edit("deploy/cloud.ts", "Cannot find metric", "something else");
     await fails(/Cannot find metric\(s\)/, () => rehearsal.printedStep(11));
   });
 
-  it("fails for roles that are given without a quota project", async () => {
+  it("fails for roles that are granted without a quota project", async () => {
     edit("cli/roles.ts", /process\.env\.GOOGLE_CLOUD_QUOTA_PROJECT \?\?= project;/, "");
     rehearsal.signInForApplications();
     const grant = "npm run roles -- --project $PROJECT grant ana@example.com operator";
     await fails(/requires a quota project/, () => rehearsal.command("roles", grant, { isUnattended: true }));
   });
 
-  it("fails for events that may not come in", async () => {
+  it("fails for functions without invoker permissions", async () => {
     await deploy();
     await fails(/send-to-kitchen@.* may not call sendToKitchen/, () => rehearsal.runInCloud(20_000));
   });

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import { quoteForShell } from "../../harness/process/shell.js";
 import { ROOT } from "../../harness/root.js";
 import type { Google } from "./google/stand-in.js";
 
@@ -94,8 +95,8 @@ export class Workspace {
   run(block: string, { answers = [], isUnattended = false, env = {} }: RunOptions = {}): Promise<Ran> {
     const shell = ["bash", "-eo", "pipefail", "-c", block];
     // script gives the command a terminal of its own.
-    const quoted = shell.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-    const [command = "", ...args] = isUnattended ? shell : ["script", "-qefc", quoted, "/dev/null"];
+    const asTyped = shell.map(quoteForShell).join(" ");
+    const [command = "", ...args] = isUnattended ? shell : ["script", "-qefc", asTyped, "/dev/null"];
     const child = spawn(command, args, { cwd: this.directory, env: { ...this.env, ...env }, detached: true });
     const waiting = [...answers];
     let output = "";

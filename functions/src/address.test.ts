@@ -17,7 +17,7 @@ describe("an address", () => {
     ["1and1.example:443", "1and1.example", 443],
   ];
   for (const [text, host, port] of good) {
-    it(`is read from ${text}`, () => {
+    it(`is parsed from ${text}`, () => {
       assert.deepEqual(parseAddress(text), { host, port });
     });
   }
@@ -68,7 +68,7 @@ describe("an address", () => {
     ],
   ];
   for (const text of bad) {
-    it(`is not ${JSON.stringify(text.slice(0, 40))}`, () => {
+    it(`is not parsed from ${JSON.stringify(text.slice(0, 40))}`, () => {
       assert.equal(parseAddress(text), undefined);
     });
   }

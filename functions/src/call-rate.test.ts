@@ -61,7 +61,7 @@ describe("the rate of calls", () => {
   });
 
   for (const perSecond of [3, 10, 50, 400]) {
-    it(`costs only reads in front of a service that takes ${perSecond} calls in each second, and uses most of them`, () => {
+    it(`has only reads rejected by a service that takes ${perSecond} calls a second, and uses most of that rate`, () => {
       const { reads, creates, rejectedReads, rejectedCreates } = load(fixedWindow(perSecond), 600_000);
       assert.equal(rejectedCreates, 0);
       assert.ok((reads + creates) / 600 > 0.6 * perSecond, `${(reads + creates) / 600} calls a second`);

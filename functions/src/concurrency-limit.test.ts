@@ -61,7 +61,7 @@ describe("the limit of calls in flight", () => {
     "2 workers that take 4 s": { workers: 2, callMs: 4_000 },
   };
   for (const [what, service] of Object.entries(services)) {
-    it(`uses what a service with ${what} sustains, and no call waits for its deadline`, () => {
+    it(`reaches what a service with ${what} sustains, and no call exceeds its deadline`, () => {
       const { perSecond, late } = load(service, 600 * service.callMs);
       const sustained = (service.workers * 1_000) / service.callMs;
       assert.equal(late, 0);
@@ -69,13 +69,13 @@ describe("the limit of calls in flight", () => {
     });
   }
 
-  it("does not grow if calls that then queue might miss their deadline", () => {
+  it("does not grow if queued calls might then miss their deadline", () => {
     const { late, limits } = load({ workers: 2, callMs: 0.75 * DEADLINE_MS }, 300_000);
     assert.equal(late, 0);
     assert.equal(limits[0]?.inFlight, 2);
   });
 
-  it("lets 20 instances that start at once share a service that is small for one", () => {
+  it("lets 20 instances that start at once share a service that is small for a single one", () => {
     const { perSecond, late } = load({ workers: 5, callMs: 500 }, 300_000, 20);
     assert.equal(late, 0);
     assert.ok(perSecond > 9, `${perSecond} calls a second`);
@@ -99,7 +99,7 @@ describe("the limit of calls in flight", () => {
     assert.ok(limit.inFlight > fast / 4, String(limit.inFlight));
   });
 
-  it("halves when the service pushes back, once for calls that come back together, and pauses ever longer", () => {
+  it("halves when the service pushes back, once for simultaneous pushbacks, with growing pauses", () => {
     const limit = new ConcurrencyLimit({ deadlineMs: DEADLINE_MS, initial: 64, max: 200 });
     for (let call = 0; call < 30; call++) limit.pushedBack(1_000);
     assert.equal(limit.inFlight, 1);
@@ -127,7 +127,7 @@ describe("the limit of calls in flight", () => {
     assert.equal(limit.inFlight, 8);
   });
 
-  it("tells slow methods from slow answers", () => {
+  it("distinguishes slow methods from slow replies", () => {
     const limit = new ConcurrencyLimit({ deadlineMs: DEADLINE_MS, initial: 8, max: 8 });
     for (let call = 0; call < 1_000; call++)
       limit.answered(call % 2 ? "get" : "create", call % 2 ? 100 : 900, 8, call * 100);

@@ -43,7 +43,7 @@ describe("the configuration", () => {
       ["false", "where FUNCTIONS_EMULATOR is false"],
       ["", "where FUNCTIONS_EMULATOR is empty"],
     ] as const) {
-      it(`refuses plaintext for ${name} ${title}`, () => {
+      it(`rejects plaintext for ${name} ${title}`, () => {
         process.env[name] = "plaintext";
         if (emulator !== undefined) process.env.FUNCTIONS_EMULATOR = emulator;
         assert.throws(readSettings, (error: Error) => {
@@ -54,14 +54,14 @@ describe("the configuration", () => {
       });
     }
 
-    it(`takes plaintext for ${name} in the emulator`, () => {
+    it(`accepts plaintext for ${name} in the emulator`, () => {
       process.env[name] = "plaintext";
       process.env.FUNCTIONS_EMULATOR = "true";
       assert.equal(readSettings()[name], "plaintext");
     });
   }
 
-  it("takes the default of a param that the environment does not have, and works with all of them in the emulator", () => {
+  it("uses the defaults of params that the environment lacks, all of which are valid in the emulator", () => {
     for (const name of Object.keys(DEPLOYED)) if (name !== "FOOD_SERVICE_CA") delete process.env[name];
     process.env.FUNCTIONS_EMULATOR = "true";
     const { FOOD_SERVICE_SECURITY, CREATE_POLICY, CREATE_LEASE_SECONDS } = readSettings();
@@ -78,7 +78,7 @@ describe("the configuration", () => {
     }
   });
 
-  it("leaves a secret alone that the params do not ask for", () => {
+  it("ignores a secret that the params do not require", () => {
     Object.assign(process.env, { FOOD_SERVICE_TOKEN: "two words", FOOD_SERVICE_CLIENT_KEY: "none" });
     assert.equal(readSettings().FOOD_SERVICE_TOKEN, undefined);
     process.env.FOOD_SERVICE_AUTH = "bearer-token";
@@ -87,14 +87,14 @@ describe("the configuration", () => {
     assert.throws(readSettings, /FOOD_SERVICE_TOKEN is missing/);
   });
 
-  it("names the params of the VPC that contradict each other", () => {
+  it("names VPC params that contradict each other", () => {
     Object.assign(process.env, { VPC_CONNECTOR: "food", VPC_SUBNETWORK: "food" });
     assert.throws(deployOptions, /VPC_CONNECTOR and VPC_NETWORK or VPC_SUBNETWORK are set/);
     Object.assign(process.env, { VPC_CONNECTOR: "none", VPC_EGRESS: "ALL_TRAFFIC" });
     assert.throws(deployOptions, /VPC_EGRESS is "ALL_TRAFFIC": it must be private-ranges-only or all-traffic/);
   });
 
-  it("takes no text for a number", () => {
+  it("rejects text as a number", () => {
     for (const text of ["ten", "", "10s", "0x10", "1e1", "1.0", " 2", "+2", "2_0", "٣"]) {
       process.env.POLL_PASSES = text;
       assert.throws(

@@ -36,13 +36,13 @@ describe("certificates", () => {
     "the first one twice": `${FIRST}\n${FIRST}\n${SECOND}`,
   };
   for (const [form, text] of Object.entries(forms)) {
-    it(`are read ${form}`, () => {
+    it(`are parsed ${form}`, () => {
       assert.deepEqual(fingerprints(text), BOTH);
       assert.deepEqual(fingerprints(pemOf(parseCertificates(text))), BOTH);
     });
   }
 
-  it("are read from what PowerShell writes", () => {
+  it("are parsed from a file that PowerShell wrote", () => {
     const utf16 = Buffer.from(`\uFEFF${FIRST}\r\n${SECOND}\r\n`, "utf16le");
     assert.deepEqual(fingerprints(textOf(utf16)), BOTH);
     assert.deepEqual(fingerprints(textOf(Buffer.from(utf16).swap16())), BOTH);
@@ -60,15 +60,15 @@ describe("certificates", () => {
     ],
     ["PKCS #7", "-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----", /openssl pkcs7 -print_certs/],
     ["PEM in base64", Buffer.from(FIRST).toString("base64"), /decode it with `base64 -d`/],
-    ["a cut one", FIRST.slice(0, 400), /a certificate that is cut off or damaged/],
-    ["a cut one among two", `${FIRST.slice(0, 400)}\n${SECOND}`, /certificate 1 of 2 that is cut off or damaged/],
-    ["one with a hole", FIRST.replace(body[3] ?? "", ""), /that can't be read: copy it again/],
-    ["one with a foreign letter", FIRST.replace(body[3] ?? "", "ä"), /cut off or damaged/],
-    ["an empty one", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", /cut off or damaged/],
+    ["a cut one", FIRST.slice(0, 400), /a certificate that is truncated or damaged/],
+    ["a cut one among two", `${FIRST.slice(0, 400)}\n${SECOND}`, /certificate 1 of 2 that is truncated or damaged/],
+    ["one with a hole", FIRST.replace(body[3] ?? "", ""), /that can't be read: copy all of it again/],
+    ["one with a foreign letter", FIRST.replace(body[3] ?? "", "ä"), /truncated or damaged/],
+    ["an empty one", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", /truncated or damaged/],
     ["a broken second", `${FIRST}\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----`, /certificate 2 of 2/],
   ];
   for (const [what, text, says] of bad) {
-    it(`are refused if the text is ${what}`, () => {
+    it(`are rejected if the text is ${what}`, () => {
       assert.throws(
         () => parseCertificates(text),
         (error) => error instanceof CredentialError && says.test(error.message),
@@ -76,14 +76,14 @@ describe("certificates", () => {
     });
   }
 
-  it("are refused in binary form, with the command that converts them", () => {
+  it("are rejected in binary form, with the command that converts them", () => {
     const binary = Buffer.from(body.join(""), "base64");
     assert.throws(() => parseCertificates(textOf(binary)), /openssl x509 -inform der/);
   });
 });
 
 describe("trust", () => {
-  it("is the word system, also in quotes and after ca=", () => {
+  it("accepts the word system, also in quotes and after ca=", () => {
     for (const text of ["system", " system\n", '"system"', "ca=system", "\uFEFFsystem\r\n"]) {
       assert.equal(parseTrust(text), "system");
     }
@@ -96,7 +96,7 @@ describe("a private key", () => {
   const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
   const pem = (type: "pkcs8" | "sec1") => String(privateKey.export({ type, format: "pem" }));
 
-  it("is read in every usual form, whatever is around it", () => {
+  it("is parsed in every common form, with any text around it", () => {
     const same = [
       pem("pkcs8"),
       pem("sec1"),
@@ -110,7 +110,7 @@ describe("a private key", () => {
     assert.ok(parsePrivateKey(String(rsa.export({ type: "pkcs1", format: "pem" }))).equals(rsa));
   });
 
-  it("is refused if it is encrypted, with the command that decrypts it", () => {
+  it("is rejected if it is encrypted, with the command that decrypts it", () => {
     const encrypted = privateKey.export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" });
     assert.throws(() => parsePrivateKey(String(encrypted)), /encrypted private key: decrypt it with `openssl pkey/);
     const traditional = privateKey.export({ type: "sec1", format: "pem", cipher: "aes-256-cbc", passphrase: "xxxx" });
@@ -118,9 +118,9 @@ describe("a private key", () => {
     assert.throws(() => parsePrivateKey(String(traditional)), /encrypted private key/);
   });
 
-  it("is refused if there is none or it is cut off", () => {
+  it("is rejected if it is missing or truncated", () => {
     assert.throws(() => parsePrivateKey(FIRST), /no private key .*, but a certificate/);
-    assert.throws(() => parsePrivateKey(pem("pkcs8").slice(0, 80)), /cut off or damaged/);
+    assert.throws(() => parsePrivateKey(pem("pkcs8").slice(0, 80)), /truncated or damaged/);
     assert.throws(
       () => parsePrivateKey("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"),
       /can't be read/,
@@ -129,13 +129,13 @@ describe("a private key", () => {
 });
 
 describe("a bearer token", () => {
-  it("is read without what people paste around it", () => {
+  it("is parsed without the quotes and prefixes that people paste with it", () => {
     for (const text of ["abc.def-1", " abc.def-1\r\n", '"abc.def-1"', "Bearer abc.def-1", "'Bearer  abc.def-1'\n"]) {
       assert.equal(parseBearerToken(text), "abc.def-1");
     }
   });
 
-  it("is refused if it is empty or more than one word", () => {
+  it("is rejected if it is empty or more than one word", () => {
     for (const text of ["", "\n", "Bearer ", "two words", "two\nlines", "schlüssel"]) {
       assert.throws(() => parseBearerToken(text), CredentialError, text);
     }

@@ -26,9 +26,7 @@ export class CredentialError extends Error {
 export function parseTrust(text: string): Trust {
   if (unwrapped(text) === "system") return "system";
   if (text.includes("-----BEGIN CERTIFICATE-----")) return parseCertificates(text);
-  throw new CredentialError(
-    `must be certificates in PEM form, or the word system for the roots that come with Node.js${hint(text)}`,
-  );
+  throw new CredentialError(`must be certificates in PEM form, or the word system for Node.js' own roots${hint(text)}`);
 }
 
 /**
@@ -38,17 +36,18 @@ export function parseTrust(text: string): Trust {
 export function parseCertificates(text: string): X509Certificate[] {
   const blocks = blocksIn(text, "CERTIFICATE");
   if (blocks.length === 0) {
-    throw new CredentialError(`holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)${hint(text)}`);
+    throw new CredentialError(`has no certificate in PEM form (-----BEGIN CERTIFICATE-----)${hint(text)}`);
   }
   const certificates = new Map<string, X509Certificate>();
   for (const [index, block] of blocks.entries()) {
     const which = blocks.length === 1 ? "a certificate" : `certificate ${index + 1} of ${blocks.length}`;
-    if (block === undefined) throw new CredentialError(`has ${which} that is cut off or damaged: copy it again, whole`);
+    if (block === undefined)
+      throw new CredentialError(`has ${which} that is truncated or damaged: copy all of it again`);
     try {
       const certificate = new X509Certificate(block);
       certificates.set(certificate.fingerprint256, certificate);
     } catch (cause) {
-      throw new CredentialError(`has ${which} that can't be read: copy it again, whole`, { cause });
+      throw new CredentialError(`has ${which} that can't be read: copy all of it again`, { cause });
     }
   }
   return [...certificates.values()];
@@ -68,13 +67,13 @@ export function parsePrivateKey(text: string): KeyObject {
     try {
       return createPrivateKey({ key: block, format: "der", type });
     } catch (cause) {
-      throw new CredentialError("has a private key that can't be read: copy it again, whole", { cause });
+      throw new CredentialError("has a private key that can't be read: copy all of it again", { cause });
     }
   }
   const cut = text.includes("PRIVATE KEY-----")
-    ? ", only one that is cut off or damaged: copy it again, whole"
+    ? ", only one that is truncated or damaged: copy all of it again"
     : hint(text);
-  throw new CredentialError(`holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)${cut}`);
+  throw new CredentialError(`has no private key in PEM form (-----BEGIN PRIVATE KEY-----)${cut}`);
 }
 
 /**
@@ -84,7 +83,7 @@ export function parsePrivateKey(text: string): KeyObject {
 export function parseBearerToken(text: string): string {
   const token = unwrapped(text).replace(/^Bearer(\s+|$)/i, "");
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new CredentialError(token === "" ? "holds no token" : "must be a token on one line, without spaces");
+  throw new CredentialError(token === "" ? "contains no token" : "must be a token on one line, without spaces");
 }
 
 const KEY_FORMS = [
@@ -133,7 +132,7 @@ const CONFUSED: [sign: RegExp, what: string][] = [
   [/-----BEGIN PKCS7-----/, "PKCS #7: convert it with `openssl pkcs7 -print_certs`"],
   [/-----BEGIN TRUSTED CERTIFICATE-----/, "OpenSSL's own form: convert it with `openssl x509`"],
   [/-----BEGIN CERTIFICATE-----/, "a certificate"],
-  [/^\s*LS0tLS1CRUdJTi/, "PEM that was encoded as base64 once more: decode it with `base64 -d`"],
+  [/^\s*LS0tLS1CRUdJTi/, "base64-encoded PEM: decode it with `base64 -d`"],
   // A DER sequence of more than 127 bytes, raw or decoded as UTF-8.
   [/^0[\u0082\uFFFD]/, "binary: convert it with `openssl x509 -inform der`"],
 ];

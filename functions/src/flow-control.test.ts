@@ -51,7 +51,7 @@ describe("flow control", () => {
     });
   const acquire = async () => (await flow.acquire("lookup")) ?? assert.fail("no slot");
 
-  it("begins with two slots, and gives the next one when one is free", async () => {
+  it("starts with two slots, and grants the next one when one is free", async () => {
     for (let count = 0; count < 3; count++) ask("lookup");
     await settled();
     assert.equal(granted.length, 2);
@@ -61,7 +61,7 @@ describe("flow control", () => {
     assert.equal(granted.length, 3);
   });
 
-  it("gives lists a slot first, then creates, updates and lookups", async () => {
+  it("grants slots to lists first, then to creates, updates and lookups", async () => {
     ask("lookup");
     ask("lookup");
     await clock.advance(1_000);
@@ -81,7 +81,7 @@ describe("flow control", () => {
     assert.deepEqual(granted, ["lookup", "lookup", "none"]);
   });
 
-  it("pauses when the service pushes back, and lets a lookup go before a create", async () => {
+  it("pauses when the service pushes back, and then sends a lookup before a create", async () => {
     const slot = await acquire();
     await assert.rejects(slot.run("getOrder", overloaded));
     ask("create");
@@ -95,7 +95,7 @@ describe("flow control", () => {
     assert.deepEqual(granted, ["lookup", "create"]);
   });
 
-  it("grants no create as long as nothing but pushback comes back", async () => {
+  it("grants no create while the service only pushes back", async () => {
     const slot = await acquire();
     await assert.rejects(slot.run("getOrder", overloaded));
     ask("create");
@@ -116,7 +116,7 @@ describe("flow control", () => {
     assert.equal(sent, 0);
   });
 
-  it("takes a message that is too large for an answer: fewer calls do not make it smaller", async () => {
+  it("does not count an oversized message as a pushback", async () => {
     for (const message of [
       "Received message larger than max (5000000 vs. 4194304)",
       "grpc: received message larger than max (5000000 vs. 4194304)",
@@ -130,7 +130,7 @@ describe("flow control", () => {
     }
   });
 
-  it("takes a refusal for an answer", async () => {
+  it("does not count a rejection as a pushback", async () => {
     const slot = await acquire();
     await assert.rejects(slot.run("getOrder", () => Promise.reject(callError("NOT_FOUND", "none", true))));
     ask("create");

@@ -14,7 +14,7 @@ async function taken(bed: TestBed): Promise<Lease> {
 }
 
 describe("a lease", () => {
-  it("is one holder's until it ends, and anybody's from then on", async () => {
+  it("belongs to one holder until it expires, and is free afterwards", async () => {
     const bed = testBed();
     const first = await taken(bed);
     bed.clock.advance(LEASE_MS - 1);
@@ -23,13 +23,13 @@ describe("a lease", () => {
     assert.notEqual((await taken(bed)).holder, first.holder);
   });
 
-  it("can be taken at once after it was given back", async () => {
+  it("can be acquired immediately after its release", async () => {
     const bed = testBed();
     await releaseLease(await taken(bed), bed.ports);
     assert.ok(await take(bed));
   });
 
-  it("is not given back by a holder who lost it", async () => {
+  it("is not released by a former holder", async () => {
     const bed = testBed();
     const slow = await taken(bed);
     bed.clock.advance(LEASE_MS);
@@ -38,7 +38,7 @@ describe("a lease", () => {
     assert.equal(await take(bed), undefined);
   });
 
-  it("goes to one of several that ask at the same moment, however they interleave", async () => {
+  it("goes to one of several concurrent runs, however they interleave", async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, expired) => {
         const pause = (label: string) => scheduler.schedule(Promise.resolve(), label);
@@ -52,7 +52,7 @@ describe("a lease", () => {
     );
   });
 
-  it("is handed over once: a doubled hand-over does nothing", async () => {
+  it("is continued once: a duplicate continuation does nothing", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
     const next = await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
@@ -60,7 +60,7 @@ describe("a lease", () => {
     assert.equal(await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports), undefined);
   });
 
-  it("lasts its whole term again after a hand-over", async () => {
+  it("lasts its whole term again when it is continued", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
     bed.clock.advance(LEASE_MS - 1);
@@ -80,7 +80,7 @@ describe("a lease", () => {
     assert.equal(await resumeLease(PATH, held, LEASE_MS, bed.ports), undefined);
   });
 
-  it("is its taker's if the commit was applied and answered with a conflict", async () => {
+  it("is acquired if the commit was applied and answered with a conflict", async () => {
     const bed = testBed();
     bed.store.hooks.once("commit", "after", () => {
       throw new ConflictError("exists already");
@@ -103,7 +103,7 @@ describe("a lease", () => {
     ["without an end", { holder: "a", step: 0 }],
     ["that is empty", {}],
   ] as const) {
-    it(`${what} is refused with what to do, and not written to`, async () => {
+    it(`${what} is rejected with a message that says what to do, and not overwritten`, async () => {
       const bed = testBed();
       await bed.store.set(PATH, broken);
       await assert.rejects(take(bed), (error: unknown) => {

@@ -77,6 +77,6 @@ async function write(write: Write, ports: Ports): Promise<string | undefined> {
 }
 
 function read(snapshot: Snapshot): v.InferOutput<typeof schema> {
-  const what = `${snapshot.path} is not a lease; delete it and the next tick makes a new one`;
+  const what = `${snapshot.path} is not a lease: delete it, and the next tick creates a new one`;
   return parse(schema, snapshot.fields, what);
 }

@@ -17,14 +17,14 @@ describe("remembered links", () => {
     assert.equal(links.find("kitchen", numbered(2)), undefined);
   });
 
-  it("are gone once forgotten", () => {
+  it("are not found after they were removed", () => {
     const links = new RecentLinks(new ManualClock(), SETTINGS);
     links.remember("kitchen", ORDER, "kitchenorders/1");
     links.forget("kitchen", ORDER);
     assert.equal(links.find("kitchen", ORDER), undefined);
   });
 
-  it("are not those of another order with the same name", () => {
+  it("are not found for another order with the same name", () => {
     const links = new RecentLinks(new ManualClock(), SETTINGS);
     links.remember("kitchen", { ...ORDER, placedAt: 1_000 }, "kitchenorders/1");
     assert.equal(links.find("kitchen", { ...ORDER, placedAt: 2_000 }), undefined);
@@ -35,7 +35,7 @@ describe("remembered links", () => {
     );
   });
 
-  it("are believed for half an hour after they were read, however often they are used", () => {
+  it("are valid for half an hour after they were read, however often they are used", () => {
     const clock = new ManualClock();
     const links = new RecentLinks(clock, SETTINGS);
     links.remember("kitchen", ORDER, "kitchenorders/1");
@@ -47,7 +47,7 @@ describe("remembered links", () => {
     assert.equal(links.find("kitchen", ORDER), undefined);
   });
 
-  it("are believed for half of MISSING_AFTER_MINUTES if that is less", () => {
+  it("are valid for half of MISSING_AFTER_MINUTES if that is less", () => {
     const clock = new ManualClock();
     const links = new RecentLinks(clock, { MISSING_AFTER_MINUTES: 10 });
     links.remember("kitchen", ORDER, "kitchenorders/1");
@@ -55,7 +55,7 @@ describe("remembered links", () => {
     assert.equal(links.find("kitchen", ORDER), undefined);
   });
 
-  it("are bounded: those that were used stay longest", () => {
+  it("are limited in number, and the most recently used ones stay", () => {
     const links = new RecentLinks(new ManualClock(), SETTINGS, 100);
     for (let number = 1; number <= 1_000; number++) {
       links.remember("kitchen", numbered(number), `kitchenorders/${number}`);

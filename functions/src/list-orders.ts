@@ -86,11 +86,14 @@ export class OrderListing {
     position.pageToken = nextPageToken;
     if (nextPageToken === "") this.isOver = true;
     else if (tokens.has(nextPageToken)) {
-      this.end("PAGE_TOKEN_REPEATED", `it gave the page token ${JSON.stringify(nextPageToken.slice(0, 100))} twice`);
+      this.end(
+        "PAGE_TOKEN_REPEATED",
+        `it returned the page token ${JSON.stringify(nextPageToken.slice(0, 100))} twice`,
+      );
     } else if (this.barrenPages >= MAX_BARREN_PAGES) {
       this.end(
         "ENDLESS_LIST",
-        `${MAX_BARREN_PAGES} pages in a row brought no new order, and there is another page token`,
+        `${MAX_BARREN_PAGES} consecutive pages had no new order, and there is another page token`,
       );
     } else if (position.pages >= MAX_PAGES) {
       this.end(

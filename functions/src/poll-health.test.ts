@@ -29,7 +29,7 @@ function run(before: Fields, at: number, orders: Order[], failure?: string): Fie
 const healthIn = ({ health }: Fields) => health as Fields;
 
 describe("the poll's health", () => {
-  it("counts the active orders, and names the ones that have been new for the longest", () => {
+  it("counts the active orders, and names those that have been NEW for longest", () => {
     const orders = Array.from({ length: 15 }, (_, index) => order(index, NOON - index * MINUTE_MS));
     const health = healthIn(run({}, NOON, [...orders, order(99, NOON, "IN_FLIGHT")]));
     assert.deepEqual(health.active, { NEW: 15, PREPARATION: 0, IN_FLIGHT: 1 });
@@ -46,7 +46,7 @@ describe("the poll's health", () => {
     assert.deepEqual([arrived("2026-01-01T12"), arrived("2026-01-01T11")], [2, 0]);
   });
 
-  it("counts what arrived during failed runs in the next complete one", () => {
+  it("counts arrivals during failed runs in the next complete run", () => {
     let lease = run({}, NOON, [order(1, NOON - 1)]);
     lease = run(lease, NOON + MINUTE_MS, [order(2, NOON + 1)], "down");
     const failed = healthIn(lease);
@@ -57,7 +57,7 @@ describe("the poll's health", () => {
     assert.equal(arrivalsIn({ path: POLL_LEASE, fields: lease, version: "1" })("2026-01-01T12"), 2);
   });
 
-  it("remembers since when an order waits if the food service doesn't say when it was placed", () => {
+  it("remembers when it first saw a waiting order if the food service returns no creation time", () => {
     const first = run({}, NOON, [order(1)]);
     const second = healthIn(run(first, NOON + MINUTE_MS, [order(1), order(2)]));
     assert.deepEqual(second.waiting, [
@@ -66,7 +66,7 @@ describe("the poll's health", () => {
     ]);
   });
 
-  it("has a point for each ten minutes of the last day, and no more", () => {
+  it("has one point for every ten minutes of the last day", () => {
     let lease: Fields = {};
     for (let minutes = 0; minutes < 2 * 24 * 60; minutes += 5) lease = run(lease, NOON + minutes * MINUTE_MS, []);
     const points = healthIn(lease).points as { at: Date }[];
@@ -74,7 +74,7 @@ describe("the poll's health", () => {
     assert.ok(Buffer.byteLength(JSON.stringify(lease)) < 30_000);
   });
 
-  it("begins again when what the run before left can't be read", () => {
+  it("starts anew if the previous run's health can't be read", () => {
     const health = healthIn(run({ health: { at: "yesterday" } }, NOON, [order(1, NOON)]));
     assert.deepEqual(health.active, { NEW: 1, PREPARATION: 0, IN_FLIGHT: 0 });
   });

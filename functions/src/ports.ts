@@ -101,12 +101,17 @@ export interface Matching {
   collection: string;
   field: string;
   oneOf: string[];
+  /** A field that holds a time: only documents that have it match. */
+  latestBy?: string;
 }
 
+/** Matching documents by path, lowest first; with `latestBy`, the latest first and those of the same time by path, highest first. */
 export interface Query extends Matching {
   limit: number;
   /** The path of the last document on the previous page. */
   after?: string;
+  /** The time of that document, with `latestBy`. */
+  afterTime?: Date;
 }
 
 /** Documents under paths such as `relations/x`. Failures are `ConflictError` and `StoreError`. */
@@ -118,7 +123,6 @@ export interface Store {
    * Throws `ConflictError` if a precondition fails, `StoreError` if it failed otherwise or its outcome is unknown.
    */
   commit(writes: Write[]): Promise<string[]>;
-  /** Matching documents, sorted by path. */
   query(query: Query): Promise<Snapshot[]>;
   /** The number of matching documents. Billed as one read per thousand. */
   count(matching: Matching): Promise<number>;

@@ -32,7 +32,7 @@ describe("seen names", () => {
     ["short names", (number: number) => `orders/${number}`],
     ["names that differ at their start", (number: number) => `orders/${number}-${"x".repeat(60)}`],
   ] as const) {
-    it(`take fewer than one in 10,000 of as many ${what} as fill a ninth of the bits for seen`, () => {
+    it(`mistake fewer than one in 10,000 ${what} for seen while a ninth of the bits are set`, () => {
       const seen = new SeenNames(21, 8, 0.25);
       let known = 0;
       for (let number = 0; number < 250_000; number++) if (!seen.add(name(number))) known++;
@@ -40,7 +40,7 @@ describe("seen names", () => {
     });
   }
 
-  it("take other names for seen with another seed", () => {
+  it("mistake other names for seen with another seed", () => {
     const taken = (seed: number) => {
       const seen = new SeenNames(10, 4, seed);
       return Array.from({ length: 3_000 }, (_, number) => number).filter((number) => !seen.add(nameOf(number)));
@@ -50,7 +50,7 @@ describe("seen names", () => {
     assert.notDeepEqual(one, other);
   });
 
-  it("may be of any text", () => {
+  it("may be any text", () => {
     const seen = new SeenNames(10, 4, 0);
     for (const name of ["", " ", "größe 😀", "\ud800"]) {
       assert.equal(seen.add(name), true, JSON.stringify(name));

@@ -29,7 +29,7 @@ function messageFor(wrong: Record<string, unknown>): string {
 }
 
 describe("settings", () => {
-  it("are taken as they are if all is allowed", () => {
+  it("are accepted unchanged if all are valid", () => {
     assert.deepEqual(parseSettings(TEST_SETTINGS), TEST_SETTINGS);
   });
 
@@ -48,7 +48,7 @@ describe("settings", () => {
     MISSING_AFTER_MINUTES: [1, 10_080],
   };
   for (const [name, values] of Object.entries(allowed)) {
-    it(`take the first and the last that is allowed for ${name}`, () => {
+    it(`accept the smallest and the largest allowed value of ${name}`, () => {
       for (const value of values) assert.doesNotThrow(() => parseSettings({ ...TEST_SETTINGS, [name]: value }));
     });
   }
@@ -62,7 +62,7 @@ describe("settings", () => {
     ["FOOD_SERVICE_ADDRESS", /host:port/, "localhost:0", "localhost:65536", "localhost:99999"],
     ["FOOD_SERVICE_SECURITY", /"tls" \| "plaintext"/, "", "TLS", "none", undefined],
     ["FOOD_SERVICE_CA", /PEM form, or the word system/, "", "System", "/etc/ssl/ca.crt", "roots"],
-    ["FOOD_SERVICE_CA", /a certificate that can't be read: copy it again, whole/, BROKEN_PEM],
+    ["FOOD_SERVICE_CA", /a certificate that can't be read: copy all of it again/, BROKEN_PEM],
     ["FOOD_SERVICE_AUTH", /"none" \| "bearer-token" \| "google-id-token"/, "", "token", "NONE"],
     ["FOOD_SERVICE_AUDIENCE", /an audience, or none/, "", "two words", "https://food.example.com?a&b"],
     ["FOOD_SERVICE_CLIENT_AUTH", /"none" \| "certificate"/, "", "mtls"],
@@ -79,7 +79,7 @@ describe("settings", () => {
   ];
   for (const [name, says, ...values] of wrong) {
     for (const value of values) {
-      it(`name ${name} if it is ${JSON.stringify(value)}, and say what is allowed`, () => {
+      it(`name ${name} if it is ${JSON.stringify(value)}, with the allowed values`, () => {
         const message = messageFor({ [name]: value });
         assert.match(message, /^Wrong configuration\. /);
         assert.match(message, new RegExp(`\\b${name}\\b`));
@@ -95,7 +95,7 @@ describe("settings", () => {
     FOOD_SERVICE_CLIENT_KEY: key,
   };
 
-  it("hold the certificates, the key and the token as they were parsed", () => {
+  it("contain the parsed certificates, key and token", () => {
     const settings = parseSettings({
       ...TEST_SETTINGS,
       ...mtls,
@@ -144,24 +144,24 @@ describe("settings", () => {
     ],
   ];
   for (const [what, given, says] of incomplete) {
-    it(`name what is missing without ${what}`, () => {
+    it(`name the missing setting without ${what}`, () => {
       const message = messageFor(given);
       assert.match(message, says);
       assert.doesNotMatch(message, /PRIVATE KEY|secret\b(?! and)/);
     });
   }
 
-  it("show the value that is wrong, even if it is wrong only beside another", () => {
+  it("show the invalid value, even if it is invalid only in combination with another", () => {
     assert.match(messageFor({ CALL_DEADLINE_SECONDS: 61 }), /CALL_DEADLINE_SECONDS is 61/);
     assert.match(messageFor({ CREATE_POLICY: "retry" }), /CREATE_POLICY is "retry"/);
     assert.match(messageFor({ CREATE_LEASE_SECONDS: 19 }), /CREATE_LEASE_SECONDS is 19/);
   });
 
-  it("say what a number may be, even if the given one is none", () => {
+  it("say which numbers are allowed, even if the value is not a number", () => {
     for (const value of [Number.NaN, 1.5]) assert.match(messageFor({ POLL_PASSES: value }), /\b1\b.*\b12\b/);
   });
 
-  it("name every wrong one at once", () => {
+  it("name all invalid settings at once", () => {
     const message = messageFor({ POLL_PASSES: 0, CREATE_POLICY: "never", FOOD_SERVICE_ADDRESS: "nowhere" });
     for (const name of ["POLL_PASSES", "CREATE_POLICY", "FOOD_SERVICE_ADDRESS"])
       assert.match(message, new RegExp(name));
@@ -175,13 +175,13 @@ describe("settings", () => {
     assert.doesNotMatch(messageFor({ FOOD_SERVICE_TOKEN: "my secret AAAA" }), /AAAA/);
   });
 
-  it("are refused whole if there are none", () => {
+  it("are rejected if there are none", () => {
     for (const given of [undefined, null, [], "settings"]) {
       assert.throws(() => parseSettings(given), ValidationError);
     }
   });
 
-  it("are either taken or refused by name, whatever they hold", () => {
+  it("are accepted or rejected by name, whatever they contain", () => {
     const some = fc.record(Object.fromEntries(Object.keys(TEST_SETTINGS).map((name) => [name, fc.anything()])), {
       requiredKeys: [],
     });

@@ -59,7 +59,7 @@ const schema = v.pipe(
   v.forward(
     v.check(
       (given) => given.CREATE_LEASE_SECONDS >= 2 * given.CALL_DEADLINE_SECONDS,
-      "must be at least twice CALL_DEADLINE_SECONDS, so no create is still under way when its lease ends",
+      "must be at least twice CALL_DEADLINE_SECONDS, so no create is in progress when its lease expires",
     ),
     ["CREATE_LEASE_SECONDS"],
   ),
@@ -104,7 +104,7 @@ const schema = v.pipe(
     v.check(({ FOOD_SERVICE_CLIENT_CERTIFICATE: certificates, FOOD_SERVICE_CLIENT_KEY: key }) => {
       const [own] = certificates ?? [];
       return own === undefined || key === undefined || own.checkPrivateKey(key);
-    }, "is not the private key of the first certificate in FOOD_SERVICE_CLIENT_CERTIFICATE: set the two that were made together"),
+    }, "is not the private key of the first certificate in FOOD_SERVICE_CLIENT_CERTIFICATE: set a matching pair"),
     ["FOOD_SERVICE_CLIENT_KEY"],
   ),
 );

@@ -33,14 +33,14 @@ describe("finding an emulator", () => {
   };
   const mustNotDownload = async (): Promise<void> => assert.fail("downloaded although it is there");
 
-  it("takes what the environment names before all others", async () => {
+  it("prefers the one that the environment names", async () => {
     const given = file("given.jar");
     file("home/.cache/firebase/emulators/cloud-firestore-emulator-v1.22.0.jar");
     const env = { FIRESTORE_EMULATOR_BINARY_PATH: given };
     assert.equal(await findEmulator("firestore", places(env, mustNotDownload)), given);
   });
 
-  it("does not pass over a wrong name in the environment in silence", async () => {
+  it("reports an invalid path in the environment", async () => {
     const env = { PUBSUB_EMULATOR_BINARY_PATH: "/nowhere/emulator" };
     await assert.rejects(
       findEmulator("pubsub", places(env)),
@@ -48,7 +48,7 @@ describe("finding an emulator", () => {
     );
   });
 
-  it("takes the newest in Firebase's cache, by number", async () => {
+  it("takes the highest version in Firebase's cache, compared by number", async () => {
     const cache = "home/.cache/firebase/emulators";
     file(`${cache}/cloud-firestore-emulator-v1.9.9.jar`);
     const newest = file(`${cache}/cloud-firestore-emulator-v1.22.0.jar`);
@@ -56,7 +56,7 @@ describe("finding an emulator", () => {
     assert.equal(await findEmulator("firestore", places({}, mustNotDownload)), newest);
   });
 
-  it("looks into another cache if FIREBASE_EMULATORS_PATH names one", async () => {
+  it("uses the cache that FIREBASE_EMULATORS_PATH names", async () => {
     const there = file(`elsewhere/${PUBSUB_IN_CACHE}`);
     const env = { FIREBASE_EMULATORS_PATH: join(root, "elsewhere") };
     assert.equal(await findEmulator("pubsub", places(env, mustNotDownload)), there);
@@ -71,14 +71,14 @@ describe("finding an emulator", () => {
     assert.equal(await findEmulator("firestore", places(env, mustNotDownload)), emulator);
   });
 
-  it("asks gcloud where it is when it is not beside it", async () => {
+  it("asks gcloud for its location if it is not next to it", async () => {
     file("bin/gcloud", `#!/bin/sh\necho ${join(root, "sdk")}\n`);
     const emulator = file("sdk/platform/pubsub-emulator/bin/cloud-pubsub-emulator");
     const env = { PATH: `${join(root, "bin")}:${process.env.PATH}` };
     assert.equal(await findEmulator("pubsub", places(env, mustNotDownload)), emulator);
   });
 
-  it("downloads it if it is nowhere", async () => {
+  it("downloads it if it is not found", async () => {
     const download = async () => void file(`home/.cache/firebase/emulators/${PUBSUB_IN_CACHE}`);
     assert.match(await findEmulator("pubsub", places({}, download)), /cloud-pubsub-emulator$/);
   });
@@ -97,7 +97,7 @@ describe("finding an emulator", () => {
     await assert.rejects(findEmulator("pubsub", places()), /no Pub\/Sub emulator/);
   });
 
-  it("does not believe a download that brought nothing", async () => {
+  it("reports a download that did not create the file", async () => {
     await assert.rejects(
       findEmulator(
         "firestore",

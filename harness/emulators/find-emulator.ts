@@ -61,7 +61,7 @@ function howToGet(name: EmulatorName, failure: string | undefined): string {
   const { title, variable, package: debian, component } = EMULATORS[name];
   return [
     `There is no ${title} on this machine, and it could not be downloaded${failure ? ` (${failure})` : ""}.`,
-    "Any one of these brings it:",
+    "Install it with one of these:",
     `  npx firebase setup:emulators:${name}`,
     `  gcloud components install ${component}`,
     `  apt install ${debian}   (with Google's Debian archive)`,

@@ -28,20 +28,20 @@ describe("finding Java", () => {
     return { env, home: join(root, "home"), usual: [{ folder: join(root, "jvm"), inside: "" }] };
   }
 
-  it("takes JAVA_HOME's before a newer one elsewhere", async () => {
+  it("prefers JAVA_HOME to a newer Java elsewhere", async () => {
     const chosen = javaHome("chosen", "21.0.7");
     javaHome("jvm/newer", "25.0.1");
     assert.deepEqual(await findJava(places({ JAVA_HOME: chosen })), { home: chosen, version: "21.0.7" });
   });
 
-  it("follows a link on the PATH to the home that JAVA_HOME must be", async () => {
+  it("follows a link on the PATH to the right JAVA_HOME", async () => {
     const home = javaHome("real", "22");
     mkdirSync(join(root, "bin"));
     symlinkSync(join(home, "bin", "java"), join(root, "bin", "java"));
     assert.equal((await findJava(places({ PATH: `/nowhere:${join(root, "bin")}` }))).home, home);
   });
 
-  it("passes over a JAVA_HOME and a PATH that are too old", async () => {
+  it("skips a JAVA_HOME and a PATH that are too old", async () => {
     const old = javaHome("old", "17.0.15");
     const eight = javaHome("eight", "1.8.0_452");
     const found = javaHome("jvm/new", "25.0.3");
@@ -49,19 +49,19 @@ describe("finding Java", () => {
     assert.equal((await findJava(places(env))).home, found);
   });
 
-  it("takes the newest of those in the usual places", async () => {
+  it("takes the newest Java in the usual places", async () => {
     javaHome("jvm/a", "21.0.1");
     const newest = javaHome("jvm/b", "100.1");
     javaHome("jvm/c", "25");
     assert.equal((await findJava(places())).home, newest);
   });
 
-  it("asks a Java that has no release file", async () => {
+  it("runs a Java without a release file to get its version", async () => {
     const home = javaHome("bare", "21.0.2", false);
     assert.equal((await findJava(places({ JAVA_HOME: home }))).version, "21.0.2");
   });
 
-  it("tells what is too old and how to get a newer one", async () => {
+  it("says which Java is too old and how to get a newer one", async () => {
     const old = javaHome("jvm/old", "17.0.15");
     await assert.rejects(findJava(places({ JAVA_HOME: old })), (error: Error) => {
       assert.equal(error.name, "StartError");

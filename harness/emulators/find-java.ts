@@ -1,6 +1,7 @@
 /** Finds a Java that is new enough for the Firestore and Pub/Sub emulators. */
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { StartError } from "../../services/start-error.js";
 
@@ -28,9 +29,9 @@ export interface Java {
 }
 
 export interface JavaPlaces {
-  env: NodeJS.ProcessEnv;
+  env?: NodeJS.ProcessEnv;
   /** The person's home folder. */
-  home: string;
+  home?: string;
   usual?: { folder: string; inside: string }[];
 }
 
@@ -38,26 +39,30 @@ export interface JavaPlaces {
  * The first Java that is new enough: JAVA_HOME's, then those on the PATH, then the newest in the usual places.
  * @throws StartError that tells what was found instead and how to get one
  */
-export async function findJava({ env, home, usual = USUAL_PLACES }: JavaPlaces): Promise<Java> {
+export async function findJava({
+  env = process.env,
+  home = homedir(),
+  usual = USUAL_PLACES,
+}: JavaPlaces = {}): Promise<Java> {
   const onPath = (env.PATH ?? "")
     .split(delimiter)
     .filter(Boolean)
     .map((folder) => homeOf(join(folder, "java")));
-  const tooOld: Java[] = [];
-  for (const candidate of new Set([env.JAVA_HOME, ...onPath])) {
-    const java = candidate ? await javaAt(candidate) : undefined;
-    if (java && majorOf(java.version) >= OLDEST) return java;
-    if (java) tooOld.push(java);
-  }
-  const installed: Java[] = [];
-  for (const candidate of usual.flatMap((place) => homesIn(place.folder.replace(/^~/, home), place.inside))) {
-    const java = await javaAt(candidate);
-    if (java) installed.push(java);
-  }
-  installed.sort((a, b) => majorOf(b.version) - majorOf(a.version));
-  const [newest] = installed;
-  if (newest && majorOf(newest.version) >= OLDEST) return newest;
-  throw new StartError(howToGetJava([...tooOld, ...installed]));
+  const chosen = await javasAt([env.JAVA_HOME, ...onPath]);
+  const wanted = chosen.find(isNewEnough);
+  if (wanted) return wanted;
+  const installed = await javasAt(usual.flatMap(({ folder, inside }) => homesIn(folder.replace(/^~/, home), inside)));
+  const [newest] = installed.sort((a, b) => majorOf(b.version) - majorOf(a.version));
+  if (newest && isNewEnough(newest)) return newest;
+  throw new StartError(howToGetJava([...chosen, ...installed]));
+}
+
+const isNewEnough = ({ version }: Java) => majorOf(version) >= OLDEST;
+
+/** The Javas that have these homes. */
+async function javasAt(homes: (string | undefined)[]): Promise<Java[]> {
+  const found = await Promise.all([...new Set(homes)].map((home) => home && javaAt(home)));
+  return found.flatMap((java) => java || []);
 }
 
 function howToGetJava(found: Java[]): string {

@@ -31,7 +31,7 @@ describe("reading a collection", () => {
     server.close();
   });
 
-  it("reads every page, past the rules", async () => {
+  it("reads every page, without applying security rules", async () => {
     pages = {
       "": { documents: [{ name: `${ROOT}/relations/a` }], nextPageToken: "next" },
       next: { documents: [{ name: `${ROOT}/relations/b` }] },
@@ -50,7 +50,7 @@ describe("reading a collection", () => {
     assert.deepEqual(await readCollection(firestore, "demo-x", "relations"), []);
   });
 
-  it("reads each kind of value as the functions see it", async () => {
+  it("converts each kind of value as the functions do", async () => {
     const fields = {
       text: { stringValue: "x" },
       whole: { integerValue: "42" },
@@ -77,7 +77,7 @@ describe("reading a collection", () => {
     });
   });
 
-  it("does not take a failure for an empty collection", async () => {
+  it("fails instead of returning an empty collection when the request fails", async () => {
     pages = { "": { documents: [{ name: `${ROOT}/relations/a` }], nextPageToken: "broken" } };
     await assert.rejects(readCollection(firestore, "demo-x", "relations"), /answered 500 when relations was read/);
   });

@@ -15,32 +15,26 @@ const REPEATABLE_CODES = [10, 14];
 
 const MAX_TRIES = 5;
 
+/** How long a busy emulator may take for an answer. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
+/** What follows in a document's name is its path. */
+const DOCUMENTS = "/documents/";
+
 /**
  * Every document of a collection.
  * @param firestore host:port of the emulator
- * @param only the top-level fields that are wanted; all where left out
- * @throws Error where the emulator does not answer
+ * @throws Error if the emulator does not answer
  */
-export async function readCollection(
-  firestore: string,
-  project: string,
-  collection: string,
-  only: string[] = [],
-): Promise<Document[]> {
+export async function readCollection(firestore: string, project: string, collection: string): Promise<Document[]> {
   const found: Document[] = [];
-  const root = `projects/${project}/databases/(default)/documents`;
   for (let token = ""; ; ) {
     const query = new URLSearchParams({ pageSize: String(PAGE), ...(token && { pageToken: token }) });
-    for (const field of only) query.append("mask.fieldPaths", field);
-    const response = await fetch(`http://${firestore}/v1/${root}/${collection}?${query}`, {
-      headers: { Authorization: "Bearer owner" },
-      signal: AbortSignal.timeout(10_000),
-    });
-    if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was read`);
-    const page = (await response.json()) as { documents?: { name: string; fields?: Values }[]; nextPageToken?: string };
-    for (const { name, fields = {} } of page.documents ?? []) {
-      found.push({ path: name.slice(name.indexOf(root) + root.length + 1), fields: fieldsOf(fields) });
-    }
+    const page = (await call(firestore, project, `/${collection}?${query}`, `${collection} was read`)) as {
+      documents?: FoundDocument[];
+      nextPageToken?: string;
+    };
+    for (const { name, fields } of page.documents ?? []) found.push({ path: pathIn(name), fields: fieldsOf(fields) });
     token = page.nextPageToken ?? "";
     if (token === "") return found;
   }
@@ -48,40 +42,27 @@ export async function readCollection(
 
 /**
  * Whether there is a document in a collection.
- * @throws Error where the emulator does not answer
+ * @throws Error if the emulator does not answer
  */
 export async function hasDocuments(firestore: string, project: string, collection: string): Promise<boolean> {
-  const url = `http://${firestore}/v1/projects/${project}/databases/(default)/documents/${collection}?pageSize=1`;
-  const response = await fetch(url, {
-    headers: { Authorization: "Bearer owner" },
-    signal: AbortSignal.timeout(10_000),
-  });
-  if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was read`);
-  return ((await response.json()) as { documents?: unknown[] }).documents !== undefined;
+  const page = await call(firestore, project, `/${collection}?pageSize=1`, `${collection} was read`);
+  return (page as { documents?: unknown[] }).documents !== undefined;
 }
 
 /**
  * The documents with these paths as they are now, without fields when there is none.
- * @throws Error where the emulator does not answer
+ * @throws Error if the emulator does not answer
  */
 export async function readDocuments(
   firestore: string,
   project: string,
   paths: string[],
 ): Promise<{ path: string; fields: Fields | undefined }[]> {
-  const root = `projects/${project}/databases/(default)/documents`;
-  const response = await fetch(`http://${firestore}/v1/${root}:batchGet`, {
-    method: "POST",
-    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-    body: JSON.stringify({ documents: paths.map((path) => `${root}/${path}`) }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were read`);
-  const results = (await response.json()) as { found?: { name: string; fields?: Values }; missing?: string }[];
-  return results.flatMap(({ found, missing }) => {
+  const body = { documents: paths.map((path) => nameOf(project, path)) };
+  const results = await call(firestore, project, ":batchGet", "documents were read", body);
+  return (results as { found?: FoundDocument; missing?: string }[]).flatMap(({ found, missing }) => {
     const name = found?.name ?? missing;
-    if (name === undefined) return [];
-    return [{ path: name.slice(root.length + 1), fields: found && fieldsOf(found.fields ?? {}) }];
+    return name === undefined ? [] : [{ path: pathIn(name), fields: found && fieldsOf(found.fields) }];
   });
 }
 
@@ -96,43 +77,10 @@ export async function countDocuments(
 ): Promise<number> {
   const where = { fieldFilter: { field: { fieldPath: field }, op: "IN", value: restValue(oneOf) } };
   const structuredQuery = { from: [{ collectionId: collection }], where };
-  const root = `projects/${project}/databases/(default)/documents`;
-  const response = await fetch(`http://${firestore}/v1/${root}:runAggregationQuery`, {
-    method: "POST",
-    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-    body: JSON.stringify({
-      structuredAggregationQuery: { structuredQuery, aggregations: [{ alias: "count", count: {} }] },
-    }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${collection} was counted`);
-  const [found] = (await response.json()) as { result?: { aggregateFields?: { count?: Value } } }[];
+  const body = { structuredAggregationQuery: { structuredQuery, aggregations: [{ alias: "count", count: {} }] } };
+  const results = await call(firestore, project, ":runAggregationQuery", `${collection} was counted`, body);
+  const [found] = results as { result?: { aggregateFields?: { count?: Value } } }[];
   return Number(fieldOf(found?.result?.aggregateFields?.count ?? { integerValue: "0" }));
-}
-
-/** A value as Firestore's REST interface writes it: one property, named after the type. */
-type Value = Record<string, unknown>;
-type Values = Record<string, Value>;
-
-function fieldsOf(values: Values): Fields {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fieldOf(value)]));
-}
-
-function fieldOf(value: Value): Field {
-  const [[type, content] = ["nullValue", null]] = Object.entries(value);
-  switch (type) {
-    case "integerValue":
-    case "doubleValue":
-      return Number(content);
-    case "timestampValue":
-      return new Date(content as string);
-    case "mapValue":
-      return fieldsOf((content as { fields?: Values }).fields ?? {});
-    case "arrayValue":
-      return ((content as { values?: Value[] }).values ?? []).map(fieldOf);
-    default:
-      return content as Field;
-  }
 }
 
 /**
@@ -156,22 +104,74 @@ async function writeBatch(
   some: Document[],
   mayRepeat: boolean,
 ): Promise<Document[]> {
-  const root = `projects/${project}/databases/(default)/documents`;
-  const writes = some.map(({ path, fields }) => ({ update: { name: `${root}/${path}`, fields: valuesOf(fields) } }));
-  const response = await fetch(`http://${firestore}/v1/${root}:batchWrite`, {
-    method: "POST",
-    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-    body: JSON.stringify({ writes }),
-    signal: AbortSignal.timeout(60_000),
-  });
-  if (!response.ok) throw new Error(`Firestore answered ${response.status} when documents were written`);
-  const { status = [] } = (await response.json()) as { status?: { code?: number; message?: string }[] };
+  const writes = some.map(({ path, fields }) => ({
+    update: { name: nameOf(project, path), fields: valuesOf(fields) },
+  }));
+  const result = await call(firestore, project, ":batchWrite", "documents were written", { writes });
+  const { status = [] } = result as { status?: { code?: number; message?: string }[] };
   return some.filter(({ path }, index) => {
     const { code = 0, message } = status[index] ?? {};
     if (code === 0) return false;
     if (mayRepeat && REPEATABLE_CODES.includes(code)) return true;
     throw new Error(`Firestore did not write ${path}: ${message} (code ${code})`);
   });
+}
+
+/** Asks about the documents of a project, with POST if there is a body. */
+async function call(
+  firestore: string,
+  project: string,
+  what: string,
+  whatFailed: string,
+  body?: object,
+): Promise<unknown> {
+  const response = await fetch(`http://${firestore}/v1/${nameOf(project)}${what}`, {
+    method: body ? "POST" : "GET",
+    headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
+    body: body ? JSON.stringify(body) : null,
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error(`Firestore answered ${response.status} when ${whatFailed}`);
+  return response.json();
+}
+
+/** The full name of a document, or of all of a project. */
+function nameOf(project: string, path?: string): string {
+  return [`projects/${project}/databases/(default)/documents`, path].filter(Boolean).join("/");
+}
+
+function pathIn(name: string): string {
+  return name.slice(name.indexOf(DOCUMENTS) + DOCUMENTS.length);
+}
+
+interface FoundDocument {
+  name: string;
+  fields?: Values;
+}
+
+/** A value as Firestore's REST interface writes it: one property, named after the type. */
+type Value = Record<string, unknown>;
+type Values = Record<string, Value>;
+
+function fieldsOf(values: Values = {}): Fields {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fieldOf(value)]));
+}
+
+function fieldOf(value: Value): Field {
+  const [[type, content] = ["nullValue", null]] = Object.entries(value);
+  switch (type) {
+    case "integerValue":
+    case "doubleValue":
+      return Number(content);
+    case "timestampValue":
+      return new Date(content as string);
+    case "mapValue":
+      return fieldsOf((content as { fields?: Values }).fields);
+    case "arrayValue":
+      return ((content as { values?: Value[] }).values ?? []).map(fieldOf);
+    default:
+      return content as Field;
+  }
 }
 
 /** Fields as Firestore's REST interface writes them. */

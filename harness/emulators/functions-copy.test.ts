@@ -34,18 +34,18 @@ describe("copying the functions", () => {
     return { params: read(".env.local"), secrets: read(".secret.local") };
   }
 
-  it("has the build and the dependencies", () => {
+  it("includes the build and the dependencies", () => {
     copy();
     assert.deepEqual(readdirSync(join(target, "lib")).sort(), ["chunks", "index.js"]);
     assert.ok(existsSync(join(target, "node_modules", "dependency")));
   });
 
-  it("brings a certificate of many lines over whole", () => {
+  it("preserves a certificate with many lines", () => {
     const pem = "-----BEGIN CERTIFICATE-----\nMIIB\\n\"quoted\" 'too'\r\n-----END CERTIFICATE-----\n";
     assert.equal(copy({ secrets: { FOOD_SERVICE_CA: pem } }).secrets.FOOD_SERVICE_CA, pem);
   });
 
-  it("lets the run's values win over the person's own, and those over the usual", () => {
+  it("prefers the run's values to the person's own, and those to the defaults", () => {
     writeFileSync(join(source, ".env"), "A=1\nB=1\nC=1\nD=1");
     writeFileSync(join(source, ".env.demo-x"), "B=2\nC=2\nD=2\n");
     writeFileSync(join(source, ".env.local"), "C=3\nD=3");
@@ -55,7 +55,7 @@ describe("copying the functions", () => {
     assert.deepEqual(secrets, { FOOD_SERVICE_CA: "mine" });
   });
 
-  it("never writes into the person's own files, nor reads them where it must not", () => {
+  it("never changes the person's own files, nor reads them unless it may", () => {
     writeFileSync(join(source, ".env.local"), "A=1");
     const before = readdirSync(source).sort();
     const { params, secrets } = copy({ withOwn: false, params: { B: "2" } });

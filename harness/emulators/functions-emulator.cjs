@@ -10,6 +10,7 @@
  * log lines do not pile up in memory.
  */
 const { createServer, ServerResponse } = require("node:http");
+const { join } = require("node:path");
 
 const QUEUE_BUSY = "functions: busy";
 const QUEUE_IDLE = "functions: idle";
@@ -95,7 +96,12 @@ LoggingEmulator.prototype.start = async function () {
 };
 
 const { FunctionsEmulator } = ofTools("emulator/functionsEmulator");
-const { createHubServer, handleHttpsTrigger, startRuntime } = FunctionsEmulator.prototype;
+const { createHubServer, handleHttpsTrigger, startNode, startRuntime } = FunctionsEmulator.prototype;
+/** The path is in quotes, since it may contain spaces. */
+const NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ""} --require ${JSON.stringify(join(__dirname, "quick-worker.cjs"))}`;
+FunctionsEmulator.prototype.startNode = function (backend, env) {
+  return startNode.call(this, backend, { ...env, NODE_OPTIONS });
+};
 const starting = new Map();
 FunctionsEmulator.prototype.startRuntime = function (backend, trigger) {
   const start = async (starts) => {

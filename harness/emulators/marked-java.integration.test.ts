@@ -27,7 +27,7 @@ describe("a marked Java", () => {
     return { mark, seen };
   }
 
-  it("gets its arguments as they are, after the mark", () => {
+  it("gets its arguments unchanged, after the mark", () => {
     const { mark, seen } = run("-Da=b c", "-jar", "/some/emulator v1.2.jar", "--host", "h", 'it\'s "$HOME"');
     assert.deepEqual(seen, [
       mark,
@@ -52,7 +52,7 @@ describe("a marked Java", () => {
     assert.deepEqual(seen, [mark, "-Xrs", "-XX:TieredStopAtLevel=1", ...start, "--port=1"]);
   });
 
-  it("has a mark of plain ASCII that no other run has", () => {
+  it("has an ASCII mark that is unique to the run", () => {
     const { mark } = run("-version");
     assert.match(mark, /^[\x21-\x7e]+$/);
     assert.notEqual(run("-version").mark, mark);

@@ -1,7 +1,10 @@
-/** Topics of the Pub/Sub emulator with a subscription each, over its REST interface: what was published can be taken out. */
+/** Topics of the Pub/Sub emulator over its REST interface: what was published can be taken out, or is pushed to servers. */
 
 /** At most so many messages come with one answer. */
 const PULLED = 1_000;
+
+/** A push without a response is retried after this time; 10 is the minimum of Pub/Sub. */
+const ACK_DEADLINE_SECONDS = 10;
 
 export class PubSubTopics {
   /** @param host of the emulator, as host:port */
@@ -15,6 +18,22 @@ export class PubSubTopics {
     await this.call("PUT", `topics/${topic}`, {});
     const subscription = { topic: `projects/${this.project}/topics/${topic}`, ackDeadlineSeconds: 600 };
     await this.call("PUT", `subscriptions/${topic}`, subscription);
+  }
+
+  /**
+   * Makes a topic with a push subscription for each endpoint. A subscription repeats each push until it succeeds; the emulator has
+   * at most two pushes of a subscription in progress.
+   */
+  async pushTo(topic: string, endpoints: string[]): Promise<void> {
+    await this.call("PUT", `topics/${topic}`, {});
+    for (const [index, pushEndpoint] of endpoints.entries()) {
+      await this.call("PUT", `subscriptions/${topic}-${index}`, {
+        topic: `projects/${this.project}/topics/${topic}`,
+        pushConfig: { pushEndpoint },
+        ackDeadlineSeconds: ACK_DEADLINE_SECONDS,
+        retryPolicy: { minimumBackoff: "1s", maximumBackoff: "2.5s" },
+      });
+    }
   }
 
   /** Removes a topic; what is published to it fails from then on. */

@@ -1,13 +1,10 @@
 /** The official Firestore and Pub/Sub emulators without the Emulator Suite, for tests, chaos and the benches. */
 import { writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { StartError } from "../../services/server.js";
-import { type Child, startChild } from "../process/child-process.js";
-import { answers, freePort } from "../process/free-ports.js";
-import { downloadEmulator } from "./download-emulator.js";
-import { type EmulatorName, findEmulator } from "./find-emulator.js";
+import { type Child, startChild, untilAnswers } from "../process/child-process.js";
+import { freePort } from "../process/free-ports.js";
+import { findEmulators } from "./find-emulators.js";
 import { findJava } from "./find-java.js";
 import { markJava } from "./marked-java.js";
 
@@ -16,9 +13,6 @@ export const EMULATOR_START_TIMEOUT_MS = 180_000;
 
 /** Another program may take the port between our look and the emulator's. */
 const MAX_STARTS = 3;
-
-/** A push without a response is retried after this time; 10 is the minimum of Pub/Sub. */
-const ACK_DEADLINE_SECONDS = 10;
 
 const LINES_IN_MESSAGE = 15;
 
@@ -47,13 +41,9 @@ export interface Emulators {
  * @throws StartError if one is missing or does not start; neither is left running then
  */
 export async function startEmulators(options: Options): Promise<Emulators> {
-  const { directory, events, download = true } = options;
-  const places = { env: process.env, home: homedir() };
-  const java = await findJava(places);
-  const fetchEmulator = (name: EmulatorName) =>
-    download ? downloadEmulator(name, java.home, options.signal) : refuseDownload();
-  const firestoreJar = await findEmulator("firestore", { ...places, download: fetchEmulator });
-  const pubsubScript = await findEmulator("pubsub", { ...places, download: fetchEmulator });
+  const { directory, events } = options;
+  const java = await findJava();
+  const programs = await findEmulators(java, options);
   const marked = markJava(java, directory);
   const quiet = join(directory, "logging.properties");
   writeFileSync(quiet, ".level=SEVERE\n");
@@ -66,10 +56,10 @@ export async function startEmulators(options: Options): Promise<Emulators> {
   };
   const heap = ["-XX:+UseSerialGC", "-Xmx768m"];
   const calls = events === undefined ? [] : [`--functions_emulator=${events}`];
-  const firestoreArgs = [...heap, "-jar", firestoreJar, ...calls];
+  const firestoreArgs = [...heap, "-jar", programs.firestore, ...calls];
   const started = await Promise.allSettled([
     startOnFreePort(join(marked.home, "bin", "java"), firestoreArgs, env, options),
-    startOnFreePort(pubsubScript, [], env, options),
+    startOnFreePort(programs.pubsub, [], env, options),
   ]);
   const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const stop = async () => void (await Promise.all(running.map(({ child }) => child.stop("SIGKILL", 0))));
@@ -84,10 +74,6 @@ export async function startEmulators(options: Options): Promise<Emulators> {
     groups: { firestore: firestore.child.pid, pubsub: pubsub.child.pid },
     stop,
   };
-}
-
-function refuseDownload(): Promise<void> {
-  return Promise.reject(new Error("nothing is downloaded here: run `npm start` once"));
 }
 
 /** The emulators do not report the port that the system chose for port 0, so they get one that is free just now. */
@@ -111,7 +97,7 @@ async function startOnFreePort(
       },
     });
     try {
-      if (await listens(child, port, signal)) return { child, port };
+      if (await untilAnswers(child, port, EMULATOR_START_TIMEOUT_MS, signal)) return { child, port };
     } catch (error) {
       await child.stop("SIGKILL", 0);
       throw error;
@@ -121,39 +107,5 @@ async function startOnFreePort(
     if (starts === MAX_STARTS || !how.includes("ended")) {
       throw new StartError(`${command} ${how}:\n${lines.slice(-LINES_IN_MESSAGE).join("\n")}`);
     }
-  }
-}
-
-/** Whether it listens; false if it ended or took too long. */
-async function listens(child: Child, port: number, signal: AbortSignal): Promise<boolean> {
-  for (const deadline = Date.now() + EMULATOR_START_TIMEOUT_MS; Date.now() < deadline; ) {
-    if (child.ended !== undefined) return false;
-    if (await answers(port)) return true;
-    await sleep(100, undefined, { signal });
-  }
-  return false;
-}
-
-/**
- * Makes a topic with a push subscription for each endpoint. A subscription repeats each push until it succeeds; the emulator has
- * at most two pushes of a subscription in progress.
- */
-export async function subscribe(pubsub: string, project: string, topic: string, endpoints: string[]): Promise<void> {
-  const put = async (path: string, body: object) => {
-    const response = await fetch(`http://${pubsub}/v1/projects/${project}/${path}`, {
-      method: "PUT",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
-    if (!response.ok) throw new StartError(`The Pub/Sub emulator answered ${response.status} for ${path}.`);
-  };
-  await put(`topics/${topic}`, {});
-  for (const [index, pushEndpoint] of endpoints.entries()) {
-    await put(`subscriptions/${topic}-${index}`, {
-      topic: `projects/${project}/topics/${topic}`,
-      pushConfig: { pushEndpoint },
-      ackDeadlineSeconds: ACK_DEADLINE_SECONDS,
-      retryPolicy: { minimumBackoff: "1s", maximumBackoff: "2.5s" },
-    });
   }
 }

@@ -69,7 +69,7 @@ export interface Suite {
  */
 export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const { root, directory, ports, java, signal } = options;
-  layOut(options);
+  prepareRunDirectory(options);
   // Unix sockets need short paths, and the suite leaves files behind in its temporary folder.
   const temporary = mkdtempSync(join(plainFolder(), "diet-"));
   const marked = markJava(java, directory);
@@ -99,7 +99,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const stop = async (signal: NodeJS.Signals = "SIGINT") => {
     await child.stop(signal, STOP_GRACE_MS);
     await endEmulators();
-    await untilSilent(ports);
+    await waitForPortsClosed(ports);
     await new Promise((resolve) => logStream.end(resolve));
     rmSync(temporary, { recursive: true, force: true });
   };
@@ -113,7 +113,15 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
 }
 
 /** Makes the run's folder look like the project's, with its own ports and its own functions. */
-function layOut({ root, directory, ports, params, secrets, firestore, withOwnParams }: SuiteOptions): void {
+function prepareRunDirectory({
+  root,
+  directory,
+  ports,
+  params,
+  secrets,
+  firestore,
+  withOwnParams,
+}: SuiteOptions): void {
   copyFunctions({
     source: join(root, "functions"),
     target: join(directory, "functions"),
@@ -231,7 +239,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
     if (output.failure !== undefined) {
       // The lines that follow tell the reason.
       await sleep(500);
-      throw new StartError(`The functions can't be loaded: ${output.failure}\nThe end of ${log}:\n${output.end}`);
+      throw new StartError(`The functions failed to load: ${output.failure}\nThe end of ${log}:\n${output.end}`);
     }
     if (output.ready) return;
     if (child.ended !== undefined) {
@@ -239,7 +247,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
     }
     if (Date.now() > deadline) {
       throw new StartError(
-        `The Emulator Suite is not ready after ${START_TIMEOUT_MS / 1000} s. The end of ${log}:\n${output.end}`,
+        `The Emulator Suite was not ready after ${START_TIMEOUT_MS / 1000} s. The end of ${log}:\n${output.end}`,
       );
     }
     await sleep(100, undefined, { signal }).catch(() => undefined);
@@ -247,7 +255,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
 }
 
 /** Waits until nothing listens on the suite's ports any more. */
-async function untilSilent(ports: Ports): Promise<void> {
+async function waitForPortsClosed(ports: Ports): Promise<void> {
   const { foodService: _, ...suite } = ports;
   for (let tries = 0; tries < 50; tries++) {
     const answering = await Promise.all(Object.values(suite).map((port) => answers(port)));

@@ -1,6 +1,9 @@
 /** The people of a local run, who can sign in to the operators' page at once. */
 import type { Role } from "../../functions/src/operator-api/roles.js";
 
+/** How long a busy emulator may take for an answer. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
 export interface LocalPerson {
   email: string;
   role: Role;
@@ -27,27 +30,38 @@ export async function addPeople(auth: string, project: string): Promise<void> {
 
 /** Creates an account with these custom claims, in JSON. */
 export async function addPerson(auth: string, project: string, email: string, claims: string): Promise<void> {
-  const accounts = `http://${auth}/identitytoolkit.googleapis.com/v1/projects/${project}/accounts`;
-  const { localId } = await post(accounts, { email, password: PASSWORD, emailVerified: true });
+  const accounts = `projects/${project}/accounts`;
+  const { localId } = await callAccounts(auth, accounts, { email, password: PASSWORD, emailVerified: true });
   // The emulator takes claims for accounts that are there, and forgets those that come with a new one.
-  await post(`${accounts}:update`, { localId, customAttributes: claims });
+  await callAccounts(auth, `${accounts}:update`, { localId, customAttributes: claims });
 }
 
-async function post(address: string, body: object): Promise<{ localId?: string; idToken?: string }> {
-  const response = await fetch(address, {
-    method: "POST",
+/**
+ * Asks the Authentication emulator, with POST if there is a body.
+ * @throws Error if it does not answer as it should
+ */
+export async function callAccounts(auth: string, path: string, body?: object): Promise<AccountsAnswer> {
+  const response = await fetch(`http://${auth}/identitytoolkit.googleapis.com/v1/${path}`, {
+    method: body ? "POST" : "GET",
     headers: { Authorization: "Bearer owner", "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000),
+    body: body ? JSON.stringify(body) : null,
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
   });
-  if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} for ${address}`);
-  return (await response.json()) as { localId?: string; idToken?: string };
+  if (!response.ok) throw new Error(`The Authentication emulator answered ${response.status} to ${path}`);
+  return (await response.json()) as AccountsAnswer;
+}
+
+/** What is used here of its answers. */
+interface AccountsAnswer {
+  localId?: string;
+  idToken?: string;
+  users?: object[];
 }
 
 /** Signs in and returns the ID token. */
 export async function signIn(auth: string, email: string): Promise<string> {
-  const address = `http://${auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`;
-  const { idToken } = await post(address, { email, password: PASSWORD, returnSecureToken: true });
+  const body = { email, password: PASSWORD, returnSecureToken: true };
+  const { idToken } = await callAccounts(auth, "accounts:signInWithPassword?key=local", body);
   if (!idToken) throw new Error(`${email} can't sign in`);
   return idToken;
 }

@@ -56,21 +56,21 @@ describe("child processes", () => {
     return { child, grandchild: Number(await line) };
   }
 
-  it("end with all that they started", async () => {
+  it("end with all processes that they started", async () => {
     const { child, grandchild } = await family();
     await child.stop("SIGTERM", 5_000);
     await untilGone(child.pid, grandchild);
     assert.equal(child.ended, "was ended by SIGTERM");
   });
 
-  it("are ended by force if they don't stop in time", async () => {
+  it("are killed if they don't stop in time", async () => {
     const { child, grandchild } = await family('process.on("SIGTERM", () => {})');
     await child.stop("SIGTERM", 100);
     await untilGone(child.pid, grandchild);
     assert.equal(child.ended, "was ended by SIGKILL");
   });
 
-  it("leave nothing behind when they exit without being stopped", async () => {
+  it("leave no process behind when they exit by themselves", async () => {
     const { child, grandchild } = await family("setTimeout(() => process.exit(3), 100)");
     assert.equal(await child.exited, "ended with status 3");
     await untilGone(grandchild);
@@ -106,7 +106,7 @@ describe("child processes", () => {
     await untilGone(...pids);
   });
 
-  it("end by their mark when it is no longer watched, and others live on", async () => {
+  it("are found by their mark and end when they are no longer watched, while others keep running", async () => {
     const mark = `mark-${process.pid}-${Date.now()}`;
     const one = (text: string) =>
       startChild({
@@ -124,7 +124,7 @@ describe("child processes", () => {
     assert.equal(other.ended, undefined);
   });
 
-  it("can be waited for when nothing else keeps this process alive", () => {
+  it("can be awaited when nothing else keeps this process alive", () => {
     const code = `
       import { startChild } from "./harness/process/child-process.ts";
       const start = { command: process.execPath, args: ["-e", "process.exit(3)"], cwd: ".", env: process.env, onLine() {} };

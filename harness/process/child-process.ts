@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { answers } from "./free-ports.js";
 
 /** How long the last lines of a program that has ended may take, in milliseconds. */
 const LAST_LINES_MS = 5_000;
@@ -82,6 +83,54 @@ export async function startChild({ command, args, cwd, env, onLine }: Start): Pr
       clearTimeout(timer);
     },
   };
+}
+
+export interface StartedServer<T> {
+  child: Child;
+  /** What the server said about where it listens, or in words what became of it instead. Never rejects. */
+  listening: Promise<T | string>;
+}
+
+/**
+ * Starts a program that says in a line of its output where it listens.
+ * @param parse gives what such a line says, undefined for any other line
+ * @throws Error if there is no such program
+ */
+export async function startServer<T extends number | object>(
+  start: Start,
+  parse: (line: string) => T | undefined,
+  timeoutMs: number,
+): Promise<StartedServer<T>> {
+  const { promise: said, resolve } = Promise.withResolvers<T>();
+  const onLine = (line: string) => {
+    start.onLine(line);
+    const found = parse(line);
+    if (found !== undefined) resolve(found);
+  };
+  const child = await startChild({ ...start, onLine });
+  const late = sleep(timeoutMs, `does not listen after ${timeoutMs / 1000} s`, { ref: false });
+  return { child, listening: Promise.race([said, child.exited, late]) };
+}
+
+/** The port in a line of this form; undefined if the line has another. */
+export function portIn(line: string, form: RegExp): number | undefined {
+  const [, digits] = form.exec(line) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Resolves with whether something accepts connections on this port; false if the program ends first, or takes too long. */
+export async function untilAnswers(
+  child: Child,
+  port: number,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; ) {
+    if (child.ended !== undefined) return false;
+    if (await answers(port)) return true;
+    await sleep(100, undefined, signal && { signal });
+  }
+  return false;
 }
 
 /** Kills what is left of a process group; one without a process is no failure. */

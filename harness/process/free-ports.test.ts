@@ -15,7 +15,7 @@ describe("choosing ports", () => {
 
   after(() => void listening.close());
 
-  it("gives each listener a free port of its own", async () => {
+  it("gives each listener its own free port", async () => {
     const ports = Object.values(await choosePorts({ from: "auto" }));
     assert.equal(new Set(ports).size, 11);
   });
@@ -26,20 +26,24 @@ describe("choosing ports", () => {
     assert.equal(new Set(ports).size, ports.length);
   });
 
-  it("says which port is taken, by the name of what needs it, and how to choose another", async () => {
+  it("names a taken port and its listener, and says how to choose another port", async () => {
     await assert.rejects(choosePorts({ from: "auto", chosen: { firestore: taken } }), {
       name: "StartError",
       message:
-        `Port ${taken}, for the Firestore emulator, is taken. Stop what listens there (perhaps another run of this), ` +
+        `Port ${taken}, for the Firestore emulator, is taken. Stop the program that uses it (perhaps another run), ` +
         "or choose another with --firestore-port, or all with --ports-from auto.",
     });
   });
 
-  it("does not ask for a port that the run does without", async () => {
-    await choosePorts({ from: "auto", chosen: { foodService: taken }, without: ["foodService"] });
+  it("ignores a port that the run does not need", async () => {
+    await choosePorts({
+      from: "auto",
+      chosen: { foodService: taken },
+      isNeeded: (listener) => listener !== "foodService",
+    });
   });
 
-  it("does not let two listeners have one port", async () => {
+  it("rejects one port for two listeners", async () => {
     const { hosting } = await choosePorts({ from: "auto" });
     await assert.rejects(
       choosePorts({ from: "auto", chosen: { hosting, auth: hosting } }),

@@ -25,7 +25,8 @@ export class Api {
   async send<T>(address: string, request: RequestInit = {}): Promise<T> {
     const headers = { ...request.headers, Authorization: `Bearer ${await this.token()}` };
     const response = await fetch(address, { ...request, headers }).catch(() => {
-      throw new ApiError(0, "Couldn't reach the server. Your change may not have been saved; try again.");
+      const mayHaveChanged = request.method === "POST" ? " Your change may not have been saved; try again." : "";
+      throw new ApiError(0, `Couldn't reach the server.${mayHaveChanged}`);
     });
     const answer: unknown = await response.json().catch(() => undefined);
     if (response.ok) return answer as T;

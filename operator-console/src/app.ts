@@ -111,7 +111,12 @@ class Console {
 
   private deny(): void {
     this.stop();
-    render(message("No access", "Your permissions changed. Sign in again.", signOutButton(this.context.source)), root);
+    const { source } = this.context;
+    const reload = html`<button type="button" @click=${() => location.reload()}>Reload</button>`;
+    const text = source.signOut
+      ? message("No access", "Your permissions changed. Sign in again.", signOutButton(source))
+      : message("Restarted", "The system has been restarted. Reload the page.", reload);
+    render(text, root);
   }
 
   private async open(): Promise<void> {

@@ -74,11 +74,11 @@ function scaleFor({ series, unit = 1 }: ChartOptions): Scale {
   return { most, height: (value) => (value / most) * (HEIGHT - BOTTOM - TOP) };
 }
 
-/** The next of 2, 4, 6, 8 and 10 times a power of ten: its half is as round. */
+/** The next round number whose half is round, too. */
 function niceCeiling(value: number): number {
   const power = 10 ** Math.max(0, Math.floor(Math.log10(value)));
-  const step = [2, 4, 6, 8, 10].find((one) => one * power >= value) ?? 10;
-  return step * power;
+  const steps = power === 1 ? [2, 4, 6, 8] : [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8];
+  return (steps.find((one) => one * power >= value) ?? 10) * power;
 }
 
 function figure(options: ChartOptions, scale: Scale, step: number, marks: TemplateResult): TemplateResult {

@@ -84,29 +84,36 @@ export function sentenceCase(code: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Such as "40 s", "3 min", "1 h 20 min", "3 d". */
-export function duration(milliseconds: number): string {
+/** Such as "40 s", "3 min", "1 h 20 min", "3 d". With `isFine` up to an hour to the second, such as "3 min 5 s". */
+export function duration(milliseconds: number, isFine = false): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return isFine && seconds % 60 > 0 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours >= 48) return `${Math.floor(hours / 24)} d`;
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
-const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const timeOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const hourOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const dayOnly = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
+/** Formats are slow to make, so each is made when it is first used. */
+function formatter(options: Intl.DateTimeFormatOptions): (at: Date) => string {
+  let format: Intl.DateTimeFormat | undefined;
+  return (at) => {
+    format ??= new Intl.DateTimeFormat(undefined, options);
+    return format.format(at);
+  };
+}
+
+const dateAndTime = formatter({ dateStyle: "medium", timeStyle: "medium" });
+const timeOnly = formatter({ timeStyle: "medium" });
 
 /** The time, with the date unless it is today. */
 export function moment(at: Date, now = new Date()): string {
-  return (at.toDateString() === now.toDateString() ? timeOnly : dateAndTime).format(at);
+  return (at.toDateString() === now.toDateString() ? timeOnly : dateAndTime)(at);
 }
 
-export const hourOfDay = (at: Date): string => hourOnly.format(at);
-export const dayOfWeek = (at: Date): string => dayOnly.format(at);
+export const hourOfDay = formatter({ timeStyle: "short" });
+export const dayOfWeek = formatter({ weekday: "short", day: "numeric" });
 export const count = (number: number): string => number.toLocaleString();
 export const plural = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`;

@@ -24,7 +24,7 @@ interface Identity {
 export async function identityIn(directory: string): Promise<Identity> {
   const path = join(directory, "localhost.crt");
   const keyPath = join(directory, "localhost.key");
-  const remedy = `Remove ${path} and ${keyPath}, and new ones are made`;
+  const remedy = `Remove ${path} and ${keyPath}, and the next start creates new ones`;
   try {
     if (!existsSync(path) && !existsSync(keyPath)) await make(directory, path, keyPath);
     const identity = { key: readFileSync(keyPath), certificate: readFileSync(path), path };

@@ -49,9 +49,10 @@ export function callerProblem(error: CallError, connection: FoodServiceConnectio
   if (error.code === "UNAUTHENTICATED") {
     return auth === "none"
       ? `${server} requires a token (it says: ${said}): give one with --token-file or --id-token-audience`
-      : `${server} refuses the token (it says: ${said}): is it the right one, for this server, and not expired?`;
+      : `${server} rejects the token (it says: ${said}): is it for this server, and not expired?`;
   }
-  if (error.code === "PERMISSION_DENIED") return `${server} refuses this caller (it says: ${said}): allow it there`;
+  if (error.code === "PERMISSION_DENIED")
+    return `${server} rejects this caller (it says: ${said}): grant it access there`;
   return undefined;
 }
 

@@ -25,7 +25,7 @@ export async function withFaults<T>(
 ): Promise<T> {
   const [fails, loses] = [random.fraction() < faults.failures, random.fraction() < faults.lostAnswers];
   const [before, after] = [random.fraction(), random.fraction()].map((share) => (share * faults.delay) / 2);
-  const failure = () => callError("UNAVAILABLE", "the food service broke the call off", true);
+  const failure = () => callError("UNAVAILABLE", "the food service aborted the call", true);
   if (faults.delay > 0) await sleep(before);
   if (fails || faults.unavailable.includes(method)) throw failure();
   const answer = await apply();

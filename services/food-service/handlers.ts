@@ -94,7 +94,7 @@ function given<T>(value: T | undefined, field: string): T {
 function orderStatus(code: number, field: string): OrderStatus {
   const known = statusFromCode<OrderStatus>(ORDER_STATUSES, code);
   if (ORDER_STATUSES[known].code === code) return known;
-  throw callError("INVALID_ARGUMENT", `${field} is ${code}, which is no status of an order`, true);
+  throw callError("INVALID_ARGUMENT", `${field} is ${code}, which is not an order status`, true);
 }
 
 function keyIn(metadata: Metadata): string | null {
@@ -106,7 +106,7 @@ function failureOf(error: unknown, log: (line: string) => void): Partial<ServerE
     return { code: status[error.code as keyof typeof status] ?? status.UNKNOWN, details: error.message };
   }
   log(`a call failed: ${error instanceof Error ? error.stack : String(error)}`);
-  return { code: status.INTERNAL, details: "the food service could not carry the call out; its log says why" };
+  return { code: status.INTERNAL, details: "the food service failed; its log says why" };
 }
 
 function orderMessage(order: OrderRecord): Order {

@@ -29,7 +29,7 @@ describe("the state file", () => {
     return { journal, events };
   }
 
-  it("gives back every event in order, also across the chunks in which it is read", () => {
+  it("returns every event in order, even across read chunks", () => {
     const long = "ü".repeat(700_000);
     const { journal, events } = open();
     assert.deepEqual(events, []);
@@ -40,7 +40,7 @@ describe("the state file", () => {
     );
   });
 
-  it("drops a last line that a kill tore, and goes on after the line before it", () => {
+  it("drops a partial last line, and continues after the line before it", () => {
     open().journal.append({ n: 1 });
     appendFileSync(file, '{"n":2,"torn":"\u00fc');
     const { journal, events } = open();
@@ -50,14 +50,14 @@ describe("the state file", () => {
     assert.equal(readFileSync(file, "utf8"), '{"n":1}\n{"n":3}\n{"n":4}\n');
   });
 
-  it("leaves a torn line alone when it only reads: the writer may still be writing it", () => {
+  it("leaves a partial last line in place when it only reads, since it may still be being written", () => {
     open().journal.append({ n: 1 });
     appendFileSync(file, '{"n"');
     assert.deepEqual(open("read").events, [{ n: 1 }]);
     assert.equal(readFileSync(file, "utf8"), '{"n":1}\n{"n"');
   });
 
-  it("names the line that is damaged", () => {
+  it("names a damaged line", () => {
     open();
     for (const text of ['{"n":1}\nnonsense\n{"n":3}\n', '{"n":1}\n\n']) {
       writeFileSync(file, text);
@@ -65,7 +65,7 @@ describe("the state file", () => {
     }
   });
 
-  it("names the line whose event can't be taken", () => {
+  it("names the line of an invalid event", () => {
     open().journal.append({ n: 1 });
     const { journal } = open();
     const refuse = () => {
@@ -74,14 +74,14 @@ describe("the state file", () => {
     assert.throws(() => journal.replay(refuse), /state\.jsonl is damaged in line 1: unheard of/);
   });
 
-  it("stores nothing when another program has written to the file", () => {
+  it("stores nothing if another program has written to the file", () => {
     const { journal } = open();
     open().journal.append({ n: 1 });
     assert.throws(() => journal.append({ n: 2 }), /another program has written/);
     assert.equal(readFileSync(file, "utf8"), '{"n":1}\n');
   });
 
-  it("says which file can't be opened", () => {
+  it("names a file that can't be opened", () => {
     assert.throws(
       () => Journal.open(directory, "append"),
       (error) => {

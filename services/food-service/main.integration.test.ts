@@ -69,7 +69,7 @@ describe("the food service's programs", function () {
     return JSON.parse(out);
   }
 
-  it("keep everything that was answered when the server is killed among calls, and go on from there", async () => {
+  it("preserve everything that was acknowledged when the server is killed during calls, and continue", async () => {
     // Started again, it needs the same port.
     const first = await serve(`localhost:${await freePort()}`);
     const client = new Client(first.address, credentials.createSsl(readFileSync(certificate())));
@@ -126,7 +126,7 @@ describe("the food service's programs", function () {
     );
   });
 
-  it("say which address is taken, with status 1", async () => {
+  it("name an address that is taken, and exit with status 1", async () => {
     const { address } = await serve("localhost:0");
     const { out, err, status } = await run(
       "main",
@@ -141,7 +141,7 @@ describe("the food service's programs", function () {
     assert.match(err, new RegExp(`^[^\\n]*${address} is taken[^\\n]*\\n$`));
   });
 
-  it("name a bad value, its option and what is allowed in one line, with status 1, before anything is made", async () => {
+  it("name an invalid value, its option and the allowed values in one line, and exit with status 1 before they create anything", async () => {
     const bad = [
       ["main", "--speed", "0", "a number from 0.001 to 1000000"],
       ["main", "--failures", "1.5", "from 0 to 1"],
@@ -158,7 +158,7 @@ describe("the food service's programs", function () {
     assert.equal(existsSync(state()), false);
   });
 
-  it("say in one line that there is no server, or no certificate, with status 1", async () => {
+  it("report a missing server or certificate in one line, and exit with status 1", async () => {
     const noCertificate = await order("127.0.0.1:1", "--customer", "krithik");
     assert.equal(noCertificate.status, 1);
     assert.match(noCertificate.err, /^There is no certificate \S+localhost\.crt\.[^\n]*--certificate[^\n]*\n$/);
@@ -168,7 +168,7 @@ describe("the food service's programs", function () {
     assert.match(noServer.err, /^The food service at \S+ can't be reached: [^\n]*0 of 2 orders[^\n]*\n$/);
   });
 
-  it("explain every option", async () => {
+  it("describe every option in their help", async () => {
     const { out, status } = await run("main", "--help");
     assert.equal(status, 0);
     const options =

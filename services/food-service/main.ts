@@ -13,11 +13,11 @@ const readCount = numberFrom(1, 1_000_000, { whole: true });
 
 const program = new Command("food-service")
   .description("A simulated food service: orders, a kitchen and drones on one TLS address.")
-  .helpOption("--help", "show this")
-  .option("--address <host:port>", "where it listens", readAddress, "localhost:50051")
-  .option("--speed <factor>", "how much faster than real time kitchen and drones are", readSpeed, 60)
+  .helpOption("--help", "show this help")
+  .option("--address <host:port>", "the address to listen on", readAddress, "localhost:50051")
+  .option("--speed <factor>", "how much faster than in reality the kitchen and drones are", readSpeed, 60)
   .option("--rejected <share>", "share of shipments that end REJECTED, from 0 to 1", readShare, 0)
-  .option("--cancelled <share>", "share of orders that their customers mean to cancel, from 0 to 1", readShare, 0)
+  .option("--cancelled <share>", "share of orders that customers try to cancel, from 0 to 1", readShare, 0)
   .option("--failures <share>", "share of calls that fail before they are applied*, from 0 to 1", readShare, 0)
   .option("--lost-answers <share>", "share of calls that are applied and then fail*, from 0 to 1", readShare, 0)
   .option("--unavailable <methods...>", "methods that always fail*, such as GetKitchenOrder")
@@ -25,20 +25,24 @@ const program = new Command("food-service")
     "--lose-answers-of <methods...>",
     "methods that are always applied and then fail*, such as CreateKitchenOrder",
   )
-  .option("--delay <milliseconds>", "the most that is added to a call*", readDelay, 0)
-  .option("--call-time <milliseconds>", "how long each call takes at least*", readDelay, 0)
-  .option("--calls-per-second <count>", "how many calls are begun in a second at most, others wait*", readCount)
-  .option("--rate-limit <count>", "how many calls are taken in a second at most, others are rejected*", readCount)
-  .option("--max-streams <count>", "how many calls a connection may have in progress", readCount)
-  .option("--seed <text>", "decides every draw; without it each start draws anew")
-  .option("--honours-keys", "answer a create whose idempotency-key was seen before with what the first one made", false)
+  .option("--delay <milliseconds>", "maximum random delay of a call*", readDelay, 0)
+  .option("--call-time <milliseconds>", "minimum duration of a call*", readDelay, 0)
+  .option("--calls-per-second <count>", "maximum of calls started per second; others wait*", readCount)
+  .option("--rate-limit <count>", "maximum of calls accepted per second; others are rejected*", readCount)
+  .option("--max-streams <count>", "maximum of concurrent calls on a connection", readCount)
+  .option("--seed <text>", "random seed; without it, each start uses a new one")
+  .option("--honours-keys", "honor the idempotency-key: answer a repeated create with the first one's result", false)
   .option("--state <file>", "the state file", ".local/food-service/state.jsonl")
-  .option("--certificates <directory>", "where key and certificate are, made at the first start", ".local/food-service")
-  .option("--require-token-file <file>", "answer only calls that carry the bearer token in this file")
-  .option("--require-id-token <audience>", "answer only calls that carry an ID token for this audience, unexpired")
-  .option("--client-ca <file>", "connect only to callers with a certificate that one in this file signed")
-  .option("--truth", "print what the state file says really happened, as JSON, and end", false)
-  .addHelpText("after", "\n* Placing an order always works: these are for those who carry orders, not for customers.")
+  .option(
+    "--certificates <directory>",
+    "folder of the key and certificate, which the first start creates",
+    ".local/food-service",
+  )
+  .option("--require-token-file <file>", "require the bearer token in this file")
+  .option("--require-id-token <audience>", "require an unexpired ID token for this audience")
+  .option("--client-ca <file>", "require a client certificate signed by one in this file")
+  .option("--truth", "print the ground truth in the state file as JSON, and exit", false)
+  .addHelpText("after", "\n* Does not apply to placing orders.")
   .parse();
 
 interface Options extends FoodServiceOptions {

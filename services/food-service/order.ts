@@ -19,8 +19,8 @@ const CERTIFICATE = ".local/food-service/localhost.crt";
 
 const program = new Command("order")
   .description("Places orders in a food service and prints their names.")
-  .helpOption("--help", "show this")
-  .requiredOption("--customer <id>", "who orders")
+  .helpOption("--help", "show this help")
+  .requiredOption("--customer <id>", "the customer")
   .option("--count <number>", "how many orders", readCount, 1)
   .option("--server <host:port>", "the food service", readAddress, "localhost:50051")
   .option("--json", "print the names as one JSON array", false);

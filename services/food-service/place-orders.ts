@@ -49,5 +49,5 @@ function reasonOf(error: CallError, connection: FoodServiceConnection): string {
   if (problem !== undefined) return problem;
   if (error.code === "UNAVAILABLE") return `The food service at ${server} can't be reached: ${plain}`;
   if (error.code === "DEADLINE_EXCEEDED") return `The food service at ${server} did not answer within ${seconds} s`;
-  return `The food service at ${server} did not take the order: ${error.code} ${plain}`;
+  return `The food service at ${server} rejected the order: ${error.code} ${plain}`;
 }

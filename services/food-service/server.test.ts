@@ -115,7 +115,7 @@ describe("the food service over TLS", function () {
     assert.deepEqual(seen, names);
   });
 
-  it("answers hostile input with INVALID_ARGUMENT and lives on", async () => {
+  it("answers hostile input with INVALID_ARGUMENT and keeps serving", async () => {
     const { service, client } = await start();
     const { name } = service.model.placeOrder("krithik");
     const huge = "x".repeat(1_000_000);
@@ -160,7 +160,7 @@ describe("the food service over TLS", function () {
     );
   });
 
-  it("says NOT_FOUND with the name", async () => {
+  it("returns NOT_FOUND with the name", async () => {
     const { client } = await start();
     const name = "orders/00000000-0000-4000-8000-000000000000";
     const details = new RegExp(name);
@@ -174,7 +174,7 @@ describe("the food service over TLS", function () {
     await assert.rejects(call(client, DroneServiceService.getShipment, { name }), { code: status.NOT_FOUND, details });
   });
 
-  it("recognizes a repeated create by its key when it honours keys, and records the key in the truth when it does not", async () => {
+  it("recognizes a repeated create by its key when it honours keys, and records the key in the ground truth when it does not", async () => {
     for (const honoursKeys of [true, false]) {
       const { service, client } = await start({ honoursKeys });
       const create = () => call(client, KitchenServiceService.createKitchenOrder, KITCHEN_ORDER, keyed("a"));
@@ -190,7 +190,7 @@ describe("the food service over TLS", function () {
     }
   });
 
-  it("applies nothing of a call that fails, and all of one whose answer is lost; the caller can't tell them apart", async () => {
+  it("applies no failed call and every call whose reply is lost, with the same error for both", async () => {
     const failures: string[] = [];
     for (const faults of [{ failures: 1 }, { lostAnswers: 1 }]) {
       const { service, client } = await start(faults);
@@ -215,7 +215,7 @@ describe("the food service over TLS", function () {
     assert.equal(new Set(failures).size, 1);
   });
 
-  it("fails in the same places for the same seed, and lets customers order all the same", async () => {
+  it("fails the same calls for the same seed, and never fails placing an order", async () => {
     const outcomes: string[] = [];
     for (const seed of ["7", "7", "8"]) {
       const { client } = await start({ seed, failures: 0.5 });
@@ -246,7 +246,7 @@ describe("the food service over TLS", function () {
     await Promise.all([service.stop(), answer]);
   });
 
-  it("works on as many calls of a connection as it has streams, each for as long as a call takes", async () => {
+  it("handles as many concurrent calls per connection as it has streams, each with the configured duration", async () => {
     const { service, client } = await start({ callTime: 200, maxStreams: 2 });
     const { name } = service.model.placeOrder("krithik");
     await call(client, OrderServiceService.getOrder, { name });
@@ -255,7 +255,7 @@ describe("the food service over TLS", function () {
     assert.ok(performance.now() - started >= 590);
   });
 
-  it("begins as many calls a second as it sustains", async () => {
+  it("starts at most the configured number of calls a second", async () => {
     const { service, client } = await start({ callsPerSecond: 20 });
     const { name } = service.model.placeOrder("krithik");
     const started = performance.now();
@@ -263,7 +263,7 @@ describe("the food service over TLS", function () {
     assert.ok(performance.now() - started >= 490);
   });
 
-  it("keeps all of its state from one life to the next, and gives no name twice under the same seed", async () => {
+  it("preserves its state across restarts, and assigns no name twice under the same seed", async () => {
     const state = join(directory, "lives.jsonl");
     const { service, client } = await start({ state, honoursKeys: true, cancelled: 1 });
     await call(client, OrderServiceService.createOrder, { order: order({ customerId: "krithik" }) });
@@ -298,7 +298,7 @@ describe("the food service over TLS", function () {
     await assert.rejects(start({ state }), (error) => error instanceof StartError && /in line 2/.test(error.message));
   });
 
-  it("does not start on an address that is taken, and leaves the other server alone", async () => {
+  it("does not start on an address that is taken, and does not disturb the other server", async () => {
     const { service, client } = await start();
     const { name } = service.model.placeOrder("krithik");
     await assert.rejects(start({ address: service.address }), (error) => {
@@ -307,7 +307,7 @@ describe("the food service over TLS", function () {
     assert.equal((await call(client, OrderServiceService.getOrder, { name })).name, name);
   });
 
-  it("uses its certificate again, and says what to do about one that is broken, expired or without its key", async () => {
+  it("reuses its certificate, and says what to do about one that is broken, expired or without its key", async () => {
     const { service } = await start();
     const again = await start();
     assert.equal(again.service.certificate, service.certificate);
@@ -332,7 +332,7 @@ describe("the food service over TLS", function () {
     await assert.rejects(start({ certificates: broken }), clearly);
   });
 
-  it("says that it is healthy, and shows what it serves", async () => {
+  it("reports its health, and supports reflection", async () => {
     const { client } = await start();
     const check = health.Check as MethodDefinition<object, { status: string }>;
     assert.equal((await call(client, check, { service: "" })).status, "SERVING");
@@ -343,7 +343,7 @@ describe("the food service over TLS", function () {
     ]);
   });
 
-  it("takes orders from a customer's client, which says what is wrong when it can't order", async () => {
+  it("accepts orders from a customer's client, which reports why an order failed", async () => {
     const { service } = await start();
     const place = async (placing: object) => {
       const names: string[] = [];

@@ -60,17 +60,17 @@ describe("the chain of user orchestrators", () => {
     await chain.stop();
   });
 
-  it("answers as the data service does", async () => {
+  it("returns the data service's reply", async () => {
     assert.deepEqual(await client.ask("krithik"), { name: "krithik", class: "7", roll: 70 });
   });
 
-  it("brings a refusal back with the code and the message of the data service", async () => {
+  it("returns a rejection with the code and the message of the data service", async () => {
     const { code, details } = await failure(client.ask("abc"));
     assert.equal(code, status.INVALID_ARGUMENT);
     assert.equal(details, 'The name "abc" is shorter than 6 characters: it has 3, counted in UTF-8 bytes');
   });
 
-  it("passes a refusal on unchanged, whatever is in the name", async () => {
+  it("passes on a rejection unchanged, whatever the name contains", async () => {
     const short = fc.string({ unit: "grapheme", maxLength: 5 }).filter((name) => Buffer.byteLength(name) < 6);
     const property = fc.asyncProperty(short, async (name) => {
       let expected = "";
@@ -84,7 +84,7 @@ describe("the chain of user orchestrators", () => {
     await fc.assert(property, { numRuns: 60 });
   });
 
-  it("refuses a missing name, and a message above gRPC's limit", async () => {
+  it("rejects a missing name, and a message above gRPC's limit", async () => {
     assert.match((await failure(client.ask(""))).details, /name is missing/);
     const more = await failure(client.ask("x".repeat(5_000_000)));
     assert.equal(more.code, status.RESOURCE_EXHAUSTED);
@@ -92,7 +92,7 @@ describe("the chain of user orchestrators", () => {
     assert.equal((await client.ask("krithik")).roll, 70);
   });
 
-  it("answers names up to gRPC's message limit", async () => {
+  it("accepts names up to gRPC's message limit", async () => {
     // The answer is a little longer than the question, and the client has the same limit.
     for (const length of [1_025, 1_048_576, 4 * 1_024 * 1_024 - 64]) {
       const name = "x".repeat(length);
@@ -100,7 +100,7 @@ describe("the chain of user orchestrators", () => {
     }
   });
 
-  it("refuses a name that is not UTF-8, whatever is wrong with it", async () => {
+  it("rejects every name that is not valid UTF-8", async () => {
     const broken = ["6b726974ff69", "c3286b726974", "eda0806b7269", "6b72697468f09f", "c0af6b726974"];
     for (const bytes of broken.map((hex) => Buffer.from(hex, "hex"))) {
       const message = Buffer.concat([Buffer.from([0x0a, bytes.length]), bytes]);
@@ -109,7 +109,7 @@ describe("the chain of user orchestrators", () => {
     }
   });
 
-  it("keeps a name that holds the replacement character or a byte order mark", async () => {
+  it("preserves a name that contains the replacement character or a byte order mark", async () => {
     for (const name of ["\ufffd\ufffd", "\ufeffkrithik"]) assert.equal((await client.ask(name)).name, name);
   });
 
@@ -126,7 +126,7 @@ describe("the chain of user orchestrators", () => {
     });
   }
 
-  it("survives a request that is no message", async () => {
+  it("survives a malformed request", async () => {
     assert.equal((await failure(sendRaw(Buffer.from([0xff, 0xff, 0xff])))).code, status.INTERNAL);
     assert.equal((await client.ask("krithik")).roll, 70);
   });
@@ -136,7 +136,7 @@ describe("the chain of user orchestrators", () => {
     assert.deepEqual(chain.log.calls("trace-of-the-test"), ["user data OK", "orchestrator 2 OK", "orchestrator 1 OK"]);
   });
 
-  it("takes the trace id out of a W3C traceparent, and makes one for a client that has none", async () => {
+  it("uses the trace id of a W3C traceparent, and generates one for a client without", async () => {
     const id = "0af7651916cd43dd8448eb211c80319c";
     await client.ask("krithik", { metadata: { traceparent: `00-${id}-b7ad6b7169203331-01` } });
     assert.equal(chain.log.calls(id).length, 3);
@@ -153,7 +153,7 @@ describe("the chain of user orchestrators", () => {
     assert.doesNotMatch(JSON.stringify(chain.log.lines), /quux/);
   });
 
-  it("leaves neither timers nor memory behind", async function () {
+  it("leaks neither timers nor memory", async function () {
     this.timeout(60_000);
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
@@ -196,7 +196,7 @@ describe("deadlines, cancellation and metadata", () => {
     await chain.stop();
   });
 
-  it("a client that gives up stops the work in every server behind it", async () => {
+  it("a client that cancels stops the work in every server behind it", async () => {
     let cancel = () => {};
     const asked = failure(
       client.ask("krithik", {
@@ -216,7 +216,7 @@ describe("deadlines, cancellation and metadata", () => {
     for (const call of chain.log.calls("given-up")) assert.match(call, /CANCELLED$/);
   });
 
-  it("the client's deadline reaches the data service, not its own", async () => {
+  it("the data service gets the client's deadline, not the servers' default", async () => {
     const deadline = Date.now() + 120_000;
     const asked = client.ask("krithik", { deadline });
     await until("the call has reached the data service", () => arrived.length === 1);
@@ -274,7 +274,7 @@ describe("deadlines, cancellation and metadata", () => {
     await asked;
   });
 
-  it("a server that fails says so, and nothing about its internals", async () => {
+  it("a server that fails says so, without details about its internals", async () => {
     const answers = { getMockUserData: () => Promise.reject(new TypeError("the insides")) };
     const service = { name: "user.MockUserDataService", definition: MockUserDataServiceService };
     const failing = await startRecorded({}, (options) => serve("user data", service, answers, options));
@@ -294,7 +294,7 @@ const DEADLINE_MS = 10_000;
 /** For a call that must succeed, however busy the machine is. */
 const PATIENCE_MS = 120_000;
 
-describe("servers that come and go", () => {
+describe("servers that stop and restart", () => {
   const open: (() => unknown)[] = [];
   const closing = <S extends { stop(): Promise<unknown> }>(server: S): S => {
     open.push(() => server.stop());
@@ -323,7 +323,7 @@ describe("servers that come and go", () => {
   });
 
   for (const host of ["127.0.0.1", "localhost"]) {
-    it(`on ${host}, UNAVAILABLE within the deadline while a server is dead, by its name; recovers when it is back`, async () => {
+    it(`on ${host}, returns UNAVAILABLE with the server's name within the deadline while a server is down, and recovers when it is back`, async () => {
       const chain = closing(await startRecorded({ host }));
       const client = clientOf(chain.orchestrator1.address);
       await client.ask("krithik");
@@ -337,7 +337,7 @@ describe("servers that come and go", () => {
     });
   }
 
-  it("tries a server that does not answer again and again, a second apart at most", async () => {
+  it("reconnects to an unresponsive server at least every second", async () => {
     let tries = 0;
     const deaf = createServer((socket) => {
       tries++;
@@ -390,7 +390,7 @@ async function healthOf(address: string, service: string): Promise<string> {
 }
 
 describe("health and reflection", () => {
-  it("every server is healthy, and says that it is not as soon as it stops; who watches holds nothing up", async () => {
+  it("every server reports its health until it stops, and a watching client does not delay the stop", async () => {
     const chain = await startRecorded();
     assert.equal(await healthOf(chain.orchestrator1.address, "user.Orchestrator1Service"), "SERVING");
     const client = healthClient(chain.orchestrator1.address);
@@ -453,7 +453,7 @@ describe("TLS", () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
-  it("the whole chain speaks TLS by flag, and not with whom it does not trust", async () => {
+  it("the whole chain uses TLS if configured, and rejects untrusted peers", async () => {
     const ours = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key"), ca: file("ours.crt") };
     const chain = await startRecorded({ security: ours, host: "localhost" });
     const question = {
@@ -504,8 +504,8 @@ describe("TLS", () => {
     }
   }).timeout(60_000);
 
-  it("refuses plaintext off loopback unless it is allowed", async () => {
-    const message = { name: "StartError", message: /plaintext, it is off loopback/ };
+  it("rejects plaintext outside loopback unless it is allowed", async () => {
+    const message = { name: "StartError", message: /plaintext, since it is not a loopback address/ };
     await assert.rejects(startUserData({ log: NO_LOG, address: "0.0.0.0:0" }), message);
     await assert.rejects(
       startOrchestrator2({ log: NO_LOG, address: ANY_PORT, data: "data.example.com:10000" }),
@@ -515,7 +515,7 @@ describe("TLS", () => {
     await asked.stop();
   });
 
-  it("an IP address is no server name, and Node.js has nothing to warn of", async () => {
+  it("an IP address is not sent as a server name, so Node.js prints no warning", async () => {
     const ours = { tlsCertificate: file("ours.crt"), tlsKey: file("ours.key"), ca: file("ours.crt") };
     const chain = await startRecorded({ security: ours, host: "127.0.0.1" });
     const warnings: string[] = [];
@@ -536,7 +536,7 @@ describe("TLS", () => {
     }
   }).timeout(40_000);
 
-  it("a certificate without its key, a file that is none, a key of another: one clear error each", async () => {
+  it("reports a certificate without a key, a file that is not a certificate, and a key that does not match, each in one clear error", async () => {
     const start = (security: object) => startUserData({ log: NO_LOG, address: ANY_PORT, security });
     await assert.rejects(start({ tlsCertificate: file("ours.crt") }), { message: /needs both/ });
     await assert.rejects(start({ tlsCertificate: file("none"), tlsKey: file("ours.key") }), {

@@ -14,7 +14,7 @@ const refusal = (name: string) => {
 };
 
 describe("user data", () => {
-  it("answers name, class and roll by the length of the name", () => {
+  it("returns name, class and roll by the length of the name", () => {
     assert.deepEqual(userOf("krithik"), { name: "krithik", class: "7", roll: 70 });
     assert.deepEqual(userOf("sixsix"), { name: "sixsix", class: "6", roll: 60 });
   });
@@ -25,22 +25,22 @@ describe("user data", () => {
     assert.match(refusal("äöa").details, /it has 5/);
   });
 
-  it("refuses names shorter than 6 and names them", () => {
+  it("rejects names shorter than 6 bytes, and quotes them", () => {
     const { code, details } = refusal("abc");
     assert.equal(code, status.INVALID_ARGUMENT);
     assert.equal(details, 'The name "abc" is shorter than 6 characters: it has 3, counted in UTF-8 bytes');
   });
 
-  it("refuses an empty name with a message of its own", () => {
+  it("rejects an empty name with its own message", () => {
     assert.match(refusal("").details, /missing/);
   });
 
-  it("keeps a refusal on one line whatever the name holds", () => {
+  it("rejects a name in one line, whatever it contains", () => {
     const short = fc.string({ unit: "binary-ascii", maxLength: 5 });
     fc.assert(fc.property(short, (name) => assert.doesNotMatch(refusal(name).details, /[\r\n]/)));
   });
 
-  it("takes every name from 6 bytes on", () => {
+  it("accepts every name of 6 bytes or more", () => {
     const long = fc.string({ unit: "grapheme", minLength: 6, maxLength: 60 });
     fc.assert(
       fc.property(long, (name) => {

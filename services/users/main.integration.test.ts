@@ -38,7 +38,7 @@ describe("the client's command line", () => {
     assert.equal(`${status}${stderr}`, "0");
   });
 
-  it("ends with status 1 and one line: the code and the data service's message", async () => {
+  it("prints the code and the data service's message in one line, and exits with status 1", async () => {
     const env = { USERS_ORCHESTRATOR1_ADDRESS: chain.orchestrator1.address };
     const { status, stdout, stderr } = await run(["client", "-n", "abc", "--trace", "from-the-client"], env);
     const message = 'The name "abc" is shorter than 6 characters: it has 3, counted in UTF-8 bytes';
@@ -85,11 +85,11 @@ describe("the client's command line", () => {
     }
   });
 
-  it("names a flag that is wrong", async () => {
+  it("names an invalid flag", async () => {
     assert.match((await run(["client", "-n", "krithik", "--deadline", "soon"])).stderr, /number from 0.001 to 3600/);
     assert.match((await run(["client", "-n", "krithik", "--trace", "a b"])).stderr, /printable ASCII/);
     const { status, stderr } = await run(["client", "-n", "krithik", "--server", "nowhere"]);
-    assert.match(stderr, /^"nowhere" is no address/);
+    assert.match(stderr, /^"nowhere" is not an address/);
     assert.equal(status, 1);
   });
 });
@@ -110,7 +110,7 @@ describe("the servers' command lines", function () {
     }
   });
 
-  it("says which port is taken and ends with status 1, alone and as the chain", async () => {
+  it("names a taken port and exits with status 1, alone and as the chain", async () => {
     const holder = createServer().listen(0, "127.0.0.1");
     await once(holder, "listening");
     const { port } = holder.address() as { port: number };
@@ -126,7 +126,7 @@ describe("the servers' command lines", function () {
     }
   });
 
-  it("refuses plaintext off loopback with status 1", async () => {
+  it("rejects plaintext outside loopback with status 1", async () => {
     const { status, stderr } = await run(["data", "--address", "0.0.0.0:0"]);
     assert.match(stderr, /^Not listening on 0.0.0.0:0 in plaintext[^\n]*\n$/);
     assert.equal(status, 1);

@@ -28,7 +28,7 @@ function addressOption(flag: string, what: string, { env, address }: typeof DATA
 }
 
 const delayOption = () =>
-  new Option("--delay <milliseconds>", "how long each answer of the data service takes")
+  new Option("--delay <milliseconds>", "the delay of each reply of the data service")
     .env("USERS_DELAY")
     .default(0)
     .argParser(numberFrom(0, 600_000));
@@ -42,9 +42,9 @@ const deadlineOption = (what: string) =>
 /** A command with the flags that every server has. */
 function serverCommand(name: string, description: string): Command {
   return callerCommand(name, description)
-    .addOption(deadlineOption("for calls that come without a deadline"))
+    .addOption(deadlineOption("the deadline of calls without one"))
     .addOption(
-      new Option("--tls-certificate <file>", "speak TLS with this PEM certificate").env("USERS_TLS_CERTIFICATE"),
+      new Option("--tls-certificate <file>", "serve TLS with this PEM certificate").env("USERS_TLS_CERTIFICATE"),
     )
     .addOption(new Option("--tls-key <file>", "the certificate's key, PEM").env("USERS_TLS_KEY"));
 }
@@ -53,8 +53,10 @@ function serverCommand(name: string, description: string): Command {
 function callerCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
-    .addOption(new Option("--ca <file>", "call by TLS and trust this PEM file, or the word system").env("USERS_CA"))
-    .addOption(new Option("--plaintext", "allow plaintext off loopback too").env("USERS_PLAINTEXT"));
+    .addOption(new Option("--ca <file>", "call over TLS and trust this PEM file, or the word system").env("USERS_CA"))
+    .addOption(
+      new Option("--plaintext", "allow plaintext to and from other than loopback addresses").env("USERS_PLAINTEXT"),
+    );
 }
 
 function traceId(text: string): string {
@@ -80,21 +82,21 @@ async function run(
 }
 
 const data = serverCommand("data", "The user data service.")
-  .addOption(addressOption("address", "where to listen", DATA))
+  .addOption(addressOption("address", "the address to listen on", DATA))
   .addOption(delayOption())
   .action(async (flags: ServerFlags & { delay: number }) => {
     await run("user data", flags, (options) => startUserData({ ...options, delayMilliseconds: flags.delay }));
   });
 
 const orchestrator2 = serverCommand("orchestrator2", "Orchestrator 2: asks the user data service.")
-  .addOption(addressOption("address", "where to listen", ORCHESTRATOR2))
+  .addOption(addressOption("address", "the address to listen on", ORCHESTRATOR2))
   .addOption(addressOption("data", "where the user data service listens", DATA))
   .action(async (flags: ServerFlags & { data: string }) => {
     await run("orchestrator 2", flags, (options) => startOrchestrator2({ ...options, data: flags.data }));
   });
 
 const orchestrator1 = serverCommand("orchestrator1", "Orchestrator 1: where clients ask; forwards to orchestrator 2.")
-  .addOption(addressOption("address", "where to listen", ORCHESTRATOR1))
+  .addOption(addressOption("address", "the address to listen on", ORCHESTRATOR1))
   .addOption(addressOption("orchestrator2", "where orchestrator 2 listens", ORCHESTRATOR2))
   .action(async (flags: ServerFlags & { orchestrator2: string }) => {
     await run("orchestrator 1", flags, (options) =>
@@ -104,7 +106,10 @@ const orchestrator1 = serverCommand("orchestrator1", "Orchestrator 1: where clie
 
 type ChainFlags = Omit<ServerFlags, "address"> & ChainOptions["addresses"] & { delay: number };
 
-const chain = serverCommand("chain", "All three servers, a process each; one that exits unexpectedly is restarted.")
+const chain = serverCommand(
+  "chain",
+  "All three servers, one process each. A server that exits unexpectedly is restarted.",
+)
   .addOption(addressOption("orchestrator1", "where orchestrator 1 listens", ORCHESTRATOR1))
   .addOption(addressOption("orchestrator2", "where orchestrator 2 listens", ORCHESTRATOR2))
   .addOption(addressOption("data", "where the user data service listens", DATA))
@@ -136,15 +141,15 @@ interface ClientFlags extends Security {
 }
 
 const client = callerCommand("client", "Asks orchestrator 1 for a user and prints it as JSON.")
-  .option("-n, --name <name>", "whom to ask for", "krithik")
+  .option("-n, --name <name>", "the user's name", "krithik")
   .addOption(addressOption("server", "where orchestrator 1 listens", ORCHESTRATOR1))
-  .addOption(deadlineOption("how long to wait for the answer"))
+  .addOption(deadlineOption("the deadline of the call"))
   .addOption(
     new Option("--timeout <seconds>", "how long to wait for a server that is not up yet")
       .default(60)
       .argParser(numberFrom(0, 86_400)),
   )
-  .addOption(new Option("--trace <id>", "trace id, in the log of every server on the way").argParser(traceId))
+  .addOption(new Option("--trace <id>", "trace id, which each server logs").argParser(traceId))
   .action(async ({ name, server, deadline, timeout, trace, ...security }: ClientFlags) => {
     const [deadlineMilliseconds, timeoutMilliseconds] = [deadline * 1_000, timeout * 1_000];
     const user = await askForUser({ name, server, deadlineMilliseconds, timeoutMilliseconds, trace, security });

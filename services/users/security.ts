@@ -44,7 +44,7 @@ export function serverCredentials(address: string, security: Security): ServerCr
   }
   if (!mayBePlaintext(address, security)) {
     throw new StartError(
-      `Not listening on ${address} in plaintext, it is off loopback: give --tls-certificate and --tls-key, or --plaintext`,
+      `Not listening on ${address} in plaintext, since it is not a loopback address: pass --tls-certificate and --tls-key, or --plaintext`,
     );
   }
   return ServerCredentials.createInsecure();
@@ -63,7 +63,9 @@ export function channelCredentials(address: string, security: Security): Channel
     return tlsCredentials(target, undefined, undefined, GRPC);
   }
   if (!mayBePlaintext(address, security)) {
-    throw new StartError(`Not calling ${address} in plaintext, it is off loopback: give --ca, or --plaintext`);
+    throw new StartError(
+      `Not calling ${address} in plaintext, since it is not a loopback address: pass --ca, or --plaintext`,
+    );
   }
   return plaintextCredentials(GRPC);
 }

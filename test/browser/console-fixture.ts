@@ -1,9 +1,12 @@
 /** The system that the browser tests look at: the Emulator Suite, an order that waits for each kind of decision, and people. */
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client, credentials } from "@grpc/grpc-js";
 import { type AttemptState, attemptPath } from "../../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../../functions/src/attempts/idempotency-key.js";
+import type { RelationState } from "../../functions/src/domain/order-lifecycle.js";
 import { KitchenServiceService } from "../../functions/src/generated/food/v1/food.js";
+import { relationPath } from "../../functions/src/relations/relation.js";
 import { attemptLeftIn } from "../../functions/src/testing/waiting-attempt.js";
 import { writeDocuments } from "../../harness/emulators/firestore-rest.js";
 import { addPerson } from "../../harness/emulators/test-accounts.js";
@@ -11,6 +14,15 @@ import { type System, startSystem } from "../../local/system.js";
 import { call } from "../../services/call.js";
 import { connectionTo } from "../../services/food-service/connection-options.js";
 import { placeOrders } from "../../services/food-service/place-orders.js";
+
+const MINUTE_MS = 60_000;
+
+/** Functions that start for the first time on a busy machine take minutes. */
+const ADVANCE_TIMEOUT_MS = 5 * MINUTE_MS;
+
+/** After a tick, messages need a moment to arrive: so many looks, so far apart. */
+const LOOKS = 10;
+const LOOK_AGAIN_MS = 200;
 
 /** An account without a role. */
 export const STRANGER = "stranger@example.com";
@@ -45,6 +57,23 @@ export async function place(system: System, customer: string): Promise<string> {
   const placing = { connection: connectionTo(server, certificate), customer, count: 1 };
   for await (const name of placeOrders(placing)) return name.slice("orders/".length);
   throw new Error("no order was placed");
+}
+
+/**
+ * Fires the schedules until an order is in this state, and no more often: what a page shows of it stays until the next call.
+ * @throws Error when that takes longer than a busy machine needs
+ */
+export async function tickUntil({ scheduler, store }: System, id: string, state: RelationState): Promise<void> {
+  const deadline = Date.now() + ADVANCE_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    await scheduler.tick();
+    for (let looks = 0; looks < LOOKS; looks++) {
+      const [relation] = await store.read(relationPath(id));
+      if (relation?.fields.state === state) return;
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+  throw new Error(`${id} did not come to ${state} within ${ADVANCE_TIMEOUT_MS / MINUTE_MS} minutes`);
 }
 
 /** Creates an unlinked kitchen order for an order, as after a lost answer, and returns its name. */

@@ -73,7 +73,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
     });
 
     for (const stage of Object.keys(STAGES) as Stage[]) {
-      it(`brings orders to the topic of the ${stage} stage, and to no other`, async () => {
+      it(`publishes orders to the topic of the ${stage} stage, and to no other`, async () => {
         const messages: OrderMessage[] = [
           { order: "orders/1", status: STAGES[stage].takes },
           { order: "orders/größe 😀 \u2028", status: STAGES[stage].takes },
@@ -88,25 +88,25 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
       });
     }
 
-    it("has taken every message once a publish resolves, however many there are", async () => {
+    it("has accepted every message when a publish resolves, however many there are", async () => {
       await bus.publishOrders("kitchen", orders(2_500));
       assert.deepEqual(sorted(await taken("orders-new")), sorted(orders(2_500)));
     });
 
-    it("brings each order once, however many travel together", async () => {
+    it("delivers each order once, however many share a message", async () => {
       const messages = orders(260).map((message): OrderMessage => ({ ...message, status: "PREPARATION" }));
       await bus.publishOrders("shipment", messages);
       const found = (await taken("orders-preparation")).flatMap(unpackOrders);
       assert.deepEqual(sorted(found), sorted(messages));
     });
 
-    it("takes several publishes at the same moment", async () => {
+    it("accepts concurrent publishes", async () => {
       const all = orders(8);
       await Promise.all(all.map((message) => bus.publishOrders("kitchen", [message])));
       assert.deepEqual(sorted(await taken("orders-new")), sorted(all));
     });
 
-    it("delivers a message twice when it was published twice", async () => {
+    it("delivers a message twice if it was published twice", async () => {
       await bus.publishOrders("kitchen", [...orders(1), ...orders(1)]);
       assert.equal((await taken("orders-new")).length, 2);
     });
@@ -116,7 +116,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "on Pub/
       assert.deepEqual(await taken("orders-new"), []);
     });
 
-    it("brings a continuation as it is", async () => {
+    it("delivers a continuation unchanged", async () => {
       const continuation: PollContinuation = {
         holder: randomUUID(),
         step: 3,
@@ -147,7 +147,7 @@ describe("a bus that can't publish", () => {
     await assert.rejects(bus.publishOrders("completion", orders(3)), failsWith("orders-in-flight"));
   });
 
-  it("rejects within its deadline when nothing answers, before the poll's lease expires", async function () {
+  it("rejects within its deadline if nothing responds, before the poll's lease expires", async function () {
     this.timeout(30_000);
     const bus = openPubSubBus("127.0.0.1:1");
     const started = Date.now();

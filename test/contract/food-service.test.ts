@@ -109,14 +109,14 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       await food.ready();
     });
 
-    it("shows an order as it is", async () => {
+    it("returns an order with its fields", async () => {
       const { food, model } = await start();
       const { name } = model.placeOrder("größe 😀");
       const { name: shown, customerId, status: now } = await food.getOrder(name);
       assert.deepEqual({ shown, customerId, now }, { shown: name, customerId: "größe 😀", now: "NEW" });
     });
 
-    it("says that it does not know a thing, which is final", async () => {
+    it("replies with a terminal error for an unknown name", async () => {
       const { food } = await start();
       assert.deepEqual(await failureOf(food.getOrder("orders/none")), refusal("NOT_FOUND"));
       assert.deepEqual(await failureOf(food.getKitchenOrder("kitchenorders/none")), refusal("NOT_FOUND"));
@@ -124,12 +124,12 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       assert.deepEqual(await failureOf(food.updateOrder("orders/none", "PREPARATION")), refusal("NOT_FOUND"));
     });
 
-    it("knows nothing of a kitchen order under an order's name", async () => {
+    it("does not find a kitchen order under an order's name", async () => {
       const { food, model } = await start();
       assert.deepEqual(await failureOf(food.getKitchenOrder(model.placeOrder("krithik").name)), refusal("NOT_FOUND"));
     });
 
-    it("refuses names that can't be one", async () => {
+    it("rejects invalid names", async () => {
       const { food } = await start();
       for (const name of ["", "orders/\n", `orders/${"x".repeat(1_400)}`]) {
         assert.deepEqual(await failureOf(food.getOrder(name)), refusal("INVALID_ARGUMENT"), name.slice(0, 20));
@@ -137,7 +137,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       }
     });
 
-    it("changes an order's status and nothing else of it", async () => {
+    it("changes an order's status and no other field", async () => {
       const { food, model } = await start();
       const { name } = model.placeOrder("krithik");
       for (const next of ["PREPARATION", "IN_FLIGHT", "DELIVERED"] as const) {
@@ -181,7 +181,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       assert.deepEqual(page, { orders: [], nextPageToken: "" });
     });
 
-    it("refuses a page token that it did not give, and a page size that is none", async () => {
+    it("rejects an unknown page token, and an invalid page size", async () => {
       const { food, model } = await start();
       for (let count = 0; count < 3; count++) model.placeOrder("krithik");
       const { nextPageToken } = await food.listOrders({ status: "NEW", pageSize: 1, pageToken: "" });
@@ -194,7 +194,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       }
     });
 
-    it("brings a kitchen order from NEW to PACKAGED in time", async () => {
+    it("moves a kitchen order from NEW to PACKAGED over time", async () => {
       const { food, clock } = await start();
       const { name, status: first } = await food.createKitchenOrder(inTime("k"));
       assert.match(name, /^kitchenorders\/[0-9a-f-]{36}$/);
@@ -212,7 +212,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       [0, "DELIVERED"],
       [1, "REJECTED"],
     ] as const) {
-      it(`brings a shipment from NEW to ${outcome} in time`, async () => {
+      it(`moves a shipment from NEW to ${outcome} over time`, async () => {
         const { food, clock } = await start({ rejected });
         const { name, status: first } = await food.createShipment(inTime("k"));
         assert.match(name, /^shipments\/[0-9a-f-]{36}$/);
@@ -222,7 +222,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       });
     }
 
-    it("makes something new at every create when it ignores keys", async () => {
+    it("creates a new resource at every create if it ignores keys", async () => {
       const { food, model } = await start();
       const names = [inTime("k"), inTime("k")].map(async (options) => (await food.createKitchenOrder(options)).name);
       assert.equal(new Set(await Promise.all(names)).size, 2);
@@ -233,7 +233,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       for (const { idempotencyKey } of [...kitchenOrders, ...shipments]) assert.equal(idempotencyKey, "k");
     });
 
-    it("makes one kitchen order and one shipment per key when it honours keys", async () => {
+    it("creates one kitchen order and one shipment per key if it honours keys", async () => {
       const { food, model } = await start({ honoursKeys: true });
       const first = await food.createKitchenOrder(inTime("k"));
       assert.equal((await food.createKitchenOrder(inTime("k"))).name, first.name);
@@ -244,7 +244,7 @@ for (const [where, open] of Object.entries({ "in memory": openInMemory, "over gR
       assert.deepEqual([kitchenOrders.length, shipments.length], [2, 1]);
     });
 
-    it("never sends a create whose time is over", async () => {
+    it("never sends a create whose deadline has passed", async () => {
       const { food, model } = await start();
       const over = { idempotencyKey: "k", deadline: START - 1 };
       const expected = { code: "DEADLINE_EXCEEDED", sent: false, refused: false };
@@ -359,7 +359,7 @@ describe("the connection to the food service", () => {
     return address;
   }
 
-  it("says that nothing listens, and that nothing was sent", async () => {
+  it("reports that nothing listens, and that nothing was sent", async () => {
     const { certificate } = await identityIn(certificates);
     const food = connected({ address: await deadAddress(), ca: certificate.toString(), seconds: 1 });
     assert.deepEqual(await failureOf(food.ready()), { code: "UNAVAILABLE", sent: false, refused: false });
@@ -380,7 +380,7 @@ describe("the connection to the food service", () => {
     assert.deepEqual(calls, {});
   });
 
-  it("takes several certificates, as in a bundle", async () => {
+  it("accepts a bundle of several certificates", async () => {
     const { address, ca } = await serving((_, answer) => answer(null, EMPTY));
     await connected({ address, ca: [...rootCertificates.slice(0, 2), ca].join("\n") }).ready();
   });
@@ -395,7 +395,7 @@ describe("the connection to the food service", () => {
   for (const method of METHODS) {
     const repeats = !CREATES.includes(method);
 
-    it(`${repeats ? "repeats" : "never repeats"} ${method} when the service answers UNAVAILABLE`, async () => {
+    it(`${repeats ? "retries" : "never retries"} ${method} if the service answers UNAVAILABLE`, async () => {
       const { food, calls } = await serving((_, answer) => answer({ code: status.UNAVAILABLE, details: "busy" }));
       assert.deepEqual(await failureOf(CALLS[method](food)), { code: "UNAVAILABLE", sent: true, refused: false });
       assert.equal(calls[method], repeats ? 4 : 1);
@@ -411,7 +411,7 @@ describe("the connection to the food service", () => {
     });
   }
 
-  it("gives every call up at its deadline, and knows that it was sent", async () => {
+  it("ends every call at its deadline, and reports it as sent", async () => {
     const { food, calls } = await serving(() => {}, 3);
     await food.ready();
     const soon = () => ({ idempotencyKey: "k", deadline: Date.now() + 3_000 });
@@ -423,7 +423,7 @@ describe("the connection to the food service", () => {
     assert.deepEqual(calls, Object.fromEntries(METHODS.map((method) => [method, 1])));
   });
 
-  it("repeats a read until it succeeds", async () => {
+  it("retries a read until it succeeds", async () => {
     let failures = 2;
     const { food, calls } = await serving((_, answer) =>
       failures-- > 0 ? answer({ code: status.UNAVAILABLE }) : answer(null, { ...EMPTY, name: "orders/1", status: 1 }),
@@ -440,21 +440,21 @@ describe("the connection to the food service", () => {
     "ABORTED",
     "ALREADY_EXISTS",
   ] as const) {
-    it(`does not repeat a read after ${code}, nor takes it for a refusal`, async () => {
+    it(`neither retries a read after ${code} nor treats it as a rejection`, async () => {
       const { food, calls } = await serving((_, answer) => answer({ code: status[code], details: "no" }));
       assert.deepEqual(await failureOf(food.getOrder("orders/1")), { code, sent: true, refused: false });
       assert.equal(calls.getOrder, 1);
     });
   }
 
-  it("names the method and says what the service said", async () => {
+  it("includes the method and the service's message in errors", async () => {
     const { food } = await serving((_, answer) =>
       answer({ code: status.INVALID_ARGUMENT, details: "no such customer" }),
     );
     await assert.rejects(food.createKitchenOrder(inTime("k")), /CreateKitchenOrder: no such customer/);
   });
 
-  it("brings the idempotency key, and only with creates", async () => {
+  it("sends the idempotency key with creates only", async () => {
     const keys: Record<string, unknown[]> = {};
     const { food } = await serving((call, answer) => {
       keys[call.getPath()] = call.metadata.get("idempotency-key");
@@ -467,7 +467,7 @@ describe("the connection to the food service", () => {
     assert.equal(Object.keys(keys).length, METHODS.length);
   });
 
-  it("asks to change the status and nothing else", async () => {
+  it("requests an update of the status only", async () => {
     let request: unknown;
     const { food } = await serving((call, answer) => {
       request = call.request;
@@ -478,7 +478,7 @@ describe("the connection to the food service", () => {
     assert.deepEqual([order.name, order.status, updateMask], ["orders/1", 3, ["status"]]);
   });
 
-  it("takes statuses that are not in the contract for UNKNOWN, in every answer", async () => {
+  it("treats statuses that are not in the contract as UNKNOWN, in every reply", async () => {
     for (const code of [-(2 ** 31), -1, 0, 7, 99, 2 ** 31 - 1]) {
       const { food } = await serving((_, answer) =>
         answer(null, { ...EMPTY, name: "x", status: code, orders: [{ ...EMPTY, name: "y", status: code }] }),
@@ -495,7 +495,7 @@ describe("the connection to the food service", () => {
     }
   });
 
-  it("is made again after the service was away", async () => {
+  it("is reopened after the service was unavailable", async () => {
     const { cable, food } = await cabled((_, answer) => answer(null, { ...EMPTY, name: "kitchenorders/1" }));
     await food.ready();
     cable.cut();

@@ -17,7 +17,7 @@ import { listen } from "../../services/server.js";
 
 const KIB = 1024;
 
-describe("a food service that lists orders in odd ways", function () {
+describe("a food service with unusual listings", function () {
   this.timeout(120_000);
   let server: Server;
   let food: GrpcFoodService;
@@ -104,7 +104,7 @@ describe("a food service that lists orders in odd ways", function () {
     assert.ok(lists < 1_000, `${lists} lists`);
   });
 
-  it("publishes each order once if the filter is ignored, and the sweep closes what has ended", async () => {
+  it("publishes each order once if the filter is ignored, and the sweep closes the ended ones", async () => {
     orders = [order("1", "NEW"), order("2", "PREPARATION"), order("3", "CANCELLED"), order("4", "DELIVERED")];
     list = () => ({ orders, nextPageToken: "" });
     await pollOrders(bed.ports);

@@ -78,7 +78,7 @@ describe("the food service's certificate", function () {
   }
 
   describe("a certificate that is accepted", () => {
-    it("is accepted if the one that signed it is trusted, with and without key ids", async () => {
+    it("is accepted if its signer is trusted, with and without key ids", async () => {
       for (const hasKeyIds of [true, false]) {
         const ca = authority({ hasKeyIds });
         await passes(await serving(leaf({ issuer: ca, hasKeyIds })), ca);
@@ -108,7 +108,7 @@ describe("the food service's certificate", function () {
     });
 
     it("is accepted if keytool made the old and the new one", async () => {
-      const { home } = await findJava({ env: process.env, home: process.env.HOME ?? "/" });
+      const { home } = await findJava();
       const keytool = join(home, "bin", "keytool");
       const [old, current] = [maker.issueWithKeytool(keytool), maker.issueWithKeytool(keytool)];
       for (const own of [old, current]) await passes(await serving(own), old, current);
@@ -144,7 +144,7 @@ describe("the food service's certificate", function () {
       await passes(address, current, old);
     });
 
-    it("is accepted for an IP address that it is for", async () => {
+    it("is accepted for an IP address in its subject alternative names", async () => {
       const own = leaf({ hosts: ["127.0.0.1"] });
       const address = await serving(own);
       await passes(address.replace("localhost", "127.0.0.1"), own);
@@ -188,7 +188,7 @@ describe("the food service's certificate", function () {
     it("is rejected if it is for another host, whatever is trusted", async () => {
       const ca = authority();
       const own = leaf({ hosts: ["food.example.com"], issuer: ca });
-      const says = /is for DNS:food\.example\.com, not for localhost: use a name that it is for/;
+      const says = /is for DNS:food\.example\.com, not for localhost: use one of its names in the address/;
       await isRefused(await serving(own), says, ca);
       await isRefused(await serving(own), says, authority(), ca);
       await isRefused(await serving(own), says, own);
@@ -204,11 +204,7 @@ describe("the food service's certificate", function () {
 
     it("is rejected if another authority signed it", async () => {
       const address = await serving(leaf({ issuer: authority({ subject: "Other CA" }) }));
-      await isRefused(
-        address,
-        /was signed by CN=Other CA, which is not a trusted one: add that certificate to/,
-        authority(),
-      );
+      await isRefused(address, /was signed by CN=Other CA, which is not trusted: add that certificate to/, authority());
     });
 
     it("is rejected if an authority of the same subject signed it with another key, alone or beside a third", async () => {
@@ -225,15 +221,15 @@ describe("the food service's certificate", function () {
     it("is rejected if its intermediate is missing and only the root is trusted", async () => {
       const root = authority({ subject: "Root" });
       const own = leaf({ issuer: authority({ subject: "Intermediate", issuer: root }) });
-      await isRefused(await serving(own), /was signed by CN=Intermediate, which is not a trusted one/, root);
+      await isRefused(await serving(own), /was signed by CN=Intermediate, which is not trusted/, root);
     });
 
-    it("is rejected if what signed it is no authority: sent by the server, trusted, or trusted beside another of its subject", async () => {
+    it("is rejected if its signer is not an authority, whether it is sent by the server, trusted, or trusted beside another of its subject", async () => {
       const root = authority({ subject: "Root" });
       for (const isAuthority of [false, undefined]) {
         const plain = maker.issue({ subject: "Plain", hosts: ["plain"], issuer: root, isAuthority });
         const own = leaf({ issuer: plain });
-        const says = /was signed with one that may not sign others/;
+        const says = /was signed by a certificate that may not sign others/;
         await isRefused(await serving(own, plain), says, root);
         await isRefused(await serving(own, plain), says, plain);
         await isRefused(await serving(own), says, plain);
@@ -244,8 +240,8 @@ describe("the food service's certificate", function () {
     it("is rejected if it was made for clients only", async () => {
       const ca = authority();
       const own = leaf({ issuer: ca, usage: "clientAuth" });
-      await isRefused(await serving(own), /was made for another use/, ca);
-      await isRefused(await serving(own), /was made for another use/, authority(), ca);
+      await isRefused(await serving(own), /is not for servers/, ca);
+      await isRefused(await serving(own), /is not for servers/, authority(), ca);
     });
 
     it("is rejected if no public authority signed it and those are trusted", async () => {

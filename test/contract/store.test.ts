@@ -11,7 +11,7 @@ import { MemoryStore } from "../../functions/src/adapters/memory/store.js";
 import { attemptPath } from "../../functions/src/attempts/attempt.js";
 import { ConflictError, ValidationError } from "../../functions/src/domain/errors.js";
 import { orderId } from "../../functions/src/domain/resource-names.js";
-import type { Field, Fields, Store, Write } from "../../functions/src/ports.js";
+import type { Field, Fields, Snapshot, Store, Write } from "../../functions/src/ports.js";
 import { relationPath } from "../../functions/src/relations/relation.js";
 import { readCollection } from "../../harness/emulators/firestore-rest.js";
 import { withEnvironment } from "../../harness/env.js";
@@ -497,6 +497,44 @@ for (const [where, open] of Object.entries(STORES)) {
         assert.deepEqual(await ids({ after: "2" }), ["3"]);
       });
 
+      describe("latest first", () => {
+        const at = (second: number) => new Date(Date.UTC(2026, 10, 26, 12, 0, second));
+        const latest = async (query: { limit?: number; after?: string; afterTime?: Date } = {}) => {
+          const { after, ...rest } = query;
+          const page = after === undefined ? rest : { ...rest, after: `${collection}/${after}` };
+          const of = { collection, field: "state", oneOf: ["OPEN"], latestBy: "placedAt" };
+          return store.query({ ...of, limit: 100, ...page });
+        };
+        const idsIn = (found: Snapshot[]) => found.map(({ path: one }) => one.slice(collection.length + 1));
+
+        beforeEach(async () => {
+          const placed = { b: at(2), c: at(1), a: at(3), d: at(2), ä: at(2) };
+          for (const [id, placedAt] of Object.entries(placed))
+            await create(`${collection}/${id}`, { state: "OPEN", placedAt });
+          await create(`${collection}/closed`, { state: "CLOSED", placedAt: at(4) });
+          await put("no-time");
+        });
+
+        it("sorts by the time, and those of the same time by path backwards", async () => {
+          assert.deepEqual(idsIn(await latest()), ["a", "ä", "d", "b", "c"]);
+        });
+
+        it("returns each document once, page by page", async () => {
+          const seen: string[] = [];
+          for (let found = await latest({ limit: 2 }); found.length > 0; ) {
+            seen.push(...idsIn(found));
+            const afterTime = found.at(-1)?.fields.placedAt as Date;
+            found = await latest({ limit: 2, after: seen.at(-1) ?? "", afterTime });
+          }
+          assert.deepEqual(seen, ["a", "ä", "d", "b", "c"]);
+        });
+
+        it("counts the documents that have the time", async () => {
+          const of = { collection, field: "state", oneOf: ["OPEN"] };
+          assert.deepEqual([await store.count(of), await store.count({ ...of, latestBy: "placedAt" })], [6, 5]);
+        });
+      });
+
       it("sees the previous commit", async () => {
         const version = await put("1");
         assert.deepEqual(await ids(), ["1"]);
@@ -505,7 +543,7 @@ for (const [where, open] of Object.entries(STORES)) {
       });
     });
 
-    it("takes every id that an order's name can give", async function () {
+    it("accepts every id that an order's name can have", async function () {
       this.timeout(60_000);
       const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary", maxLength: 8 }));
       const special = [
@@ -551,7 +589,7 @@ for (const [how, open] of [
     });
     after(() => opened?.close());
 
-    it("accepts whatever the store in memory accepts", async function () {
+    it("accepts everything that the in-memory store accepts", async function () {
       this.timeout(120_000);
       const memory = new MemoryStore();
       const accepted = new Map<string, number>();

@@ -48,7 +48,7 @@ describe("documents of the first build", () => {
     if (parse) it(`${path} can be read`, () => assert.ok(parse({ path, fields, version: "1" })));
   }
 
-  it("leases can be taken by the poll and the sweep, and the sweep can judge every document", async () => {
+  it("leases can be acquired by the poll and the sweep, and the sweep can check every document", async () => {
     const bed = await bedOfFirstBuild();
     await pollOrders(bed.ports);
     await sweep(bed.ports);
@@ -82,7 +82,7 @@ describe("orders of the first build", () => {
     });
   }
 
-  it("flying: is delivered when its shipment is", async () => {
+  it("flying: the order is delivered when its shipment is", async () => {
     const bed = await bedOfFirstBuild();
     bed.food.shipments.set("shipments/3", { name: "shipments/3", status: "DELIVERED" });
     await advance(bed, "flying", "completion");

@@ -10,7 +10,7 @@ const program = new Command("npm run fuzz --")
   .description(
     "Brings hostile requests, messages and documents to the public handlers: no 5xx, no crash, no stray write.",
   )
-  .helpOption("--help", "show this")
+  .helpOption("--help", "show this help")
   .option("--inputs <count>", "so many in all", wholeNumber(1), 10_000)
   .option("--seed <number>", "decides every input (default: another each time)", wholeNumber(0))
   .addOption(new Option("--kind <kind>", "only inputs of this kind").choices(KIND_NAMES))
@@ -24,7 +24,7 @@ function pathOf(text: string): string {
 
 const options = program.opts<{ inputs: number; seed?: number; kind?: KindName; path?: string }>();
 if (options.path !== undefined && (options.kind === undefined || options.seed === undefined)) {
-  program.error("error: --path goes with --kind and --seed");
+  program.error("error: --path requires --kind and --seed");
 }
 
 const { kind: only, path, seed = Math.floor(Math.random() * 2 ** 31) } = options;

@@ -161,7 +161,7 @@ export async function desk({
   if (away === "customers") ports.customers = unreachable(callError("UNAVAILABLE", "down", false));
   const verify = async (token: string): Promise<Person> => {
     if (token === "good") return person;
-    throw new TokenError("This is no ID token of this project.");
+    throw new TokenError("This is not an ID token of this project.");
   };
   return { bed, store, api: new Api(ports, { verify }) };
 }

@@ -57,6 +57,7 @@ describe("what the console reads", function () {
     assert.deepEqual(idsIn((await ask(1_000_000, "search for a shipment by its id")).body), ["past-9"]);
     const ofCustomer = idsIn((await ask(1_000_000, "search for a customer")).body);
     assert.equal(ofCustomer.length, 50);
+    assert.deepEqual(ofCustomer.slice(0, 3), ["past-7", "past-1007", "past-2007"], "newest first");
     assert.ok(ofCustomer.every((id) => Number(id.slice("past-".length)) % 1_000 === 7));
     const recent = (await ask(1_000_000, "completed in the last 24 hours")).body as { orders: { since: string }[] };
     const times = recent.orders.map(({ since }) => since);

@@ -12,8 +12,8 @@ const SPACING_MS = 30_000;
 
 const MINUTE_MS = 60_000;
 
-/** So many customers share the orders. */
-const CUSTOMERS = 1_000;
+/** Each customer placed so many of the orders. */
+const ORDERS_OF_CUSTOMER = 1_000;
 
 /** Only the links of so many of the latest orders are found by name: an id can't be turned back into what it was made of. */
 const NAMED = 100;
@@ -21,7 +21,10 @@ const NAMED = 100;
 export class PastOrders implements Store {
   /** Documents read, as they are billed. */
   reads = 0;
+  /** Documents read by each different read, query and count. */
+  readonly readsByRequest = new Map<string, number>();
   private readonly named = new Map<string, number>();
+  private readonly customers: number;
 
   /**
    * @param live the documents of active orders
@@ -33,6 +36,7 @@ export class PastOrders implements Store {
     private readonly total: number,
     private readonly now: number,
   ) {
+    this.customers = Math.max(1, Math.floor(total / ORDERS_OF_CUSTOMER));
     for (let index = 0; index < Math.min(NAMED, total); index++) {
       this.named.set(linkEntryPath("kitchen", `kitchenorders/past-${index}`), index);
       this.named.set(linkEntryPath("shipment", `shipments/past-${index}`), index);
@@ -40,7 +44,7 @@ export class PastOrders implements Store {
   }
 
   async read<const P extends readonly string[]>(...paths: P): Promise<{ [I in keyof P]: Snapshot | undefined }> {
-    this.reads += paths.length;
+    this.bill(paths, paths.length);
     const live = await this.live.read(...paths);
     return paths.map((path, index) => live[index] ?? this.past(path)) as { [I in keyof P]: Snapshot | undefined };
   }
@@ -50,19 +54,31 @@ export class PastOrders implements Store {
   }
 
   async query(query: Query): Promise<Snapshot[]> {
-    const { limit, after } = query;
+    const { limit, after, afterTime, latestBy } = query;
+    const timeOf = ({ fields }: Pick<Snapshot, "fields">) => Number(latestBy && fields[latestBy]);
+    type Place = Pick<Snapshot, "path" | "fields">;
+    const compare = (one: Place, other: Place) =>
+      latestBy === undefined
+        ? Number(one.path > other.path) - Number(one.path < other.path)
+        : timeOf(other) - timeOf(one) || Number(one.path < other.path) - Number(one.path > other.path);
+    const last = { path: after ?? "", fields: latestBy && afterTime ? { [latestBy]: afterTime } : {} };
     const found = [...(await this.live.query({ ...query, limit: Number.MAX_SAFE_INTEGER })), ...this.matching(query)]
-      .filter(({ path }) => after === undefined || path > after)
-      .sort((one, other) => (one.path < other.path ? -1 : 1))
+      .filter((one) => after === undefined || compare(one, last) > 0)
+      .sort(compare)
       .slice(0, limit);
-    this.reads += Math.max(1, found.length);
+    this.bill(query, Math.max(1, found.length));
     return found;
   }
 
   async count(matching: Matching): Promise<number> {
     const count = (await this.live.count(matching)) + this.matching(matching).length;
-    this.reads += Math.max(1, Math.ceil(count / 1_000));
+    this.bill({ ...matching, isCount: true }, Math.max(1, Math.ceil(count / 1_000)));
     return count;
+  }
+
+  private bill(request: object, reads: number): void {
+    this.reads += reads;
+    this.readsByRequest.set(JSON.stringify(request), reads);
   }
 
   private matching({ collection, field, oneOf }: Matching): Snapshot[] {
@@ -78,9 +94,9 @@ export class PastOrders implements Store {
 
   private ofCustomer(customer: string): Snapshot[] {
     const [, number] = /^customer-(\d+)$/.exec(customer) ?? [];
-    if (number === undefined) return [];
+    if (number === undefined || Number(number) >= this.customers) return [];
     const found: Snapshot[] = [];
-    for (let index = Number(number); index < this.total; index += CUSTOMERS) found.push(this.relation(index));
+    for (let index = Number(number); index < this.total; index += this.customers) found.push(this.relation(index));
     return found;
   }
 
@@ -128,7 +144,7 @@ export class PastOrders implements Store {
       state: "DELIVERED",
       kitchen: `kitchenorders/past-${index}`,
       shipment: `shipments/past-${index}`,
-      customerId: `customer-${index % CUSTOMERS}`,
+      customerId: `customer-${index % this.customers}`,
       placedAt: new Date(end - 31 * MINUTE_MS),
       times: {
         PREPARATION: new Date(end - 30 * MINUTE_MS),

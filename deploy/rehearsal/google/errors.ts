@@ -30,3 +30,18 @@ export class GoogleError extends Error {
 export const invalid = (message: string) => new GoogleError(400, message);
 export const notFound = (what: string) => new GoogleError(404, `Resource not found: ${what}`);
 export const exists = (what: string) => new GoogleError(409, `Resource already exists: ${what}`);
+
+/** @throws GoogleError that the request is invalid, unless it is good */
+export function demand(isGood: unknown, problem: string): asserts isGood {
+  if (!isGood) throw invalid(problem);
+}
+
+/**
+ * The entry of this name.
+ * @throws GoogleError by default that it is not found
+ */
+export function found<T>(table: Record<string, T>, name: string, refusal = notFound(name)): T {
+  const entry = table[name];
+  if (entry === undefined) throw refusal;
+  return entry;
+}

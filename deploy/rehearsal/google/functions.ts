@@ -1,20 +1,9 @@
 /** Cloud Functions, the upload of their source, Cloud Run and Artifact Registry. */
 import { randomUUID } from "node:crypto";
-import { exists, GoogleError, invalid, notFound } from "./errors.js";
-import {
-  checkAccount,
-  computeAccount,
-  type FunctionResource,
-  hasRole,
-  type Project,
-  policyOf,
-  setPolicy,
-} from "./project.js";
-import { type Call, checkEnabled, type Route } from "./route.js";
+import { demand, exists, found, GoogleError, notFound } from "./errors.js";
+import { checkAccount, computeAccount, type FunctionResource, hasRole, type Project, policyOf } from "./project.js";
+import { type Call, checkEnabled, policyRoutes, type Route, routes } from "./route.js";
 
-const FUNCTIONS_API = "cloudfunctions.googleapis.com";
-const RUN = "run.googleapis.com";
-const REGISTRY = "artifactregistry.googleapis.com";
 const LOCATION = "/projects/{project}/locations/{location}";
 
 const RUNTIMES = ["nodejs20", "nodejs22", "nodejs24", "python312", "python313", "go124", "java21"];
@@ -30,23 +19,22 @@ const MULTI_REGIONS: Record<string, string[]> = {
 const NAME = /^[a-zA-Z][a-zA-Z0-9_-]{0,62}$/;
 const REGION = /^(us|europe|asia|africa|australia|me|northamerica|southamerica)-[a-z]+\d$/;
 
+const ZIP_SIGNATURE = 0x504b0304;
+
 /** Names that the platform sets itself. */
 const RESERVED = ["K_SERVICE", "K_REVISION", "K_CONFIGURATION", "PORT", "FUNCTION_SIGNATURE_TYPE_"];
 
 function create({ google, project, params, query, body }: Call): object {
   const id = query.get("functionId") ?? "";
   const name = `projects/${project.id}/locations/${params.location}/functions/${id}`;
-  if (!NAME.test(id)) throw invalid(`Could not create function: the name ${id} is invalid.`);
-  if (!REGION.test(params.location ?? ""))
-    throw invalid(`Location ${params.location} is not found or access is unauthorized.`);
+  demand(NAME.test(id), `Could not create function: the name ${id} is invalid.`);
+  demand(REGION.test(params.location ?? ""), `Location ${params.location} is not found or access is unauthorized.`);
   if (project.functions[name]) throw exists(name);
   return write(google, project, name, body as FunctionResource, undefined);
 }
 
-function update({ google, project, params, query, body }: Call): object {
-  const name = `projects/${project.id}/locations/${params.location}/functions/${params.function}`;
-  const current = project.functions[name];
-  if (!current) throw notFound(name);
+function update({ google, project, name, query, body }: Call): object {
+  const current = found(project.functions, name);
   const changed = structuredClone(current);
   for (const path of (query.get("updateMask") ?? "").split(",").filter(Boolean))
     copy(body, changed as unknown as Record<string, unknown>, path.split("."));
@@ -110,62 +98,68 @@ function write(
 
 function checkBuild(google: Call["google"], project: Project, { buildConfig }: FunctionResource): void {
   const { runtime, entryPoint, source } = buildConfig ?? {};
-  if (!RUNTIMES.includes(runtime)) throw invalid(`Runtime ${runtime} is not supported or does not exist.`);
-  if (!entryPoint) throw invalid("buildConfig.entryPoint must be set.");
+  demand(RUNTIMES.includes(runtime), `Runtime ${runtime} is not supported or does not exist.`);
+  demand(entryPoint, "buildConfig.entryPoint must be set.");
   const object = source?.storageSource?.object ?? "";
-  if (!google.objects.has(object)) throw invalid(`Build source object ${object} does not exist in the bucket.`);
+  demand(google.objects.has(object), `Build source object ${object} does not exist in the bucket.`);
   const builder = computeAccount(project);
-  if (!hasRole(project, "", `serviceAccount:${builder}`, "roles/cloudbuild.builds.builder")) {
-    throw invalid(`Build failed: the service account ${builder} lacks the role roles/cloudbuild.builds.builder.`);
-  }
+  demand(
+    hasRole(project, "", `serviceAccount:${builder}`, "roles/cloudbuild.builds.builder"),
+    `Build failed: the service account ${builder} lacks the role roles/cloudbuild.builds.builder.`,
+  );
 }
 
 function checkService({ serviceConfig, labels = {}, eventTrigger }: FunctionResource): void {
-  const {
-    environmentVariables = {},
+  for (const [name, value] of Object.entries(serviceConfig.environmentVariables ?? {})) {
+    demand(/^[A-Za-z_]\w*$/.test(name), `Environment variable name ${name} is invalid.`);
+    demand(!RESERVED.includes(name), `The environment variable ${name} is reserved.`);
+    demand(typeof value === "string", `Invalid value at environment_variables[${name}] (TYPE_STRING): ${value}`);
+  }
+  for (const [key, value] of Object.entries(labels)) {
+    const isValid = /^[a-z][a-z0-9_-]{0,62}$/.test(key) && /^[a-z0-9_-]{0,63}$/.test(value);
+    demand(isValid, `Label ${key}=${value} is invalid.`);
+  }
+  checkResources(serviceConfig, eventTrigger ? 540 : 3600);
+}
+
+function checkResources(
+  {
     timeoutSeconds = 60,
     maxInstanceRequestConcurrency = 1,
     availableCpu = "1",
-  } = serviceConfig;
-  for (const [name, value] of Object.entries(environmentVariables)) {
-    if (!/^[A-Za-z_]\w*$/.test(name)) throw invalid(`Environment variable name ${name} is invalid.`);
-    if (RESERVED.includes(name)) throw invalid(`The environment variable ${name} is reserved.`);
-    if (typeof value !== "string")
-      throw invalid(`Invalid value at environment_variables[${name}] (TYPE_STRING): ${value}`);
-  }
-  for (const [key, value] of Object.entries(labels)) {
-    if (!/^[a-z][a-z0-9_-]{0,62}$/.test(key) || !/^[a-z0-9_-]{0,63}$/.test(value))
-      throw invalid(`Label ${key}=${value} is invalid.`);
-  }
-  const most = eventTrigger ? 540 : 3600;
-  if (timeoutSeconds > most || timeoutSeconds < 1)
-    throw invalid(`Invalid timeout ${timeoutSeconds}: it must be between 1 and ${most} seconds.`);
-  if (maxInstanceRequestConcurrency > 1 && Number(availableCpu) < 1)
-    throw invalid("Concurrency above 1 needs at least 1 CPU.");
-  const { minInstanceCount = 0, maxInstanceCount = 100 } = serviceConfig;
-  if (minInstanceCount > maxInstanceCount) throw invalid("min_instance_count must not be above max_instance_count.");
-  if (!/^\d+(Mi|Gi|M|G)$/.test(String(serviceConfig.availableMemory)))
-    throw invalid(`Invalid memory ${serviceConfig.availableMemory}.`);
+    minInstanceCount = 0,
+    maxInstanceCount = 100,
+    availableMemory,
+  }: FunctionResource["serviceConfig"],
+  longestSeconds: number,
+): void {
+  demand(
+    timeoutSeconds >= 1 && timeoutSeconds <= longestSeconds,
+    `Invalid timeout ${timeoutSeconds}: it must be between 1 and ${longestSeconds} seconds.`,
+  );
+  const isOneAtATime = maxInstanceRequestConcurrency <= 1;
+  demand(isOneAtATime || Number(availableCpu) >= 1, "Concurrency above 1 needs at least 1 CPU.");
+  demand(minInstanceCount <= maxInstanceCount, "min_instance_count must not be above max_instance_count.");
+  demand(/^\d+(Mi|Gi|M|G)$/.test(String(availableMemory)), `Invalid memory ${availableMemory}.`);
 }
 
 function checkSecrets(project: Project, { serviceConfig }: FunctionResource, account: string): void {
   for (const { projectId, secret, version } of serviceConfig.secretEnvironmentVariables ?? []) {
-    if (projectId !== project.id && projectId !== project.number) throw denied(secret, version, account);
+    demand([project.id, project.number].includes(projectId), denied(secret, version, account));
     const name = `projects/${project.id}/secrets/${secret}`;
     const versions = project.secrets[name]?.versions;
-    const found = version === "latest" ? versions?.at(-1) : versions?.[Number(version) - 1];
-    if (!found) throw invalid(`Secret ${name}/versions/${version} was not found.`);
-    if (found.state !== "ENABLED")
-      throw invalid(`Secret version ${name}/versions/${version} is in state ${found.state}.`);
-    if (!hasRole(project, name, `serviceAccount:${account}`, "roles/secretmanager.secretAccessor"))
-      throw denied(name, version, account);
+    const wanted = version === "latest" ? versions?.at(-1) : versions?.[Number(version) - 1];
+    demand(wanted, `Secret ${name}/versions/${version} was not found.`);
+    demand(wanted.state === "ENABLED", `Secret version ${name}/versions/${version} is in state ${wanted.state}.`);
+    const mayRead = hasRole(project, name, `serviceAccount:${account}`, "roles/secretmanager.secretAccessor");
+    demand(mayRead, denied(name, version, account));
   }
 }
 
 const denied = (secret: string, version: string, account: string) =>
-  invalid(
-    `Permission denied on secret: ${secret}/versions/${version} for Revision service account ${account}. The service account used must be granted the 'Secret Manager Secret Accessor' role (roles/secretmanager.secretAccessor) at the secret, project or higher level.`,
-  );
+  `Permission denied on secret: ${secret}/versions/${version} for Revision service account ${account}. The service account used must be granted the 'Secret Manager Secret Accessor' role (roles/secretmanager.secretAccessor) at the secret, project or higher level.`;
+
+type Trigger = NonNullable<FunctionResource["eventTrigger"]>;
 
 function checkTrigger(
   project: Project,
@@ -174,45 +168,54 @@ function checkTrigger(
   current: FunctionResource | undefined,
 ): void {
   if (!eventTrigger) return;
+  const { eventType } = eventTrigger;
   checkEnabled(project, "eventarc.googleapis.com");
-  if (current?.eventTrigger && current.eventTrigger.eventType !== eventTrigger.eventType)
-    throw invalid("The trigger type of a function can't be changed.");
+  const isOfSameType = !current?.eventTrigger || current.eventTrigger.eventType === eventType;
+  demand(isOfSameType, "The trigger type of a function can't be changed.");
   const account = eventTrigger.serviceAccountEmail ?? serviceConfig.serviceAccountEmail ?? computeAccount(project);
   checkAccount(project, account);
-  const agent = (name: string) => `serviceAccount:service-${project.number}@${name}.iam.gserviceaccount.com`;
-  if (!hasRole(project, "", agent("gcp-sa-eventarc"), "roles/eventarc.serviceAgent")) {
-    throw invalid(
-      "Permission denied while using the Eventarc Service Agent. If you recently started to use Eventarc, it may take a few minutes before all necessary permissions are propagated to the Service Agent. Otherwise, verify that it has Eventarc Service Agent role.",
-    );
-  }
-  if (eventTrigger.eventType === "google.cloud.pubsub.topic.v1.messagePublished") {
-    const topic = eventTrigger.pubsubTopic ?? current?.eventTrigger?.pubsubTopic ?? "";
-    if (!project.topics.includes(topic)) throw new GoogleError(404, `Topic not found: ${topic}`);
-    if (!hasRole(project, "", agent("gcp-sa-pubsub"), "roles/iam.serviceAccountTokenCreator")) {
-      throw invalid(
-        "The Pub/Sub service agent needs the role roles/iam.serviceAccountTokenCreator to make tokens for pushes.",
-      );
-    }
+  demand(
+    hasRole(project, "", agent(project, "gcp-sa-eventarc"), "roles/eventarc.serviceAgent"),
+    "Permission denied while using the Eventarc Service Agent. If you recently started to use Eventarc, it may take a few minutes before all necessary permissions are propagated to the Service Agent. Otherwise, verify that it has Eventarc Service Agent role.",
+  );
+  if (eventType === "google.cloud.pubsub.topic.v1.messagePublished") {
+    checkTopic(project, eventTrigger.pubsubTopic ?? current?.eventTrigger?.pubsubTopic ?? "");
     return;
   }
-  if (!eventTrigger.eventType.startsWith("google.cloud.firestore.document.v1."))
-    throw invalid(`Event type ${eventTrigger.eventType} is unknown.`);
-  const filter = (attribute: string) => eventTrigger.eventFilters?.find((one) => one.attribute === attribute);
-  const database = project.databases[`projects/${project.id}/databases/${filter("database")?.value}`];
-  if (!database) throw new GoogleError(404, `Database ${filter("database")?.value} does not exist.`);
-  if (filter("document")?.operator !== "match-path-pattern")
-    throw invalid("A document filter with a wildcard needs the operator match-path-pattern.");
-  if ((eventTrigger.triggerRegion ?? region) !== database.locationId) {
-    throw invalid(
-      `Invalid resource state: the trigger's location ${eventTrigger.triggerRegion ?? region} must be the location of the database, ${database.locationId}.`,
-    );
-  }
-  if (region !== database.locationId && !MULTI_REGIONS[database.locationId]?.includes(region)) {
-    throw invalid(`The function's region ${region} must be in the location of the database, ${database.locationId}.`);
-  }
-  if (!hasRole(project, "", `serviceAccount:${account}`, "roles/eventarc.eventReceiver")) {
-    throw invalid(`The principal ${account} lacks IAM permission "eventarc.events.receiveEvent".`);
-  }
+  demand(eventType.startsWith("google.cloud.firestore.document.v1."), `Event type ${eventType} is unknown.`);
+  checkDatabase(project, eventTrigger, region);
+  demand(
+    hasRole(project, "", `serviceAccount:${account}`, "roles/eventarc.eventReceiver"),
+    `The principal ${account} lacks IAM permission "eventarc.events.receiveEvent".`,
+  );
+}
+
+const agent = ({ number }: Project, name: string) => `serviceAccount:service-${number}@${name}.iam.gserviceaccount.com`;
+
+function checkTopic(project: Project, topic: string): void {
+  if (!project.topics.includes(topic)) throw new GoogleError(404, `Topic not found: ${topic}`);
+  demand(
+    hasRole(project, "", agent(project, "gcp-sa-pubsub"), "roles/iam.serviceAccountTokenCreator"),
+    "The Pub/Sub service agent needs the role roles/iam.serviceAccountTokenCreator to make tokens for pushes.",
+  );
+}
+
+/** A trigger, and its function, must be where the database is whose documents it watches. */
+function checkDatabase(project: Project, { eventFilters, triggerRegion }: Trigger, region: string): void {
+  const filter = (attribute: string) => eventFilters?.find((one) => one.attribute === attribute);
+  const database = filter("database")?.value;
+  const missing = new GoogleError(404, `Database ${database} does not exist.`);
+  const { locationId } = found(project.databases, `projects/${project.id}/databases/${database}`, missing);
+  const isPattern = filter("document")?.operator === "match-path-pattern";
+  demand(isPattern, "A document filter with a wildcard needs the operator match-path-pattern.");
+  demand(
+    (triggerRegion ?? region) === locationId,
+    `Invalid resource state: the trigger's location ${triggerRegion ?? region} must be the location of the database, ${locationId}.`,
+  );
+  demand(
+    region === locationId || MULTI_REGIONS[locationId]?.includes(region),
+    `The function's region ${region} must be in the location of the database, ${locationId}.`,
+  );
 }
 
 function uploadUrl({ google, project, params }: Call): object {
@@ -228,21 +231,18 @@ function uploadUrl({ google, project, params }: Call): object {
 
 /** A service as Cloud Run's API shows it. */
 function serviceOf(project: Project, name: string): object {
-  const run = project.run[name];
-  if (!run)
-    throw new GoogleError(
-      404,
-      `Resource '${name.split("/")[5]}' of kind 'SERVICE' in region '${name.split("/")[3]}' in project '${project.id}' does not exist.`,
-    );
+  const [, , , region, , service] = name.split("/");
+  const missing = `Resource '${service}' of kind 'SERVICE' in region '${region}' in project '${project.id}' does not exist.`;
+  const run = found(project.run, name, new GoogleError(404, missing));
   const latest = run.revisions.at(-1);
   return {
     apiVersion: "serving.knative.dev/v1",
     kind: "Service",
     metadata: {
-      name: name.split("/")[5],
+      name: service,
       namespace: project.number,
       generation: run.revisions.length,
-      labels: { "cloud.googleapis.com/location": name.split("/")[3] },
+      labels: { "cloud.googleapis.com/location": region },
     },
     spec: { template: { metadata: { name: latest }, spec: {} }, traffic: [{ latestRevision: true, percent: 100 }] },
     status: {
@@ -258,100 +258,50 @@ function serviceOf(project: Project, name: string): object {
   };
 }
 
-const serviceName = ({ project, params }: Call) =>
-  `projects/${project.id}/locations/${params.location}/services/${params.service}`;
-
-function knownService(call: Call): string {
-  const name = serviceName(call);
-  serviceOf(call.project, name);
+function knownService({ project, name }: Call): string {
+  serviceOf(project, name);
   return name;
 }
 
-export const FUNCTIONS: Route[] = [
-  {
-    method: "GET",
-    host: FUNCTIONS_API,
-    path: `/v1${LOCATION}/functions`,
-    answer: () => ({ functions: [] }),
-  },
-  {
-    method: "GET",
-    host: FUNCTIONS_API,
-    path: `/v2${LOCATION}/functions`,
-    answer: ({ project, params }) => ({
+const noFunctionsOfVersion1 = () => ({ functions: [] });
+
+const CLOUD_FUNCTIONS = [
+  ...routes(`cloudfunctions.googleapis.com/v1${LOCATION}`, { "GET /functions": noFunctionsOfVersion1 }),
+  ...routes(`cloudfunctions.googleapis.com/v2${LOCATION}`, {
+    "GET /functions": ({ project, params }) => ({
       functions: Object.values(project.functions).filter(
         ({ name }) => params.location === "-" || name.split("/")[3] === params.location,
       ),
     }),
-  },
-  {
-    method: "GET",
-    host: FUNCTIONS_API,
-    path: `/v2${LOCATION}/functions/{function}`,
-    answer: ({ project, params }) => {
-      const name = `projects/${project.id}/locations/${params.location}/functions/${params.function}`;
-      return project.functions[name] ?? refuse(notFound(name));
-    },
-  },
-  { method: "POST", host: FUNCTIONS_API, path: `/v2${LOCATION}/functions:generateUploadUrl`, answer: uploadUrl },
-  { method: "POST", host: FUNCTIONS_API, path: `/v2${LOCATION}/functions`, answer: create },
-  { method: "PATCH", host: FUNCTIONS_API, path: `/v2${LOCATION}/functions/{function}`, answer: update },
-  {
-    method: "DELETE",
-    host: FUNCTIONS_API,
-    path: `/v2${LOCATION}/functions/{function}`,
-    answer: ({ google, project, params }) => {
-      const name = `projects/${project.id}/locations/${params.location}/functions/${params.function}`;
+    "GET /functions/{function}": ({ project, name }) => found(project.functions, name),
+    "POST /functions:generateUploadUrl": uploadUrl,
+    "POST /functions": create,
+    "PATCH /functions/{function}": update,
+    "DELETE /functions/{function}": ({ google, project, name, params }) => {
       delete project.functions[name];
       return google.operation(`projects/${project.id}/locations/${params.location}/operations/${randomUUID()}`, {});
     },
-  },
-  {
-    method: "GET",
-    host: FUNCTIONS_API,
-    path: `/v2${LOCATION}/operations/{operation}`,
-    answer: ({ google, project, params }) =>
-      google.operations.get(`projects/${project.id}/locations/${params.location}/operations/${params.operation}`) ??
-      refuse(notFound("operation")),
-  },
-  {
-    method: "PUT",
-    host: "storage.googleapis.com",
-    path: "/{bucket}/{object}",
-    answer: ({ google, params, bytes }) => {
-      if (bytes.readUInt32BE(0) !== 0x504b0304) throw invalid("The source is no zip archive.");
+    "GET /operations/{operation}": ({ google, name }) => {
+      const operation = google.operations.get(name);
+      if (!operation) throw notFound("operation");
+      return operation;
+    },
+  }),
+  ...routes("storage.googleapis.com", {
+    "PUT /{bucket}/{object}": ({ google, params, bytes }) => {
+      demand(bytes.readUInt32BE(0) === ZIP_SIGNATURE, "The source is no zip archive.");
       google.objects.set(params.object ?? "", bytes);
       return "";
     },
-  },
+  }),
+];
 
-  // Cloud Run
-  {
-    method: "GET",
-    host: RUN,
-    path: `/v1${LOCATION}/services/{service}`,
-    answer: (call) => serviceOf(call.project, serviceName(call)),
-  },
-  { method: "GET", host: RUN, path: `/v2${LOCATION}/services`, answer: () => ({ services: [] }) },
-  ...(["GET", "POST"] as const).map(
-    (method): Route => ({
-      method,
-      host: RUN,
-      path: `/v1${LOCATION}/services/{service}:getIamPolicy`,
-      answer: (call) => policyOf(call.project, knownService(call)),
-    }),
-  ),
-  {
-    method: "POST",
-    host: RUN,
-    path: `/v1${LOCATION}/services/{service}:setIamPolicy`,
-    answer: (call) => setPolicy(call.project, knownService(call), call.body.policy),
-  },
-  {
-    method: "PUT",
-    host: RUN,
-    path: `/v1${LOCATION}/services/{service}`,
-    answer: (call) => {
+const RUN = [
+  ...routes(`run.googleapis.com/v1${LOCATION}`, {
+    "GET /services/{service}": ({ project, name }) => serviceOf(project, name),
+    "GET /services/{service}:getIamPolicy": (call) => policyOf(call.project, knownService(call)),
+    ...policyRoutes("/services/{service}", "POST", knownService),
+    "PUT /services/{service}": (call) => {
       const name = knownService(call);
       const run = call.project.run[name];
       for (const { tag, revisionName } of call.body.spec?.traffic ?? []) {
@@ -359,30 +309,16 @@ export const FUNCTIONS: Route[] = [
       }
       return serviceOf(call.project, name);
     },
-  },
-
-  // Artifact Registry
-  {
-    method: "GET",
-    host: REGISTRY,
-    path: `/v1${LOCATION}/repositories/{repository}`,
-    answer: ({ project, params }) => {
-      const name = `projects/${project.id}/locations/${params.location}/repositories/${params.repository}`;
-      return { name, ...(project.repositories[name] ?? refuse(notFound(name))) };
-    },
-  },
-  {
-    method: "PATCH",
-    host: REGISTRY,
-    path: `/v1${LOCATION}/repositories/{repository}`,
-    answer: ({ project, params, body }) => {
-      const name = `projects/${project.id}/locations/${params.location}/repositories/${params.repository}`;
-      project.repositories[name] = { ...(project.repositories[name] ?? refuse(notFound(name))), ...body };
-      return { name, ...project.repositories[name] };
-    },
-  },
+  }),
+  ...routes(`run.googleapis.com/v2${LOCATION}`, { "GET /services": () => ({ services: [] }) }),
 ];
 
-function refuse(error: Error): never {
-  throw error;
-}
+const REGISTRY = routes(`artifactregistry.googleapis.com/v1${LOCATION}`, {
+  "GET /repositories/{repository}": ({ project, name }) => ({ name, ...found(project.repositories, name) }),
+  "PATCH /repositories/{repository}": ({ project, name, body }) => {
+    project.repositories[name] = { ...found(project.repositories, name), ...body };
+    return { name, ...project.repositories[name] };
+  },
+});
+
+export const FUNCTIONS: Route[] = [...CLOUD_FUNCTIONS, ...RUN, ...REGISTRY];

@@ -1,7 +1,7 @@
 /** What the stand-in's APIs are made of: routes, and what a handler gets. */
 import type { IncomingMessage } from "node:http";
 import { GoogleError } from "./errors.js";
-import type { Project } from "./project.js";
+import { type Project, policyOf, setPolicy } from "./project.js";
 
 /** How the stand-in differs from a Google on which everything works: for tests in which the rehearsal must fail. */
 export interface Whims {
@@ -38,19 +38,50 @@ export interface Call {
   bytes: Buffer;
   /** The project that the path names, by id or number. */
   project: Project;
+  /** The resource that the path names, with the project's id, such as projects/your-project/topics/orders-new. */
+  name: string;
 }
 
 export type Answer = object | string | Buffer | undefined;
+
+type Handler = (call: Call) => Answer | Promise<Answer>;
 
 export interface Route {
   method: string;
   /** The API, such as run.googleapis.com; a regional host is the same API. */
   host: string;
-  /** A path with {names}; {name=**} spans slashes. */
-  path: string;
-  /** The API that must be enabled, when it is not the host's own; null for none. */
-  api?: string | null;
-  answer(call: Call): Answer | Promise<Answer>;
+  /** Its groups are the call's params. */
+  path: RegExp;
+  answer: Handler;
+}
+
+/**
+ * The routes of an API.
+ * @param base its host and what all paths begin with, such as pubsub.googleapis.com/v1/projects/{project}
+ * @param table handlers by method and path, such as "GET /topics/{topic}"; {name=**} spans slashes
+ */
+export function routes(base: string, table: Record<string, Handler>): Route[] {
+  const [host = ""] = base.split("/", 1);
+  return Object.entries(table).map(([key, answer]) => {
+    const [method = "", path = ""] = key.split(" ");
+    return { method, host, path: patternOf(base.slice(host.length) + path), answer };
+  });
+}
+
+function patternOf(path: string): RegExp {
+  const pattern = path
+    .replace(/[.()*+]/g, (character) => (character === "*" ? "*" : `\\${character}`))
+    .replace(/\{(\w+)=\*\*\}/g, "(?<$1>.+?)")
+    .replace(/\{(\w+)\}/g, "(?<$1>[^/:]+)");
+  return new RegExp(`^${pattern}$`);
+}
+
+/** Reads and replaces the policy of what the path names; some APIs read with POST. */
+export function policyRoutes(path: string, read: "GET" | "POST", nameOf: (call: Call) => string) {
+  return {
+    [`${read} ${path}:getIamPolicy`]: (call: Call) => policyOf(call.project, nameOf(call)),
+    [`POST ${path}:setIamPolicy`]: (call: Call) => setPolicy(call.project, nameOf(call), call.body.policy),
+  };
 }
 
 /** @throws GoogleError as every API says it when it is not enabled */

@@ -5,10 +5,11 @@
 import { createHash } from "node:crypto";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { gunzipSync } from "node:zlib";
 import { unzipSync } from "fflate";
+import { listenLocally } from "../../../harness/listen.js";
 import { makeCertificate } from "./certificate.js";
 import { DATA } from "./data.js";
 import { GoogleError, notFound } from "./errors.js";
@@ -42,10 +43,6 @@ export interface Recorded {
   status: number;
 }
 
-interface Compiled extends Route {
-  pattern: RegExp;
-}
-
 export class Google implements Shared {
   readonly requests: Recorded[] = [];
   readonly projects = new Map<string, Project>();
@@ -57,7 +54,7 @@ export class Google implements Shared {
   key = "";
   httpsPort = 0;
   httpPort = 0;
-  private readonly routes: Compiled[] = [...PLATFORM, ...FUNCTIONS, ...DATA, ...OPERATIONS, ...HOSTING].map(compile);
+  private readonly routes: Route[] = [...PLATFORM, ...FUNCTIONS, ...DATA, ...OPERATIONS, ...HOSTING];
   private readonly servers: Server[] = [];
   private readonly sockets = new Set<Socket>();
 
@@ -84,13 +81,9 @@ export class Google implements Shared {
         socket.on("close", () => this.sockets.delete(socket));
       });
       this.servers.push(server);
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", resolve);
-      });
     }
-    this.httpsPort = (https.address() as AddressInfo).port;
-    this.httpPort = (http.address() as AddressInfo).port;
+    this.httpsPort = await listenLocally(https);
+    this.httpPort = await listenLocally(http);
   }
 
   async stop(): Promise<void> {
@@ -135,10 +128,8 @@ export class Google implements Shared {
     this.requests.push(recorded);
     let answer: Answer;
     try {
-      const plain =
-        request.headers["content-encoding"] === "gzip" && !host.startsWith("upload") ? gunzipSync(bytes) : bytes;
-      recorded.body = parsed(plain, request.headers["content-type"] ?? "");
-      answer = await this.dispatch(request, host, url, recorded.body, bytes);
+      recorded.body = parsed(isPacked(request, host) ? gunzipSync(bytes) : bytes, request.headers["content-type"]);
+      answer = await this.dispatch(request, url, recorded, bytes);
       recorded.status = 200;
     } catch (error) {
       const refusal =
@@ -153,45 +144,44 @@ export class Google implements Shared {
 
   private async dispatch(
     { method = "", headers }: IncomingMessage,
-    host: string,
     url: URL,
-    body: unknown,
+    { host, body }: Recorded,
     bytes: Buffer,
   ): Promise<Answer> {
-    const api = (host === "169.254.169.254" ? "metadata.google.internal" : host)
-      .replace(/^[a-z]+-[a-z]+\d+-(?=[a-z]+\.googleapis\.com$)/, "")
-      .replace(/\.mtls\./, ".");
+    const api = apiOf(host);
     const path = decodeURIComponent(url.pathname).replace(/\/{2,}/g, "/");
-    for (const route of this.routes) {
-      if (route.method !== method || route.host !== api) continue;
-      const match = route.pattern.exec(path);
-      if (!match) continue;
-      const params = { ...match.groups };
-      const google = this;
-      const call: Call = {
-        ...{ google, host, params, query: url.searchParams, headers, body, bytes },
-        get project() {
-          // IAM takes a dash for the project that an account's address names.
-          const [, owner = "-"] = /@(.+)\.iam\.gserviceaccount\.com$/.exec(params.account ?? "") ?? [];
-          return google.find(params.project === "-" ? owner : (params.project ?? ""));
-        },
-      };
-      if (params.project && route.api !== null) checkEnabled(call.project, route.api ?? api);
-      return route.answer(call);
-    }
-    throw notFound(`${method} ${host}${path}`);
+    const route = this.routes.find((one) => one.method === method && one.host === api && one.path.test(path));
+    if (!route) throw notFound(`${method} ${host}${path}`);
+    const params = { ...route.path.exec(path)?.groups };
+    const google = this;
+    const call: Call = {
+      ...{ google, host, params, query: url.searchParams, headers, body, bytes },
+      get project() {
+        // IAM takes a dash for the project that an account's address names.
+        const [, owner = "-"] = /@(.+)\.iam\.gserviceaccount\.com$/.exec(params.account ?? "") ?? [];
+        return google.find(params.project === "-" ? owner : (params.project ?? ""));
+      },
+      get name() {
+        return path.replace(/^\/[^/]+\/projects\/[^/:]+/, `projects/${call.project.id}`).replace(/:\w+$/, "");
+      },
+    };
+    if (params.project) checkEnabled(call.project, api);
+    return route.answer(call);
   }
 }
 
-function compile(route: Route): Compiled {
-  const pattern = route.path
-    .replace(/[.()*+]/g, (character) => (character === "*" ? "*" : `\\${character}`))
-    .replace(/\{(\w+)=\*\*\}/g, "(?<$1>.+?)")
-    .replace(/\{(\w+)\}/g, "(?<$1>[^/:]+)");
-  return { ...route, pattern: new RegExp(`^${pattern}$`) };
+/** The API behind a host, which may be a regional one, one for client certificates, or the metadata server's address. */
+function apiOf(host: string): string {
+  if (host === "169.254.169.254") return "metadata.google.internal";
+  return host.replace(/^[a-z]+-[a-z]+\d+-(?=[a-z]+\.googleapis\.com$)/, "").replace(/\.mtls\./, ".");
 }
 
-function parsed(bytes: Buffer, type: string): unknown {
+/** An upload to Hosting is a file that is stored as it comes. */
+function isPacked({ headers }: IncomingMessage, host: string): boolean {
+  return headers["content-encoding"] === "gzip" && !host.startsWith("upload");
+}
+
+function parsed(bytes: Buffer, type = ""): unknown {
   if (bytes.length === 0) return undefined;
   if (type.includes("x-www-form-urlencoded")) return Object.fromEntries(new URLSearchParams(bytes.toString()));
   try {

@@ -42,7 +42,7 @@ describe("an attempt document", () => {
     assert.equal(attemptIn(undefined), undefined);
   });
 
-  it("has an id that no other order or stage has", () => {
+  it("has an id that is unique to its order and stage", () => {
     assert.equal(path, "attempts/kitchen:1");
     assert.notEqual(attemptPath("shipment", "1"), path);
     const id = fc.string().filter((text) => orderId(`orders/${text}`) !== undefined);
@@ -83,7 +83,7 @@ describe("an attempt document", () => {
     });
   }
 
-  it("is read or refused, never anything else, whatever it holds", () => {
+  it("is parsed or rejected with a ValidationError, whatever it contains", () => {
     const fields = fc.dictionary(fc.constantFrom(...Object.keys(written), "__proto__"), fc.anything());
     fc.assert(
       fc.property(fields, (given) => {
@@ -186,7 +186,7 @@ describe("the next action of an attempt", () => {
     });
   }
 
-  it("never sends again after a create under park, except in FAILED, and CLOSED after it", () => {
+  it("never resends a create under park, except in FAILED, and in CLOSED after FAILED", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
       fc.property(fc.constantFrom(...STATES), time, time, fc.boolean(), (state, leaseUntil, nextTryAt, keyedNow) => {
@@ -196,7 +196,7 @@ describe("the next action of an attempt", () => {
     );
   });
 
-  it("needs the same key wherever an earlier create may have been carried out", () => {
+  it("requires the same key whenever an earlier create may have been applied", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
       fc.property(

@@ -11,11 +11,11 @@ describe("backoffAfter", () => {
     assert.deepEqual(longest, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
   });
 
-  it("waits after a create that was never sent as after the first try", () => {
+  it("is the same after a create that was never sent as after the first try", () => {
     assert.equal(backoffAfter(0, drawing(1)), 5_000);
   });
 
-  it("stays whole, within the upper half of its bound, however many tries there were", () => {
+  it("is a whole number in the upper half of its range, after any number of tries", () => {
     const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     fc.assert(
       fc.property(fc.nat(), fraction, (tries, drawn) => {
@@ -26,7 +26,7 @@ describe("backoffAfter", () => {
     );
   });
 
-  it("spreads tries that failed together", () => {
+  it("spreads retries of creates that failed at the same time", () => {
     const waits = new Set([0, 0.25, 0.5, 0.75, 0.999].map((fraction) => backoffAfter(3, drawing(fraction))));
     assert.equal(waits.size, 5);
   });

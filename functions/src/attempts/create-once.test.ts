@@ -119,7 +119,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
   const path = `attempts/${stage}:${ID}`;
 
   describe(`creating once at the ${stage} stage`, () => {
-    it("claims before it sends, and keeps link, attempt and history in one commit", async () => {
+    it("claims before it sends, and writes link, attempt and history in one commit", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "before", async () => {
         const claim = await attemptOf(bed, stage);
@@ -132,7 +132,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("sends nothing if the link was made, and its attempt deleted, since the relation was read", async () => {
+    it("sends nothing if the link was saved and its attempt deleted after the relation was read", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once("ready", "before", () => bed.store.set(RELATION, { [stage]: "first/1" }));
       assert.equal((await deliver(bed, stage)).outcome, "skipped");
@@ -141,7 +141,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await attemptOf(bed, stage), undefined, "the claim is given back");
     });
 
-    it("gives its claim back if the store does not say whether the link was made", async () => {
+    it("releases its claim if the store can't say whether the link was saved", async () => {
       const bed = await bedFor(stage);
       const away = new StoreError("no answer");
       bed.food.hooks.once("ready", "before", () => {
@@ -154,7 +154,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("may be sent only while the claim holds", async () => {
+    it("sends with the deadline of a single call", async () => {
       const bed = await bedFor(stage);
       const create = bed.food[call];
       let deadline = 0;
@@ -178,7 +178,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
 
     for (const policy of ["park", "idempotency-key"] as const) {
-      it(`creates once for deliveries at the same moment, however they interleave, under ${policy}`, async () => {
+      it(`creates once for concurrent deliveries, however they interleave, under ${policy}`, async () => {
         await fc.assert(
           fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 3 }), async (scheduler, deliveries) => {
             const pause = (label: string) => scheduler.schedule(Promise.resolve(), label);
@@ -196,7 +196,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("creates at most once under park, whatever the store answers to deliveries at the same moment", async () => {
+    it("creates at most once under park, whatever the store answers to concurrent deliveries", async () => {
       const fault = fc.record({
         operation: fc.constantFrom("commit" as const, "read" as const),
         when: fc.constantFrom("before" as const, "after" as const),
@@ -223,14 +223,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
 
     for (const error of [new StoreError("no answer"), new ConflictError("exists already")]) {
-      it(`knows its own claim if the commit was applied and answered with a ${error.name}`, async () => {
+      it(`recognizes its own claim if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.store.hooks.once("commit", "after", fails(error));
         assert.equal((await deliver(bed, stage)).outcome, "advanced");
         await expectLinkedOnce(bed, stage);
       });
 
-      it(`knows its own later claim if the commit was applied and answered with a ${error.name}`, async () => {
+      it(`recognizes its own later claim if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.food.hooks.once(call, "before", fails(callError("UNAVAILABLE", "not connected", false)));
         await deliver(bed, stage);
@@ -241,7 +241,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         await expectLinkedOnce(bed, stage);
       });
 
-      it(`knows its own link if the commit was applied and answered with a ${error.name}`, async () => {
+      it(`recognizes its own link if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         atLink(bed, stage, "after", fails(error));
         const { thrown, outcome } = await deliver(bed, stage);
@@ -250,7 +250,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         await expectLinkedOnce(bed, stage);
       });
 
-      it(`counts a refusal once if the commit was applied and answered with a ${error.name}`, async () => {
+      it(`counts a rejection once if the commit was applied and answered with a ${error.name}`, async () => {
         const bed = await bedFor(stage);
         bed.food.hooks.once(call, "before", () => {
           bed.store.hooks.once("commit", "after", fails(error));
@@ -262,7 +262,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("sends nothing if the claim could not be saved, and starts over at the next delivery", async () => {
+    it("sends nothing if the claim could not be saved, and tries again at the next delivery", async () => {
       const bed = await bedFor(stage);
       const lost = new StoreError("no answer");
       bed.store.hooks.once("commit", "before", fails(lost));
@@ -273,7 +273,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("links all the same if the store is away for a moment", async () => {
+    it("saves the link even if the store is unavailable for a moment", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", ...Array.from({ length: 4 }, () => fails(new StoreError("no answer"))));
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
@@ -306,7 +306,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await attemptOf(bed, stage), undefined);
     });
 
-    it("tries a create that was never sent again after a backoff, and never parks the order for it", async () => {
+    it("retries a create that was never sent after a backoff, and never parks the order for it", async () => {
       const bed = await bedFor(stage, { CREATE_TRIES: 1 });
       for (let tries = 0; tries < 20; tries++) {
         bed.food.hooks.once(call, "before", fails(callError("DEADLINE_EXCEEDED", "never sent", false)));
@@ -325,7 +325,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
 
     for (const code of REFUSALS) {
-      it(`tries again after ${code}, ever later, and parks the order after the last try`, async () => {
+      it(`retries after ${code} with growing backoff, and parks the order after the last try`, async () => {
         const bed = await bedFor(stage, { CREATE_TRIES: 3 });
         for (let tries = 1; tries <= 3; tries++) {
           bed.food.hooks.once(call, "before", fails(callError(code, "no", true)));
@@ -348,7 +348,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     }
 
     for (const code of UNDECIDED) {
-      it(`never sends again after ${code} under park`, async () => {
+      it(`never resends after ${code} under park`, async () => {
         const bed = await bedFor(stage);
         // The worst case: it was carried out.
         bed.food.hooks.once(call, "after", fails(callError(code, "no answer", true)));
@@ -363,7 +363,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.equal(await linkOf(bed, stage), undefined);
       });
 
-      it(`sends again with the same key after ${code} under idempotency-key`, async () => {
+      it(`resends with the same key after ${code} under idempotency-key`, async () => {
         const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key" });
         bed.food.nextNames.push("made/1", "made/1");
         bed.food.hooks.once(call, "after", fails(callError(code, "no answer", true)));
@@ -381,7 +381,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     }
 
     for (const error of [callError("INVALID_ARGUMENT", "no", true), callError("UNAVAILABLE", "down", false)]) {
-      it(`stays uncertain if the second send ended with ${error.code}: the first may have been carried out`, async () => {
+      it(`stays uncertain if the resend ended with ${error.code}: the first may have been applied`, async () => {
         const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
         bed.food.hooks.once(call, "after", fails(callError("UNAVAILABLE", "no answer", true)));
         await deliver(bed, stage);
@@ -392,7 +392,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("never sends with a key what was sent under park before", async () => {
+    it("never resends with a key a create that was sent under park", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "after", fails(callError("UNKNOWN", "no answer", true)));
       await deliver(bed, stage);
@@ -402,14 +402,14 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(bed.food.created.length, 1);
     });
 
-    it("is uncertain if something broke in our own code after the create was called", async () => {
+    it("is uncertain if our own code throws after the create was called", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "after", fails(new TypeError("a bug")));
       await deliver(bed, stage);
       assert.equal(await stateOf(bed, stage), "UNCERTAIN");
     });
 
-    it("keeps the link of an answer that comes after the lease, once the order was declared uncertain", async () => {
+    it("saves the link of a reply that arrives after the lease expired and the attempt was declared uncertain", async () => {
       const bed = await bedFor(stage);
       const answer = moment();
       bed.food.hooks.once(call, "after", () => answer.came);
@@ -429,7 +429,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       await expectLinkedOnce(bed, stage);
     });
 
-    it("believes a refusal that comes after the lease", async () => {
+    it("accepts a rejection that arrives after the lease expired", async () => {
       const bed = await bedFor(stage);
       const answer = moment();
       const sent = moment();
@@ -448,7 +448,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await stateOf(bed, stage), "FAILED");
     });
 
-    it("takes an expired claim over with the same key, and both answers link one thing", async () => {
+    it("takes over an expired claim with the same key, and both replies link one resource", async () => {
       const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key" });
       bed.food.nextNames.push("made/1", "made/1");
       const answer = moment();
@@ -463,7 +463,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await attemptOf(bed, stage), undefined);
     });
 
-    it("declares a dead process's claim uncertain only once, however many deliveries come", async () => {
+    it("declares a crashed process's claim uncertain only once, after any number of deliveries", async () => {
       const bed = await bedFor(stage);
       const sent = moment();
       bed.food.hooks.once(call, "before", () => {
@@ -499,7 +499,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("does not link what another order has", async () => {
+    it("does not link a resource that another order has", async () => {
       const bed = await bedFor(stage);
       await bed.store.memory.commit([linkEntry("orders/other", stage, "made/1", bed.clock.now())]);
       bed.food.nextNames.push("made/1");
@@ -511,7 +511,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
 
     for (const now of ["CANCELLED", "REJECTED"] as const) {
-      it(`creates nothing for an order that is ${now} at that moment`, async () => {
+      it(`creates nothing for an order that has just become ${now}`, async () => {
         const bed = await bedFor(stage);
         bed.food.hooks.once("getOrder", "before", () => {
           bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: now });
@@ -523,7 +523,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("keeps what another program wrote to the relation in the meantime", async () => {
+    it("keeps the fields that another program writes to the relation concurrently", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { note: "extra cutlery" }));
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
@@ -531,7 +531,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await bed.store.field(RELATION, "note"), "extra cutlery");
     });
 
-    it("keeps the link but does not open a relation again that was closed in the meantime", async () => {
+    it("saves the link in a relation that was closed concurrently, without reopening it", async () => {
       const bed = await bedFor(stage);
       const closed = { schema: 1, state: "CANCELLED", times: { CANCELLED: new Date(0) } };
       atLink(bed, stage, "before", () => bed.store.set(RELATION, closed));
@@ -548,7 +548,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       ["of a newer schema", { schema: 2 }],
       ["with a foreign state", { state: "BAKING" }],
     ] as const) {
-      it(`never writes to a relation that was replaced by one ${what} in the meantime`, async () => {
+      it(`never writes to a relation that is concurrently replaced by one ${what}`, async () => {
         const bed = await bedFor(stage);
         atLink(bed, stage, "before", () => bed.store.set(RELATION, unreadable));
         await deliver(bed, stage);
@@ -558,7 +558,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.equal(await stateOf(bed, stage), "UNCERTAIN");
       });
 
-      it(`never touches a relation ${what}, nor creates for its order`, async () => {
+      it(`leaves a relation ${what} unchanged, and creates nothing for its order`, async () => {
         const bed = await bedFor(stage);
         await bed.store.set(RELATION, { ...unreadable, kitchen: "kitchenorders/k" });
         const before = await bed.store.fields(RELATION);
@@ -574,7 +574,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       ["in a foreign state", { schema: 1, state: "COOKING" }],
       ["of wrong types", { schema: 1, state: 7, tries: "many" }],
     ] as const) {
-      it(`never touches an attempt ${what}, nor creates for its order`, async () => {
+      it(`leaves an attempt ${what} unchanged, and creates nothing for its order`, async () => {
         const bed = await bedFor(stage);
         await bed.store.set(path, unreadable);
         const { thrown, outcome } = await deliver(bed, stage);
@@ -584,7 +584,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("never changes a link that an older scheduler set in the meantime, and says what it made too many", async () => {
+    it("never changes a link that an older scheduler sets concurrently, and logs the duplicate that it created", async () => {
       const bed = await bedFor(stage);
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "theirs/1" }));
       bed.food.nextNames.push("ours/1");
@@ -596,7 +596,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
 
-    it("agrees with an older scheduler that linked the very same thing", async () => {
+    it("accepts that an older scheduler linked the same resource", async () => {
       const bed = await bedFor(stage);
       bed.food.nextNames.push("same/1");
       atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "same/1" }));
@@ -615,7 +615,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.deepEqual(bed.food.updates, [{ name: ORDER, status: LED_TO[stage] }]);
     });
 
-    it("leaves it to the operator who decided while the create was under way", async () => {
+    it("yields to an operator who decides while the create is in progress", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "after", async () => {
         const [found] = await bed.store.read(path);
@@ -629,7 +629,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
 
-    it("works with a food service whose methods need it as their this", async () => {
+    it("calls the food service's methods with their own this", async () => {
       const bed = await bedFor(stage);
       const model = new FoodServiceModel({ clock: bed.clock, random: bed.ports.random });
       const { name, customerId } = model.placeOrder("krithik");
@@ -648,7 +648,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
 }
 
 describe("an order that another program advanced without a link", () => {
-  it("is parked once, and left as it is at every later delivery", async () => {
+  it("is parked once, and unchanged at every later delivery", async () => {
     const bed = testBed();
     bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "PREPARATION" });
     await deliver(bed, "shipment");

@@ -192,7 +192,7 @@ async function sendCreate(
   // Counts from now, not from the claim: a slow commit must not shorten it.
   const deadline = clock.now() + settings.CALL_DEADLINE_SECONDS * 1000;
   if (deadline > claim.leaseUntil) {
-    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would end first`, false);
+    throw callError("DEADLINE_EXCEEDED", `the ${stage} create was not sent: its lease would expire first`, false);
   }
   const options = { idempotencyKey: idempotencyKey(ref.name, stage), deadline };
   const { name } = await slot.run<{ name: string }>(`create ${stage}`, () => RESOURCES[stage].create(food, options));
@@ -212,7 +212,8 @@ async function recordFailure(claim: Claim, error: unknown, ports: Ports): Promis
   const reason = toErrorInfo(error);
   const state = isParked ? "PARKED" : "FAILED";
   await updateAttempt(claim, { state, tries, nextTryAt, leaseUntil: null, reason }, ports);
-  return blocked(`${state.toLowerCase()} after try ${claim.tries}: ${reason.code} ${reason.message}`);
+  const what = error.sent ? `${state.toLowerCase()} after try ${tries}` : "not sent";
+  return blocked(`${what}: ${reason.code} ${reason.message}`);
 }
 
 /** Records that a create may have been applied. It may only be resent with the same key. */

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { idempotencyKey } from "./idempotency-key.js";
 
 describe("the idempotency key", () => {
-  it("is the same for every build: a changed one would create again", () => {
+  it("is the same in every build, since a changed key would create again", () => {
     assert.equal(idempotencyKey("orders/7f3c", "kitchen"), "0edd4381-5eab-5251-8976-eedc2c0c2ef7");
     assert.equal(idempotencyKey("orders/7f3c", "shipment"), "7e54e136-b76a-5007-a87c-4aba3d037786");
   });
 
-  it("is another one for another order and for another stage", () => {
+  it("differs between orders and between stages", () => {
     const keys = ["orders/1", "orders/2", "orders/1 kitchen"].flatMap((order) => [
       idempotencyKey(order, "kitchen"),
       idempotencyKey(order, "shipment"),

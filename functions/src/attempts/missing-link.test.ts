@@ -13,7 +13,7 @@ function place(bed: TestBed, status: OrderStatus): void {
   bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status });
 }
 
-describe("an order that was stranded", () => {
+describe("an order that another program advanced without a link", () => {
   it("continues in PREPARATION once its kitchen order is linked", async () => {
     const bed = testBed();
     place(bed, "PREPARATION");
@@ -23,7 +23,7 @@ describe("an order that was stranded", () => {
     assert.equal((await dispatchShipment(REF, bed.ports)).outcome, "advanced");
   });
 
-  it("IN_FLIGHT goes on once its shipment is linked", async () => {
+  it("continues in IN_FLIGHT once its shipment is linked", async () => {
     const bed = testBed();
     place(bed, "IN_FLIGHT");
     await completeOrder(REF, bed.ports);
@@ -32,7 +32,7 @@ describe("an order that was stranded", () => {
     assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
-  it("IN_FLIGHT is not sent a second drone if the operator has the create tried again", async () => {
+  it("gets no second drone in IN_FLIGHT if an operator tries to retry the create", async () => {
     const bed = testBed();
     place(bed, "IN_FLIGHT");
     await completeOrder(REF, bed.ports);

@@ -51,7 +51,7 @@ describe("an operator's decision", () => {
 
   const relation = (): Fields | undefined => store.peek(`relations/${order.slice("orders/".length)}`)?.fields;
 
-  it("links what was found, settles the attempt, and is on record", async () => {
+  it("links the found resource, settles the attempt, and is recorded", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     assert.equal((await decide({ link: name })).outcome, "advanced");
@@ -60,28 +60,28 @@ describe("an operator's decision", () => {
     assert.deepEqual(await audits(), ["link"]);
   });
 
-  it("lets the next poll try again if nothing was created", async () => {
+  it("makes the next poll retry the create if nothing was created", async () => {
     await attemptIs("UNCERTAIN");
     assert.equal((await decide()).outcome, "advanced");
     assert.equal(store.peek(path)?.fields.state, "FAILED");
     assert.deepEqual(await audits(), ["try again"]);
   });
 
-  it("is refused for an attempt that does not wait, and for an order without one", async () => {
+  it("is rejected for an attempt that needs no decision, and for an order without an attempt", async () => {
     assert.equal((await decide()).outcome, "blocked");
     await attemptIs("SENDING");
     assert.equal((await decide()).outcome, "blocked");
     assert.deepEqual(await audits(), []);
   });
 
-  it("links nothing that the food service does not know, or that can't be a kitchen order", async () => {
+  it("links no name that the food service does not know, or that can't be a kitchen order's", async () => {
     await attemptIs("UNCERTAIN");
     await assert.rejects(decide({ link: "kitchenorders/none" }), { code: "NOT_FOUND" });
     await assert.rejects(decide({ link: "shipments/1" }), { name: "ValidationError" });
     assert.equal(relation(), undefined);
   });
 
-  it("links nothing that another order has", async () => {
+  it("links no resource that another order has", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     await store.commit([linkEntry("orders/other", "kitchen", name, clock.now())]);
@@ -89,7 +89,7 @@ describe("an operator's decision", () => {
     assert.equal(relation(), undefined);
   });
 
-  it("changes nothing if the attempt changed while the operator's decision was carried out", async () => {
+  it("changes nothing if the attempt changes while the decision is applied", async () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     const lookUp = food.getOrder.bind(food);

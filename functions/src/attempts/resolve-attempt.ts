@@ -68,9 +68,9 @@ interface Stored {
 export async function resolveAttempt(resolution: Resolution, ports: ResolvePorts): Promise<ResolveResult> {
   const { stage, link } = resolution;
   const ref = orderRef(resolution.order);
-  if (!ref) throw new ValidationError(`${resolution.order} is not an order's name, which is like orders/1234`);
+  if (!ref) throw new ValidationError(`${resolution.order} is not an order's name, such as orders/1234`);
   if (link !== undefined && !isPlausibleResourceName(stage, link)) {
-    throw new ValidationError(`${link} can't be the name of what the ${stage} stage creates`);
+    throw new ValidationError(`${link} can't be the name of a ${STAGES[stage].creates.title}`);
   }
 
   const entryPath = auditPath(resolution.key ?? ports.random.uuid());
@@ -269,7 +269,7 @@ function repeatedResult(entry: Snapshot, resolution: Resolution): ResolveResult 
   if (entry.fields.request !== requestFingerprint(resolution)) {
     return rejected(
       "key reused",
-      "This idempotency key was used for another decision; send each with a key of its own",
+      "This idempotency key was used for another decision; use a new key for each decision",
     );
   }
   // Entries of older builds don't have the result of the decision.

@@ -26,7 +26,7 @@ const CODES = [...Object.keys(status).filter((name) => Number.isNaN(Number(name)
 describe("a call that failed", () => {
   for (const code of CODES) {
     const refused = REFUSALS.includes(code);
-    it(`${code || "no code"} ${refused ? "was certainly not carried out, and is not retried" : "may have been carried out, and is retried"}`, () => {
+    it(`${code || "no code"} ${refused ? "was certainly not applied, and is not retried" : "may have been applied, and is retried"}`, () => {
       const error = callError(code, "", true);
       assert.equal(error instanceof CallRejectedError, refused);
       assert.equal(isRetryable(error), !refused);
@@ -35,7 +35,7 @@ describe("a call that failed", () => {
 });
 
 describe("failures", () => {
-  it("are retried if the store or the bus failed, or a race was lost", () => {
+  it("are retried if the store or the bus failed, or a commit conflicted", () => {
     for (const error of [new StoreError("x"), new BusError("x"), new ConflictError("x")]) assert.ok(isRetryable(error));
   });
 
@@ -50,7 +50,7 @@ describe("failures", () => {
     for (const error of hopeless) assert.ok(!isRetryable(error), String(error));
   });
 
-  it("keep their cause and say their name", () => {
+  it("have their cause and their name", () => {
     const cause = new Error("below");
     const error = new StoreError("above", { cause });
     assert.equal(error.cause, cause);

@@ -46,7 +46,7 @@ describe("the tables of the life cycle", () => {
     ["shipments", SHIPMENT_STATUSES, SHIPMENT_CODES],
   ];
   for (const [title, table, codes] of tables) {
-    it(`give ${title} the wire numbers of the contract, and take any other number for UNKNOWN`, () => {
+    it(`give ${title} the wire numbers of the contract, and treat any other number as UNKNOWN`, () => {
       const found = Object.fromEntries(Object.entries(table).map(([status, { code }]) => [status, code]));
       assert.deepEqual(found, codes);
       for (const [status, code] of Object.entries(codes)) assert.equal(statusFromCode<string>(table, code), status);
@@ -59,7 +59,7 @@ describe("the tables of the life cycle", () => {
     });
   }
 
-  it("have one stage for each status on the way, and none for the others", () => {
+  it("have one stage for each active status, and none for the others", () => {
     const expected: Partial<Record<OrderStatus, Stage>> = {
       NEW: "kitchen",
       PREPARATION: "shipment",
@@ -70,7 +70,7 @@ describe("the tables of the life cycle", () => {
     assert.equal(new Set(Object.values(STAGES).map(({ topic }) => topic)).size, 3);
   });
 
-  it("close a relation for an order that has ended, and for no other", () => {
+  it("close the relation of an order that has ended, and of no other", () => {
     const ended = ORDERS.filter((status) => closingState(status) !== undefined);
     assert.deepEqual(ended, ["DELIVERED", "REJECTED", "CANCELLED"]);
     for (const status of ended) assert.equal(closingState(status), status);
@@ -86,7 +86,7 @@ describe("mayReport", () => {
   };
   const REPORTED = Object.values(RELATION_STATES).flatMap(({ reports }) => reports ?? []);
 
-  it("knows no report of CANCELLED, UNKNOWN or NEW", () => {
+  it("never allows a report of CANCELLED, UNKNOWN or NEW", () => {
     assert.deepEqual([...new Set<string>(REPORTED)].sort(), ["DELIVERED", "IN_FLIGHT", "PREPARATION", "REJECTED"]);
   });
 
@@ -97,7 +97,7 @@ describe("mayReport", () => {
     }
   }
 
-  it("never leads back to a status that was left, over any chain of reports", () => {
+  it("never leads back to an earlier status over any chain of reports", () => {
     const reports = fc.array(fc.constantFrom(...REPORTED), { maxLength: 12 });
     fc.assert(
       fc.property(fc.constantFrom(...ORDERS), reports, (start, targets) => {
@@ -185,7 +185,7 @@ const KITCHEN_LINK = { kitchen: "kitchenorders/k" };
 const BOTH_LINKS = { kitchen: "kitchenorders/k", shipment: "shipments/s" };
 
 describe("the life of an order, line by line", () => {
-  it("NEW: creates a kitchen order, keeps the relation, sets the order to PREPARATION", async () => {
+  it("NEW: creates a kitchen order, saves the relation, sets the order to PREPARATION", async () => {
     assert.deepEqual(await outcomeOf({ stage: "kitchen", order: "NEW", links: "none" }), {
       created: ["kitchen"],
       linked: { kitchen: "new" },
@@ -195,7 +195,7 @@ describe("the life of an order, line by line", () => {
     });
   });
 
-  it("PREPARATION, packaged: creates a shipment, keeps the relation, sets the order to IN_FLIGHT", async () => {
+  it("PREPARATION, packaged: creates a shipment, saves the relation, sets the order to IN_FLIGHT", async () => {
     assert.deepEqual(
       await outcomeOf({ stage: "shipment", order: "PREPARATION", links: "kitchen", kitchen: "PACKAGED" }),
       {
@@ -210,7 +210,7 @@ describe("the life of an order, line by line", () => {
 
   for (const code of [...[0, 1, 2], ...STRANGE]) {
     const kitchen = statusFromCode(KITCHEN_STATUSES, code);
-    it(`PREPARATION, kitchen order ${kitchen} (${code}): nothing`, async () => {
+    it(`PREPARATION, kitchen order ${kitchen} (${code}): does nothing`, async () => {
       const outcome = await outcomeOf({ stage: "shipment", order: "PREPARATION", links: "kitchen", kitchen });
       assert.deepEqual(outcome, { ...NOTHING, linked: KITCHEN_LINK });
     });
@@ -230,14 +230,14 @@ describe("the life of an order, line by line", () => {
 
   for (const code of [...[0, 1, 2], ...STRANGE]) {
     const shipment = statusFromCode(SHIPMENT_STATUSES, code);
-    it(`IN_FLIGHT, shipment ${shipment} (${code}): nothing`, async () => {
+    it(`IN_FLIGHT, shipment ${shipment} (${code}): does nothing`, async () => {
       const links = "kitchen and shipment";
       const outcome = await outcomeOf({ stage: "completion", order: "IN_FLIGHT", links, shipment });
       assert.deepEqual(outcome, { ...NOTHING, linked: BOTH_LINKS });
     });
   }
 
-  it("CANCELLED: no further create, and closes the relation", async () => {
+  it("CANCELLED: creates nothing more, and closes the relation", async () => {
     assert.deepEqual(await outcomeOf({ stage: "kitchen", order: "CANCELLED", links: "none" }), NOTHING);
     assert.deepEqual(
       await outcomeOf({ stage: "shipment", order: "CANCELLED", links: "kitchen", kitchen: "PACKAGED" }),
@@ -247,7 +247,7 @@ describe("the life of an order, line by line", () => {
 
   for (const code of [0, 4, 5, ...STRANGE]) {
     const order = statusFromCode(ORDER_STATUSES, code);
-    it(`${order} (${code}): nothing is created or reported, whatever kitchen and drones say`, async () => {
+    it(`${order} (${code}): creates and reports nothing, whatever the kitchen and drones say`, async () => {
       for (const stage of Object.keys(STAGES) as Stage[]) {
         for (const links of ["none", "kitchen", "kitchen and shipment"] as const) {
           const outcome = await outcomeOf({ stage, order, links, kitchen: "PACKAGED", shipment: "DELIVERED" });

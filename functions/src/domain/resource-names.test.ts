@@ -49,15 +49,15 @@ describe("orderId", () => {
     ["is too long in bytes though not in characters", `orders/${"ü".repeat(701)}`],
   ];
   for (const [why, name] of refused) {
-    it(`refuses a name that ${why}`, () => assert.equal(orderId(name), undefined));
+    it(`rejects a name that ${why}`, () => assert.equal(orderId(name), undefined));
   }
 
-  it("takes the longest id that leaves room for the stage in an attempt's id", () => {
+  it("accepts the longest id that leaves room for the stage in an attempt's id", () => {
     assert.equal(orderId(`orders/${"x".repeat(1400)}`)?.length, 1400);
     assert.equal(orderId(`orders/${"ü".repeat(700)}`)?.length, 700);
   });
 
-  it("gives, for any text, nothing or an id that names exactly this order in one collection", () => {
+  it("returns for any text either undefined or an id that identifies exactly this order", () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const id = orderId(`orders/${text}`);
@@ -69,7 +69,7 @@ describe("orderId", () => {
     );
   });
 
-  it("gives two orders never the same id", () => {
+  it("never returns the same id for two orders", () => {
     fc.assert(
       fc.property(anyText, anyText, (one, other) => {
         const [a, b] = [orderId(`orders/${one}`), orderId(`orders/${other}`)];
@@ -79,31 +79,31 @@ describe("orderId", () => {
   });
 });
 
-describe("isUsableName", () => {
-  it("keeps names of any server as they came", () => {
+describe("isStorableName", () => {
+  it("accepts the names of any server", () => {
     for (const name of ["kitchenorders/1", "kitchens/1", "shipments/a/b", "x", "größe", " "])
       assert.ok(isStorableName(name));
   });
 
-  it("refuses empty, oversized and unprintable names", () => {
+  it("rejects empty, oversized and unprintable names", () => {
     for (const name of ["", "a\n", "\u0085", "\udc00", "x".repeat(1401), "😀".repeat(351)]) {
       assert.ok(!isStorableName(name), JSON.stringify(name.slice(0, 10)));
     }
   });
 
-  it("takes only what UTF-8 brings back unchanged", () => {
+  it("accepts only text that survives UTF-8 unchanged", () => {
     fc.assert(fc.property(anyText, (name) => !isStorableName(name) || Buffer.from(name).toString() === name));
   });
 });
 
-describe("isNameOf", () => {
-  it("refuses the name of something else", () => {
+describe("isPlausibleResourceName", () => {
+  it("rejects the name of another kind of resource", () => {
     for (const name of ["orders/1", "shipments/1", ""]) assert.ok(!isPlausibleResourceName("kitchen", name), name);
     for (const name of ["orders/1", "kitchenorders/1", "kitchens/1", ""])
       assert.ok(!isPlausibleResourceName("shipment", name), name);
   });
 
-  it("refuses a name that names nothing: blanks, dots, slashes, a collection without an id", () => {
+  it("rejects a name that identifies nothing: blanks, dots, slashes, a collection without an id", () => {
     const empty = [
       " ",
       "\u00a0",
@@ -127,7 +127,7 @@ describe("isNameOf", () => {
     }
   });
 
-  it("takes prefixes that it does not know", () => {
+  it("accepts unknown prefixes", () => {
     for (const name of ["kitchenorders/1", "kitchens/1", "tickets/1"])
       assert.ok(isPlausibleResourceName("kitchen", name), name);
     for (const name of ["shipments/1", "flights/1"]) assert.ok(isPlausibleResourceName("shipment", name), name);

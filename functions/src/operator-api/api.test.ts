@@ -51,7 +51,7 @@ class Bed {
         if (token === "away") throw new StoreError("no keys");
         if (token === "odd") throw new Error("odd");
         const person = PEOPLE[token];
-        if (!person) throw new TokenError("This is no ID token of this project.");
+        if (!person) throw new TokenError("This is not an ID token of this project.");
         return person;
       },
     });
@@ -119,7 +119,7 @@ function pattern(template: string): RegExp {
 
 const detailOf = ({ body }: ApiResponse) => (body as { detail: string }).detail;
 
-describe("the operators' API", () => {
+describe("the operator API", () => {
   let bed: Bed;
   beforeEach(() => {
     bed = new Bed();
@@ -168,12 +168,12 @@ describe("the operators' API", () => {
       assert.ok(bed.bed.lines.some(({ level }) => level === "error"));
     });
 
-    it("lets everybody read its health and its document", async () => {
+    it("serves its health and its OpenAPI document without a role", async () => {
       assert.deepEqual((await bed.ask("GET", "/api/health")).body, { status: "ok" });
       assert.deepEqual((await bed.ask("GET", "/api/openapi.json")).body, OPENAPI);
     });
 
-    it("limits the rate of one person, and not that of another", async () => {
+    it("limits the rate of each user separately", async () => {
       let refused: ApiResponse | undefined;
       for (let tries = 0; tries < 200 && !refused; tries++) {
         const response = await bed.ask("GET", "/api/relations", { as: "viewer" });
@@ -215,7 +215,7 @@ describe("the operators' API", () => {
       assert.equal(idsIn(await bed.ask("GET", both, { as: "viewer" })).length, 5);
     });
 
-    it("are listed without those that can't be read, which are named", async () => {
+    it("are listed without unreadable documents, which are named", async () => {
       await bed.bed.store.set("relations/3", { schema: 99 });
       const { body } = await bed.ask("GET", "/api/relations", { as: "viewer" });
       const { relations, unreadable } = body as { relations: object[]; unreadable: { id: string; reason: string }[] };
@@ -347,7 +347,16 @@ describe("the operators' API", () => {
     it("finds orders that have only an attempt so far", async () => {
       await bed.bed.store.set("attempts/kitchen:new", attemptLeftIn("PARKED", "orders/new"));
       assert.deepEqual(found(await search("q=new")), [
-        { id: "new", state: null, attention: "kitchen", since: null, customer: null, kitchen: null, shipment: null },
+        {
+          id: "new",
+          state: null,
+          attention: "kitchen",
+          placedAt: null,
+          since: null,
+          customer: null,
+          kitchen: null,
+          shipment: null,
+        },
       ]);
     });
 
@@ -377,6 +386,60 @@ describe("the operators' API", () => {
           token = (page.body as { nextPageToken: string }).nextPageToken;
         } while (token !== "");
         assert.deepEqual([seen.length, new Set(seen).size], [120, 120], query);
+      }
+    });
+
+    describe("for a customer", () => {
+      const MINUTES = 60_000;
+      const DELIVERED = { schema: 1, kitchen: "k/1", shipment: "s/1", state: "DELIVERED", customerId: "marguerite" };
+      /** Stores orders that were placed this long ago; undefined for one that does not say. */
+      const placed = async (agos: { [id: string]: number | undefined }) => {
+        const { store, clock } = bed.bed;
+        for (const [id, ago] of Object.entries(agos)) {
+          const placedAt = ago === undefined ? {} : { placedAt: new Date(clock.now() - ago * MINUTES) };
+          await store.set(`relations/${id}`, { ...DELIVERED, ...placedAt });
+        }
+      };
+      const pages = async (query: string) => {
+        const ids: string[][] = [];
+        for (let token: string | undefined; token !== ""; ) {
+          const page = await search(`${query}${token ? `&pageToken=${token}` : ""}`);
+          assert.equal(page.status, 200);
+          ids.push(found(page).map(({ id }) => id));
+          token = (page.body as { nextPageToken: string }).nextPageToken;
+        }
+        return ids;
+      };
+
+      it("returns the newest orders first, and those that don't say when they were placed last", async () => {
+        await placed({ a: 3, b: undefined, c: 1, d: 2, e: undefined });
+        assert.deepEqual(await pages("q=marguerite"), [["c", "d", "a", "b", "e"]]);
+      });
+
+      it("pages through orders of the same time and through those without a time, each once", async () => {
+        const dated = Array.from({ length: 70 }, (_, index) => [`d${index}`, index % 3] as const);
+        const undated = Array.from({ length: 380 }, (_, index) => [`u${index}`, undefined] as const);
+        await placed(Object.fromEntries([...dated, ...undated]));
+        const all = await pages("q=marguerite");
+        const ids = all.flat();
+        assert.deepEqual([ids.length, new Set(ids).size], [450, 450]);
+        assert.ok(all.every((page) => page.length <= 50));
+        const agos = ids.slice(0, 70).map((id) => Number(id.slice(1)) % 3);
+        assert.deepEqual(agos, agos.toSorted(), "newest first");
+      });
+
+      it("finds an order without a time among hundreds that have one", async () => {
+        await placed(Object.fromEntries(Array.from({ length: 400 }, (_, index) => [`a${index}`, index])));
+        await placed({ z: undefined });
+        const ids = (await pages("q=marguerite")).flat();
+        assert.deepEqual([ids.length, ids[0], ids.at(-1)], [401, "a0", "z"]);
+      });
+
+      for (const token of ["{}", '{"id":"../x"}', '{"id":"a","placedAt":1e300}', '{"id":"a","placedAt":"1"}', "null"]) {
+        it(`rejects the page token ${token}`, async () => {
+          const pageToken = Buffer.from(token).toString("base64url");
+          assert.equal((await search(`q=marguerite&pageToken=${pageToken}`)).status, 400);
+        });
       }
     });
 
@@ -438,7 +501,7 @@ describe("the operators' API", () => {
   describe("the food service's view in the API", () => {
     const now = () => bed.ask("GET", "/api/relations/7f3c/food-service", { as: "viewer" });
 
-    it("has the order and what is linked to it, and says what could not be read", async () => {
+    it("shows the order and its linked resources, and the error of each failed lookup", async () => {
       const { food, store } = bed.bed;
       food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "IN_FLIGHT" });
       food.kitchenOrders.set("k/7", { name: "k/7", status: "PACKAGED" });
@@ -451,7 +514,7 @@ describe("the operators' API", () => {
       assert.deepEqual(shipment, { problem: { code: "NOT_FOUND", message: "there is no s/gone" } });
     });
 
-    it("has the order even if its relation is missing or unreadable", async () => {
+    it("shows the order even if its relation is missing or unreadable", async () => {
       bed.bed.food.orders.set(ORDER, { name: ORDER, customerId: "krithik", status: "NEW", placedAt: AT });
       assert.deepEqual(((await now()).body as { order: object }).order, { status: "NEW", placedAt: AT.toISOString() });
       await bed.bed.store.set(RELATION, { kitchen: 7 });
@@ -488,7 +551,7 @@ describe("the operators' API", () => {
       );
     });
 
-    it("say of each that can't be retried why, and retry the others", async () => {
+    it("say why an attempt can't be retried, and retry the others", async () => {
       await park("good");
       await park("sending", "SENDING");
       await park("other");
@@ -506,7 +569,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.audits()).length, 1);
     });
 
-    it("dismiss each for good", async () => {
+    it("dismiss each permanently", async () => {
       for (const id of ["1", "2"]) await park(id);
       const body = { action: "dismiss", reason: "settled", attempts: [attemptOf("1"), attemptOf("2")] };
       const response = await send([], { body });
@@ -555,7 +618,7 @@ describe("the operators' API", () => {
       assert.deepEqual(body, { name: "krithik", class: "7", roll: 70 });
     });
 
-    it("are 404 if there is none, and 503 if that can't be known", async () => {
+    it("get 404 if the user does not exist, and 503 if the lookup fails", async () => {
       for (const [code, status] of [
         ["INVALID_ARGUMENT", 404],
         ["UNAVAILABLE", 503],
@@ -586,7 +649,7 @@ describe("the operators' API", () => {
       bed.bed.food.kitchenOrders.set("kitchenorders/found", { name: "kitchenorders/found", status: "NEW" }),
     );
 
-    it("links what was found, with its audit entry in the same commit", async () => {
+    it("links the found resource, with its audit entry in the same commit", async () => {
       const version = await bed.waiting("UNCERTAIN");
       const { status, body } = await decide(link, version, { name: "kitchenorders/found" });
       assert.deepEqual([status, (body as { state: string }).state], [200, "LINKED"]);
@@ -605,7 +668,7 @@ describe("the operators' API", () => {
       }
     });
 
-    it("dismisses: the attempt is closed for good, and nothing is sent", async () => {
+    it("dismisses an attempt: closes it permanently and sends nothing", async () => {
       for (const [index, state] of (["UNCERTAIN", "PARKED"] as const).entries()) {
         const version = await bed.waiting(state);
         const response = await decide(dismiss, version, { key: String(index) });
@@ -628,7 +691,7 @@ describe("the operators' API", () => {
       assert.equal((await decide(dismiss, version, { key: "2" })).status, 409);
     });
 
-    it("takes a reason of 500 characters, in any script", async () => {
+    it("accepts a reason of 500 characters, in any script", async () => {
       const version = await bed.waiting("UNCERTAIN");
       assert.equal((await decide(retry, version, { reason: "\u53a8".repeat(500) })).status, 200);
     });
@@ -687,7 +750,7 @@ describe("the operators' API", () => {
       assert.match(detailOf(refused), /changed since you loaded it/);
     });
 
-    it("is rejected if the attempt changes at that moment", async () => {
+    it("is rejected if the attempt changes concurrently", async () => {
       const version = await bed.waiting("UNCERTAIN");
       bed.bed.store.hooks.once("commit", "before", () => bed.waiting("UNCERTAIN", { tries: 2 }));
       assert.equal((await decide(retry, version)).status, 409);
@@ -764,7 +827,7 @@ describe("the operators' API", () => {
     });
   });
 
-  describe("the addresses of the API", () => {
+  describe("the endpoints of the API", () => {
     it("answer 404 with a pointer to the document if there is no endpoint", async () => {
       for (const path of [
         "/",
@@ -788,7 +851,7 @@ describe("the operators' API", () => {
       assert.equal((await bed.ask("HEAD", "/api/health")).status, 200);
     });
 
-    it("are those of its document, no more and no fewer", () => {
+    it("are exactly those of its OpenAPI document", () => {
       const described = Object.entries(OPENAPI.paths).flatMap(([path, methods]) =>
         Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
       );

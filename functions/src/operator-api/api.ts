@@ -138,12 +138,7 @@ function decoded(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch (cause) {
-    throw new Problem(
-      "malformed",
-      "The address has a % that is not followed by the two digits of a byte in UTF-8.",
-      {},
-      { cause },
-    );
+    throw new Problem("malformed", "The URL has an invalid % escape: it must be valid UTF-8.", {}, { cause });
   }
 }
 
@@ -153,11 +148,11 @@ function bodyOf(request: ApiRequest): unknown {
     throw new Problem("media-type", "Send the body as Content-Type: application/json.");
   }
   if (request.body.byteLength > MAX_BODY_BYTES) {
-    throw new Problem("too-large", `The body may have ${MAX_BODY_BYTES} bytes.`);
+    throw new Problem("too-large", `The body may have at most ${MAX_BODY_BYTES} bytes.`);
   }
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(request.body));
   } catch (cause) {
-    throw new Problem("malformed", "The body is not JSON in UTF-8.", {}, { cause });
+    throw new Problem("malformed", "The body is not valid JSON in UTF-8.", {}, { cause });
   }
 }

@@ -23,7 +23,7 @@ const IDEMPOTENCY_KEY = {
   in: "header",
   required: true,
   schema: { type: "string", pattern: "^[\\x21-\\x7e]{1,200}$" },
-  description: "New for each decision. The same request with the same key is applied once and answered alike.",
+  description: "New for each decision. The same request with the same key is applied once and gets the same response.",
 };
 
 let document: JsonObject | undefined;
@@ -58,7 +58,7 @@ const OPENAPI_OPERATION: Operation = {
   method: "GET",
   path: "/api/openapi.json",
   role: undefined,
-  summary: "This document. Open to everybody.",
+  summary: "This document. Public.",
   answers: undefined,
   problems: [],
 };

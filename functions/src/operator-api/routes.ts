@@ -90,7 +90,7 @@ export const ROUTES: readonly Route[] = [
     method: "GET",
     path: "/api/health",
     role: undefined,
-    summary: "Whether the API answers. Open to everybody.",
+    summary: "Shows that the API responds. Public.",
     answers: "Health",
     problems: [],
     answer: async () => ({ status: "ok" }),
@@ -146,7 +146,7 @@ export const ROUTES: readonly Route[] = [
     method: "GET",
     path: "/api/relations/{id}/food-service",
     role: "viewer",
-    summary: "What the food service says about one order right now.",
+    summary: "One order's current state in the food service.",
     answers: "FoodServiceView",
     problems: ["malformed", "not-found"],
     answer: askFoodService,
@@ -175,7 +175,7 @@ export const ROUTES: readonly Route[] = [
     method: "POST",
     path: "/api/relations/{id}/{stage}/dismiss",
     role: "operator",
-    summary: "Dismiss the attempt: nothing more is to be done.",
+    summary: "Dismiss the attempt: close it without further action.",
     body: retryBody,
     answers: "Decided",
     problems: DECISION_PROBLEMS.filter((kind) => kind !== "unknown-name"),
@@ -186,7 +186,7 @@ export const ROUTES: readonly Route[] = [
     path: "/api/decisions",
     role: "operator",
     summary:
-      "Retry or dismiss several attempts for one reason. Each is decided on its own, with an audit entry of its own.",
+      "Retry or dismiss several attempts for one reason. Each is decided independently and has its own audit entry.",
     body: decisionsBody,
     answers: "DecisionResults",
     problems: ["malformed", "too-large", "media-type"],
@@ -414,8 +414,7 @@ const PROBLEM_OF = {
 
 async function resolveCustomer({ params }: RouteContext, { customers }: Ports) {
   const { name = "" } = params;
-  if (!isStorableName(name))
-    throw new ValidationError("The name must have 1 to 1400 bytes, none of them a control character");
+  if (!isStorableName(name)) throw new ValidationError("The name must have 1 to 1400 bytes and no control characters");
   try {
     const { name: known, class: form, roll } = await customers.userByName(name);
     return { name: known, class: form, roll };

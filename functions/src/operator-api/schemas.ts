@@ -65,7 +65,7 @@ const relation = v.strictObject({
   customerId: v.optional(v.string()),
   placedAt: v.optional(time),
   customer: v.optional(v.union([user, v.strictObject({ reason })])),
-  times: described(v.strictObject(recordOf(STATES, () => v.optional(time))), "When the order came to each state."),
+  times: described(v.strictObject(recordOf(STATES, () => v.optional(time))), "When the order reached each state."),
   version: v.string(),
 });
 
@@ -92,7 +92,7 @@ const auditEntry = v.strictObject({
   order: v.string(),
   stage,
   action: v.picklist(["link", "try again", "dismiss"]),
-  name: described(v.optional(v.string()), "What was linked."),
+  name: described(v.optional(v.string()), "The linked name."),
   by: v.string(),
   reason: v.string(),
   at: time,
@@ -118,8 +118,9 @@ const relationPage = v.strictObject({
 const orderSummary = v.strictObject({
   id: v.string(),
   state: described(v.nullable(state), "Null for an order that has only an attempt so far."),
-  attention: described(v.nullable(stage), "The stage whose attempt waits for an operator."),
-  since: described(v.nullable(time), "When the order came to its state."),
+  attention: described(v.nullable(stage), "The stage whose attempt needs an operator."),
+  placedAt: described(v.nullable(time), "When the order was placed, if the food service returns it."),
+  since: described(v.nullable(time), "When the order reached its state."),
   customer: v.nullable(v.string()),
   ...recordOf(CREATING_STAGES, () => v.nullable(v.string())),
 });
@@ -139,14 +140,14 @@ const stageTimes = v.strictObject(recordOf(ACTIVE_STATUSES, () => quantiles));
 const hour = v.strictObject({
   at: described(time, "When the hour began."),
   arrived: described(v.number(), "Orders that the poll saw for the first time."),
-  ...recordOf(STATES, () => described(v.number(), "Orders that came to this state.")),
+  ...recordOf(STATES, () => described(v.number(), "Orders that reached this state.")),
   stages: stageTimes,
 });
 
 const stageSummary = v.strictObject({ stages: stageTimes });
 
 const statistics = v.strictObject({
-  hours: described(v.array(hour), "Up to 168, oldest first. The last one is not over yet."),
+  hours: described(v.array(hour), "Up to 168, oldest first. The last hour is still in progress."),
   day: stageSummary,
   week: stageSummary,
 });
@@ -165,7 +166,7 @@ const linkedNow = (statuses: string[]) =>
   v.nullable(v.union([v.strictObject({ status: v.picklist(statuses) }), v.strictObject({ problem: reason })]));
 
 const foodServiceView = v.strictObject({
-  at: described(time, "When the food service answered."),
+  at: described(time, "When the food service replied."),
   order: v.strictObject({ status: v.picklist(keysOf(ORDER_STATUSES)), placedAt: v.optional(time) }),
   kitchenOrder: linkedNow(keysOf(KITCHEN_STATUSES)),
   shipment: linkedNow(keysOf(SHIPMENT_STATUSES)),
@@ -184,7 +185,7 @@ const decisionResults = v.strictObject({
     v.strictObject({
       id: v.string(),
       stage,
-      problem: described(v.optional(problem), "Why this one was not decided."),
+      problem: described(v.optional(problem), "Why this attempt was not decided."),
     }),
   ),
 });
@@ -245,9 +246,9 @@ export const listQuery = v.strictObject({
         v.check((size) => Number(size) <= MAX_PAGE_SIZE, SIZE),
       ),
     ),
-    `From 1 to ${MAX_PAGE_SIZE}, 50 unless given.`,
+    `From 1 to ${MAX_PAGE_SIZE}. Defaults to 50.`,
   ),
-  pageToken: described(v.optional(v.string()), "The nextPageToken of the page before."),
+  pageToken: described(v.optional(v.string()), "The nextPageToken of the previous page."),
 });
 
 const DAY = "must be a day such as 2026-11-26";
@@ -255,7 +256,7 @@ const DAY = "must be a day such as 2026-11-26";
 export const searchQuery = v.strictObject({
   q: described(
     v.optional(text(1_400)),
-    "The whole id or name of an order, a kitchen order or a shipment, or a customer's id.",
+    "The whole id or name of an order, a kitchen order or a shipment, or a customer's id. A customer's orders come newest first.",
   ),
   outcome: described(v.optional(v.picklist(ENDED_STATES)), "Only orders that ended like this."),
   day: described(
@@ -268,7 +269,7 @@ export const searchQuery = v.strictObject({
     ),
     "Only orders that ended on this day (UTC). Without q and day: in the last 24 hours.",
   ),
-  pageToken: described(v.optional(v.string()), "The nextPageToken of the page before."),
+  pageToken: described(v.optional(v.string()), "The nextPageToken of the previous page."),
 });
 
 const version = described(text(100), "The attempt's version as you saw it.");
@@ -291,7 +292,7 @@ export const decisionsBody = v.strictObject({
         stage,
         claim: described(
           text(100),
-          "The id of the attempt's claim as you saw it: what has changed since is not decided.",
+          "The id of the attempt's claim as you saw it. An attempt that has changed since is not decided.",
         ),
       }),
     ),

@@ -1,17 +1,17 @@
 /**
- * Finds orders, active or completed. An order, kitchen order or shipment is looked up by its document's id, a customer by an
- * index, completed orders by the hour in their history entries. So the reads of a search grow with its results, not with the
- * number of orders.
+ * Finds orders, active or completed. An order, kitchen order or shipment is looked up by its document's id, a customer's orders by
+ * an index, newest first, and completed orders by the hour in their history entries. So the reads of a search grow with its
+ * results, not with the number of orders.
  */
 
-import type * as v from "valibot";
+import * as v from "valibot";
 import { ATTEMPT_STATES, attemptIn, attemptPath } from "../attempts/attempt.js";
 import { ValidationError } from "../domain/errors.js";
 import { hourOf } from "../domain/hours.js";
 import { CREATING_STAGES, type CreatingStage, type RelationState, STAGES } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
 import { orderId } from "../domain/resource-names.js";
-import type { Ports, Snapshot, Store } from "../ports.js";
+import type { Matching, Ports, Snapshot, Store } from "../ports.js";
 import { HISTORY, hourBuckets, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { parseRelation, RELATIONS, relationPath } from "../relations/relation.js";
 import { HOUR_MS } from "../relations/statistics.js";
@@ -19,6 +19,9 @@ import { ENDED_STATES, type OrderSummary, type SearchPage, type searchQuery } fr
 
 /** Orders on a page. */
 const PAGE_SIZE = 50;
+
+/** At most this many relations are read for a page of orders without a time, which no index finds. */
+const SCAN_SIZE = 300;
 
 /** Without a day, completed orders are searched in this many hours. */
 const RECENT_HOURS = 24;
@@ -33,20 +36,82 @@ export function searchOrders(search: Search, ports: Pick<Ports, "store" | "clock
 
 /** Orders with this id or link, then orders of this customer. */
 async function ordersBy(q: string, { outcome, day, pageToken }: Search, store: Store): Promise<SearchPage> {
-  const after = pageToken === undefined ? undefined : relationPath(tokenIn(pageToken));
+  const position = pageToken === undefined ? undefined : customerPositionIn(pageToken);
   const [exact, ofCustomer] = await Promise.all([
-    after === undefined ? ordersNamed(q, store) : [],
-    store.query({ collection: RELATIONS, field: "customerId", oneOf: [q], limit: PAGE_SIZE, ...(after && { after }) }),
+    position === undefined ? ordersNamed(q, store) : [],
+    ordersOfCustomer(q, position, store),
   ]);
   const known = new Set(exact.map(({ id }) => id));
-  const more = ofCustomer.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
+  const more = ofCustomer.relations.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
   const isWanted = ({ state, since }: OrderSummary) =>
     (outcome === undefined || state === outcome) && (day === undefined || isEndOf(day, state, since));
-  const last = ofCustomer.length === PAGE_SIZE ? ofCustomer.at(-1) : undefined;
+  const { next } = ofCustomer;
   return {
     orders: [...exact, ...more].filter(isWanted),
-    nextPageToken: last ? token(last.path.slice(RELATIONS.length + 1)) : "",
+    nextPageToken: next ? token(JSON.stringify(next)) : "",
   };
+}
+
+/** The first and the last second that Firestore can store, in milliseconds since the epoch. */
+const STORABLE_TIMES = [Date.parse("0001-01-01T00:00:00Z"), Date.parse("9999-12-31T23:59:59Z")] as const;
+
+/**
+ * Where a page of a customer's orders begins: after the order with this id, which was placed at this time, or without it, among the
+ * orders that have none.
+ */
+const customerPosition = v.strictObject({
+  id: v.string(),
+  placedAt: v.optional(v.pipe(v.number(), v.integer(), v.minValue(STORABLE_TIMES[0]), v.maxValue(STORABLE_TIMES[1]))),
+});
+
+type CustomerPosition = v.InferOutput<typeof customerPosition>;
+
+interface CustomerPage {
+  relations: Snapshot[];
+  next: CustomerPosition | undefined;
+}
+
+/**
+ * A page of a customer's orders, the latest placed first. Those whose relation says no time, since an older build wrote it or the
+ * food service gave none, come last: the index that sorts has only what has a time.
+ */
+async function ordersOfCustomer(
+  customer: string,
+  position: CustomerPosition | undefined,
+  store: Store,
+): Promise<CustomerPage> {
+  const all = { collection: RELATIONS, field: "customerId", oneOf: [customer] };
+  if (position && position.placedAt === undefined) return ordersWithoutTime(all, position.id, PAGE_SIZE, store);
+  const dated = { ...all, latestBy: "placedAt" };
+  const after = position && { after: relationPath(position.id), afterTime: new Date(position.placedAt ?? 0) };
+  const relations = await store.query({ ...dated, limit: PAGE_SIZE, ...after });
+  const last = relations.at(-1);
+  if (last && relations.length === PAGE_SIZE) {
+    return { relations, next: { placedAt: Number(last.fields.placedAt), id: idOf(last) } };
+  }
+  const [total, withTime] = await Promise.all([store.count(all), store.count(dated)]);
+  if (withTime >= total) return { relations, next: undefined };
+  const rest = await ordersWithoutTime(all, undefined, PAGE_SIZE - relations.length, store);
+  return { relations: [...relations, ...rest.relations], next: rest.next };
+}
+
+/** Orders whose relation says no time, by id. */
+async function ordersWithoutTime(
+  all: Matching,
+  afterId: string | undefined,
+  limit: number,
+  store: Store,
+): Promise<CustomerPage> {
+  const after = afterId === undefined ? {} : { after: relationPath(afterId) };
+  const found = await store.query({ ...all, limit: SCAN_SIZE, ...after });
+  const undated = found.filter(({ fields }) => fields.placedAt === undefined);
+  const relations = undated.slice(0, limit);
+  const last = undated.length > limit ? relations.at(-1) : found.length === SCAN_SIZE ? found.at(-1) : undefined;
+  return { relations, next: last && { id: idOf(last) } };
+}
+
+function idOf({ path }: Snapshot): string {
+  return path.slice(RELATIONS.length + 1);
 }
 
 function isEndOf(day: string, state: RelationState | null, since: string | null): boolean {
@@ -79,7 +144,15 @@ async function orderWith(id: string, store: Store): Promise<OrderSummary | undef
   const summary = relation && summaryOf(relation);
   if (summary) return { ...summary, attention };
   if (!attempts.some((attempt) => attempt !== undefined)) return undefined;
-  return { id, state: null, attention, since: null, customer: null, ...recordOf(CREATING_STAGES, () => null) };
+  return {
+    id,
+    state: null,
+    attention,
+    placedAt: null,
+    since: null,
+    customer: null,
+    ...recordOf(CREATING_STAGES, () => null),
+  };
 }
 
 function needsOperator(snapshot: Snapshot | undefined): CreatingStage | undefined {
@@ -131,14 +204,15 @@ async function summariesOf(entries: Snapshot[], store: Store): Promise<OrderSumm
 }
 
 /** An order as lists show it; undefined for a document that this build can't read. */
-function summaryOf({ path, fields }: Snapshot): OrderSummary | undefined {
-  const relation = unlessUnreadable(() => parseRelation(path, fields));
+function summaryOf(snapshot: Snapshot): OrderSummary | undefined {
+  const relation = unlessUnreadable(() => parseRelation(snapshot.path, snapshot.fields));
   if (!relation) return undefined;
-  const { state, times, customer, customerId } = relation;
+  const { state, placedAt, times, customer, customerId } = relation;
   return {
-    id: path.slice(RELATIONS.length + 1),
+    id: idOf(snapshot),
     state: state ?? null,
     attention: null,
+    placedAt: placedAt?.toISOString() ?? null,
     since: (state && times[state]?.toISOString()) ?? null,
     customer: customer && "name" in customer ? customer.name : (customerId ?? null),
     ...recordOf(CREATING_STAGES, (stage) => relation[stage] ?? null),
@@ -160,11 +234,19 @@ function token(text: string): string {
   return Buffer.from(text).toString("base64url");
 }
 
-/** An order's id in a page token. */
-function tokenIn(pageToken: string): string {
-  const id = Buffer.from(pageToken, "base64url").toString();
-  if (orderId(`orders/${id}`) === undefined || token(id) !== pageToken) throw new ValidationError(NOT_A_TOKEN);
-  return id;
+function customerPositionIn(pageToken: string): CustomerPosition {
+  const position = v.safeParse(customerPosition, jsonIn(Buffer.from(pageToken, "base64url").toString()));
+  if (!position.success || orderId(`orders/${position.output.id}`) === undefined)
+    throw new ValidationError(NOT_A_TOKEN);
+  return position.output;
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** An hour, and the entry after which the page starts. */

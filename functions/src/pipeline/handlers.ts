@@ -71,7 +71,7 @@ async function sweepAndCount(ports: Ports): Promise<object> {
   const result = await sweep(ports);
   await rollUpStatistics(ports).catch((error: unknown) => {
     const fields = { component: "statistics", outcome: "failed", reason: toErrorInfo(error) };
-    ports.log.error("Failed to count the hours that are over", fields);
+    ports.log.error("Failed to count past hours", fields);
   });
   return result;
 }

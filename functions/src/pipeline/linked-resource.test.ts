@@ -48,7 +48,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       : bed.food.shipments.set(lost, { name: lost, status: "NEW" });
 
   describe(`a linked ${stage} order that the food service does not find`, () => {
-    it("waits for an operator after several looks over MISSING_AFTER_MINUTES, with three writes and no second create", async () => {
+    it("needs an operator after several lookups over MISSING_AFTER_MINUTES, with three writes and no second create", async () => {
       const bed = await bedWithout(stage);
       await deliverFor(bed, stage, 60);
       assert.equal(await codeOf(bed, stage), undefined, "not before");
@@ -61,7 +61,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
     });
 
     for (const code of ["INVALID_ARGUMENT", "BAD_REPLY"]) {
-      it(`waits for an operator as well if the answer is ${code} at each look`, async () => {
+      it(`needs an operator too if each lookup fails with ${code}`, async () => {
         const bed = await bedWithout(stage);
         const fail = async () => {
           throw callError(code, "no", true);
@@ -72,7 +72,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
-    it("goes on if it is found again, and what waited for an operator resolves itself", async () => {
+    it("continues if it is found again, and its parked attempt resolves itself", async () => {
       const bed = await bedWithout(stage);
       await deliverFor(bed, stage, 90);
       putBack(bed);
@@ -82,7 +82,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await bed.store.field("relations/1", "trouble"), null);
     });
 
-    it("can be linked to another by an operator, or to the same when it is found again", async () => {
+    it("can be replaced by an operator's link, or linked again when it is found", async () => {
       for (const isSame of [false, true]) {
         const bed = await bedWithout(stage);
         await deliverFor(bed, stage, 90);
@@ -97,7 +97,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       }
     });
 
-    it("is created once more if an operator retries, and the new one is linked", async () => {
+    it("is created again if an operator retries, and the new one is linked", async () => {
       const bed = await bedWithout(stage);
       await deliverFor(bed, stage, 90);
       await resolveAttempt({ ...DECISION, stage }, bed.ports);

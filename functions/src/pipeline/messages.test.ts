@@ -9,7 +9,7 @@ import { packOrders, parseContinuation, parseOrderMessage, unpackOrders } from "
 const ORDER = { order: "orders/7f3c", status: "NEW" };
 const CONTINUATION = { holder: "a", step: 0, statuses: ["NEW", "IN_FLIGHT"], pageToken: "next" };
 
-function refuses(parse: (payload: unknown) => unknown, payload: unknown, says: RegExp = /not a message of ours/) {
+function refuses(parse: (payload: unknown) => unknown, payload: unknown, says: RegExp = /not a valid message/) {
   assert.throws(
     () => parse(payload),
     (error: unknown) => {
@@ -31,7 +31,7 @@ describe("an order message", () => {
     assert.deepEqual(parseOrderMessage(ORDER), { name: ORDER.order, id: "7f3c" });
   });
 
-  it("may have more in it than we know, which is left out", () => {
+  it("may have unknown fields, which are ignored", () => {
     const payload: unknown = JSON.parse(
       '{"order":"orders/1","status":"NEW","id":"2","__proto__":{"order":"orders/3"}}',
     );
@@ -58,7 +58,7 @@ describe("an order message", () => {
   ];
   for (const [why, payload] of wrong) it(`is refused if ${why}`, () => refuses(parseOrderMessage, payload));
 
-  it("is refused with a message of a length that logs can take, however huge it is", () => {
+  it("is rejected with an error short enough for the log, however large it is", () => {
     try {
       parseOrderMessage({ order: "x".repeat(1_000_000), status: "y".repeat(1_000_000) });
       assert.fail("it was taken");
@@ -68,7 +68,7 @@ describe("an order message", () => {
     }
   });
 
-  it("is taken or refused, never anything else, whatever JSON brings", () => {
+  it("is parsed or rejected with a ValidationError, whatever JSON it is", () => {
     const payload = fc.oneof(
       hostile,
       fc.record({ order: fc.oneof(hostile, fc.string()), status: hostile }, { requiredKeys: [] }),
@@ -89,7 +89,7 @@ describe("an order message", () => {
 });
 
 describe("a continuation", () => {
-  it("says where to go on", () => assert.deepEqual(parseContinuation(CONTINUATION), CONTINUATION));
+  it("contains the positions to continue from", () => assert.deepEqual(parseContinuation(CONTINUATION), CONTINUATION));
 
   const wrong: [why: string, payload: unknown][] = [
     ["it is nothing", undefined],
@@ -106,7 +106,7 @@ describe("a continuation", () => {
   ];
   for (const [why, payload] of wrong) it(`is refused if ${why}`, () => refuses(parseContinuation, payload));
 
-  it("is taken or refused, never anything else, whatever JSON brings", () => {
+  it("is parsed or rejected with a ValidationError, whatever JSON it is", () => {
     const payload = fc.oneof(
       hostile,
       fc.record({ holder: hostile, step: hostile, statuses: hostile, pageToken: hostile }, { requiredKeys: [] }),
@@ -127,7 +127,7 @@ describe("orders that share a message", () => {
   const numbered = (count: number): OrderMessage[] =>
     Array.from({ length: count }, (_, index) => ({ order: `orders/${index}`, status: "PREPARATION", placedAt: index }));
 
-  it("are 25 at most, and none is lost or doubled", () => {
+  it("are at most 25, and none is lost or duplicated", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 120 }), (count) => {
         const payloads = packOrders("shipment", numbered(count));
@@ -139,11 +139,11 @@ describe("orders that share a message", () => {
     );
   });
 
-  it("never are new orders", () => {
+  it("are never new orders", () => {
     assert.deepEqual(packOrders("kitchen", numbered(3)), numbered(3));
   });
 
-  it("travel as before when there is only one", () => {
+  it("use the original format if there is only one", () => {
     assert.deepEqual(packOrders("completion", numbered(1)), numbered(1));
   });
 
@@ -154,13 +154,13 @@ describe("orders that share a message", () => {
     ["is null", null],
     ["has more orders than any message of ours", { orders: Array.from({ length: 1_001 }, () => ORDER) }],
   ] as [string, unknown][]) {
-    it(`are not found in a payload that ${why}: it is left as it is, and refused`, () => {
+    it(`are not found in a payload that ${why}, which is rejected as it is`, () => {
       assert.deepEqual(unpackOrders(payload), [payload]);
       refuses(parseOrderMessage, unpackOrders(payload)[0]);
     });
   }
 
-  it("are each handled, whatever the others are, and come again together if one of them failed", async () => {
+  it("are handled independently, and redelivered together if one of them fails", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) {
       bed.food.orders.set(`orders/${id}`, { name: `orders/${id}`, customerId: "krithik", status: "PREPARATION" });

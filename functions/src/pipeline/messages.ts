@@ -15,7 +15,7 @@ export const CONTINUATION_TOPIC = "poll-continuations";
  */
 export const ORDERS_PER_MESSAGE: Record<Stage, number> = { kitchen: 1, shipment: 25, completion: 25 };
 
-const NOT_OURS = "not a message of ours";
+const NOT_OURS = "not a valid message";
 
 const status = v.picklist(ACTIVE_STATUSES);
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));

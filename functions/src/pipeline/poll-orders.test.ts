@@ -63,7 +63,7 @@ describe("the poll", () => {
     assert.deepEqual(sorted(bed.published), sorted(expected));
   });
 
-  it("asks for each status on the way, with its page size and the token of the page before, and for no other", async () => {
+  it("requests each active status with its page size and the previous page's token, and no other status", async () => {
     const bed = bedListing(pages("PREPARATION", ["orders/1"], ["orders/2"], ["orders/3"]), { POLL_PAGE_SIZE: 7 });
     await pollOrders(bed.ports);
     assert.deepEqual(
@@ -72,13 +72,13 @@ describe("the poll", () => {
     );
   });
 
-  it("goes on after a page without orders: it need not be the last", async () => {
+  it("continues after an empty page, which need not be the last", async () => {
     const bed = bedListing(pages("NEW", [], [], ["orders/1"]));
     await pollOrders(bed.ports);
     assert.deepEqual(publishedIn(bed), ["orders/1"]);
   });
 
-  it("loses neither the pages before nor the other statuses if a page fails", async () => {
+  it("publishes the earlier pages and the other statuses if a page fails", async () => {
     const list = (listing: Listing) => {
       if (listing.status !== "NEW") return pages(listing.status, [`orders/${listing.status}`])(listing);
       if (listing.pageToken === "2") throw callError("UNAVAILABLE", "down", true);
@@ -96,7 +96,7 @@ describe("the poll", () => {
     });
   });
 
-  it("says so and ends if every page fails, and gives the lease back", async () => {
+  it("logs the problems and releases the lease if every page fails", async () => {
     const bed = bedListing(() => {
       throw callError("DEADLINE_EXCEEDED", "slow", true);
     });
@@ -108,7 +108,7 @@ describe("the poll", () => {
     ["the same page token again", ["a", "a"]],
     ["page tokens in a circle", ["a", "b", "c", "a"]],
   ] as const) {
-    it(`ends if the food service gives ${what}`, async () => {
+    it(`ends if the food service returns ${what}`, async () => {
       let given = 0;
       const bed = bedListing(({ status }) => {
         if (status !== "NEW") return { orders: [], nextPageToken: "" };
@@ -145,7 +145,7 @@ describe("the poll", () => {
   });
 
   for (const foreign of ["UNKNOWN", "DELIVERED", "REJECTED", "CANCELLED"] as const) {
-    it(`never publishes an order that is ${foreign}, though it was listed as one on the way`, async () => {
+    it(`never publishes an order that is ${foreign}, although it was listed as active`, async () => {
       const bed = bedListing(({ status }) => ({
         orders: status === "NEW" ? [order("orders/1"), order("orders/2", foreign)] : [],
         nextPageToken: "",
@@ -173,7 +173,7 @@ describe("the poll", () => {
     ["the same orders", () => [order("orders/1")]],
     ["orders without a usable name", (count: number) => [order(`pizza/${count % 7}`)]],
   ] as const) {
-    it(`ends a list whose page token never ends and that brings only ${what}, and starves no other status`, async () => {
+    it(`ends an endless list with only ${what}, and starves no other status`, async () => {
       let given = 0;
       const bed = bedListing(({ status }) => {
         if (status !== "NEW") return { orders: [order(`orders/${status}`, status)], nextPageToken: "" };
@@ -191,7 +191,7 @@ describe("the poll", () => {
   }
 
   for (const code of ["RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL", "INVALID_ARGUMENT"]) {
-    it(`asks for smaller pages when one can't be read (${code}), keeps to the size, and says which param helps`, async () => {
+    it(`requests smaller pages when one can't be read (${code}), keeps that size, and names the param to change`, async () => {
       const names = Array.from({ length: 60 }, (_, count) => `orders/${count}`);
       const bed = bedListing(({ status, pageSize, pageToken }) => {
         if (status !== "PREPARATION") return { orders: [], nextPageToken: "" };
@@ -236,7 +236,7 @@ describe("the poll", () => {
     assert.ok(times >= 6 && times <= 11, `${times} times in ten minutes`);
   });
 
-  it("believes the order, not the list: one that moved on since goes to the stage that it came to", async () => {
+  it("publishes an order by its own status, not by the list that shows it", async () => {
     const bed = bedListing(({ status }) => ({
       orders: status === "NEW" ? [order("orders/1", "IN_FLIGHT"), order("orders/2")] : [],
       nextPageToken: "",
@@ -248,7 +248,7 @@ describe("the poll", () => {
     ]);
   });
 
-  it("goes on with the next page and the other statuses if a page can't be published", async () => {
+  it("continues with the next page and the other statuses if a page can't be published", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"]));
     bed.bus.once("publishOrders", "before", () => {
       bed.bus.once("publishOrders", "before", () => {
@@ -327,7 +327,7 @@ describe("the poll's passes", () => {
     });
   }
 
-  it("keep their rhythm if one takes long, and never run at the same time", async () => {
+  it("keep their schedule if one takes long, and never overlap", async () => {
     const starts: number[] = [];
     const bed = bedListing(
       ({ status }) => {
@@ -347,14 +347,14 @@ describe("the poll's passes", () => {
     );
   });
 
-  it("sum up in one result", async () => {
+  it("add up to one result", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]), { POLL_PASSES: 3 });
     assert.equal((await pollOrders(bed.ports)).published, 3);
   });
 });
 
 describe("the poll's lease", () => {
-  it("keeps a second run off while one is under way, and is given back at its end", async () => {
+  it("prevents a concurrent run, and is released at the end", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     let concurrent: unknown;
     bed.bus.once("publishOrders", "before", async () => {
@@ -365,7 +365,7 @@ describe("the poll's lease", () => {
     assert.equal((await pollOrders(bed.ports)).published, 1);
   });
 
-  it("expires before the tick after the next if its run died", async () => {
+  it("expires before the tick after the next if its run crashed", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]));
     await bed.store.set(LEASE, { holder: "dead", step: 0, until: new Date(bed.clock.now() + 50_000) });
     assert.equal((await pollOrders(bed.ports)).outcome, "skipped");
@@ -373,7 +373,7 @@ describe("the poll's lease", () => {
     assert.equal((await pollOrders(bed.ports)).published, 1);
   });
 
-  it("lasts for as long as the slowest run: until the last page of the last pass is out", async () => {
+  it("lasts as long as the slowest run, until the last page of the last pass is published", async () => {
     const bed = bedListing(
       async () => {
         bed.clock.advance(10_000);
@@ -390,7 +390,7 @@ describe("the poll's lease", () => {
     assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });
 
-  it("lasts for as long as a run whose every pass takes nearly all of its time", async () => {
+  it("lasts as long as a run in which every pass takes nearly all of its time", async () => {
     const settings = { POLL_PASSES: 12 };
     const bed = bedListing(async () => {
       bed.clock.advance(9_900);
@@ -429,7 +429,7 @@ describe("the poll's lease", () => {
   });
 });
 
-describe("a poll whose time runs short", () => {
+describe("a poll that runs out of time", () => {
   /** Every page takes so long that about three fit into one run. */
   function slowBed(names: string[][]) {
     const bed = bedListing((listing) => {
@@ -441,7 +441,7 @@ describe("a poll whose time runs short", () => {
   }
   const names = Array.from({ length: 8 }, (_, page) => [`orders/${page}`]);
 
-  it("publishes where it stopped, and other runs go on to the end: no order is left out, and a short status waits for no long one", async () => {
+  it("publishes its position, and other runs continue to the end without delaying a short status", async () => {
     const bed = slowBed(names);
     const started = bed.clock.now();
     const first = await pollOrders(bed.ports);
@@ -463,7 +463,7 @@ describe("a poll whose time runs short", () => {
     assert.equal((await pollOrders(bed.ports)).outcome, "continued", "the lease is free at the end");
   });
 
-  it("goes on with the page and the statuses that are left", async () => {
+  it("continues with the page and the statuses that are left", async () => {
     const bed = slowBed(names);
     await pollOrders(bed.ports);
     const [next] = bed.continuations;
@@ -471,7 +471,7 @@ describe("a poll whose time runs short", () => {
     assert.deepEqual(next?.positions, [{ status: "NEW", pageToken: "1", pageSize: 500, pages: 1 }]);
   });
 
-  it("does nothing for a continuation that comes twice", async () => {
+  it("does nothing for a continuation that is delivered twice", async () => {
     const bed = slowBed(names);
     await pollOrders(bed.ports);
     const [next] = bed.continuations;
@@ -483,7 +483,7 @@ describe("a poll whose time runs short", () => {
     assert.equal(bed.continuations.length, 2, "and goes on only once");
   });
 
-  it("does nothing for a continuation whose lease another run has by now", async () => {
+  it("does nothing for a continuation whose lease another run holds", async () => {
     const bed = slowBed(names);
     await pollOrders(bed.ports);
     const [next] = bed.continuations;
@@ -494,7 +494,7 @@ describe("a poll whose time runs short", () => {
     assert.equal(bed.published.length, published);
   });
 
-  it("is taken up by a later tick if its continuation is lost", async () => {
+  it("is followed by a later tick if its continuation is lost", async () => {
     const bed = slowBed(names);
     await pollOrders(bed.ports);
     bed.continuations.length = 0;
@@ -513,7 +513,7 @@ describe("a poll whose time runs short", () => {
     assert.equal((await pollOrders(bed.ports)).outcome, "continued");
   });
 
-  it("refuses a continuation that is none, and leaves the lease alone", async () => {
+  it("rejects an invalid continuation, and leaves the lease unchanged", async () => {
     const bed = slowBed(names);
     await assert.rejects(continuePoll({ holder: "a" }, bed.ports), ValidationError);
     await assert.rejects(continuePoll(undefined, bed.ports), ValidationError);

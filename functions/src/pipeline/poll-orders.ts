@@ -246,7 +246,7 @@ class PollRun {
     const { result, problems, misfiltered, unusableNames, ports } = this;
     if (misfiltered.count > 0) {
       problems.add(
-        `${misfiltered.count} listed orders are not active (${misfiltered.example}): the food service ignores status_filter, or knows statuses that are new to this build`,
+        `${misfiltered.count} listed orders are not active (${misfiltered.example}): the food service ignores status_filter, or has statuses that this build does not know`,
       );
     }
     if (unusableNames.size > 0) {

@@ -80,8 +80,8 @@ const put = (bed: TestBed, stage: CreatingStage, name: string) =>
 for (const stage of ["kitchen", "shipment"] as const) {
   const { link } = WAITS[stage];
 
-  describe(`instances that remember the ${stage} link of an order`, () => {
-    it("read no document in an idle tick, but for the first of each instance", async () => {
+  describe(`instances that cache the ${stage} link of an order`, () => {
+    it("read no document in an idle tick, except the first of each instance", async () => {
       const bed = await waitingFor(stage);
       const [one, other] = [new Instance(bed), new Instance(bed)];
       assert.ok((await one.tick(stage)) > 0);
@@ -117,7 +117,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(bed.food.created.length, stage === "kitchen" ? 1 : 0);
     });
 
-    it("have a lost link created once more when an operator retries, even if it appears again", async () => {
+    it("create a replacement for a lost link when an operator retries, even if the lost one reappears", async () => {
       const bed = await waitingFor(stage);
       const [one, other] = [new Instance(bed), new Instance(bed)];
       await other.tick(stage);
@@ -131,7 +131,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.notEqual(await bed.store.field("relations/1", stage), link);
     });
 
-    it("wait for the link that an operator chose, even if the lost one appears again", async () => {
+    it("wait for the link that an operator chose, even if the lost one reappears", async () => {
       const bed = await waitingFor(stage);
       const [one, other] = [new Instance(bed), new Instance(bed)];
       await other.tick(stage);
@@ -155,7 +155,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.deepEqual(asked, [`${link}-found`, `${link}-found`]);
     });
 
-    it("reopen a relation that was closed as GONE when its order comes back", async () => {
+    it("reopen a relation that was closed as GONE when its order reappears", async () => {
       const bed = await waitingFor(stage);
       const [one, other] = [new Instance(bed), new Instance(bed)];
       await one.tick(stage);
@@ -172,7 +172,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await bed.store.field("relations/1", "state"), WAITS[stage].status);
     });
 
-    it("take an order with another creation time for another order", async () => {
+    it("treat an order with another creation time as another order", async () => {
       const bed = await waitingFor(stage);
       const instance = new Instance(bed);
       await instance.tick(stage, { times: 2 });
@@ -181,7 +181,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.ok((await instance.tick(stage, { placedAt: later })) > 0, "the relation is not of that order");
     });
 
-    it("read every document as long as something is wrong with the order", async () => {
+    it("read the document at every tick while the order has trouble", async () => {
       const bed = await waitingFor(stage);
       const report = { tries: 1, nextTryAt: new Date(bed.clock.now() + 90 * MINUTE_MS) };
       await bed.store.set("relations/1", { trouble: { report } });
@@ -189,7 +189,7 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await instance.tick(stage, { times: 3 }), 3);
     });
 
-    it("report what the food service can't answer, and read nothing", async () => {
+    it("throw the error of a failed lookup, and read nothing", async () => {
       const bed = await waitingFor(stage);
       const instance = new Instance(bed);
       await instance.tick(stage);

@@ -20,7 +20,7 @@ async function take(advance: () => Promise<Outcome>, { payload }: { payload: unk
   return { thrown, calls, lines: bed.lines };
 }
 
-describe("a stage that takes a message", () => {
+describe("a stage that handles a message", () => {
   for (const [result, level] of [
     [advanced("PREPARATION"), "info"],
     [skipped("the order is NEW"), "debug"],
@@ -41,7 +41,7 @@ describe("a stage that takes a message", () => {
     new ConflictError("raced"),
     new BusError("down"),
   ]) {
-    it(`has the message delivered again after ${error.name} ${"code" in error ? error.code : ""}`, async () => {
+    it(`has the message redelivered after ${error.name} ${"code" in error ? error.code : ""}`, async () => {
       const { thrown, lines } = await take(async () => {
         throw error;
       });

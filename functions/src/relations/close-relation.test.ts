@@ -18,7 +18,7 @@ async function deliveredBed(): Promise<TestBed> {
 }
 
 describe("closing a relation", () => {
-  it("keeps its outcome, when that was, and everything else that it had", async () => {
+  it("adds the outcome and its time, and preserves all other fields", async () => {
     const bed = await deliveredBed();
     assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
     assert.deepEqual(await bed.store.fields(RELATION), {
@@ -50,7 +50,7 @@ describe("closing a relation", () => {
     assert.match(String(entry?.fields.hour), /^2026-01-01T00 DELIVERED [0-3]$/);
   });
 
-  it("knows its own write if the commit was applied and answered with a conflict", async () => {
+  it("recognizes its own write if the commit was applied and answered with a conflict", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "after", () => {
       throw new ConflictError("changed");
@@ -66,7 +66,7 @@ describe("closing a relation", () => {
     assert.equal(await bed.store.field(RELATION, "customerId"), "krithik");
   });
 
-  it("leaves the state that the sweep gave it in the meantime", async () => {
+  it("leaves the state that the sweep set concurrently", async () => {
     const bed = await deliveredBed();
     bed.store.hooks.once("commit", "before", () => bed.store.set(RELATION, { state: "CANCELLED" }));
     await assert.rejects(completeOrder(REF, bed.ports), ConflictError);

@@ -55,7 +55,7 @@ async function tick(bed: TestBed): Promise<void> {
 }
 
 describe("an order that the food service does not find", () => {
-  it("is closed as GONE after several looks over more than MISSING_AFTER_MINUTES, and not before", async () => {
+  it("is closed as GONE after several lookups over more than MISSING_AFTER_MINUTES, and not before", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     bed.food.orders.delete("orders/1");
@@ -66,7 +66,7 @@ describe("an order that the food service does not find", () => {
     assert.deepEqual([await stateOf(bed, "2"), await stateOf(bed, "3")], ["PREPARATION", "PREPARATION"]);
   });
 
-  it("is not closed however long ago the first look was, if the looks in between found it", async () => {
+  it("is not closed if a lookup in between found it, however long ago the first lookup was", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     for (let outage = 0; outage < 12; outage++) {
@@ -81,7 +81,7 @@ describe("an order that the food service does not find", () => {
     assert.equal(await bed.store.field("relations/1", "trouble"), null, "the looks are forgotten");
   });
 
-  it("is closed by no two looks in one outage, though an earlier outage had one too", async () => {
+  it("is not closed by lookups within one short outage, even after an earlier outage", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     bed.food.orders.delete("orders/1");
@@ -94,7 +94,7 @@ describe("an order that the food service does not find", () => {
     assert.equal(await stateOf(bed, "1"), "PREPARATION");
   });
 
-  it("costs one write for each of three looks, and a healthy order none", async () => {
+  it("costs one write for each of three lookups, and a healthy order costs none", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     bed.food.orders.delete("orders/1");
@@ -104,7 +104,7 @@ describe("an order that the food service does not find", () => {
   });
 
   for (const count of [2, 5, 20]) {
-    it(`is never closed when all ${count} open orders are missing: an alert is raised, and all go on after the outage`, async () => {
+    it(`is not closed while all ${count} open orders are missing: an alert is raised, and all continue after the outage`, async () => {
       const bed = testBed();
       const ids = Array.from({ length: count }, (_, index) => String(index));
       for (const id of ids) await inPreparation(bed, id);
@@ -126,7 +126,7 @@ describe("an order that the food service does not find", () => {
     });
   }
 
-  it("waits for an operator when a large share is missing for long, who can close it", async () => {
+  it("needs an operator, who can close it, if a large share is missing for long", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     emptied(bed);
@@ -140,7 +140,7 @@ describe("an order that the food service does not find", () => {
   });
 
   for (const state of ["FAILED", "PARKED"]) {
-    it(`keeps its attempt that is ${state} until its absence is believed`, async () => {
+    it(`keeps its ${state} attempt until it counts as gone`, async () => {
       const bed = testBed();
       const claim = { order: "orders/1", stage: "kitchen", id: "a", policy: "park", tries: 1 } as const;
       const fields = { ...claimFields({ ...claim, claimedAt: 0, leaseUntil: 0 }), state, leaseUntil: null };
@@ -158,9 +158,9 @@ describe("an order that the food service does not find", () => {
   }
 });
 
-describe("an order that comes back", () => {
+describe("an order that reappears", () => {
   for (const status of ["NEW", "PREPARATION"] as const) {
-    it(`goes on where it was when its relation is GONE and the food service shows it as ${status}, without a second create`, async () => {
+    it(`continues without a second create when its relation is GONE and the food service shows it as ${status}`, async () => {
       const bed = testBed();
       await inPreparation(bed, "1", { state: "GONE" });
       place(bed, "1", status);
@@ -178,7 +178,7 @@ describe("an order that comes back", () => {
     });
   }
 
-  it("can be gone and come back again and again", async () => {
+  it("can disappear and reappear repeatedly", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);
     for (let time = 0; time < 3; time++) {
@@ -192,7 +192,7 @@ describe("an order that comes back", () => {
     assert.deepEqual(bed.food.created, []);
   });
 
-  it("goes on when it was cancelled and is NEW again for a while, without a second create", async () => {
+  it("continues without a second create when it was cancelled and is NEW again for a while", async () => {
     const bed = testBed();
     await inPreparation(bed, "1", { state: "CANCELLED" });
     place(bed, "1", "NEW");
@@ -218,7 +218,7 @@ describe("an order that comes back", () => {
     assert.deepEqual(bed.food.updates, []);
   });
 
-  it("waits for an operator when it was cancelled and is in preparation again: our late report may have done that", async () => {
+  it("needs an operator when it was cancelled and is in preparation again, perhaps by our own late report", async () => {
     const bed = testBed();
     await inPreparation(bed, "1", { state: "CANCELLED" });
     for (let time = 0; time < 3; time++) await tick(bed);
@@ -254,7 +254,7 @@ describe("an order whose name was used before", () => {
   }
 
   for (const state of ["PREPARATION", "CANCELLED", "GONE"] as const) {
-    it(`waits for an operator when its relation is ${state}: a meal may be cooking`, async () => {
+    it(`needs an operator when its relation is ${state}, since a meal may be cooking`, async () => {
       const bed = testBed();
       await inPreparation(bed, "1", { state, placedAt: THEN });
       place(bed, "1", "NEW", NOW);
@@ -270,7 +270,7 @@ describe("an order whose name was used before", () => {
     });
   }
 
-  it("goes on as the same order when an operator says so", async () => {
+  it("continues as the same order when an operator decides so", async () => {
     const bed = testBed();
     await inPreparation(bed, "1", { placedAt: THEN });
     place(bed, "1", "NEW", NOW);
@@ -282,7 +282,7 @@ describe("an order whose name was used before", () => {
     assert.equal(bed.food.orders.get("orders/1")?.status, "PREPARATION");
   });
 
-  it("is the same order when either time is unknown, or differs by less than a second", async () => {
+  it("is the same order if either creation time is unknown, or they differ by less than a second", async () => {
     for (const [then, now] of [
       [undefined, NOW],
       [NOW, undefined],

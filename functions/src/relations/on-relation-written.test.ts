@@ -48,7 +48,7 @@ async function settle(bed: TestBed): Promise<void> {
   }
 }
 
-describe("a relation that came to a new state", () => {
+describe("a relation that reached a new state", () => {
   for (const status of ORDERS) {
     for (const state of STATES) {
       it(`${state} is reported to an order that is ${status} only if that is forward`, async () => {
@@ -107,7 +107,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(await bed.store.field(RELATION, "state"), "PREPARATION");
   });
 
-  it("leaves a link alone that another order has, and says whose it is", async () => {
+  it("does not adopt a link that another order has, and names that order", async () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     await settle(bed);
     await bed.store.set("relations/other", { kitchen: "kitchens/9" });
@@ -134,7 +134,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(statusOf(bed), "PREPARATION");
   });
 
-  it("is taken over once if its event comes twice at the same moment", async () => {
+  it("is adopted once if its event is delivered twice concurrently", async () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     const [after] = await bed.store.memory.read(RELATION);
     const change = { before: undefined, after };
@@ -151,7 +151,7 @@ describe("a relation that came to a new state", () => {
     assert.equal(bed.food.updates.length, 1);
   });
 
-  it("is not undone by an older event that comes later", async () => {
+  it("is not undone by an older event that arrives later", async () => {
     const bed = bedWith("NEW");
     await onRelationWritten({ before: written("PREPARATION"), after: written("IN_FLIGHT") }, bed.ports);
     await onRelationWritten({ before: undefined, after: written("PREPARATION") }, bed.ports);
@@ -170,7 +170,7 @@ describe("a relation that came to a new state", () => {
   });
 });
 
-describe("a change of a relation that is no new state", () => {
+describe("a change of a relation without a new state", () => {
   it("is not reported if the state is unchanged", async () => {
     for (const state of STATES) {
       const bed = bedWith("NEW");
@@ -185,7 +185,7 @@ describe("a change of a relation that is no new state", () => {
     ["is empty", snapshot({})],
     ["has only fields of other programs", snapshot({ note: "x" })],
   ] as const) {
-    it(`is nothing if the document ${what}`, async () => {
+    it(`is ignored if the document ${what}`, async () => {
       const bed = bedWith("NEW");
       const result = await onRelationWritten({ before: written("PREPARATION"), after }, bed.ports);
       assert.equal(result.outcome, "skipped");
@@ -193,7 +193,7 @@ describe("a change of a relation that is no new state", () => {
     });
   }
 
-  it("is nothing if an event without a document came", async () => {
+  it("is ignored if the event has no document", async () => {
     const bed = bedWith("NEW");
     assert.equal((await onRelationWritten({ before: undefined, after: undefined }, bed.ports)).outcome, "skipped");
   });
@@ -213,7 +213,7 @@ describe("a relation that can't be read", () => {
       assert.deepEqual([bed.food.updates, bed.store.writes], [[], []]);
     });
 
-    it(`${what} before the write is as good as none`, async () => {
+    it(`${what} before the write counts as absent`, async () => {
       const bed = bedWith("NEW");
       await onRelationWritten({ before: snapshot(fields), after: written("PREPARATION") }, bed.ports);
       assert.equal(statusOf(bed), "PREPARATION");
@@ -222,7 +222,7 @@ describe("a relation that can't be read", () => {
 });
 
 describe("an order that the food service does not know", () => {
-  it("is dropped with one line, and does not come back for ever", async () => {
+  it("is dropped with one log line, and not redelivered forever", async () => {
     const bed = testBed();
     const change = { before: undefined, after: written("PREPARATION") };
     await withOutcomeLog({ component: "report", order: ORDER }, bed.ports, () => onRelationWritten(change, bed.ports));

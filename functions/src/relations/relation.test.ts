@@ -34,7 +34,7 @@ describe("a relation document", () => {
     );
   });
 
-  it("is read with the fields of other programs, which stay unchanged", () => {
+  it("is parsed with the fields of other programs, which stay unchanged", () => {
     assert.equal(parseRelation(PATH, { kitchen: "kitchens/9", colour: "blue", __proto__x: 1 }).state, "PREPARATION");
   });
 
@@ -48,7 +48,7 @@ describe("a relation document", () => {
     assert.equal(parseRelation(PATH, fields).state, "IN_FLIGHT");
   });
 
-  it("stays closed, whatever its links are", () => {
+  it("stays closed whatever its links are", () => {
     for (const state of ["DELIVERED", "REJECTED", "CANCELLED", "GONE"]) {
       assert.equal(parseRelation(PATH, { state }).state, state);
       assert.equal(parseRelation(PATH, { state, kitchen: "k/1" }).state, state);
@@ -94,7 +94,7 @@ describe("a relation document", () => {
     });
   }
 
-  it("is read or refused, never anything else, whatever it holds", () => {
+  it("is parsed or rejected with a ValidationError, whatever it contains", () => {
     const names = fc.constantFrom("kitchen", "shipment", "state", "schema", "times", "customerId", "__proto__");
     const values = fc.oneof(fc.anything(), fc.constantFrom(...STATES, 1, AT), fc.string());
     fc.assert(
@@ -112,7 +112,7 @@ describe("a relation document", () => {
     );
   });
 
-  it("keeps the time of every state that it came to", () => {
+  it("keeps the time of every state that it reached", () => {
     const first = stateFields(undefined, "PREPARATION", 1_000);
     const relation = parseRelation(PATH, { ...first, kitchen: "k/1" });
     const second = stateFields(relation, "IN_FLIGHT", 2_000);

@@ -29,11 +29,11 @@ describe("the report lag", () => {
     assert.deepEqual(lagOf(["PREPARATION", 20, "NEW"], ["IN_FLIGHT", 90, "PREPARATION"]), [2, 90_000]);
   });
 
-  it("is none when the food service shows every state, or a later one", () => {
+  it("is zero if the food service shows every state, or a later one", () => {
     assert.deepEqual(lagOf(["PREPARATION", 20, "PREPARATION"], ["PREPARATION", 20, "IN_FLIGHT"]), [0, 0]);
   });
 
-  it("leaves out what came after the orders were listed, and orders that were not listed", () => {
+  it("ignores states that were reached after the orders were listed, and orders that were not listed", () => {
     assert.deepEqual(lagOf(["PREPARATION", -1, "NEW"], ["PREPARATION", 60, undefined]), [0, 0]);
   });
 });

@@ -46,12 +46,12 @@ async function reportForADay(bed: TestBed): Promise<number> {
 }
 
 describe("reporting a status", () => {
-  it("is an outcome of its own: the order advanced before", async () => {
+  it("has the outcome reported, since the order advanced earlier", async () => {
     const { bed } = await bedWith(() => {});
     assert.deepEqual(await run(reportStatus, bed), { outcome: "reported", to: "PREPARATION" });
   });
 
-  it("happens again while an order is behind its relation for less than a minute, and counts as skipped", async () => {
+  it("is repeated with the outcome skipped while an order is behind its relation for less than a minute", async () => {
     const { bed, updates } = await bedWith(() => {});
     for (let poll = 1; poll <= 3; poll++) {
       const outcome = await run(reportAgain, bed);
@@ -69,7 +69,7 @@ describe("a report that the food service acknowledges and ignores", () => {
     return [state, (reason as Fields | undefined)?.code];
   };
 
-  it("is tried ever later, with no call in between, and an operator is asked after the third time", async () => {
+  it("is retried with growing backoff and no call in between, and needs an operator after the third try", async () => {
     const { bed, updates } = await bedWith(() => {});
     const calls = await reportForADay(bed);
     assert.ok(updates.length >= 20 && updates.length <= 34, `${updates.length} updates in a day`);
@@ -77,7 +77,7 @@ describe("a report that the food service acknowledges and ignores", () => {
     assert.deepEqual(await attemptCode(bed, "attempts/kitchen:1"), ["PARKED", "REPORT_IGNORED"]);
   });
 
-  it("asks about the shipment attempt if it is the end of the order that is ignored", async () => {
+  it("parks the shipment attempt if the order's final status is ignored", async () => {
     const { bed } = await bedWith(() => {});
     bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "IN_FLIGHT" });
     const times = { DELIVERED: new Date(bed.clock.now()) };
@@ -124,7 +124,7 @@ describe("a report that the food service acknowledges and ignores", () => {
 
 describe("a report that the food service rejects", () => {
   for (const code of ["FAILED_PRECONDITION", "PERMISSION_DENIED", "NOT_FOUND", "INTERNAL", "UNKNOWN", "ABORTED"]) {
-    it(`is tried ever later (${code}), and an operator is asked after the third time`, async () => {
+    it(`is retried with growing backoff (${code}), and needs an operator after the third try`, async () => {
       const { bed, updates } = await bedWith(() => {
         throw callError(code, "no", true);
       });
@@ -171,7 +171,7 @@ describe("a report that the food service rejects", () => {
     assert.equal(await bed.store.field("attempts/kitchen:1", "state"), "CLOSED");
   });
 
-  it("is thrown, and not counted, if the service was only not there", async () => {
+  it("is thrown, and not counted, if the service was only unavailable", async () => {
     const { bed } = await bedWith(() => {
       throw callError("UNAVAILABLE", "away", true);
     });

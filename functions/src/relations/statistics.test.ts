@@ -44,7 +44,7 @@ describe("hourly statistics", () => {
 
   const hours = async () => hoursIn((await bed.store.memory.read(STATISTICS_PATH))[0]);
 
-  it("count an hour once it is over: each state, and the time in each stage", async () => {
+  it("count each state and the time in each stage once an hour is over", async () => {
     bed.clock.advance(30 * MINUTE_MS);
     for (const id of ["1", "2", "3"]) await complete(id);
     bed.clock.advance(40 * MINUTE_MS);
@@ -83,7 +83,7 @@ describe("hourly statistics", () => {
     ]);
   });
 
-  it("catch up on the hours in which no sweep ran, and forget those older than a week", async () => {
+  it("catch up on hours without a sweep, and drop hours older than a week", async () => {
     await rollUpStatistics(bed.ports);
     bed.clock.advance(5 * HOUR_MS);
     await rollUpStatistics(bed.ports);
@@ -93,7 +93,7 @@ describe("hourly statistics", () => {
     assert.ok(Object.keys(await hours()).length <= 168);
   });
 
-  it("are left to another sweep that counted the same hour", async () => {
+  it("are skipped if another sweep has counted the same hour", async () => {
     bed.store.hooks.once("commit", "before", () =>
       bed.store.memory.commit([{ kind: "create", path: STATISTICS_PATH, fields: { schema: 1, hours: {} } }]),
     );
@@ -103,7 +103,7 @@ describe("hourly statistics", () => {
 });
 
 describe("a quantile", () => {
-  it("is 0 without samples, and lies within the bin if there is one", () => {
+  it("is 0 without samples, and within the bin of a single sample", () => {
     assert.equal(quantileOf({}, 0.5), 0);
     assert.equal(quantileOf({ "0": 10 }, 0.5), 500);
   });

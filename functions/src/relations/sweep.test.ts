@@ -75,7 +75,7 @@ describe("the sweep", () => {
     });
   }
 
-  it("asks the food service only about orders that are in none of its active lists", async () => {
+  it("looks up only orders that are in none of the food service's active lists", async () => {
     const bed = testBed();
     for (let count = 0; count < 50; count++) {
       place(bed, String(count), "PREPARATION");
@@ -93,7 +93,7 @@ describe("the sweep", () => {
     assert.deepEqual(asked, ["orders/x"]);
   });
 
-  it("comes to every relation, over as many pages as there are", async () => {
+  it("checks every relation, over any number of pages", async () => {
     const bed = testBed();
     for (let count = 0; count < 700; count++) {
       place(bed, String(count), "CANCELLED");
@@ -121,14 +121,14 @@ describe("the sweep", () => {
       };
     });
 
-    it("is continued by the next one, so every relation gets its turn", async () => {
+    it("is continued by the next sweep, so every relation is checked", async () => {
       for (let sweeps = 0; sweeps < 3; sweeps++) await sweep(bed.ports);
       assert.equal(new Set(asked).size, ORDERS);
       // The third one starts anew when it has come round.
       assert.ok(asked.length >= ORDERS && asked.length <= ORDERS + 300, `${asked.length}`);
     });
 
-    it("leaves time for the attempts, which are continued too", async () => {
+    it("leaves time for attempts, which the next sweep continues too", async () => {
       for (let id = 0; id < 400; id++) {
         place(bed, `p${id}`, "CANCELLED");
         await attempt(bed, `p${id}`, { state: "FAILED", leaseUntil: null });
@@ -158,7 +158,7 @@ describe("the sweep", () => {
     });
   });
 
-  it("goes on with the others if a relation can't be read or its order not be asked for", async () => {
+  it("continues with the other relations if one can't be read or its lookup fails", async () => {
     const bed = testBed();
     await relate(bed, "1", { schema: 2, state: "PREPARATION" });
     await relate(bed, "2");
@@ -176,7 +176,7 @@ describe("the sweep", () => {
     assert.equal(await bed.store.field("relations/2", "state"), "PREPARATION", "not closed for want of an answer");
   });
 
-  it("asks for each order when a status can't be listed, and closes what has ended", async () => {
+  it("looks up each order if a status can't be listed, and closes relations of ended orders", async () => {
     const bed = testBed();
     place(bed, "1", "CANCELLED");
     place(bed, "2", "PREPARATION");
@@ -189,7 +189,7 @@ describe("the sweep", () => {
     assert.equal(bed.lines.filter(({ level }) => level === "warn").length, 1, "one line for all statuses");
   });
 
-  it("closes nothing while the food service can't be reached, and does so the next time", async () => {
+  it("closes nothing while the food service can't be reached, and closes it at the next sweep", async () => {
     const bed = testBed();
     place(bed, "1", "CANCELLED");
     await relate(bed, "1");
@@ -219,7 +219,7 @@ describe("the sweep", () => {
     assert.deepEqual(await sweep(bed.ports), swept({}));
   });
 
-  it("ends when a page token never ends, and still closes what has ended", async () => {
+  it("ends an endless list, and still closes relations of ended orders", async () => {
     const bed = testBed();
     place(bed, "1", "CANCELLED");
     await relate(bed, "1");
@@ -229,7 +229,7 @@ describe("the sweep", () => {
     assert.ok(pages < 1_000, `${pages} pages`);
   });
 
-  it("does nothing while another sweep is under way", async () => {
+  it("does nothing while another sweep is running", async () => {
     const bed = testBed();
     let concurrent: unknown;
     bed.food.hooks.once("listOrders", "before", async () => {
@@ -259,7 +259,7 @@ describe("the sweep of attempts", () => {
     return { bed, path };
   }
 
-  it("leaves a create that is under way", async () => {
+  it("ignores a create that is in progress", async () => {
     const { bed, path } = await bedWith({});
     assert.deepEqual(await sweep(bed.ports), swept({}));
     assert.equal(await inState(bed, path), "SENDING");
@@ -279,7 +279,7 @@ describe("the sweep of attempts", () => {
     );
   });
 
-  it("logs one line with a count and five examples when many orders wait for an operator", async () => {
+  it("logs one line with a count and five examples when many orders need an operator", async () => {
     const bed = testBed();
     for (let order = 0; order < 40; order++) {
       place(bed, String(order), "NEW");
@@ -293,14 +293,14 @@ describe("the sweep of attempts", () => {
     assert.equal(alerts[0].fields.examples.length, 5);
   });
 
-  it("leaves an expired create with a key to the next message, which sends it again", async () => {
+  it("leaves an expired create with a key to the next message, which resends it", async () => {
     const { bed, path } = await bedWith({}, "NEW", { CREATE_POLICY: "idempotency-key" });
     bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({}));
     assert.equal(await inState(bed, path), "SENDING");
   });
 
-  it("declares an expired create with a key uncertain if no message comes any more", async () => {
+  it("declares an expired create with a key uncertain if its order is no longer active", async () => {
     const { bed, path } = await bedWith({}, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
     bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
@@ -314,21 +314,21 @@ describe("the sweep of attempts", () => {
       assert.equal(await inState(bed, path), "CLOSED");
     });
 
-    it(`leaves an attempt that is ${state} while its order goes on`, async () => {
+    it(`leaves an attempt that is ${state} while its order is active`, async () => {
       const { bed, path } = await bedWith({ state, leaseUntil: null });
       assert.deepEqual(await sweep(bed.ports), swept({ waiting: state === "PARKED" ? 1 : 0 }));
       assert.equal(await inState(bed, path), state);
     });
   }
 
-  it("closes a parked attempt whose link was made elsewhere", async () => {
+  it("closes a parked attempt whose link another program made", async () => {
     const { bed, path } = await bedWith({ state: "PARKED", leaseUntil: null }, "PREPARATION");
     await relate(bed, "1");
     assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
     assert.equal(await inState(bed, path), "CLOSED");
   });
 
-  it("deletes a claim that came when our link was there already: nothing was sent with it", async () => {
+  it("deletes a claim that was made after our link, since nothing was sent with it", async () => {
     const { bed, path } = await bedWith({}, "PREPARATION");
     await relate(bed, "1");
     const entry = linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now(), "an earlier claim");
@@ -338,7 +338,7 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), undefined);
   });
 
-  it("declares a claim uncertain if the link is another program's: something may have been sent with it", async () => {
+  it("declares a claim uncertain if another program made the link, since a create may have been sent", async () => {
     const { bed, path } = await bedWith({}, "PREPARATION");
     await relate(bed, "1");
     await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
@@ -347,13 +347,13 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), "UNCERTAIN");
   });
 
-  it("never closes what may have been created, however its order ended", async () => {
+  it("never closes an attempt that may have created something, however its order ended", async () => {
     const { bed, path } = await bedWith({ state: "UNCERTAIN", leaseUntil: null }, "CANCELLED");
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
     assert.equal(await inState(bed, path), "UNCERTAIN");
   });
 
-  it("never touches what it can't read, and goes on with the others", async () => {
+  it("leaves unreadable attempts unchanged, and continues with the others", async () => {
     const { bed } = await bedWith({ schema: 2 });
     bed.clock.advance(HOUR_MS);
     place(bed, "2", "NEW");

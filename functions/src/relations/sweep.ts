@@ -183,7 +183,7 @@ async function listActive(ports: Ports): Promise<Map<string, OrderStatus>> {
   if (reasons.length > 0) {
     const line = { component: "sweep", outcome: "degraded", problems: reasons };
     ports.log.warn(
-      `Sweep can't list all orders, and asks for them one by one: ${reasons.join("; ")}`.slice(0, 1_000),
+      `Sweep can't list all orders and looks them up one by one: ${reasons.join("; ")}`.slice(0, 1_000),
       line,
     );
   }

@@ -53,6 +53,8 @@ function periodIn(query: URLSearchParams): Period {
 
 function figures(statistics: StatisticsView, period: Period, points: FlowPoint[]): TemplateResult {
   const hours = lastHours(statistics.hours, PERIODS[period].hours);
+  const isEmpty = points.length === 0 && hours.every((hour) => hour.arrived + completedIn([hour]) === 0);
+  if (isEmpty) return html`<p class="quiet empty">No orders in the last ${PERIODS[period].title}.</p>`;
   return html`${summary(statistics, period, hours)}
     <div class="charts">
       ${throughput(hours, period)} ${period === "day" ? activeOverTime(points) : nothing}
@@ -85,7 +87,7 @@ function summary(statistics: StatisticsView, period: Period, hours: HourView[]):
       return html`<div class=${STAGE_LABELS[stage].color}>
         <dt>${STAGE_LABELS[stage].title}</dt>
         <dd>${times ? duration(times.medianMs) : "–"}</dd>
-        <dd class="quiet">${times ? `median, p95 ${duration(times.p95Ms)}` : "no times yet"}</dd>
+        <dd class="quiet">${times ? `median time, p95 ${duration(times.p95Ms)}` : "no times yet"}</dd>
       </div>`;
     })}
   </dl>`;

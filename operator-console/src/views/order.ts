@@ -1,5 +1,6 @@
 /** One order: where its time went, what was tried, what people decided, what the food service says now, and the actions. */
 import { html, nothing, type TemplateResult } from "lit-html";
+import { ATTEMPT_STATES } from "../../../functions/src/attempts/attempt-states.js";
 import type { Action } from "../../../functions/src/attempts/reason-codes.js";
 import {
   CREATING_STAGES,
@@ -92,7 +93,7 @@ export function order(context: Context, { id }: Route): View {
         void loadDetail();
       }
       return html`<p><a href="/">← Active orders</a></p>
-        ${head(id, known)} ${problem(known.error)}
+        ${head(id, known)} ${problem(known.error, loadDetail)}
         ${known.result ? html`<p class="result" role="status">${known.result}</p>` : nothing}
         ${body(context, id, known, { act, loadFoodService, loadDocuments })}`;
     },
@@ -124,18 +125,25 @@ function head(id: string, { detail, foodService }: Known): TemplateResult {
             ? pill("Not started", "new")
             : nothing
     }
+    ${isWaiting(detail) ? pill("Needs attention", "bad") : nothing}
     <span class="quiet">${relation?.state ? inStage(relation) : nothing}</span>
   </header>`;
 }
 
 type RelationView = NonNullable<OrderDetail["relation"]>;
 
-function inStage({ state, times }: RelationView): string {
+function inStage({ state, times, placedAt }: RelationView): string {
   const since = state && times[state];
   if (!state || !since) return "";
   const at = new Date(since);
   if (RELATION_STATES[state].open) return `In this stage for ${duration(Date.now() - at.getTime())}`;
-  return `${RELATION_LABELS[state].title} at ${moment(at)}`;
+  const after = placedAt ? `, ${duration(at.getTime() - Date.parse(placedAt), true)} after it was placed` : "";
+  return `${RELATION_LABELS[state].title} at ${moment(at)}${after}`;
+}
+
+/** Whether an attempt waits for an operator. */
+function isWaiting(detail: Known["detail"]): boolean {
+  return typeof detail === "object" && detail.attempts.some(({ state }) => ATTEMPT_STATES[state].needsOperator);
 }
 
 function isUnknown(detail: Known["detail"], foodService: Known["foodService"]): boolean {
@@ -157,7 +165,7 @@ function body(context: Context, id: string, known: Known, actions: Actions): Tem
     <div class="columns">
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">Timeline</h2>
-        ${timeline(stored?.relation ?? undefined, context.statistics.current?.day)}
+        ${timeline(stored?.relation ?? undefined, context.statistics.current?.day, isOpen)}
       </section>
       <div>
         ${details(stored?.relation ?? undefined)} ${upstream(known, actions)}

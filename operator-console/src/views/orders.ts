@@ -1,10 +1,10 @@
 /** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
 
 import { html, nothing, type TemplateResult } from "lit-html";
-import { CREATING_STAGES } from "../../../functions/src/domain/order-lifecycle.js";
 import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
-import { ENDED_STATES, linkTitle, RELATION_LABELS, THINGS } from "../labels.js";
+import { ENDED_STATES, RELATION_LABELS, THINGS } from "../labels.js";
 import { addressOf, addressWith, navigate, type Route } from "../router.js";
+import { orderRow, orderTable } from "./order-table.js";
 import style from "./orders.css";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
@@ -42,7 +42,7 @@ export function orders(context: Context, { query }: Route): View {
       void search();
     },
     render: () => html`<h1>Orders</h1>
-      ${searchForm(asked)} ${problem(error)} ${page ? results(page, asked) : error ? nothing : loading}`,
+      ${searchForm(asked)} ${problem(error, search)} ${page ? results(page, asked) : error ? nothing : loading}`,
   };
 }
 
@@ -85,40 +85,29 @@ function searchForm(query: URLSearchParams): TemplateResult {
 }
 
 function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchParams): TemplateResult {
-  const what = query.get("q") ? "found" : "completed, newest first";
-  if (found.length === 0 && nextPageToken === "")
-    return html`<p class="quiet empty" role="status">${nothingFound(query)}</p>`;
-  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}</p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Orders found">
-      <table class="orders">
-        <caption class="unseen">Orders found</caption>
-        <thead>
-          <tr>
-            <th scope="col">Order</th>
-            <th scope="col">State</th>
-            <th scope="col" class="number">Since</th>
-            <th scope="col">Customer</th>
-            ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
-          </tr>
-        </thead>
-        <tbody>${found.map(foundRow)}</tbody>
-      </table>
-    </div>
-    ${more(nextPageToken, query)}`;
+  if (found.length === 0) {
+    const text = nextPageToken === "" ? nothingFound(query) : "No matches on this page. There may be more on the next.";
+    return html`<p class="quiet empty" role="status">${text}</p>${more(nextPageToken, query)}`;
+  }
+  const isSearch = Boolean(query.get("q")?.trim());
+  const titles = { state: "State", time: isSearch ? "Placed" : "Completed" };
+  const rows = found.map((order) => rowOf(order, isSearch ? order.placedAt : order.since));
+  const sorting = found.length > 1 ? ", newest first" : "";
+  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${isSearch ? "found" : "completed"}${sorting}</p>
+    ${orderTable("Orders found", titles, rows)} ${more(nextPageToken, query)}`;
 }
 
-function foundRow({ id, state, attention, since, customer, ...links }: Found): TemplateResult {
+/** @param time what the list is sorted by */
+function rowOf({ id, state, attention, customer, ...links }: Found, time: string | null): TemplateResult {
   const label = state ? RELATION_LABELS[state] : undefined;
-  return html`<tr>
-    <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
-    <td data-title="State">
-      ${label ? pill(label.title, label.color) : pill("Not started", "new")}
-      ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}
-    </td>
-    <td class="number" data-title="Since">${since ? age(new Date(since)) : ""}</td>
-    <td data-title="Customer">${customer ?? ""}</td>
-    ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
-  </tr>`;
+  return orderRow({
+    id,
+    state: html`${label ? pill(label.title, label.color) : pill("Not started", "new")}
+      ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}`,
+    time: time ? html`${age(new Date(time))} ago` : "",
+    customer,
+    links,
+  });
 }
 
 function more(nextPageToken: string, query: URLSearchParams): TemplateResult | typeof nothing {

@@ -10,7 +10,6 @@ import {
   type ActiveStage,
   count,
   duration,
-  linkTitle,
   plural,
   RELATION_LABELS,
   reasonTitle,
@@ -20,6 +19,7 @@ import {
 import { addressOf, addressWith, navigate, type Route } from "../router.js";
 import { sparkline } from "../sparkline.js";
 import { completedIn, groupByReason } from "./figures.js";
+import { orderRow, orderTable } from "./order-table.js";
 import { statusStrip } from "./status-strip.js";
 import { age, type Context, loading, pill, type View } from "./view.js";
 
@@ -91,6 +91,7 @@ function flow({ live, statistics }: Context): TemplateResult {
   const { health } = live;
   const counts = countByState(live.active.values());
   const { current } = statistics;
+  const unknown = statistics.error ? "figures unavailable" : "loading…";
   return html`<section aria-labelledby="flow-title">
     <header class="section-head">
       <h2 id="flow-title">Flow</h2>
@@ -110,14 +111,14 @@ function flow({ live, statistics }: Context): TemplateResult {
               color,
             ),
           )}
-          <p class="quiet">${times ? `median ${duration(times.medianMs)}, p95 ${duration(times.p95Ms)}` : "no times yet"}</p>
+          <p class="quiet">${times ? `median ${duration(times.medianMs)}, p95 ${duration(times.p95Ms)}` : current ? "no times yet" : unknown}</p>
         </li>`;
       })}
       <li class="good">
         <h3>Completed <span class="quiet">in 24 h</span></h3>
         <p class="figure" data-count="completed">${current ? count(completedIn(current.hours.slice(-24))) : "–"}</p>
-        ${sparkline(current?.hours.slice(-24).map((hour) => completedIn([hour])) ?? [], "good")}
-        <p class="quiet">${current ? `${count(completedIn(current.hours.slice(-1)))} this hour` : "no figures yet"}</p>
+        ${sparkline(current?.hours.slice(-25, -1).map((hour) => completedIn([hour])) ?? [], "good")}
+        <p class="quiet">${current ? `${count(completedIn(current.hours.slice(-1)))} this hour` : unknown}</p>
       </li>
     </ol>
   </section>`;
@@ -184,22 +185,24 @@ function activeOrders(context: Context, filter: Filter, now: number): TemplateRe
           navigate(addressWith({ filter: (event.target as HTMLInputElement).value, page: "" }), { replace: true })}
       />
     </header>
-    ${waiting ? newOrders(context, now) : html`${ordersTable(page, now)} ${emptyNote(context, filter, page)} ${pages(page)}`}
+    ${waiting ? newOrders(context, filter, now) : html`${ordersTable(page, now)} ${emptyNote(context, filter, page)} ${pages(page)}`}
   </section>`;
 }
 
 /** Orders without a relation yet: the poll remembers those that have been NEW for the longest. */
-function newOrders({ live: { health } }: Context, now: number): TemplateResult {
+function newOrders({ live: { health } }: Context, { text }: Filter, now: number): TemplateResult {
   const total = health.active?.NEW ?? 0;
+  const wanted = text.trim().toLowerCase();
+  const shown = health.waiting.filter(({ order }) => order.toLowerCase().includes(wanted));
   if (health.waiting.length === 0) return html`<p class="quiet empty">No new orders at the last poll.</p>`;
   return html`<div class="scroll"><table class="orders">
       <caption class="unseen">New orders, longest waiting first</caption>
-      <thead><tr><th scope="col">Order</th><th scope="col">Waiting for</th></tr></thead>
+      <thead><tr><th scope="col">Order</th><th scope="col" class="number">Waiting for</th></tr></thead>
       <tbody>
-        ${health.waiting.map(
+        ${shown.map(
           ({ order, since }) => html`<tr>
             <th scope="row"><a data-row href=${addressOf(order)}>${order}</a></th>
-            <td class="number" data-title="Waiting for">${age(since, now)}</td>
+            <td class="number">${age(since, now)}</td>
           </tr>`,
         )}
       </tbody>
@@ -209,41 +212,19 @@ function newOrders({ live: { health } }: Context, now: number): TemplateResult {
 
 function ordersTable({ shown }: Page, now: number): TemplateResult | typeof nothing {
   if (shown.length === 0) return nothing;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="List of orders">
-    <table class="orders">
-      <caption class="unseen">Active orders, longest in stage first</caption>
-      <thead>
-        <tr>
-          <th scope="col">Order</th>
-          <th scope="col">Stage</th>
-          <th scope="col" class="number">Time in stage</th>
-          <th scope="col">Customer</th>
-          ${CREATING_STAGES.map((stage) => html`<th scope="col">${linkTitle(stage)}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${repeat(
-          shown,
-          ({ id }) => id,
-          (relation) =>
-            guard([relation, relation.since && duration(now - relation.since.getTime())], () =>
-              orderRow(relation, now),
-            ),
-        )}
-      </tbody>
-    </table>
-  </div>`;
+  const rows = repeat(
+    shown,
+    ({ id }) => id,
+    (relation) =>
+      guard([relation, relation.since && duration(now - relation.since.getTime())], () => rowOf(relation, now)),
+  );
+  const titles = { state: "Stage", time: "Time in stage" };
+  return orderTable("Active orders, longest in stage first", titles, rows);
 }
 
-function orderRow({ id, state, since, customer, ...links }: Relation, now: number): TemplateResult {
+function rowOf({ id, state, since, customer, ...links }: Relation, now: number): TemplateResult {
   const { title, color } = RELATION_LABELS[state];
-  return html`<tr>
-    <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
-    <td data-title="Stage">${pill(title, color)}</td>
-    <td class="number" data-title="Time in stage">${age(since, now)}</td>
-    <td data-title="Customer">${customer ?? ""}</td>
-    ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
-  </tr>`;
+  return orderRow({ id, state: pill(title, color), time: age(since, now), customer, links });
 }
 
 function emptyNote({ live }: Context, { stage, text }: Filter, { total }: Page): TemplateResult | typeof nothing {

@@ -64,12 +64,12 @@ function foodServiceCell({ live }: Context, now: number): Cell {
   const title = "Food service";
   if (!polledAt) return { title, level: "unknown", value: "Unknown", detail: "Not called yet" };
   if (failedPages === 0) return { title, level: "ok", value: "Reachable", detail: "All pages listed" };
-  const since = completeAt ? `since ${duration(now - completeAt.getTime())}` : "";
+  const time = completeAt ? ` for ${duration(now - completeAt.getTime())}` : "";
   const level = worstOf([
     "amber",
     levelOf("pollAgeMs", completeAt ? now - completeAt.getTime() : Number.POSITIVE_INFINITY),
   ]);
-  return { title, level, value: `Failing ${since}`.trim(), detail: error ?? "Pages could not be listed" };
+  return { title, level, value: `Failing${time}`, detail: error ?? "Pages could not be listed" };
 }
 
 function oldestCell(stage: ActiveStage, oldest: { id: string; since: Date } | undefined, now: number): Cell {

@@ -27,8 +27,13 @@ interface Span {
   isCurrent: boolean;
 }
 
-export function timeline(relation: Relation | undefined, typical: StageSummary | undefined): TemplateResult {
-  if (!relation) return html`<p class="card">Not sent to the kitchen yet.</p>`;
+export function timeline(
+  relation: Relation | undefined,
+  typical: StageSummary | undefined,
+  wasTried: boolean,
+): TemplateResult {
+  if (!relation)
+    return html`<p class="card">${wasTried ? "No kitchen order is linked yet." : "Not sent to the kitchen yet."}</p>`;
   const spans = spansOf(relation, Date.now());
   const steps = stepsOf(relation);
   return html`${picture(spans, typical)}
@@ -37,7 +42,7 @@ export function timeline(relation: Relation | undefined, typical: StageSummary |
         ({ title, color, at, linked }, index) => html`<li class=${color}>
           <strong>${title}</strong>
           <time datetime=${at.toISOString()}>${moment(at)}</time>
-          ${index > 0 ? html`<span class="quiet">+${duration(at.getTime() - (steps[index - 1]?.at.getTime() ?? 0))}</span>` : nothing}
+          ${index > 0 ? html`<span class="quiet">+${duration(at.getTime() - (steps[index - 1]?.at.getTime() ?? 0), true)}</span>` : nothing}
           ${linked ? html`<code>${linked}</code>` : nothing}
         </li>`,
       )}
@@ -85,7 +90,7 @@ function picture(spans: Span[], typical: StageSummary | undefined): TemplateResu
           <rect class="fill ${color}" width=${share(ms)} height="12" />
           ${median === undefined ? nothing : medianMark(Number(share(median)))}
         </svg>
-        <span class="number">${duration(ms)}${isCurrent ? " so far" : ""}</span>
+        <span class="number">${duration(ms, true)}${isCurrent ? " so far" : ""}</span>
         <span class="quiet">${median === undefined ? nothing : compared(ms, median)}</span>
       </div>`;
     })}

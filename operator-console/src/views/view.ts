@@ -29,8 +29,12 @@ export interface View {
 
 export const pill = (title: string, color: Color) => html`<span class="pill ${color}">${title}</span>`;
 
-export const problem = (message: string | undefined) =>
-  message ? html`<p class="problem" role="alert">${message}</p>` : nothing;
+/** @param retry does again what failed, if a person may ask for that */
+export const problem = (message: string | undefined, retry?: () => void) =>
+  message
+    ? html`<p class="problem" role="alert">${message}
+        ${retry ? html`<button type="button" @click=${() => retry()}>Try again</button>` : nothing}</p>`
+    : nothing;
 
 export const loading = html`<p class="quiet loading" role="status">Loading…</p>`;
 

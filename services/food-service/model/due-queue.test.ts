@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { DueQueue } from "./due-queue.js";
 
 describe("DueQueue", () => {
-  it("gives what is due in the order of moments whatever the order of adding, and nothing early", () => {
+  it("returns due items by time, whatever the order of insertion, and none early", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(20)), fc.nat(20), (moments, now) => {
         const queue = new DueQueue();

@@ -53,7 +53,7 @@ function failsWith(code: string, message: RegExp | string = "") {
 }
 
 describe("the food service's model", () => {
-  it("gives names under the prefix of their kind, and orders that are NEW", async () => {
+  it("assigns names with the prefix of their kind, and creates orders as NEW", async () => {
     const { model } = setUp();
     const order = model.placeOrder("krithik");
     assert.match(order.name, new RegExp(`^orders/${UUID}$`));
@@ -68,7 +68,7 @@ describe("the food service's model", () => {
     assert.match((await model.createShipment(options("a"))).name, new RegExp(`^shipments/${UUID}$`));
   });
 
-  it("moves a kitchen order and a shipment on by time alone, without a step left out or taken back", async () => {
+  it("advances a kitchen order and a shipment by time alone, through every status in order", async () => {
     for (const [rejected, outcome] of [
       [0, "DELIVERED"],
       [1, "REJECTED"],
@@ -98,7 +98,7 @@ describe("the food service's model", () => {
     }
   });
 
-  it("is as much faster as the speed says", async () => {
+  it("runs at the given speed", async () => {
     const { model, clock } = setUp({ speed: 120 });
     const { name } = await model.createKitchenOrder(options("a"));
     clock.time += (14 * MINUTE) / 120;
@@ -108,7 +108,7 @@ describe("the food service's model", () => {
     assert.ok(took >= (6 * MINUTE) / 120 - 1 && took <= (14 * MINUTE) / 120 + 1, `took ${took} ms`);
   });
 
-  it("rejects and cancels as large a share as asked", () => {
+  it("rejects and cancels the given share of orders", () => {
     const { model, clock } = setUp({ rejected: 0.2, cancelled: 0.1 });
     for (let i = 0; i < 2000; i++) {
       model.placeOrder("krithik");
@@ -122,7 +122,7 @@ describe("the food service's model", () => {
     assert.ok(Math.abs(rejected - 400) < 60, `${rejected} rejected`);
   });
 
-  it("cancels an active order at the drawn moment, and leaves a finished one alone", async () => {
+  it("cancels an active order at the drawn time, but not a finished one", async () => {
     const { model, clock, events } = setUp({ cancelled: 1 });
     const names = ["NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED", "REJECTED"].map(
       () => model.placeOrder("krithik").name,
@@ -146,7 +146,7 @@ describe("the food service's model", () => {
     assert.equal((await model.getOrder(stays)).updatedAt, event.cancelAt);
   });
 
-  it("cancels for a customer at once, but not what has ended", () => {
+  it("cancels an active order immediately at a customer's request, but not a finished one", () => {
     const { model } = setUp();
     const { name } = model.placeOrder("krithik");
     assert.equal(model.cancelOrder(name).status, "CANCELLED");
@@ -154,7 +154,7 @@ describe("the food service's model", () => {
     assert.throws(() => model.cancelOrder("orders/none"), failsWith("NOT_FOUND", "orders/none"));
   });
 
-  it("updates without any precondition, and shows in the truth who did it and when", async () => {
+  it("updates without a precondition, and records who did it and when in the ground truth", async () => {
     const { model, clock } = setUp();
     const { name } = model.placeOrder("krithik");
     model.cancelOrder(name);
@@ -174,7 +174,7 @@ describe("the food service's model", () => {
     ]);
   });
 
-  it("takes an update to the same status as done, without a change in the truth", async () => {
+  it("accepts an update to the same status, without a change in the ground truth", async () => {
     const { model, events } = setUp();
     const { name } = model.placeOrder("krithik");
     await model.updateOrder(name, "PREPARATION");
@@ -183,7 +183,7 @@ describe("the food service's model", () => {
     assert.equal(model.truth().orders[0]?.changes.length, 2);
   });
 
-  it("updates nothing but the status, and never to UNKNOWN", () => {
+  it("updates only the status, and never to UNKNOWN", () => {
     const { model } = setUp();
     const { name } = model.placeOrder("krithik");
     for (const mask of [[], ["customer_id"], ["status", "name"], ["*"]]) {
@@ -193,7 +193,7 @@ describe("the food service's model", () => {
     assert.equal(model.truth().orders[0]?.status, "NEW");
   });
 
-  it("says NOT_FOUND with the name, and INVALID_ARGUMENT for what can't be one", async () => {
+  it("returns NOT_FOUND with the name for an unknown name, and INVALID_ARGUMENT for an invalid one", async () => {
     const { model } = setUp();
     const gets = [model.getOrder, model.getKitchenOrder, model.getShipment].map((get) => get.bind(model));
     for (const get of gets) {
@@ -207,7 +207,7 @@ describe("the food service's model", () => {
     }
   });
 
-  it("does not send a create whose deadline is over", async () => {
+  it("does not apply a create whose deadline has passed", async () => {
     const { model, clock, events } = setUp();
     const late = { idempotencyKey: "a", deadline: clock.time - 1 };
     for (const create of [model.createKitchenOrder(late), model.createShipment(late)]) {
@@ -235,7 +235,7 @@ describe("the food service's model", () => {
     );
   });
 
-  it("creates again for a repeated key when it ignores keys, and the truth shows the key twice", async () => {
+  it("creates again for a repeated key when it ignores keys, and the ground truth shows the key twice", async () => {
     const { model } = setUp();
     const first = await model.createKitchenOrder(options("a"));
     assert.notEqual((await model.createKitchenOrder(options("a"))).name, first.name);
@@ -257,7 +257,7 @@ describe("the food service's model", () => {
     assert.deepEqual([page.orders.length, page.nextPageToken], [6, ""]);
   });
 
-  it("has pages of a usual size for 0 and of a largest size for more than that", async () => {
+  it("uses the default page size for 0, and limits larger sizes to the maximum", async () => {
     const { model } = setUp();
     for (let i = 0; i < 1200; i++) model.placeOrder("krithik");
     const page = async (pageSize: number) => model.listOrders({ status: "NEW", pageSize, pageToken: "" });
@@ -265,7 +265,7 @@ describe("the food service's model", () => {
     assert.equal((await page(2 ** 31 - 1)).orders.length, 1000);
   });
 
-  it("refuses a negative page size, and a page token that was never given or was given for another status", async () => {
+  it("rejects a negative page size, and a page token that is unknown or of another status", async () => {
     const { model } = setUp();
     for (let i = 0; i < 3; i++) model.placeOrder("krithik");
     const { nextPageToken } = await model.listOrders({ status: "NEW", pageSize: 1, pageToken: "" });
@@ -278,7 +278,7 @@ describe("the food service's model", () => {
     }
   });
 
-  it("changes nothing when an event can't be stored", async () => {
+  it("changes nothing if an event can't be stored", async () => {
     let fails = false;
     const onEvent = () => {
       if (fails) throw new Error("disk full");
@@ -304,13 +304,13 @@ describe("the food service's model", () => {
     assert.ok((model.truth().orders[0]?.changes.at(-1)?.at ?? "") >= new Date(START + 60 * MINUTE).toISOString());
   });
 
-  it("gives unique names when the randomness repeats", () => {
+  it("assigns unique names even if the randomness repeats", () => {
     const { model } = setUp({ random: { uuid: () => "same", fraction: () => 0 } });
     model.placeOrder("krithik");
     assert.throws(() => model.placeOrder("krithik"), /orders\/same twice/);
   });
 
-  it("lists the few that are active as fast beside many that ended", async () => {
+  it("lists few active orders equally fast beside many finished ones", async () => {
     const { model } = setUp();
     const place = (count: number) => Array.from({ length: count }, () => model.placeOrder("krithik").name);
     const active = place(5);
@@ -370,7 +370,7 @@ function statusIn(model: FoodServiceModel, name: string): OrderStatus {
 }
 
 describe("the food service's model, whatever happens to it", () => {
-  it("is the same after a replay: truth, pages and keys, without a draw or an event", async () => {
+  it("has the same ground truth, pages and keys after a replay, without new randomness or events", async () => {
     const statuses = ["UNKNOWN", "NEW", "PREPARATION", "IN_FLIGHT", "DELIVERED", "CANCELLED"] as const;
     await fc.assert(
       fc.asyncProperty(
@@ -440,7 +440,7 @@ describe("the food service's model, whatever happens to it", () => {
 });
 
 describe("a replay", () => {
-  it("refuses what is no event, and what can't follow the events before", () => {
+  it("rejects an invalid event, and one that contradicts the events before it", () => {
     const { model, events } = setUp();
     const { name } = model.placeOrder("krithik");
     model.cancelOrder(name);
@@ -456,7 +456,7 @@ describe("a replay", () => {
     ]) {
       assert.throws(() => again.replay(wrong), ValidationError);
     }
-    assert.throws(() => again.replay(events[1]), /never placed/);
+    assert.throws(() => again.replay(events[1]), /does not exist/);
     again.replay(events[0]);
     assert.throws(() => again.replay(events[0]), /created before/);
     assert.equal(again.truth().orders.length, 1);

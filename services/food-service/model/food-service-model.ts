@@ -169,10 +169,7 @@ export class FoodServiceModel implements FoodService {
    */
   placeOrder(customerId: string): OrderRecord {
     if (!isStorableName(customerId)) {
-      throw refusal(
-        "INVALID_ARGUMENT",
-        "order.customer_id must have 1 to 1400 bytes, none of them a control character",
-      );
+      throw refusal("INVALID_ARGUMENT", "order.customer_id must have 1 to 1400 bytes and no control characters");
     }
     const at = this.now();
     const { cancelled, random, speed } = this.options;
@@ -345,7 +342,7 @@ export class FoodServiceModel implements FoodService {
     const event = parseEvent(given);
     const known = this.orders.has(event.name) || this.kitchenOrders.has(event.name) || this.shipments.has(event.name);
     if (event.kind === "update" && !known)
-      throw new ValidationError(`an update of ${event.name}, which was never placed`);
+      throw new ValidationError(`an update of ${event.name}, which does not exist`);
     if (event.kind !== "update" && known) throw new ValidationError(`${event.name} was created before`);
     this.settle(event.at);
     this.apply(event);
@@ -425,7 +422,7 @@ export class FoodServiceModel implements FoodService {
 
   private expectInTime(deadline: number): void {
     if (this.options.clock.now() <= deadline) return;
-    throw callError("DEADLINE_EXCEEDED", "the deadline was over before the call was sent", false);
+    throw callError("DEADLINE_EXCEEDED", "the deadline had passed before the call was sent", false);
   }
 }
 
@@ -433,7 +430,7 @@ function found<T>(things: ReadonlyMap<string, T>, name: string, kind: string): T
   const thing = things.get(name);
   if (thing !== undefined) return thing;
   if (isStorableName(name)) throw refusal("NOT_FOUND", `there is no ${kind} ${name}`);
-  throw refusal("INVALID_ARGUMENT", "name must have 1 to 1400 bytes, none of them a control character");
+  throw refusal("INVALID_ARGUMENT", "name must have 1 to 1400 bytes and no control characters");
 }
 
 function keepKey<E extends { key: string | null }>(keys: Map<string, E>, event: E): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { PagedList } from "./paged-list.js";
 
 describe("PagedList", () => {
-  it("goes on after an item that has gone, even once its place is cleared away", () => {
+  it("continues after a removed item, even once its place is cleared", () => {
     const list = new PagedList<number>();
     const places = Array.from({ length: 1000 }, (_, item) => list.add(item));
     const { items, next } = list.page(0, 400);
@@ -14,7 +14,7 @@ describe("PagedList", () => {
     );
   });
 
-  it("names no next page when everything after it was removed", () => {
+  it("returns no next page if everything after it was removed", () => {
     const list = new PagedList<string>();
     list.add("a");
     const last = list.add("b");

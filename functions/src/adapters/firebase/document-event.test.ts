@@ -70,16 +70,16 @@ const FIELDS: Document["fields"] = {
 };
 
 describe("the change of a document in an event", () => {
-  it("has every kind of value, from protobuf", () => {
+  it("converts every kind of value from protobuf", () => {
     const event = new BinaryWriter().uint32(10).bytes(protobuf(FIELDS)).finish();
     assert.deepEqual(changeIn(Buffer.from(event)), { before: undefined, after: SNAPSHOT });
   });
 
-  it("has every kind of value, from JSON", () => {
+  it("converts every kind of value from JSON", () => {
     assert.deepEqual(changeIn({ value: JSON_DOCUMENT }), { before: undefined, after: SNAPSHOT });
   });
 
-  it("has the document before and after, and ignores what else the event has", () => {
+  it("contains the document before and after, and ignores other parts of the event", () => {
     const before = protobuf({});
     const mask = new BinaryWriter().uint32(10).string("count").finish();
     const writer = new BinaryWriter().uint32(26).bytes(mask).uint32(18).bytes(before);
@@ -87,13 +87,13 @@ describe("the change of a document in an event", () => {
     assert.deepEqual(changeIn(event), { before: { ...SNAPSHOT, fields: {} }, after: SNAPSHOT });
   });
 
-  it("has only the document before if it was deleted", () => {
+  it("contains only the document before if the document was deleted", () => {
     const event = new BinaryWriter().uint32(18).bytes(protobuf(FIELDS)).finish();
     assert.deepEqual(changeIn(event), { before: SNAPSHOT, after: undefined });
     assert.deepEqual(changeIn({ oldValue: JSON_DOCUMENT }), { before: SNAPSHOT, after: undefined });
   });
 
-  it("has no value for what only other programs write, which no schema takes for text or a map", () => {
+  it("represents types that only other programs write as values that every schema rejects", () => {
     const reference = { valueType: { $case: "referenceValue", referenceValue: NAME } } as const;
     const { after } = changeIn(new BinaryWriter().uint32(10).bytes(protobuf({ reference })).finish());
     assert.notEqual(typeof after?.fields.reference, "string");
@@ -119,7 +119,7 @@ describe("the change of a document in an event", () => {
     ["a document without a name", { value: { ...JSON_DOCUMENT, name: "" } }],
     ["a document without a version", { value: { name: NAME } }],
   ] as const) {
-    it(`is a ValidationError if the event holds ${what}`, () => {
+    it(`throws a ValidationError if the event contains ${what}`, () => {
       assert.throws(() => changeIn(data), { name: "ValidationError" });
     });
   }

@@ -41,7 +41,7 @@ export function changeIn(data: unknown): Change {
       document && snapshotFrom(document instanceof Uint8Array ? decode(Buffer.from(document)) : documentFrom(document));
     return { before: snapshotIn(oldValue), after: snapshotIn(value) };
   } catch (cause) {
-    throw new ValidationError("the event does not hold the change of a document", { cause });
+    throw new ValidationError("the event does not contain a document change", { cause });
   }
 }
 

@@ -14,7 +14,10 @@ import { assertWritable } from "../../firestore-limits.js";
 import type { Field, Fields, Matching, Query, Snapshot, Store, Write } from "../../ports.js";
 import { openApp } from "./firebase-app.js";
 
-/** The gRPC status numbers of a failed precondition: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. */
+/**
+ * The gRPC status numbers of a failed precondition: NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION. For a query, the last one means
+ * that its index is still being built.
+ */
 const CONFLICTS = [5, 6, 9];
 const INVALID_ARGUMENT = 3;
 
@@ -60,23 +63,26 @@ export class FirestoreStore implements Store {
       const batch = this.firestore.batch();
       for (const write of writes) this.add(batch, write);
       return (await batch.commit()).map((result) => versionOf(result.writeTime));
-    });
+    }, CONFLICTS);
   }
 
-  async query({ collection, field, oneOf, limit, after }: Query): Promise<Snapshot[]> {
+  async query({ limit, after, afterTime, ...matching }: Query): Promise<Snapshot[]> {
     return translateErrors(async () => {
-      const documents = this.firestore.collection(collection);
-      const matching = documents.where(field, "in", oneOf).orderBy(FieldPath.documentId()).limit(limit);
-      const page = after === undefined ? matching : matching.startAfter(this.firestore.doc(after));
+      const direction = matching.latestBy === undefined ? "asc" : "desc";
+      const sorted = this.matching(matching).orderBy(FieldPath.documentId(), direction).limit(limit);
+      const times = afterTime === undefined ? [] : [afterTime];
+      const page = after === undefined ? sorted : sorted.startAfter(...times, this.firestore.doc(after));
       return (await page.get()).docs.flatMap((found) => snapshotOf(found) ?? []);
     });
   }
 
-  async count({ collection, field, oneOf }: Matching): Promise<number> {
-    return translateErrors(async () => {
-      const matching = this.firestore.collection(collection).where(field, "in", oneOf);
-      return (await matching.count().get()).data().count;
-    });
+  async count(matching: Matching): Promise<number> {
+    return translateErrors(async () => (await this.matching(matching).count().get()).data().count);
+  }
+
+  private matching({ collection, field, oneOf, latestBy }: Matching): FirebaseFirestore.Query {
+    const matching = this.firestore.collection(collection).where(field, "in", oneOf);
+    return latestBy === undefined ? matching : matching.orderBy(latestBy, "desc");
   }
 
   private add(batch: WriteBatch, write: Write): void {
@@ -122,12 +128,12 @@ function timeOf(version: string): Timestamp {
   return new Timestamp(Number(seconds), Number(nanoseconds));
 }
 
-async function translateErrors<T>(work: () => Promise<T>): Promise<T> {
+async function translateErrors<T>(work: () => Promise<T>, conflicts: readonly number[] = []): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: string };
-    if (CONFLICTS.includes(code as number)) throw new ConflictError(message, { cause: error });
+    if (conflicts.includes(code as number)) throw new ConflictError(message, { cause: error });
     if (code === INVALID_ARGUMENT) throw new ValidationError(`Firestore refused: ${message}`, { cause: error });
     throw new StoreError(message ?? String(error), { cause: error });
   }

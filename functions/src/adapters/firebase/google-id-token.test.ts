@@ -30,7 +30,7 @@ function sourceOf() {
 }
 
 describe("Google ID tokens", () => {
-  it("are fetched once for all calls that wait, and used until five minutes before they expire", async () => {
+  it("are fetched once for concurrent calls, and cached until five minutes before they expire", async () => {
     const { clock, server, number } = sourceOf();
     assert.deepEqual(await Promise.all([number(), number(), number()]), [1, 1, 1]);
     clock.advance(HOUR_MS - 5 * 60_000 - 1);
@@ -40,7 +40,7 @@ describe("Google ID tokens", () => {
     assert.equal(server.fetches, 2);
   });
 
-  it("are used until they expire while no new one can be had, which is not tried at every call", async () => {
+  it("are used until they expire while refreshes fail, without a refresh at every call", async () => {
     const { clock, server, number, source } = sourceOf();
     await number();
     server.failure = new Error("no metadata server");
@@ -53,7 +53,7 @@ describe("Google ID tokens", () => {
     assert.ok((await number()) > 2);
   });
 
-  it("are not fetched at every call when the server gives the same old one", async () => {
+  it("are not fetched at every call when the server returns the same token again", async () => {
     const { clock, server, number } = sourceOf();
     server.lifeMs = 60_000;
     await number();
@@ -67,14 +67,14 @@ describe("Google ID tokens", () => {
     assert.equal(server.fetches, 2);
   });
 
-  it("are replaced after the service refused one", async () => {
+  it("are replaced after the service rejected one", async () => {
     const { number, source } = sourceOf();
     await number();
     source.discard();
     assert.equal(await number(), 2);
   });
 
-  it("are refused if the answer is none", async () => {
+  it("are rejected if the server's reply is not a token", async () => {
     const { server, source } = sourceOf();
     for (const answer of ["", "<html>", "a.b.c", `a.${Buffer.from("{}").toString("base64url")}.c`]) {
       server.answer = answer;

@@ -76,7 +76,7 @@ function expiryOf(token: string): number {
     const [, payload = ""] = token.split(".");
     seconds = (JSON.parse(Buffer.from(payload, "base64url").toString()) as { exp?: unknown }).exp;
   } catch (cause) {
-    throw new Error("what the metadata server gave is not a token", { cause });
+    throw new Error("the metadata server's reply is not a token", { cause });
   }
   if (typeof seconds !== "number") throw new Error("the token does not say when it expires");
   return seconds * 1000;

@@ -102,7 +102,7 @@ export class GrpcChannel {
     const now = this.clock.now();
     const until = deadline ?? now + this.target.timeoutMs;
     if (until <= now) {
-      const message = `${method.path} was not sent: its time was over before it began`;
+      const message = `${method.path} was not sent: its deadline had already passed`;
       return Promise.reject(callError("DEADLINE_EXCEEDED", message, false));
     }
     const { path, requestSerialize, responseDeserialize } = method;

@@ -17,7 +17,7 @@ import { snapshotFrom, timestampOfVersion, valueFor, valuesOf, versionFrom } fro
 import { GoogleApi, type GoogleService, projectId } from "./google-api.js";
 import { strictly } from "./strict-utf8.js";
 
-/** The status codes of a failed precondition. */
+/** The status codes of a failed precondition. For a query, the last one means that its index is still being built. */
 const CONFLICTS: readonly number[] = [status.NOT_FOUND, status.ALREADY_EXISTS, status.FAILED_PRECONDITION];
 
 /** A retried commit may conflict with its own first try, so callers compare the claim's id. */
@@ -90,7 +90,7 @@ export class GrpcStore implements Store {
         else if (result) found.set(result.missing, undefined);
       }
       const unanswered = documents.find((name) => !found.has(name));
-      if (unanswered) throw new Error(`Firestore did not say whether there is a document ${unanswered}`);
+      if (unanswered) throw new Error(`Firestore did not say whether the document ${unanswered} exists`);
       return paths.map((path) => found.get(this.nameOf(path))) as { [I in keyof P]: Snapshot | undefined };
     });
   }
@@ -112,17 +112,19 @@ export class GrpcStore implements Store {
         if (!time) throw new Error("Firestore did not say when it committed");
         return versionFrom(time);
       });
-    });
+    }, CONFLICTS);
   }
 
-  async query({ limit, after, ...matching }: Query): Promise<Snapshot[]> {
+  async query({ limit, after, afterTime, ...matching }: Query): Promise<Snapshot[]> {
     return translateErrors(async () => {
       const { parent, structuredQuery } = this.wireQuery(matching);
+      const direction = matching.latestBy === undefined ? Direction.ASCENDING : Direction.DESCENDING;
+      const times = afterTime === undefined ? [] : [valueFor(afterTime)];
       const page: StructuredQuery = {
         ...structuredQuery,
-        orderBy: [{ field: { fieldPath: "__name__" }, direction: Direction.ASCENDING }],
+        orderBy: [...structuredQuery.orderBy, { field: { fieldPath: "__name__" }, direction }],
         limit,
-        startAt: after === undefined ? undefined : { values: [this.reference(after)], before: false },
+        startAt: after === undefined ? undefined : { values: [...times, this.reference(after)], before: false },
       };
       const answers = await this.api.callForAll(METHODS.query, queryRequest(parent, page), this.headers);
       return answers.flatMap(({ document }) => (document ? [snapshotFrom(document)] : []));
@@ -183,11 +185,14 @@ export class GrpcStore implements Store {
     return { ...common, operation, updateMask, currentDocument: demandsVersion(write.version) };
   }
 
-  /** The documents of a collection in which a field is one of these values. */
-  private wireQuery({ collection, field, oneOf }: Matching): { parent: string; structuredQuery: StructuredQuery } {
+  private wireQuery({ collection, field, oneOf, latestBy }: Matching): {
+    parent: string;
+    structuredQuery: StructuredQuery;
+  } {
     const segments = collection.split("/");
     const collectionId = segments.pop() ?? "";
     const values = oneOf.map(valueFor);
+    const latestFirst = (time: string) => ({ field: { fieldPath: fieldPath(time) }, direction: Direction.DESCENDING });
     const structuredQuery: StructuredQuery = {
       select: undefined,
       from: [{ collectionId, allDescendants: false }],
@@ -201,7 +206,7 @@ export class GrpcStore implements Store {
           },
         },
       },
-      orderBy: [],
+      orderBy: latestBy === undefined ? [] : [latestFirst(latestBy)],
       startAt: undefined,
       endAt: undefined,
       offset: 0,
@@ -221,12 +226,12 @@ function fieldPath(name: string): string {
   return /^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) ? name : `\`${name.replace(/[\\`]/g, "\\$&")}\``;
 }
 
-async function translateErrors<T>(work: () => Promise<T>): Promise<T> {
+async function translateErrors<T>(work: () => Promise<T>, conflicts: readonly number[] = []): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const { code, message } = error as Partial<ServiceError>;
-    if (code !== undefined && CONFLICTS.includes(code)) throw new ConflictError(message, { cause: error });
+    if (code !== undefined && conflicts.includes(code)) throw new ConflictError(message, { cause: error });
     if (code === status.INVALID_ARGUMENT) throw new ValidationError(`Firestore refused: ${message}`, { cause: error });
     throw new StoreError(message ?? String(error), { cause: error });
   }

@@ -52,10 +52,10 @@ describe("ID tokens", () => {
     ["is from another issuer", token({ iss: "https://example.com" })],
     ["has no subject", token({ sub: "" })],
   ] as const) {
-    it(`are refused if one ${what}`, () => assert.rejects(verify(text), TokenError));
+    it(`are rejected if one ${what}`, () => assert.rejects(verify(text), TokenError));
   }
 
-  it("are reported as unverifiable, not as wrong, if they can't be checked", async () => {
+  it("are reported as unverifiable, not as invalid, if they can't be checked", async () => {
     await assert.rejects(verify(token()), (error: Error) => {
       assert.ok(isCallError(error), String(error));
       assert.equal(error.code, "UNAVAILABLE");

@@ -28,11 +28,7 @@ const claims = v.object({ uid: v.string(), email: v.optional(v.string()), role: 
 export function firebaseTokens(open: () => App = openApp): Tokens {
   return {
     async verify(token) {
-      const { uid, email, role } = parse(
-        claims,
-        await verified(token, open),
-        "The token's claims are not as they must be",
-      );
+      const { uid, email, role } = parse(claims, await verified(token, open), "The token has invalid claims");
       return { id: uid, name: email ?? uid, role };
     },
   };
@@ -56,5 +52,5 @@ function refusalOf(cause: { code?: string; message: string }): Error {
   if (code === "auth/id-token-expired") {
     return new TokenError("The ID token is no longer valid; get a new one.", { cause });
   }
-  return new TokenError("This is no ID token of this project.", { cause });
+  return new TokenError("This is not an ID token of this project.", { cause });
 }

@@ -55,7 +55,7 @@ describe("a TLS connection", function () {
     ["resets", (_: TLSSocket, raw: Socket) => void raw.resetAndDestroy()],
     ["closes", (secured: TLSSocket) => void secured.destroy()],
   ] as const) {
-    it(`reports that the server ${how} right after the handshake asks for a client certificate, or for another one`, async () => {
+    it(`reports that a server that ${how} right after the handshake requires a client certificate, or rejects the given one`, async () => {
       const port = await serve(end);
       const callers = [undefined, maker.issue({ subject: "stranger" })];
       for (const caller of callers) {
@@ -64,7 +64,7 @@ describe("a TLS connection", function () {
             .then((socket) => connector(port, caller, resolve).secure(socket))
             .then((secured) => secured.resume(), reject);
         });
-        const does = caller === undefined ? "requires a client certificate" : "refuses the client certificate";
+        const does = caller === undefined ? "requires a client certificate" : "rejects the client certificate";
         const wanted = new RegExp(
           `^the server closed the connection right after the TLS handshake; perhaps it ${does}: set`,
         );
@@ -77,7 +77,7 @@ describe("a TLS connection", function () {
     });
   }
 
-  it("passes the check when the server speaks first, as HTTP/2 servers do", async () => {
+  it("passes the check when the server sends first, as HTTP/2 servers do", async () => {
     const port = await serve((secured) => void secured.write("settings"));
     await connector(port).check(() => dial("localhost", port));
   });

@@ -147,7 +147,7 @@ describe("the deployed functions", () => {
     Object.assign(process.env, environment);
   });
 
-  it("fail at their start if a setting is wrong, with its name and what is allowed", async () => {
+  it("fail to start if a setting is invalid, and name it with its allowed values", async () => {
     process.env.POLL_PASSES = "99";
     try {
       const wrong = { name: "ValidationError", message: /POLL_PASSES is 99.*12/ };
@@ -157,7 +157,7 @@ describe("the deployed functions", () => {
     }
   });
 
-  it("are all there, under the names that operators know", () => {
+  it("exist under the documented names", () => {
     assert.deepEqual(Object.keys(deployed).sort(), [
       "api",
       "completeOrder",
@@ -171,7 +171,7 @@ describe("the deployed functions", () => {
     ]);
   });
 
-  it("get the food service's certificates and a bound on their instances", () => {
+  it("declare the food service's certificates and a maximum of instances", () => {
     for (const name of Object.keys(deployed) as (keyof typeof Deployed)[]) {
       const endpoint = raw(name).__endpoint;
       assert.equal(endpoint.platform, "gcfv2");
@@ -184,7 +184,7 @@ describe("the deployed functions", () => {
     }
   });
 
-  it("get each event again if they fail", () => {
+  it("get a failed event redelivered", () => {
     for (const [name, { topic }] of Object.entries(TOPICS)) {
       const trigger = raw(name as TopicFunction).__endpoint.eventTrigger;
       assert.deepEqual([trigger?.eventFilters, trigger?.retry], [{ topic }, true], name);
@@ -199,7 +199,7 @@ describe("the deployed functions", () => {
     }
   });
 
-  it("run on a schedule from a param, one at a time, and leave what failed to the next tick", () => {
+  it("run on a schedule from a param, one at a time, and without retries", () => {
     for (const [name, param] of [
       ["pollOrders", "POLL_SCHEDULE"],
       ["sweep", "SWEEP_SCHEDULE"],
@@ -220,7 +220,7 @@ describe("the deployed functions", () => {
       ["is no UTF-8", "\ud800"],
       ["reaches for the prototype", '{"__proto__":{"order":"orders/1","status":"NEW"}}'],
     ] as const) {
-      it(`${name} drops a message that ${what}: it must not come back for ever`, async () => {
+      it(`${name} drops a message that ${what}, so it is not redelivered forever`, async () => {
         assert.deepEqual(await outcomesOf(() => raw(name)(pubSubEvent(name, data))), [dropped]);
       });
     }
@@ -232,13 +232,13 @@ describe("the deployed functions", () => {
       assert.deepEqual(outcomes, [dropped]);
     });
 
-    it(`${name} drops what names no order of ours`, async () => {
+    it(`${name} drops a message that names no valid order`, async () => {
       const wrap = wrapped(name);
       const outcomes = await outcomesOf(async () => wrap({ data: { message: { json: { order: "x", status: 1 } } } }));
       assert.deepEqual(outcomes, [dropped]);
     });
 
-    it(`${name} drops a message that is older than an hour: the poll has brought its order again`, async () => {
+    it(`${name} drops a message that is older than an hour, since the poll has published its order again`, async () => {
       const data = JSON.stringify(TOPICS[name].payload);
       const lines = await linesOf(() => raw(name)(pubSubEvent(name, data, ago(HOUR_MS + 1_000))));
       assert.deepEqual(
@@ -251,13 +251,13 @@ describe("the deployed functions", () => {
       assert.deepEqual(await outcomesOf(async () => wrap(event)), ["dropped"]);
     });
 
-    it(`${name} still looks at a message that is nearly an hour old`, async () => {
+    it(`${name} still handles a message that is nearly an hour old`, async () => {
       const lines = await linesOf(() => raw(name)(pubSubEvent(name, "{", ago(HOUR_MS - 60_000))));
       assert.doesNotMatch(String(lines[0]?.message), /too old/);
     });
   }
 
-  it("log component, order and outcome as fields", async () => {
+  it("log component, order and outcome as structured fields", async () => {
     const event = documentEvent("written", undefined, UNREADABLE);
     const [line] = await linesOf(() => raw("onRelationWritten")(event));
     assert.deepEqual(
@@ -279,23 +279,23 @@ describe("the deployed functions", () => {
     const created = (fields: Fields, time?: string) =>
       raw("onRelationCreated")(documentEvent("created", undefined, fields, time));
 
-    it("have nothing to tell of a relation that was deleted", async () => {
+    it("report nothing for a deleted relation", async () => {
       assert.deepEqual(await outcomesOf(() => written({ before: { kitchen: "k/1" } })), []);
     });
 
-    it("report nothing if the state is the same, times and other programs' types included", async () => {
+    it("report nothing if the state is unchanged, even with times and types of other programs", async () => {
       const times = { PREPARATION: new Date() };
       const fields = { kitchen: "k/1", state: "PREPARATION", times, schema: 1, notes: ["a", { b: null }] };
       const outcomes = await outcomesOf(() => written({ before: fields, after: { ...fields, note: "x" } }));
       assert.deepEqual(outcomes, []);
     });
 
-    it("leave a document of a newer schema alone", async () => {
+    it("ignore a document with a newer schema", async () => {
       assert.deepEqual(await outcomesOf(() => written({ after: UNREADABLE })), ["quarantined"]);
       assert.deepEqual(await outcomesOf(() => created(UNREADABLE)), ["quarantined"]);
     });
 
-    it("have no customer to resolve that is resolved already", async () => {
+    it("don't resolve a customer that is already resolved", async () => {
       const customer = { name: "krithik", class: "7", roll: 70 };
       assert.deepEqual(await outcomesOf(() => created({ kitchen: "k/1", customer })), []);
     });

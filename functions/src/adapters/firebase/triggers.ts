@@ -104,7 +104,7 @@ function documentFunction({ __endpoint }: { __endpoint: object }, name: Reaction
         const { before, after } = changeIn(event.data);
         // Take the path from the document: the event's header has it too, but may garble characters outside ASCII.
         const id = (after ?? before)?.path.slice(RELATIONS.length + 1);
-        if (id === undefined) throw new ValidationError("the event holds no document");
+        if (id === undefined) throw new ValidationError("the event contains no document");
         await runReaction(name, id, { before, after, at: Date.parse(event.time) }, ports());
       },
       oldest,

@@ -5,7 +5,7 @@ import { withCheckedReplies } from "./verified-replies.js";
 
 const ORDER = { name: "orders/1", customerId: "krithik", status: "NEW" } as const;
 
-describe("checked replies", () => {
+describe("verified replies", () => {
   const reads = {
     "an order": (food: ReturnType<typeof withCheckedReplies>, name: string) => food.getOrder(name),
     "a kitchen order": (food: ReturnType<typeof withCheckedReplies>, name: string) => food.getKitchenOrder(name),
@@ -13,7 +13,7 @@ describe("checked replies", () => {
   };
   for (const [title, read] of Object.entries(reads)) {
     for (const answered of ["", "orders/2", "orders/1 "]) {
-      it(`do not believe that ${title} is the one asked for if the answer is ${JSON.stringify(answered)}`, async () => {
+      it(`reject a reply named ${JSON.stringify(answered)} to a request for ${title}`, async () => {
         const { food } = testBed();
         const reply = { ...ORDER, name: answered };
         food.orders.set("orders/1", reply);
@@ -28,7 +28,7 @@ describe("checked replies", () => {
     }
   }
 
-  it("leave every other reply and failure as it is", async () => {
+  it("pass on every other reply and failure unchanged", async () => {
     const { food } = testBed();
     food.orders.set(ORDER.name, { ...ORDER });
     const checked = withCheckedReplies(food);

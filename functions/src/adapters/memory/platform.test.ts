@@ -54,7 +54,7 @@ describe("the platform in one process", () => {
     await settle();
   };
 
-  it("asks once per order and tick while every call fails, however many ticks there were", async () => {
+  it("sends one call per order and tick while every call fails, however many ticks there were", async () => {
     for (let round = 1; round <= 20; round++) {
       await tick();
       assert.equal(asked.length, 300 * round);
@@ -64,7 +64,7 @@ describe("the platform in one process", () => {
     assert.equal(asked.length, 300 * 20);
   });
 
-  it("retries after 10 s, 20 s and 40 s when no poll brings the order again", async () => {
+  it("retries after 10 s, 20 s and 40 s if no poll publishes the order again", async () => {
     await tick();
     const after: number[] = [];
     for (let seconds = 1; seconds <= 75; seconds++) {
@@ -76,7 +76,7 @@ describe("the platform in one process", () => {
     assert.deepEqual(after, [10, 30, 70]);
   });
 
-  it("handles 20 messages at a time, and each order once however often polls bring it", async () => {
+  it("handles 20 messages at a time, and each order once however often polls publish it", async () => {
     const answers: (() => void)[] = [];
     getKitchenOrder = (name) => new Promise((resolve) => answers.push(() => resolve({ name, status: "NEW" })));
     await tick();
@@ -90,7 +90,7 @@ describe("the platform in one process", () => {
     assert.equal(new Set(asked).size, 300);
   });
 
-  it("delivers a change again until its reaction succeeds", async () => {
+  it("redelivers a change until its reaction succeeds", async () => {
     bed.food.hooks.once("updateOrder", "before", () => {
       throw callError("UNAVAILABLE", "try later", true);
     });

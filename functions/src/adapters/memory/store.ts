@@ -44,23 +44,26 @@ export class MemoryStore implements Store {
     return writes.map(({ path }) => this.documents.get(path)?.version ?? version);
   }
 
-  async query({ limit, after, ...matching }: Query): Promise<Snapshot[]> {
+  async query({ limit, after, afterTime, ...matching }: Query): Promise<Snapshot[]> {
+    const compare = comparison(matching);
+    const last = after === undefined ? undefined : { path: after, fields: timeField(matching, afterTime) };
     return this.matching(matching)
-      .filter((path) => after === undefined || byBytes(path, after) > 0)
-      .sort(byBytes)
-      .slice(0, limit)
-      .flatMap((path) => this.peek(path) ?? []);
+      .flatMap((path) => this.peek(path) ?? [])
+      .filter((found) => last === undefined || compare(found, last) > 0)
+      .sort(compare)
+      .slice(0, limit);
   }
 
   async count(matching: Matching): Promise<number> {
     return this.matching(matching).length;
   }
 
-  private matching({ collection, field, oneOf }: Matching): string[] {
+  private matching({ collection, field, oneOf, latestBy }: Matching): string[] {
     const found: string[] = [];
     for (const [path, { fields }] of this.documents) {
       const value = fields[field];
-      if (isIn(path, collection) && typeof value === "string" && oneOf.includes(value)) found.push(path);
+      const hasTime = latestBy === undefined || fields[latestBy] !== undefined;
+      if (isIn(path, collection) && typeof value === "string" && oneOf.includes(value) && hasTime) found.push(path);
     }
     return found;
   }
@@ -79,13 +82,26 @@ export class MemoryStore implements Store {
   private demand(write: Write): void {
     const document = this.documents.get(write.path);
     if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
-      throw new ConflictError(`${write.path} is not as the ${write.kind} demands`);
+      throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
 }
 
 function isIn(path: string, collection: string): boolean {
   return path.startsWith(`${collection}/`) && !path.includes("/", collection.length + 1);
+}
+
+type Place = Pick<Snapshot, "path" | "fields">;
+
+/** The order of a query's answer. */
+function comparison({ latestBy }: Matching): (one: Place, other: Place) => number {
+  if (latestBy === undefined) return (one, other) => byBytes(one.path, other.path);
+  const time = ({ fields }: Place) => Number(fields[latestBy]);
+  return (one, other) => time(other) - time(one) || byBytes(other.path, one.path);
+}
+
+function timeField({ latestBy }: Matching, time: Date | undefined): Fields {
+  return latestBy !== undefined && time ? { [latestBy]: time } : {};
 }
 
 /** Firestore sorts ids by their UTF-8 bytes. */
