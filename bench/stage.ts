@@ -95,8 +95,8 @@ async function load({ world, smoke }: BenchContext, side: Side, which: Case, bas
   if (which === "warmTick") await instance.invokeAll(events);
   const isPacked = which === "warmTick" && side === "ours";
   const result = isPacked
-    ? await bring(instance, packedEvents(names.slice(warmUp)), 0, orders)
-    : await bring(instance, events, warmUp, orders);
+    ? await invokeAll(instance, packedEvents(names.slice(warmUp)), 0, orders)
+    : await invokeAll(instance, events, warmUp, orders);
   await instance.stop();
   await food.kill();
   const { kitchenOrders, shipments } = food.truth();
@@ -113,7 +113,7 @@ function packedEvents(names: string[]): object[] {
 }
 
 /** Brings all events, and measures those after the warm-up, which have so many orders. */
-async function bring(instance: FunctionInstance, events: object[], warmUp: number, orders: number): Promise<Load> {
+async function invokeAll(instance: FunctionInstance, events: object[], warmUp: number, orders: number): Promise<Load> {
   await instance.invokeAll(events.slice(0, warmUp));
   const before = instance.usage();
   const began = performance.now();

@@ -215,8 +215,8 @@ async function show({ system, signal }: Running): Promise<number> {
       // It is just ending, or busy: the next look tells.
       () => undefined,
     );
-    // Looking at very many orders must not become the main work.
-    pause = Math.max(1_000, 10 * (Date.now() - began));
+    // Looking at very many orders must not become the main work, and after a slow look the line must not stay as it was for long.
+    pause = Math.min(10_000, Math.max(1_000, 10 * (Date.now() - began)));
     await Promise.race([sleep(pause, undefined, { signal }).catch(() => undefined), failed]);
   }
   view?.close();

@@ -51,16 +51,16 @@ async function gcloud(args: string[]): Promise<string> {
   }
 }
 
-async function carryOut({ find, run, renew, problem }: Step): Promise<"created" | "updated" | "already exists"> {
+async function apply({ find, create, update, problem }: Step): Promise<"created" | "updated" | "already exists"> {
   const [found] = find ? (await gcloud(find).catch(() => "")).split("\n") : [];
   const wrong = found === undefined || found === "" ? undefined : problem?.(found);
   if (wrong !== undefined) throw new GcloudError(wrong);
-  if (found && !renew) return "already exists";
-  await untilPropagated(found && renew ? renew(found) : run);
+  if (found && !update) return "already exists";
+  await untilPropagated(found && update ? update(found) : create);
   return found ? "updated" : "created";
 }
 
-/** Runs a command, and again for as long as it fails only because something new is not known everywhere. Shows what it waits for. */
+/** Runs a command, and retries it while it fails because a change has not propagated. Shows what it waits for. */
 async function untilPropagated(args: string[]): Promise<void> {
   const beganMs = Date.now();
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(1.5 * pauseMs, LONGEST_PAUSE_MS)) {
@@ -77,15 +77,15 @@ async function untilPropagated(args: string[]): Promise<void> {
   }
 }
 
-/** A command line that a shell takes as it stands. */
+/** A command line for a shell. */
 function shown(args: string[]): string {
   return ["gcloud", ...args].map(quoteForShell).join(" ");
 }
 
-function show({ does, find, run, renew }: Step): void {
-  console.log(`\n# ${does}`);
-  console.log(find ? `${shown(find)} | grep . ||\n  ${shown(run)}` : shown(run));
-  if (renew) console.log(`# where it is there: ${shown(renew("NAME"))}`);
+function show({ description, find, create, update }: Step): void {
+  console.log(`\n# ${description}`);
+  console.log(find ? `${shown(find)} | grep . ||\n  ${shown(create)}` : shown(create));
+  if (update) console.log(`# if it exists: ${shown(update("NAME"))}`);
 }
 
 interface Options {
@@ -100,14 +100,14 @@ async function main(steps: (place: Place, options: Options) => Step[], options: 
   const { project, region, dryRun } = options;
   const asked = ["projects", "describe", project, "--format=value(projectNumber)"];
   if (dryRun) {
-    console.log(`# PROJECT_NUMBER is what this prints:\n${shown(asked)}`);
+    console.log(`# PROJECT_NUMBER is the output of this command:\n${shown(asked)}`);
     for (const step of steps({ project, region, number: "PROJECT_NUMBER" }, options)) show(step);
     return;
   }
   const place = { project, region, number: await gcloud(asked) };
   for (const step of steps(place, options)) {
-    process.stdout.write(`${step.does}: `);
-    console.log(await carryOut(step));
+    process.stdout.write(`${step.description}: `);
+    console.log(await apply(step));
   }
 }
 

@@ -1,4 +1,4 @@
-/** The gcloud commands that get a project ready. Each can be run again: what is there already is left as it is. */
+/** The gcloud commands that prepare a project. Each is idempotent: existing resources stay unchanged. */
 import { readdirSync } from "node:fs";
 import { chosenSecrets } from "../functions/src/config.js";
 import { words as gcloud } from "../harness/process/shell.js";
@@ -13,22 +13,22 @@ import {
   TOPICS,
 } from "./iam.js";
 
-/** Everything here is as the arguments of gcloud. */
+/** One idempotent change of a project. Commands are given as gcloud's arguments. */
 export interface Step {
   /** What it does, as shown in the output. */
-  does: string;
-  /** Prints something if the step is already done. */
+  description: string;
+  /** Prints something if the resource exists. */
   find?: string[];
-  run: string[];
-  /** What runs instead if the step is already done; nothing if undefined. */
-  renew?(found: string): string[];
-  /** What is wrong with what is there already; undefined when it can be used. */
+  create: string[];
+  /** Updates an existing resource; without it, an existing resource stays unchanged. */
+  update?(found: string): string[];
+  /** What is wrong with an existing resource; undefined if it can be used. */
   problem?(found: string): string | undefined;
 }
 
 export interface Place {
   project: string;
-  /** Its number, which the addresses of Google's own accounts have in them. */
+  /** The project's number, which is part of the addresses of Google's own accounts. */
   number: string;
   /** Where the functions run. */
   region: string;
@@ -67,7 +67,7 @@ const groupsOf = (size: number, names: readonly string[]) =>
 
 const MONITORING = "deploy/monitoring";
 
-/** Google's own accounts that bring events and ticks, and what each needs to do so. */
+/** Google's own accounts that deliver events and ticks, and the role that each needs. */
 const SERVICE_AGENTS = [
   { api: "pubsub.googleapis.com", agent: "gcp-sa-pubsub", role: "roles/iam.serviceAccountTokenCreator" },
   { api: "eventarc.googleapis.com", agent: "gcp-sa-eventarc", role: "roles/eventarc.serviceAgent" },
@@ -108,37 +108,37 @@ export function wantedUnder(params: Record<string, string>): Wanted {
 /** Before the first deploy: APIs, the database, topics, the secret, accounts and their roles. */
 export function prepareSteps({ project, number, region }: Place, wanted: Wanted = USUAL): Step[] {
   const projectRole = (member: string, role: string): Step => ({
-    does: `${member.split("@")[0]} gets ${role}`,
-    run: gcloud`projects add-iam-policy-binding ${project} --member ${member} --role ${role} --condition=None`,
+    description: `${member.split("@")[0]} gets ${role}`,
+    create: gcloud`projects add-iam-policy-binding ${project} --member ${member} --role ${role} --condition=None`,
   });
   return [
     ...groupsOf(API_GROUP, wanted.apis).map((apis) => ({
-      does: `enables ${apis.map((api) => api.replace(".googleapis.com", "")).join(", ")}`,
-      run: gcloud`services enable ${apis} --project ${project}`,
+      description: `enables ${apis.map((api) => api.replace(".googleapis.com", "")).join(", ")}`,
+      create: gcloud`services enable ${apis} --project ${project}`,
     })),
     {
-      does: `makes the database, in ${region}, with seven days to go back to`,
+      description: `creates the database in ${region}, with seven days of point-in-time recovery`,
       find: gcloud`firestore databases describe --database=(default) --format=value(locationId) --project ${project}`,
       problem: (location) => placeProblem(location, region),
-      run: gcloud`firestore databases create --database=(default) --type=firestore-native
+      create: gcloud`firestore databases create --database=(default) --type=firestore-native
         --location=${region} --enable-pitr --delete-protection --project ${project}`,
     },
     ...TOPICS.map((topic) => ({
-      does: `makes the topic ${topic}`,
+      description: `creates the topic ${topic}`,
       find: gcloud`pubsub topics describe ${topic} --format=value(name) --project ${project}`,
-      run: gcloud`pubsub topics create ${topic} --project ${project}`,
+      create: gcloud`pubsub topics create ${topic} --project ${project}`,
     })),
     ...wanted.secrets.map((secret) => ({
-      does: `makes the secret ${secret}, empty`,
+      description: `creates the empty secret ${secret}`,
       find: gcloud`secrets describe ${secret} --format=value(name) --project ${project}`,
       // The label tells the Firebase CLI that it may add versions.
-      run: gcloud`secrets create ${secret} --replication-policy=automatic
+      create: gcloud`secrets create ${secret} --replication-policy=automatic
         --labels=firebase-managed=functions --project ${project}`,
     })),
     ...SERVICE_AGENTS.flatMap(({ api, agent, role }) => [
       {
-        does: `makes Google's account for ${api}`,
-        run: gcloud`beta services identity create --service ${api} --project ${project}`,
+        description: `creates Google's account for ${api}`,
+        create: gcloud`beta services identity create --service ${api} --project ${project}`,
       },
       projectRole(`serviceAccount:service-${number}@${agent}.iam.gserviceaccount.com`, role),
     ]),
@@ -149,20 +149,20 @@ export function prepareSteps({ project, number, region }: Place, wanted: Wanted 
       const member = `serviceAccount:${address}`;
       return [
         {
-          does: `makes the account ${accountOf(name)}`,
+          description: `creates the account ${accountOf(name)}`,
           find: gcloud`iam service-accounts describe ${address} --format=value(name) --project ${project}`,
-          run: gcloud`iam service-accounts create ${accountOf(name)}
+          create: gcloud`iam service-accounts create ${accountOf(name)}
             --display-name ${name} --description ${ACCESS[name].work} --project ${project}`,
         },
         ...projectRoles(name).map((role) => projectRole(member, role)),
         ...ACCESS[name].publishes.map((topic) => ({
-          does: `${accountOf(name)} may publish to ${topic}`,
-          run: gcloud`pubsub topics add-iam-policy-binding ${topic}
+          description: `${accountOf(name)} may publish to ${topic}`,
+          create: gcloud`pubsub topics add-iam-policy-binding ${topic}
             --member ${member} --role roles/pubsub.publisher --project ${project}`,
         })),
         ...wanted.secrets.map((secret) => ({
-          does: `${accountOf(name)} may read ${secret}`,
-          run: gcloud`secrets add-iam-policy-binding ${secret}
+          description: `${accountOf(name)} may read ${secret}`,
+          create: gcloud`secrets add-iam-policy-binding ${secret}
             --member ${member} --role roles/secretmanager.secretAccessor --project ${project}`,
         })),
       ];
@@ -173,9 +173,9 @@ export function prepareSteps({ project, number, region }: Place, wanted: Wanted 
 /** After the first deploy, when the services are there: each function's account may call that function, and no other. */
 export function invokerSteps({ project, region }: Place): Step[] {
   return FUNCTION_NAMES.filter(callsItself).map((name) => ({
-    does: `${accountOf(name)} may call ${name}`,
+    description: `${accountOf(name)} may call ${name}`,
     // A function's service has its name in small letters.
-    run: gcloud`run services add-iam-policy-binding ${name.toLowerCase()} --region ${region}
+    create: gcloud`run services add-iam-policy-binding ${name.toLowerCase()} --region ${region}
       --member ${`serviceAccount:${accountAddress(name, project)}`} --role roles/run.invoker --project ${project}`,
   }));
 }
@@ -183,8 +183,8 @@ export function invokerSteps({ project, region }: Place): Step[] {
 /** Who deploys must be allowed to let functions run as their accounts; owners are already. */
 export function deployerSteps(deployer: string, { project }: Place): Step[] {
   return FUNCTION_NAMES.map((name) => ({
-    does: `${deployer} may deploy as ${accountOf(name)}`,
-    run: gcloud`iam service-accounts add-iam-policy-binding ${accountAddress(name, project)}
+    description: `${deployer} may deploy as ${accountOf(name)}`,
+    create: gcloud`iam service-accounts add-iam-policy-binding ${accountAddress(name, project)}
       --member ${deployer} --role roles/iam.serviceAccountUser --project ${project}`,
   }));
 }
@@ -194,10 +194,10 @@ export function monitoringSteps({ project }: Pick<Place, "project">, channels: s
   const metrics = namesIn("metrics").map((name) => {
     const file = `${MONITORING}/metrics/${name}.json`;
     return {
-      does: `keeps the metric ${name}`,
+      description: `creates or updates the metric ${name}`,
       find: gcloud`logging metrics describe ${name} --format=value(name) --project ${project}`,
-      run: gcloud`logging metrics create ${name} --config-from-file=${file} --project ${project}`,
-      renew: () => gcloud`logging metrics update ${name} --config-from-file=${file} --project ${project}`,
+      create: gcloud`logging metrics create ${name} --config-from-file=${file} --project ${project}`,
+      update: () => gcloud`logging metrics update ${name} --config-from-file=${file} --project ${project}`,
     };
   });
   const alerts = namesIn("alerts").map((name) => {
@@ -205,11 +205,11 @@ export function monitoringSteps({ project }: Pick<Place, "project">, channels: s
     const notified = (option: string) => (channels.length === 0 ? [] : [`--${option}=${channels.join(",")}`]);
     const filter = `user_labels.alert="${name}"`;
     return {
-      does: `keeps the alert ${name}`,
+      description: `creates or updates the alert ${name}`,
       find: gcloud`alpha monitoring policies list --filter=${filter} --format=value(name) --project ${project}`,
-      run: gcloud`alpha monitoring policies create --policy-from-file=${file}
+      create: gcloud`alpha monitoring policies create --policy-from-file=${file}
         ${notified("notification-channels")} --project ${project}`,
-      renew: (found: string) => gcloud`alpha monitoring policies update ${found} --policy-from-file=${file}
+      update: (found: string) => gcloud`alpha monitoring policies update ${found} --policy-from-file=${file}
         ${notified("set-notification-channels")} --project ${project}`,
     };
   });
@@ -219,10 +219,10 @@ export function monitoringSteps({ project }: Pick<Place, "project">, channels: s
     ...metrics,
     ...alerts,
     {
-      does: "keeps the dashboard",
+      description: "creates or updates the dashboard",
       find: gcloud`monitoring dashboards list --filter=${filter} --format=value(name) --project ${project}`,
-      run: gcloud`monitoring dashboards create --config-from-file=${dashboard} --project ${project}`,
-      renew: (found: string) =>
+      create: gcloud`monitoring dashboards create --config-from-file=${dashboard} --project ${project}`,
+      update: (found: string) =>
         gcloud`monitoring dashboards update ${found} --config-from-file=${dashboard} --project ${project}`,
     },
   ];

@@ -70,14 +70,14 @@ describe("the accounts", () => {
   });
 
   it("get no role with broad permissions", () => {
-    const granted = prepareSteps(PLACE).flatMap(({ run }) => run.filter((arg) => arg.startsWith("roles/")));
+    const granted = prepareSteps(PLACE).flatMap(({ create }) => create.filter((arg) => arg.startsWith("roles/")));
     const broad = granted.filter((role) => /^roles\/(owner|editor|viewer)$|[aA]dmin$/.test(role));
     assert.deepEqual(broad, []);
   });
 
   it("may call their own function if it has events, and no other function", () => {
     const steps = invokerSteps(PLACE);
-    const calls = steps.map(({ run }) => [run[3], run.find((arg) => arg.startsWith("serviceAccount:"))]);
+    const calls = steps.map(({ create }) => [create[3], create.find((arg) => arg.startsWith("serviceAccount:"))]);
     const wanted = Object.entries(manifest.endpoints)
       .filter(([, { httpsTrigger }]) => !httpsTrigger)
       .map(([name, { serviceAccount }]) => [
@@ -138,15 +138,15 @@ describe("npm run cloud", function () {
     it(`${part} --dry-run shows every command and runs none`, async () => {
       const { stdout, asked } = await cloud([...args, "--dry-run"]);
       assert.deepEqual(asked, []);
-      for (const { does, run } of steps) {
-        assert.ok(stdout.includes(`# ${does.replaceAll("123", "PROJECT_NUMBER")}\n`), does);
-        for (const arg of run) assert.ok(stdout.includes(arg.replaceAll("123", "PROJECT_NUMBER")), arg);
+      for (const { description, create } of steps) {
+        assert.ok(stdout.includes(`# ${description.replaceAll("123", "PROJECT_NUMBER")}\n`), description);
+        for (const arg of create) assert.ok(stdout.includes(arg.replaceAll("123", "PROJECT_NUMBER")), arg);
       }
     });
 
     it(`${part} runs every command, and creates nothing that exists the second time`, async () => {
       const { asked: first } = await cloud(args);
-      for (const { run } of steps) assert.ok(first.includes([...run, "--quiet"].join(" ")), run.join(" "));
+      for (const { create } of steps) assert.ok(first.includes([...create, "--quiet"].join(" ")), create.join(" "));
       const { asked: second } = await cloud(args);
       assert.deepEqual(second.filter(makes), []);
       if (part === "monitoring") assert.equal(second.filter((line) => line.includes(" update ")).length, steps.length);
@@ -187,7 +187,7 @@ esac
     writeFileSync(join(directory, "gcloud"), fake, { mode: 0o755 });
     const { stdout } = await cloud(["monitoring", "--project", "demo-access"]);
     assert.match(stdout, /waiting until the new metrics can be used/);
-    assert.match(stdout, /keeps the dashboard: created/);
+    assert.match(stdout, /creates or updates the dashboard: created/);
   });
 
   it("creates a metric or alert for every file", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Query } from "../functions/src/ports.js";
-import { delivery, type Happening, TROUBLES } from "../test/scenarios.js";
+import { delivery, FAILURE_SCENARIOS, type Scenario } from "../test/scenarios.js";
 
 interface Indexes {
   indexes: { collectionGroup: string; queryScope: string; fields: { fieldPath: string; order: string }[] }[];
@@ -14,23 +14,23 @@ const { indexes, fieldOverrides } = JSON.parse(readFileSync("firestore.indexes.j
 const exempt = new Set(fieldOverrides.map(({ collectionGroup, fieldPath }) => `${collectionGroup}.${fieldPath}`));
 
 /** What the operators ask, and decide. */
-async function operators(): Promise<Happening> {
-  const happening = await TROUBLES["a create whose outcome is unknown"]();
-  await happening.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
-  const { attempts } = await happening.ask("/api/relations/1");
+async function operators(): Promise<Scenario> {
+  const scenario = await FAILURE_SCENARIOS["a create whose outcome is unknown"]();
+  await scenario.ask("/api/relations?state=IN_FLIGHT&state=PREPARATION&pageSize=1");
+  const { attempts } = await scenario.ask("/api/relations/1");
   const [{ version = "" } = {}] = attempts as { version?: string }[];
   const decision = { reason: "the kitchen has nothing", version };
-  await happening.ask("/api/relations/1/kitchen/retry", decision);
-  await happening.ask("/api/orders?q=krithik");
-  await happening.ask("/api/orders?day=2026-01-01");
-  await happening.ask("/api/statistics");
-  return happening;
+  await scenario.ask("/api/relations/1/kitchen/retry", decision);
+  await scenario.ask("/api/orders?q=krithik");
+  await scenario.ask("/api/orders?day=2026-01-01");
+  await scenario.ask("/api/statistics");
+  return scenario;
 }
 
 /** A create that is refused, for an order that is cancelled before it is tried again. */
-async function cancellation(): Promise<Happening> {
-  const happening = await TROUBLES["a create that is refused"]();
-  return happening.order("CANCELLED").tick("sweep");
+async function cancellation(): Promise<Scenario> {
+  const scenario = await FAILURE_SCENARIOS["a create that is refused"]();
+  return scenario.order("CANCELLED").tick("sweep");
 }
 
 const fieldsOf = (queries: Query[]) =>
@@ -43,12 +43,12 @@ describe("the indexes", () => {
   let timestamps: string[];
 
   before(async () => {
-    const happened = [await delivery(), await operators(), await cancellation()];
-    for (const happen of Object.values(TROUBLES)) happened.push(await happen());
-    const queries = happened.flatMap((happening) => happening.queries);
+    const scenarios = [await delivery(), await operators(), await cancellation()];
+    for (const run of Object.values(FAILURE_SCENARIOS)) scenarios.push(await run());
+    const queries = scenarios.flatMap((scenario) => scenario.queries);
     queried = fieldsOf(queries);
     sorted = [...new Set(queries.flatMap(sortingOf))].sort();
-    const documents = happened.flatMap((happening) => happening.documents);
+    const documents = scenarios.flatMap((scenario) => scenario.documents);
     const all = documents.flatMap(({ path, fields }) =>
       Object.entries(fields).map(([name, value]) => ({ field: `${path.split("/")[0]}.${name}`, value })),
     );

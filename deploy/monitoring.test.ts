@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { CREATING_STAGES } from "../functions/src/domain/order-lifecycle.js";
 import { THRESHOLDS } from "../operator-console/src/thresholds.js";
-import { delivery, TROUBLES } from "../test/scenarios.js";
+import { delivery, FAILURE_SCENARIOS } from "../test/scenarios.js";
 import { namesIn } from "./gcloud-steps.js";
 import { extract, type LogEntry, matches } from "./log-filter.js";
 
@@ -33,7 +33,7 @@ const ALERTS = Object.fromEntries(namesIn("alerts").map((name) => [name, read(`a
 const OF_EVERY_DAY = ["moves", "oldest_order_seconds", "orders_published", "polls", "report_lag_ms"];
 
 /** The metrics that each trouble must be seen by. */
-const SEEN_BY: Record<keyof typeof TROUBLES, string[]> = {
+const SEEN_BY: Record<keyof typeof FAILURE_SCENARIOS, string[]> = {
   "a create whose outcome is unknown": ["create_failures", "orders_waiting"],
   "a create that is refused": ["create_failures"],
   "an order that another client sent to the kitchen": ["create_failures", "orders_waiting"],
@@ -77,10 +77,12 @@ describe("the metrics", () => {
     entries.push(...lines);
   });
 
-  for (const [name, happen] of Object.entries(TROUBLES)) {
+  for (const [name, run] of Object.entries(FAILURE_SCENARIOS)) {
     it(`counts ${name}`, async () => {
-      const lines = (await happen()).entries;
-      const missing = SEEN_BY[name as keyof typeof TROUBLES].filter((metric) => !countedBy(lines).includes(metric));
+      const lines = (await run()).entries;
+      const missing = SEEN_BY[name as keyof typeof FAILURE_SCENARIOS].filter(
+        (metric) => !countedBy(lines).includes(metric),
+      );
       assert.deepEqual(missing, []);
       entries.push(...lines);
     });
@@ -134,8 +136,8 @@ describe("the metrics", () => {
 
 describe("every log line of INFO and above", () => {
   it("names its component and outcome, and the order if it is about one", async () => {
-    const happenings = [await delivery(), ...(await Promise.all(Object.values(TROUBLES).map((happen) => happen())))];
-    for (const { jsonPayload } of happenings.flatMap(({ entries }) => entries)) {
+    const scenarios = [await delivery(), ...(await Promise.all(Object.values(FAILURE_SCENARIOS).map((run) => run())))];
+    for (const { jsonPayload } of scenarios.flatMap(({ entries }) => entries)) {
       const { component, outcome, order, message } = jsonPayload as Record<string, unknown>;
       assert.ok(typeof component === "string" && typeof outcome === "string", JSON.stringify(jsonPayload));
       const isAboutAll = order === undefined && ["poll", "sweep"].includes(component);

@@ -118,7 +118,7 @@ describe("the documentation", () => {
     });
     const { [INTERNAL_FIELD]: internal, ...fields } = relationSchema.entries as unknown as Record<string, Schema>;
     assert.ok(internal);
-    assert.match(table, new RegExp(`The field \`${INTERNAL_FIELD}\` is ours alone`));
+    assert.match(table, new RegExp(`The field \`${INTERNAL_FIELD}\` and all other collections are internal`));
     const actual = Object.entries(fields).map(([name, field]) => [
       name,
       { type: typeOf(field), inside: namesIn(field).sort() },

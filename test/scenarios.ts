@@ -1,6 +1,6 @@
 /**
- * What can happen to orders, on ports in memory: what the code then logs, asks for and writes is what the filters, indexes
- * and exemptions are held against.
+ * Scenarios of orders on in-memory ports. Tests compare what the code then logs, queries and writes with the log filters, indexes
+ * and index exemptions.
  */
 
 import type { LogEntry } from "../deploy/log-filter.js";
@@ -19,7 +19,7 @@ const SEVERITIES = { info: "INFO", warn: "WARNING", error: "ERROR" } as const;
 const EVENT_DELAY_MS = 150;
 
 /** The system with one order, `orders/1`, on ports that remember. */
-export class Happening {
+export class Scenario {
   readonly bed: TestBed = testBed();
   readonly queries: Query[] = [];
   private readonly ports = {
@@ -114,42 +114,42 @@ export class Happening {
 }
 
 /** An order from its first poll to its delivery, with a sweep on the way. */
-export async function delivery(): Promise<Happening> {
-  const happening = new Happening();
-  await happening.tick("pollOrders");
-  await happening.kitchen("PACKAGED").tick("pollOrders");
-  await happening.tick("sweep");
-  await happening.drone("DELIVERED").tick("pollOrders");
-  return happening;
+export async function delivery(): Promise<Scenario> {
+  const scenario = new Scenario();
+  await scenario.tick("pollOrders");
+  await scenario.kitchen("PACKAGED").tick("pollOrders");
+  await scenario.tick("sweep");
+  await scenario.drone("DELIVERED").tick("pollOrders");
+  return scenario;
 }
 
-async function refusedCreate(): Promise<Happening> {
-  const happening = new Happening();
-  happening.bed.food.hooks.once("createKitchenOrder", "before", () => {
+async function refusedCreate(): Promise<Scenario> {
+  const scenario = new Scenario();
+  scenario.bed.food.hooks.once("createKitchenOrder", "before", () => {
     throw callError("INVALID_ARGUMENT", "no", true);
   });
-  return happening.tick("pollOrders");
+  return scenario.tick("pollOrders");
 }
 
 /** Each kind of trouble, until it shows. */
-export const TROUBLES = {
+export const FAILURE_SCENARIOS = {
   async "a create whose outcome is unknown"() {
-    const happening = new Happening();
-    happening.bed.food.hooks.once("createKitchenOrder", "after", () => {
+    const scenario = new Scenario();
+    scenario.bed.food.hooks.once("createKitchenOrder", "after", () => {
       throw callError("UNAVAILABLE", "gone", true);
     });
-    await happening.tick("pollOrders");
-    return happening.tick("sweep");
+    await scenario.tick("pollOrders");
+    return scenario.tick("sweep");
   },
   "a create that is refused": refusedCreate,
   "an order that another client sent to the kitchen": async () => {
-    const happening = new Happening("PREPARATION");
-    await happening.tick("pollOrders");
-    return happening.tick("sweep");
+    const scenario = new Scenario("PREPARATION");
+    await scenario.tick("pollOrders");
+    return scenario.tick("sweep");
   },
   async "a link that can't be saved"() {
-    const happening = new Happening();
-    const { store, food } = happening.bed;
+    const scenario = new Scenario();
+    const { store, food } = scenario.bed;
     food.hooks.once("createKitchenOrder", "after", () => {
       for (let tries = 0; tries < 9; tries++) {
         for (const operation of ["read", "commit"] as const) {
@@ -159,64 +159,64 @@ export const TROUBLES = {
         }
       }
     });
-    return happening.tick("pollOrders");
+    return scenario.tick("pollOrders");
   },
   async "a food service that is away"() {
-    const happening = new Happening();
-    happening.bed.food.hooks.once("listOrders", "before", () => {
+    const scenario = new Scenario();
+    scenario.bed.food.hooks.once("listOrders", "before", () => {
       throw callError("UNAVAILABLE", "away", true);
     });
-    return happening.tick("pollOrders");
+    return scenario.tick("pollOrders");
   },
   async "a call that fails"() {
-    const happening = new Happening();
-    happening.bed.food.hooks.once("ready", "before", () => {
+    const scenario = new Scenario();
+    scenario.bed.food.hooks.once("ready", "before", () => {
       throw callError("UNAVAILABLE", "away", false);
     });
-    return happening.tick("pollOrders");
+    return scenario.tick("pollOrders");
   },
   async "a document of a newer schema"() {
-    const happening = new Happening();
-    await happening.bed.store.set("relations/1", { kitchen: "k/1", schema: 99 });
-    return happening.tick("pollOrders");
+    const scenario = new Scenario();
+    await scenario.bed.store.set("relations/1", { kitchen: "k/1", schema: 99 });
+    return scenario.tick("pollOrders");
   },
   async "a large share of the orders that is missing"() {
-    const happening = await new Happening().tick("pollOrders");
-    await happening.bed.store.set("relations/2", { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/2" });
-    happening.bed.store.changes.length = 0;
-    happening.bed.food.orders.clear();
-    return happening.tick("sweep");
+    const scenario = await new Scenario().tick("pollOrders");
+    await scenario.bed.store.set("relations/2", { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/2" });
+    scenario.bed.store.changes.length = 0;
+    scenario.bed.food.orders.clear();
+    return scenario.tick("sweep");
   },
   async "an order that is missing until its attempt is closed"() {
-    const happening = await refusedCreate();
-    happening.bed.food.orders.clear();
+    const scenario = await refusedCreate();
+    scenario.bed.food.orders.clear();
     for (let sweeps = 0; sweeps < 4; sweeps++) {
-      await happening.tick("sweep");
-      happening.bed.clock.advance(3_600_000);
+      await scenario.tick("sweep");
+      scenario.bed.clock.advance(3_600_000);
     }
-    return happening;
+    return scenario;
   },
   async "a kitchen order that is lost"() {
-    const happening = await new Happening().tick("pollOrders");
-    happening.bed.food.kitchenOrders.clear();
+    const scenario = await new Scenario().tick("pollOrders");
+    scenario.bed.food.kitchenOrders.clear();
     for (let ticks = 0; ticks < 4; ticks++) {
-      await happening.tick("pollOrders");
-      happening.bed.clock.advance(3_600_000);
+      await scenario.tick("pollOrders");
+      scenario.bed.clock.advance(3_600_000);
     }
-    await happening.tick("sweep");
-    await happening.decide("kitchen", "retry");
-    return happening.tick("pollOrders");
+    await scenario.tick("sweep");
+    await scenario.decide("kitchen", "retry");
+    return scenario.tick("pollOrders");
   },
   async "a report that is rejected"() {
-    const happening = new Happening();
-    happening.bed.food.updateOrder = async () => {
+    const scenario = new Scenario();
+    scenario.bed.food.updateOrder = async () => {
       throw callError("FAILED_PRECONDITION", "no", true);
     };
     for (let ticks = 0; ticks < 4; ticks++) {
-      await happening.tick("pollOrders");
-      happening.bed.clock.advance(3_600_000);
+      await scenario.tick("pollOrders");
+      scenario.bed.clock.advance(3_600_000);
     }
-    await happening.tick("sweep");
-    return happening.decide("kitchen", "dismiss");
+    await scenario.tick("sweep");
+    return scenario.decide("kitchen", "dismiss");
   },
-} satisfies Record<string, () => Promise<Happening>>;
+} satisfies Record<string, () => Promise<Scenario>>;

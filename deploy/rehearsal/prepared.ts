@@ -5,12 +5,12 @@ import { computeAccount, type Project, policyOf, setPolicy } from "./google/proj
 
 /** As `npm run cloud -- prepare` leaves a project. */
 export function prepare(project: Project, region = "us-central1"): void {
-  for (const step of prepareSteps({ project: project.id, number: project.number, region })) carryOut(step, project);
+  for (const step of prepareSteps({ project: project.id, number: project.number, region })) apply(step, project);
 }
 
 /** As `npm run cloud -- invokers` leaves it, when the functions are there. */
 export function letEventsIn(project: Project, region = "us-central1"): void {
-  for (const step of invokerSteps({ project: project.id, number: project.number, region })) carryOut(step, project);
+  for (const step of invokerSteps({ project: project.id, number: project.number, region })) apply(step, project);
 }
 
 interface Command {
@@ -65,14 +65,14 @@ function bind({ project, flag }: Command, resource: string): void {
 }
 
 /** @throws Error for a command that is not known here */
-function carryOut({ run }: Step, project: Project): void {
-  const words = run.filter((word) => !word.startsWith("--"));
+function apply({ create: command }: Step, project: Project): void {
+  const words = command.filter((word) => !word.startsWith("--"));
   const line = words.join(" ");
   const [verb, effect] = Object.entries(EFFECTS).find(([verb]) => line.startsWith(`${verb} `)) ?? [];
   if (!verb || !effect) throw new Error(`not known here: gcloud ${line}`);
   const flag = (name: string) => {
-    const at = run.findIndex((word) => word === name || word.startsWith(`${name}=`));
-    return at < 0 ? "" : (run[at]?.split(/=(.*)/)[1] ?? run[at + 1] ?? "");
+    const at = command.findIndex((word) => word === name || word.startsWith(`${name}=`));
+    return at < 0 ? "" : (command[at]?.split(/=(.*)/)[1] ?? command[at + 1] ?? "");
   };
   effect({ project, name: words[verb.split(" ").length] ?? "", words, flag });
 }

@@ -42,7 +42,7 @@ const SHOWN: Record<number, RegExp> = {
   8: /Deploy complete!/,
   9: /^(.+ may call .+: created\n){7}.+ may call .+: created$/m,
   10: /Poll completed/,
-  11: /keeps the dashboard: created/,
+  11: /creates or updates the dashboard: created/,
   12: /ana@example\.com is operator now/,
 };
 

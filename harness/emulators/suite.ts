@@ -69,7 +69,7 @@ export interface Suite {
  */
 export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const { root, directory, ports, java, signal } = options;
-  layOut(options);
+  prepareRunDirectory(options);
   // Unix sockets need short paths, and the suite leaves files behind in its temporary folder.
   const temporary = mkdtempSync(join(plainFolder(), "diet-"));
   const marked = markJava(java, directory);
@@ -99,7 +99,7 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const stop = async (signal: NodeJS.Signals = "SIGINT") => {
     await child.stop(signal, STOP_GRACE_MS);
     await endEmulators();
-    await untilSilent(ports);
+    await waitForPortsClosed(ports);
     await new Promise((resolve) => logStream.end(resolve));
     rmSync(temporary, { recursive: true, force: true });
   };
@@ -113,7 +113,15 @@ export async function startSuite(options: SuiteOptions): Promise<Suite> {
 }
 
 /** Makes the run's folder look like the project's, with its own ports and its own functions. */
-function layOut({ root, directory, ports, params, secrets, firestore, withOwnParams }: SuiteOptions): void {
+function prepareRunDirectory({
+  root,
+  directory,
+  ports,
+  params,
+  secrets,
+  firestore,
+  withOwnParams,
+}: SuiteOptions): void {
   copyFunctions({
     source: join(root, "functions"),
     target: join(directory, "functions"),
@@ -247,7 +255,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
 }
 
 /** Waits until nothing listens on the suite's ports any more. */
-async function untilSilent(ports: Ports): Promise<void> {
+async function waitForPortsClosed(ports: Ports): Promise<void> {
   const { foodService: _, ...suite } = ports;
   for (let tries = 0; tries < 50; tries++) {
     const answering = await Promise.all(Object.values(suite).map((port) => answers(port)));

@@ -212,7 +212,8 @@ async function recordFailure(claim: Claim, error: unknown, ports: Ports): Promis
   const reason = toErrorInfo(error);
   const state = isParked ? "PARKED" : "FAILED";
   await updateAttempt(claim, { state, tries, nextTryAt, leaseUntil: null, reason }, ports);
-  return blocked(`${state.toLowerCase()} after try ${claim.tries}: ${reason.code} ${reason.message}`);
+  const what = error.sent ? `${state.toLowerCase()} after try ${tries}` : "not sent";
+  return blocked(`${what}: ${reason.code} ${reason.message}`);
 }
 
 /** Records that a create may have been applied. It may only be resent with the same key. */

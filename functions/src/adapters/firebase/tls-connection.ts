@@ -276,21 +276,13 @@ const PARAMS = {
 };
 
 /** Explains what is wrong with the server's certificate. The codes are OpenSSL's. */
-function fault({ code, chain }: UnverifiedError, { host, trust, options = PARAMS }: TlsTarget): string {
+function fault({ code, chain }: UnverifiedError, target: TlsTarget): string {
   const [own] = chain;
   if (own === undefined) return `is missing (${code})`;
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    const names = own.subjectAltName ?? `no host at all (its subject is ${oneLine(own.subject)})`;
-    return `is for ${names}, not for ${host}: use one of its names in the address, or have it issued for ${host}`;
-  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return nameFault(own, target);
   const path = issuingPath(chain);
-  const signer = signerOf(path, trust);
-  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
-    const unfit = [...path, ...(signer ? [signer] : [])].find((one) => !isValidToday(one)) ?? own;
-    const which = unfit === own ? "" : `was signed by ${oneLine(unfit.subject)}, which `;
-    const when = code === "CERT_HAS_EXPIRED" ? `expired on ${unfit.validTo}` : `is not valid before ${unfit.validFrom}`;
-    return `${which}${when}: a new one is needed`;
-  }
+  const signer = signerOf(path, target.trust);
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") return dateFault(code, path, signer);
   if (code === "INVALID_PURPOSE" && !isForServers(own)) {
     return "is not for servers (serverAuth is not in its extended key usage): have it issued for a server";
   }
@@ -298,18 +290,37 @@ function fault({ code, chain }: UnverifiedError, { host, trust, options = PARAMS
     return `was signed by a certificate that may not sign others (${code}): have it issued by a certificate authority`;
   }
   if (signer) return `does not pass although ${oneLine(signer.subject)} is trusted: ${code}`;
+  return trustFault(own, path, target);
+}
+
+function nameFault({ subject, subjectAltName }: X509Certificate, { host }: TlsTarget): string {
+  const names = subjectAltName ?? `no host at all (its subject is ${oneLine(subject)})`;
+  return `is for ${names}, not for ${host}: use one of its names in the address, or have it issued for ${host}`;
+}
+
+function dateFault(code: string, path: X509Certificate[], signer: X509Certificate | undefined): string {
+  const [own] = path;
+  const unfit = [...path, ...(signer ? [signer] : [])].find((one) => !isValidToday(one)) ?? own;
+  if (unfit === undefined) return `is not valid today (${code}): a new one is needed`;
+  const which = unfit === own ? "" : `was signed by ${oneLine(unfit.subject)}, which `;
+  const when = code === "CERT_HAS_EXPIRED" ? `expired on ${unfit.validTo}` : `is not valid before ${unfit.validFrom}`;
+  return `${which}${when}: a new one is needed`;
+}
+
+/** Explains that no trusted certificate is in the chain or signed one in it. */
+function trustFault(own: X509Certificate, path: X509Certificate[], { trust, options = PARAMS }: TlsTarget): string {
   if (trust === "system") {
     return `was not signed by a public authority but by ${oneLine(own.issuer)}: give that certificate with ${options.trust}`;
   }
   const top = path.at(-1) ?? own;
   const isRoot = top.checkIssued(top);
   const missing = oneLine(isRoot ? top.subject : top.issuer);
-  const isNamesake = trust.some(({ subject }) => oneLine(subject) === missing);
-  const found =
-    top === own && isRoot
-      ? `signs itself (${missing}) and is not trusted`
-      : `was signed by ${missing}, which is not trusted`;
-  return isNamesake
+  const isSelfSigned = top === own && isRoot;
+  const found = isSelfSigned
+    ? `signs itself (${missing}) and is not trusted`
+    : `was signed by ${missing}, which is not trusted`;
+  const hasNamesake = trust.some(({ subject }) => oneLine(subject) === missing);
+  return hasNamesake
     ? `${found}: the trusted certificate of that name has another key, so it is an older or a newer one; add the right one to ${options.trust}`
     : `${found}: add that certificate to ${options.trust}`;
 }
