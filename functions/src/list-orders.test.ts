@@ -57,11 +57,8 @@ describe("a listing", () => {
       nextPageToken: count % 2 ? "odd" : "even",
     }));
     assert.equal(await listAll(orders), 3);
-    assert.deepEqual(orders.problem, {
-      isIncomplete: true,
-      code: "PAGE_TOKEN_REPEATED",
-      message: 'it gave the page token "odd" twice',
-    });
+    assert.deepEqual([orders.problem?.isIncomplete, orders.problem?.code], [true, "PAGE_TOKEN_REPEATED"]);
+    assert.match(orders.problem?.message ?? "", /"odd"/);
   });
 
   it("ends when a page is followed by itself", async () => {
@@ -79,8 +76,8 @@ describe("a listing", () => {
       nextPageToken: String(count),
     }));
     assert.equal(await listAll(orders), 205);
-    const message = "200 pages in a row brought no new order, and there is another page token";
-    assert.deepEqual(orders.problem, { isIncomplete: true, code: "ENDLESS_LIST", message });
+    assert.deepEqual([orders.problem?.isIncomplete, orders.problem?.code], [true, "ENDLESS_LIST"]);
+    assert.match(orders.problem?.message ?? "", /^200 /);
   });
 
   it("goes on after 199 of them if one brings a new order", async () => {
@@ -99,7 +96,7 @@ describe("a listing", () => {
     );
     assert.equal(await listAll(orders), 10);
     assert.deepEqual([orders.problem?.code, orders.problem?.isIncomplete], ["ENDLESS_LIST", true]);
-    assert.match(orders.problem?.message ?? "", /more than 50000 pages; raise POLL_PAGE_SIZE/);
+    assert.match(orders.problem?.message ?? "", /50000 pages.*POLL_PAGE_SIZE/);
   });
 
   for (const [code, sizes] of [
@@ -179,6 +176,6 @@ describe("a listing", () => {
       pageToken: "y".repeat(1_000),
     });
     await listAll(tokens);
-    assert.equal(tokens.problem?.message, `it gave the page token "${"y".repeat(100)}" twice`);
+    assert.match(tokens.problem?.message ?? "", /[^y]y{100}[^y]/);
   });
 });
