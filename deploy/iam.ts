@@ -1,4 +1,4 @@
-/** Who may do what: the account of each function with just what its work needs. Everything that grants is made from this. */
+/** The account of each function with only the access that it needs. All grants derive from this table. */
 
 import { FUNCTION_OPTIONS, type FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
