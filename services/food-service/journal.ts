@@ -56,7 +56,7 @@ export class Journal {
     if (fstatSync(this.descriptor).size !== this.present) {
       throw new Error(`another program has written to the state file ${this.file}`);
     }
-    // What a kill or a full disk left of a line was never answered.
+    // A partial line, left by a kill or a full disk, was never acknowledged.
     if (this.present > this.whole) ftruncateSync(this.descriptor, this.whole);
     const line = Buffer.from(`${JSON.stringify(event)}\n`);
     try {
@@ -72,7 +72,7 @@ export class Journal {
   }
 }
 
-/** The lines that end, without their ends. The file may be larger than a string can be. */
+/** The complete lines, without line ends. The file may be larger than the maximum length of a string. */
 function* linesOf(descriptor: number): Generator<Buffer> {
   const chunk = Buffer.alloc(1 << 20);
   let rest = Buffer.alloc(0);
