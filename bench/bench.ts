@@ -43,7 +43,7 @@ export interface Result {
   targets: Record<string, Target>;
 }
 
-export interface KeptResult extends Result {
+export interface SavedResult extends Result {
   date: string;
   runs: number;
   machine: ReturnType<typeof machine>;
@@ -58,7 +58,7 @@ export async function run(bench: Bench, context: BenchContext, save: boolean): P
   const result = { bench: name, met, figures, targets };
   if (!save) return result;
   mkdirSync(RESULTS, { recursive: true });
-  const line: KeptResult = { date: new Date().toISOString(), machine: before, runs: context.runs, ...result };
+  const line: SavedResult = { date: new Date().toISOString(), machine: before, runs: context.runs, ...result };
   appendFileSync(join(RESULTS, `${name}.jsonl`), `${JSON.stringify(line)}\n`);
   return result;
 }

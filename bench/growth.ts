@@ -9,12 +9,11 @@ import { FirestoreStore, openFirestore } from "../functions/src/adapters/firebas
 import { PubSubBus } from "../functions/src/adapters/firebase/pubsub-bus.js";
 import { systemClock, systemRandomness } from "../functions/src/adapters/firebase/system-clock.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
-import { NO_FLOW_CONTROL } from "../functions/src/flow-control.js";
 import { RecentLinks } from "../functions/src/link-cache.js";
 import { handleOrderMessage, SCHEDULED } from "../functions/src/pipeline/handlers.js";
 import { unpackOrders } from "../functions/src/pipeline/messages.js";
 import type { FoodService, Ports, Store } from "../functions/src/ports.js";
-import { TEST_SETTINGS } from "../functions/src/testing/test-bed.js";
+import { testBed } from "../functions/src/testing/test-bed.js";
 import { orderEvent } from "../harness/cloud-events.js";
 import { PubSubTopics } from "../harness/emulators/pubsub-rest.js";
 import type { Emulators } from "../harness/emulators/standalone.js";
@@ -140,15 +139,14 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
   Object.assign(process.env, { GCLOUD_PROJECT: project, PUBSUB_EMULATOR_HOST: emulators.pubsub });
   const bus = new PubSubBus();
   let published = 0;
-  const none = () => {};
-  const settings = { ...TEST_SETTINGS, FOOD_SERVICE_ADDRESS: food.address };
+  const usual = testBed({ FOOD_SERVICE_ADDRESS: food.address }).ports;
   const ports: Ports = {
+    ...usual,
     clock: systemClock,
     random: systemRandomness,
     store: counted<Store>(store),
     food: counted<FoodService>(client),
-    flow: NO_FLOW_CONTROL,
-    links: new RecentLinks(systemClock, settings),
+    links: new RecentLinks(systemClock, usual.settings),
     bus: {
       publishOrders: (stage, messages) => {
         published += messages.length;
@@ -157,9 +155,6 @@ async function countOperations({ project, food, preparing }: Past, emulators: Em
       },
       publishContinuation: (continuation) => bus.publishContinuation(continuation),
     },
-    customers: { userByName: () => Promise.reject(new Error("this bench looks up no customer")) },
-    log: { debug: none, info: none, warn: none, error: none },
-    settings,
   };
   await SCHEDULED.pollOrders(ports);
   expectEqual(published, active, "orders of a poll");

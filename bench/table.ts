@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../harness/root.js";
-import { isMet, type KeptResult, RESULTS, type Target } from "./bench.js";
+import { isMet, RESULTS, type SavedResult, type Target } from "./bench.js";
 import type { Summary } from "./measure.js";
 
 const PAGE = join(ROOT, "docs", "performance.md");
@@ -16,16 +16,16 @@ export function writeTable(): void {
   writeFileSync(PAGE, `${before}${BEGIN}\n${tableOf(newestResults())}\n${END}${after}`);
 }
 
-function newestResults(): KeptResult[] {
+function newestResults(): SavedResult[] {
   if (!existsSync(RESULTS)) return [];
   const files = readdirSync(RESULTS).filter((name) => name.endsWith(".jsonl"));
   return files.sort().map((name) => {
     const lines = readFileSync(join(RESULTS, name), "utf8").trimEnd().split("\n");
-    return JSON.parse(lines.at(-1) ?? "") as KeptResult;
+    return JSON.parse(lines.at(-1) ?? "") as SavedResult;
   });
 }
 
-function tableOf(results: KeptResult[]): string {
+function tableOf(results: SavedResult[]): string {
   const head = ["| bench | figure | median | min to max | target | met |", "|---|---|---|---|---|---|"];
   const rows = results.flatMap(({ bench, figures, targets }) =>
     Object.entries(figures).flatMap(([name, figure]) => {

@@ -200,27 +200,26 @@ export class Injector {
   }
 
   private async killFunction(): Promise<void> {
-    const { fleet, counts, signal } = this.options;
+    const { fleet, signal } = this.options;
     while (fleet.all.filter(({ state }) => state === "starting").length > MOST_STARTING) {
       await sleep(100, undefined, { signal });
     }
     const { name, moment, matches } = this.aim();
-    await this.armFault({
-      moment,
-      matches,
-      inject: async (call) => {
-        const victim = call ? this.instanceOf(call) : this.anyToKill(name);
-        if (!victim) return;
-        if (victim.name === "pollOrders" && victim.inFlight.size > 0) this.pollsToKill--;
-        if (!fleet.kill(victim)) return;
-        this.kills++;
-        counts.add("function killed");
-        if (!call) return;
-        counts.add("function killed over a call");
-        // What was sent right before the death arrives, or it does not.
-        if (this.fraction() < 0.5) await victim.child?.exited;
-      },
-    });
+    const inject = (call: Call | undefined) => this.killNow(call ? this.instanceOf(call) : this.anyToKill(name), call);
+    await this.armFault({ moment, matches, inject });
+  }
+
+  private async killNow(victim: Instance | undefined, call: Call | undefined): Promise<void> {
+    const { fleet, counts } = this.options;
+    if (!victim) return;
+    if (victim.name === "pollOrders" && victim.inFlight.size > 0) this.pollsToKill--;
+    if (!fleet.kill(victim)) return;
+    this.kills++;
+    counts.add("function killed");
+    if (!call) return;
+    counts.add("function killed over a call");
+    // What was sent right before the death arrives, or it does not.
+    if (this.fraction() < 0.5) await victim.child?.exited;
   }
 
   /** An instance of this function, or of any if that has none that may be killed. */

@@ -5,6 +5,7 @@
  */
 import {
   type ClientHttp2Session,
+  type ClientHttp2Stream,
   connect,
   constants,
   createSecureServer,
@@ -215,16 +216,7 @@ class Door {
 
     const request = behind.request(headers);
     stream.once("close", () => request.close(constants.NGHTTP2_CANCEL));
-    let answer: IncomingHttpHeaders = {};
-    let trailers: IncomingHttpHeaders = {};
-    request.on("response", (received) => {
-      answer = received;
-    });
-    request.on("trailers", (received) => {
-      trailers = received;
-    });
-    request.end(body);
-    const message = await bytesOf(request);
+    const { answer, trailers, message } = await exchange(request, body);
     const status = trailers["grpc-status"] ?? answer["grpc-status"];
     if (status === undefined) return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     await this.options.onMoment(call, "carried out");
@@ -242,6 +234,21 @@ class Door {
     if (call.status === 0) call.response = method.definition.responseDeserialize(message.subarray(5));
     await this.options.onMoment(call, "answered");
   }
+}
+
+/** Sends the body and resolves with all that comes back. */
+async function exchange(request: ClientHttp2Stream, body: Buffer) {
+  let answer: IncomingHttpHeaders = {};
+  let trailers: IncomingHttpHeaders = {};
+  request.on("response", (received) => {
+    answer = received;
+  });
+  request.on("trailers", (received) => {
+    trailers = received;
+  });
+  request.end(body);
+  const message = await bytesOf(request);
+  return { answer, trailers, message };
 }
 
 /** All bytes until the end; rejects where it breaks off. */

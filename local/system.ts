@@ -160,17 +160,16 @@ async function startInThisProcess(
 }
 
 async function portsFor(
-  { portsFrom = "usual", ports = {}, withConsole, foodService }: SystemOptions,
+  { portsFrom = "usual", ports = {}, withConsole = false, foodService }: SystemOptions,
   withSuite: boolean,
 ): Promise<Ports> {
-  const from = portsFrom === "usual" ? usualPorts() : portsFrom;
   const isSimulated = foodService !== undefined && "simulated" in foodService;
-  const only: NamedListener[] = [
-    ...(isSimulated ? ["foodService" as const] : []),
-    ...(withConsole ? ["hosting" as const] : []),
-  ];
-  if (!withSuite) return choosePorts({ from, chosen: ports, only });
-  return choosePorts({ from, chosen: ports, without: isSimulated ? [] : ["foodService"] });
+  return choosePorts({
+    from: portsFrom === "usual" ? usualPorts() : portsFrom,
+    chosen: ports,
+    isNeeded: (listener) =>
+      listener === "foodService" ? isSimulated : withSuite || (listener === "hosting" && withConsole),
+  });
 }
 
 /** The ports in firebase.json, and the food service's own. */

@@ -1,7 +1,6 @@
 /** DBOS as a peer: a service that runs the order's steps as a durable workflow, and the PostgreSQL that it saves them in. */
 import { execFile, execFileSync } from "node:child_process";
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -86,14 +85,12 @@ export const startDbos: StartCarrier = async (world, name, food) => {
   world.onEnd(() => service.stop("SIGKILL", 0));
   await expectAnswer("DBOS", service, port);
 
-  const agent = new Agent({ keepAlive: true });
   return {
     own: ["database", "service"],
     // PostgreSQL's first process starts all others.
     usage: () => ({ database: usageOfFamily(database.pid), service: usageOf(service.pid) }),
-    carry: (orders) => forEachOrder(orders, (order) => postOrder(agent, port, "/carry", order)),
+    carry: (orders) => forEachOrder(orders, (order) => postOrder(port, "/carry", order)),
     stop: async () => {
-      agent.destroy();
       await service.stop("SIGKILL", 0);
       await stopDatabase();
     },

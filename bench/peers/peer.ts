@@ -1,7 +1,6 @@
 /** What peers need before they can be measured: their own packages, a built service, and a way to hand it an order. */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { type Agent, request } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
@@ -45,17 +44,10 @@ export async function buildService(peer: Packaged, directory: string): Promise<s
 }
 
 /** Hands an order to the service at this port and resolves when it was carried to its end. */
-export function postOrder(agent: Agent, port: number, path: string, order: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const headers = { "Content-Type": "application/json" };
-    const sent = request({ agent, host: "127.0.0.1", port, path, method: "POST", headers }, (response) => {
-      response.resume();
-      response.once("end", () => {
-        if (response.statusCode === 200) resolve();
-        else reject(new BenchError(`The peer answered ${response.statusCode} to ${path}`));
-      });
-    });
-    sent.on("error", reject);
-    sent.end(JSON.stringify(order));
-  });
+export async function postOrder(port: number, path: string, order: string): Promise<void> {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify(order);
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", headers, body });
+  await response.arrayBuffer();
+  if (response.status !== 200) throw new BenchError(`The peer answered ${response.status} to ${path}`);
 }

@@ -1,5 +1,4 @@
 /** Restate as a peer: its server, and a service that runs the order's steps as a durable workflow. */
-import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startChild } from "../../harness/process/child-process.js";
@@ -61,13 +60,11 @@ export const restateIn =
       if (ended !== undefined || Date.now() > deadline) throw new BenchError(`Restate ${ended ?? "does not answer"}`);
       await sleep(200);
     }
-    const agent = new Agent({ keepAlive: true });
     return {
       own: ["server", "service"],
       usage: () => ({ server: usageOf(server.pid), service: usageOf(service.pid) }),
-      carry: (orders) => forEachOrder(orders, (order) => postOrder(agent, ingress, "/orders/carry", order)),
+      carry: (orders) => forEachOrder(orders, (order) => postOrder(ingress, "/orders/carry", order)),
       stop: async () => {
-        agent.destroy();
         await Promise.all([server.stop("SIGKILL", 0), service.stop("SIGKILL", 0)]);
       },
     };

@@ -36,7 +36,11 @@ describe("choosing ports", () => {
   });
 
   it("ignores a port that the run does not need", async () => {
-    await choosePorts({ from: "auto", chosen: { foodService: taken }, without: ["foodService"] });
+    await choosePorts({
+      from: "auto",
+      chosen: { foodService: taken },
+      isNeeded: (listener) => listener !== "foodService",
+    });
   });
 
   it("rejects one port for two listeners", async () => {

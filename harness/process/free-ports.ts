@@ -43,29 +43,19 @@ export interface PortChoice {
   from: "auto" | number | Record<NamedListener, number>;
   /** Ports chosen for single listeners, which override the defaults. */
   chosen?: Partial<Record<NamedListener, number>>;
-  /** Listeners that this run does without. */
-  without?: NamedListener[];
-  /** The listeners that this run has, where they are few. */
-  only?: NamedListener[];
+  /** Whether this run has such a listener; it has all by default. */
+  isNeeded?(listener: Listener): boolean;
 }
 
 /**
  * A free port for each listener.
  * @throws StartError that names the listener whose port is taken, and the flag that chooses another
  */
-export async function choosePorts({
-  from,
-  chosen = {},
-  without = [],
-  only = ALL as NamedListener[],
-}: PortChoice): Promise<Ports> {
-  const block = typeof from === "object" ? { ...(await freeBlock()), ...from } : await blockFrom(from);
-  const ports: Ports = { ...block, ...chosen };
-  const needed = ALL.filter(
-    (listener) => (only as Listener[]).includes(listener) && !(without as Listener[]).includes(listener),
-  );
+export async function choosePorts({ from, chosen = {}, isNeeded = () => true }: PortChoice): Promise<Ports> {
+  const block = typeof from === "number" ? blockAt(from) : await freeBlock();
+  const ports: Ports = { ...block, ...(typeof from === "object" && from), ...chosen };
   const seen = new Map<number, Listener>();
-  for (const listener of needed) {
+  for (const listener of ALL.filter(isNeeded)) {
     const port = ports[listener];
     const other = seen.get(port);
     if (other) {
@@ -84,10 +74,6 @@ function taken(port: number, listener: Listener): string {
     ? `choose another with ${flag}, or all with --ports-from auto`
     : "choose others with --ports-from auto";
   return `Port ${port}, for ${title}, is taken. Stop the program that uses it (perhaps another run), or ${another}.`;
-}
-
-async function blockFrom(from: "auto" | number): Promise<Ports> {
-  return from === "auto" ? freeBlock() : blockAt(from);
 }
 
 /** A free port that is this process's own, for a program that can't report the one that the system chose for port 0. */
