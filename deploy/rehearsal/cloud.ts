@@ -315,19 +315,24 @@ export class Cloud {
 /** What the functions do in the cloud needs roles that the emulators don't ask for. */
 function checkGrants(project: Project): void {
   for (const resource of Object.values(project.functions)) {
-    const account = resource.serviceConfig.serviceAccountEmail ?? "";
     const name = nameOf(resource);
-    const topics = name === "pollOrders" || name === "continuePoll" ? project.topics : [];
-    const needed = [
-      ["", "roles/datastore.user"],
-      ...topics.map((topic) => [topic, "roles/pubsub.publisher"]),
-      ...(name === "api" ? [["", "roles/firebaseauth.viewer"]] : []),
-    ];
-    for (const [where = "", role = ""] of needed) {
-      if (hasRole(project, where, `serviceAccount:${account}`, role)) continue;
-      throw new CloudError(`${account} has not the role ${role}${where && ` on ${where}`}, which ${name} needs`);
-    }
+    const account = resource.serviceConfig.serviceAccountEmail ?? "";
+    const needed = rolesFor(name, project);
+    const missing = needed.find(({ on, role }) => !hasRole(project, on, `serviceAccount:${account}`, role));
+    if (!missing) continue;
+    const where = missing.on && ` on ${missing.on}`;
+    throw new CloudError(`${account} has not the role ${missing.role}${where}, which ${name} needs`);
   }
+}
+
+/** The roles that a function's account needs, on the project where nothing is named. */
+function rolesFor(name: string, { topics }: Project): { on: string; role: string }[] {
+  const publishes = name === "pollOrders" || name === "continuePoll";
+  return [
+    { on: "", role: "roles/datastore.user" },
+    ...(publishes ? topics.map((on) => ({ on, role: "roles/pubsub.publisher" })) : []),
+    ...(name === "api" ? [{ on: "", role: "roles/firebaseauth.viewer" }] : []),
+  ];
 }
 
 const nameOf = ({ name }: FunctionResource) => name.split("/").at(-1) ?? "";
