@@ -31,6 +31,9 @@ const ownPicture: Plugin = {
 /** These views are loaded when they are first shown. */
 const LOADED_LATER = ["attention", "orders", "order", "flow", "sign-in", "keys"];
 
+const LINE_BREAK_BEFORE_BLOCK =
+  /(?<=[>}])\n(?=<\/?(?:article|d[dlt]|details|div|fig\w+|form|h[1-3]|header|li|main|nav|ol|option|p|section|summary|svg|t(?:able|body|[dhr]|head)|ul)\b)/g;
+
 const compactViews: Plugin = {
   name: "compact views",
   setup(building) {
@@ -40,8 +43,8 @@ const compactViews: Plugin = {
       return { contents: code.trim(), loader: "text" };
     });
     building.onLoad({ filter: /operator-console\/src\/.*\.ts$/ }, ({ path }) => {
-      // Templates are not minified: at least their indentation goes.
-      const source = readFileSync(path, "utf8").replace(/\n\s+/g, "\n");
+      // Templates lose their indentation, and line breaks before blocks, which browsers ignore too.
+      const source = readFileSync(path, "utf8").replace(/\n\s+/g, "\n").replace(LINE_BREAK_BEFORE_BLOCK, "");
       // Only the app loads views, so what it shares with them can be in its own file, and not in one for each set of views.
       const isLater = LOADED_LATER.some((view) => path.endsWith(`/views/${view}.ts`));
       return { contents: isLater ? `${source}\nimport "../app.js";` : source, loader: "ts" };

@@ -95,18 +95,25 @@ export function duration(milliseconds: number, isFine = false): string {
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
-const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const timeOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const hourOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const dayOnly = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric" });
+/** Formats are slow to make, so each is made when it is first used. */
+function formatter(options: Intl.DateTimeFormatOptions): (at: Date) => string {
+  let format: Intl.DateTimeFormat | undefined;
+  return (at) => {
+    format ??= new Intl.DateTimeFormat(undefined, options);
+    return format.format(at);
+  };
+}
+
+const dateAndTime = formatter({ dateStyle: "medium", timeStyle: "medium" });
+const timeOnly = formatter({ timeStyle: "medium" });
 
 /** The time, with the date unless it is today. */
 export function moment(at: Date, now = new Date()): string {
-  return (at.toDateString() === now.toDateString() ? timeOnly : dateAndTime).format(at);
+  return (at.toDateString() === now.toDateString() ? timeOnly : dateAndTime)(at);
 }
 
-export const hourOfDay = (at: Date): string => hourOnly.format(at);
-export const dayOfWeek = (at: Date): string => dayOnly.format(at);
+export const hourOfDay = formatter({ timeStyle: "short" });
+export const dayOfWeek = formatter({ weekday: "short", day: "numeric" });
 export const count = (number: number): string => number.toLocaleString();
 export const plural = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`;

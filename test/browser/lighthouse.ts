@@ -1,6 +1,7 @@
 /**
  * `npm run lighthouse`: asks Lighthouse about every view of the signed-in console, on a phone and on a desktop, and fails if the median
  * of several runs is below 95 for accessibility, best practices or performance. Lighthouse simulates a slow phone and network.
+ * Arguments name the views to open, all by default.
  */
 import lighthouse, { desktopConfig } from "lighthouse";
 import { startBrowser } from "../../harness/browser.js";
@@ -31,6 +32,7 @@ const paths = {
   attempt: `/orders/${day.uncertain}`,
   flow: "/flow",
 };
+const wanted = process.argv.slice(2);
 let isGood = true;
 try {
   for (const [device, config] of [
@@ -38,6 +40,7 @@ try {
     ["desktop", desktopConfig],
   ] as const) {
     for (const [view, path] of Object.entries(paths)) {
+      if (wanted.length > 0 && !wanted.includes(view)) continue;
       const reports: Report[] = [];
       for (let run = 0; run < RUNS; run++) reports.push(await reportOf(path, config));
       isGood = judge(`${view} on a ${device}`, reports) && isGood;

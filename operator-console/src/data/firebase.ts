@@ -25,11 +25,14 @@ import {
   where,
 } from "firebase/firestore";
 import { ROLES } from "../../../functions/src/operator-api/roles.js";
+import { listenAgain } from "./listen-again.js";
 import { ATTENTION_STATES, MAX_ACTIVE, MAX_ATTENTION, OPEN_STATES } from "./queries.js";
 import type { DataSource, Session, Topic, Watcher } from "./source.js";
 
 /** A token that was issued this recently has the role of now. */
 const FRESH_TOKEN_MS = 60_000;
+
+const WITH_METADATA = { includeMetadataChanges: true };
 
 /** Where a local run has its emulators. The cloud has no such file. */
 interface Emulators {
@@ -106,30 +109,34 @@ function watch(firestore: Firestore, topic: Topic, watcher: Watcher): () => void
   return watchQuery(wanted, watcher);
 }
 
-function watchQuery(wanted: Query, { onChanges, onDenied }: Watcher): () => void {
-  return onSnapshot(
-    wanted,
-    { includeMetadataChanges: true },
-    (found) => {
-      const changes = found.docChanges().map(({ type, doc: changed }) => ({
-        path: changed.ref.path,
-        fields: type === "removed" ? undefined : withDates(changed.data()),
-      }));
-      onChanges(changes, found.metadata.fromCache);
-    },
-    onDenied,
+function watchQuery(wanted: Query, watcher: Watcher): () => void {
+  return listenAgain(watcher, (onFound, onError) =>
+    onSnapshot(
+      wanted,
+      WITH_METADATA,
+      (found) => {
+        const changes = found.docChanges().map(({ type, doc: changed }) => ({
+          path: changed.ref.path,
+          fields: type === "removed" ? undefined : withDates(changed.data()),
+        }));
+        onFound({ changes, paths: () => found.docs.map(({ ref }) => ref.path), isStale: found.metadata.fromCache });
+      },
+      onError,
+    ),
   );
 }
 
-function watchDocument(firestore: Firestore, path: string, { onChanges, onDenied }: Watcher): () => void {
-  return onSnapshot(
-    doc(firestore, path),
-    { includeMetadataChanges: true },
-    (found) => {
-      const fields = found.exists() ? withDates(found.data()) : undefined;
-      onChanges([{ path, fields }], found.metadata.fromCache);
-    },
-    onDenied,
+function watchDocument(firestore: Firestore, path: string, watcher: Watcher): () => void {
+  return listenAgain(watcher, (onFound, onError) =>
+    onSnapshot(
+      doc(firestore, path),
+      WITH_METADATA,
+      (found) => {
+        const fields = found.exists() ? withDates(found.data()) : undefined;
+        onFound({ changes: [{ path, fields }], paths: () => [path], isStale: found.metadata.fromCache });
+      },
+      onError,
+    ),
   );
 }
 

@@ -36,12 +36,12 @@ export function orderTable(caption: string, { state, time }: Titles, rows: unkno
   </div>`;
 }
 
-export function orderRow(titles: Titles, { id, state, time, customer, links }: Row): TemplateResult {
+export function orderRow({ id, state, time, customer, links }: Row): TemplateResult {
   return html`<tr>
     <th scope="row"><a data-row href=${addressOf(id)}>${id}</a></th>
-    <td data-title=${titles.state}>${state}</td>
-    <td class="number" data-title=${titles.time}>${time}</td>
-    <td data-title="Customer">${customer ?? ""}</td>
+    <td>${state}</td>
+    <td class="number">${time}</td>
+    <td>${customer ?? ""}</td>
     ${CREATING_STAGES.map((stage) => html`<td class="secondary">${links[stage] ?? ""}</td>`)}
   </tr>`;
 }

@@ -85,33 +85,22 @@ function searchForm(query: URLSearchParams): TemplateResult {
 }
 
 function results({ orders: found, nextPageToken }: SearchPage, query: URLSearchParams): TemplateResult {
-  const isSearch = Boolean(query.get("q")?.trim());
-  const what = isSearch ? "found" : "completed";
-  const columns = isSearch ? PLACED : COMPLETED;
   if (found.length === 0) {
     const text = nextPageToken === "" ? nothingFound(query) : "No matches on this page. There may be more on the next.";
     return html`<p class="quiet empty" role="status">${text}</p>${more(nextPageToken, query)}`;
   }
-  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${what}${found.length > 1 ? ", newest first" : ""}</p>
-    ${orderTable(
-      "Orders found",
-      columns,
-      found.map((order) => rowOf(order, columns)),
-    )}
-    ${more(nextPageToken, query)}`;
+  const isSearch = Boolean(query.get("q")?.trim());
+  const titles = { state: "State", time: isSearch ? "Placed" : "Completed" };
+  const rows = found.map((order) => rowOf(order, isSearch ? order.placedAt : order.since));
+  const sorting = found.length > 1 ? ", newest first" : "";
+  return html`<p class="quiet" role="status">${found.length}${nextPageToken ? "+" : ""} ${found.length === 1 ? "order" : "orders"} ${isSearch ? "found" : "completed"}${sorting}</p>
+    ${orderTable("Orders found", titles, rows)} ${more(nextPageToken, query)}`;
 }
 
-/** What the list is sorted by is what it shows. */
-const PLACED = { state: "State", time: "Placed" };
-const COMPLETED = { state: "State", time: "Completed" };
-
-function rowOf(
-  { id, state, attention, placedAt, since, customer, ...links }: Found,
-  columns: typeof PLACED,
-): TemplateResult {
+/** @param time what the list is sorted by */
+function rowOf({ id, state, attention, customer, ...links }: Found, time: string | null): TemplateResult {
   const label = state ? RELATION_LABELS[state] : undefined;
-  const time = columns === PLACED ? placedAt : since;
-  return orderRow(columns, {
+  return orderRow({
     id,
     state: html`${label ? pill(label.title, label.color) : pill("Not started", "new")}
       ${attention ? pill(`${THINGS[attention]} needs attention`, "bad") : nothing}`,

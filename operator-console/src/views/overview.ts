@@ -202,15 +202,13 @@ function newOrders({ live: { health } }: Context, { text }: Filter, now: number)
         ${shown.map(
           ({ order, since }) => html`<tr>
             <th scope="row"><a data-row href=${addressOf(order)}>${order}</a></th>
-            <td class="number" data-title="Waiting for">${age(since, now)}</td>
+            <td class="number">${age(since, now)}</td>
           </tr>`,
         )}
       </tbody>
     </table></div>
     <p class="quiet">The ${health.waiting.length} longest waiting of ${plural(total, "new order")}.</p>`;
 }
-
-const COLUMNS = { state: "Stage", time: "Time in stage" };
 
 function ordersTable({ shown }: Page, now: number): TemplateResult | typeof nothing {
   if (shown.length === 0) return nothing;
@@ -220,12 +218,13 @@ function ordersTable({ shown }: Page, now: number): TemplateResult | typeof noth
     (relation) =>
       guard([relation, relation.since && duration(now - relation.since.getTime())], () => rowOf(relation, now)),
   );
-  return orderTable("Active orders, longest in stage first", COLUMNS, rows);
+  const titles = { state: "Stage", time: "Time in stage" };
+  return orderTable("Active orders, longest in stage first", titles, rows);
 }
 
 function rowOf({ id, state, since, customer, ...links }: Relation, now: number): TemplateResult {
   const { title, color } = RELATION_LABELS[state];
-  return orderRow(COLUMNS, { id, state: pill(title, color), time: age(since, now), customer, links });
+  return orderRow({ id, state: pill(title, color), time: age(since, now), customer, links });
 }
 
 function emptyNote({ live }: Context, { stage, text }: Filter, { total }: Page): TemplateResult | typeof nothing {
