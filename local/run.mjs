@@ -151,13 +151,7 @@ async function once(doing, isNeeded, work) {
 /** Acquires a lock, a folder that only one run can create, and refreshes it. Removes an abandoned lock. */
 async function lock(path, doing) {
   mkdirSync(dirname(path), { recursive: true });
-  for (let waited = false; ; waited = true) {
-    try {
-      mkdirSync(path);
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
-    }
+  for (let waited = false; !makeFolder(path); waited = true) {
     const changed = changedAt(path);
     if (changed !== 0 && Date.now() - changed > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
     else if (!waited) say(`Waiting for another run that is ${doing}`);
@@ -171,6 +165,17 @@ async function lock(path, doing) {
   };
   process.once("exit", release);
   return release;
+}
+
+/** Makes a folder. Returns false if it exists. */
+function makeFolder(path) {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+    return false;
+  }
 }
 
 try {
