@@ -14,7 +14,7 @@ import { ROOT } from "./root.js";
 
 const START_TIMEOUT_MS = 300_000;
 
-/** It stops within 5 s when asked to. */
+/** The timeout of its graceful stop, which takes up to 5 s. */
 const STOP_TIMEOUT_MS = 8_000;
 
 /** Another program may take the port before the food service listens. */

@@ -84,7 +84,7 @@ export async function countDocuments(
 }
 
 /**
- * Writes documents as they are given, whatever was there before.
+ * Overwrites documents unconditionally.
  * @throws Error if the emulator does not take one of them; others may have been written then
  */
 export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
@@ -95,7 +95,7 @@ export async function writeDocuments(firestore: string, project: string, documen
 }
 
 /**
- * Resolves with the documents that could not be written at the moment. The request succeeds even if some of its writes fail.
+ * Resolves with the documents that could not be written now. The request succeeds even if some of its writes fail.
  * @throws Error if a document was refused, or failed and may not be repeated
  */
 async function writeBatch(

@@ -65,7 +65,7 @@ export interface Suite {
 
 /**
  * Starts the suite and resolves when every function is loaded and every emulator answers.
- * @throws StartError that tells why it did not start; nothing of it is left running then
+ * @throws StartError that says why it did not start; then nothing is left running
  */
 export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const { root, directory, ports, java, signal } = options;
