@@ -87,7 +87,7 @@ function fails(error: unknown) {
   };
 }
 
-/** A moment that a test brings about. */
+/** A moment that a test controls. */
 function moment() {
   let come = () => {};
   const came = new Promise<void>((resolve) => {

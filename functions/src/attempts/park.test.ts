@@ -42,7 +42,7 @@ describe("parking an order", () => {
   });
 
   for (const state of ["SENDING", "FAILED", "PARKED", "UNCERTAIN"] as const) {
-    it(`leaves an attempt that is ${state} as it is`, async () => {
+    it(`leaves an attempt that is ${state} unchanged`, async () => {
       const bed = testBed();
       await existing(bed, state);
       const before = await bed.store.fields(PATH);

@@ -175,7 +175,7 @@ describe("the hours that are due", () => {
     assert.equal(hours["2026-01-01T11"]?.arrived, 5);
   });
 
-  it("come again if they can't be stored", async () => {
+  it("are counted again by a later sweep if they can't be stored", async () => {
     const bed = bedAt("2026-01-01T12:05:00Z");
     bed.store.hooks.once("commit", "before", () => {
       throw new StoreError("down");
