@@ -435,6 +435,20 @@ describe("the operator API", () => {
         assert.deepEqual([ids.length, ids[0], ids.at(-1)], [401, "a0", "z"]);
       });
 
+      it("finds an order by its id, and fails for a customer, while the index is being built", async () => {
+        const building = () =>
+          bed.bed.store.hooks.once("query", "before", () => {
+            throw new StoreError("the query requires an index that is currently building");
+          });
+        building();
+        assert.deepEqual(
+          found(await search("q=7f3c")).map(({ id }) => id),
+          ["7f3c"],
+        );
+        building();
+        assert.equal((await search("q=marguerite")).status, 503);
+      });
+
       for (const token of ["{}", '{"id":"../x"}', '{"id":"a","placedAt":1e300}', '{"id":"a","placedAt":"1"}', "null"]) {
         it(`rejects the page token ${token}`, async () => {
           const pageToken = Buffer.from(token).toString("base64url");

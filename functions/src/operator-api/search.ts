@@ -6,7 +6,7 @@
 
 import * as v from "valibot";
 import { ATTEMPT_STATES, attemptIn, attemptPath } from "../attempts/attempt.js";
-import { ValidationError } from "../domain/errors.js";
+import { StoreError, ValidationError } from "../domain/errors.js";
 import { hourOf } from "../domain/hours.js";
 import { CREATING_STAGES, type CreatingStage, type RelationState, STAGES } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
@@ -37,19 +37,29 @@ export function searchOrders(search: Search, ports: Pick<Ports, "store" | "clock
 /** Orders with this id or link, then orders of this customer. */
 async function ordersBy(q: string, { outcome, day, pageToken }: Search, store: Store): Promise<SearchPage> {
   const position = pageToken === undefined ? undefined : customerPositionIn(pageToken);
-  const [exact, ofCustomer] = await Promise.all([
-    position === undefined ? ordersNamed(q, store) : [],
-    ordersOfCustomer(q, position, store),
-  ]);
-  const known = new Set(exact.map(({ id }) => id));
-  const more = ofCustomer.relations.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
   const isWanted = ({ state, since }: OrderSummary) =>
     (outcome === undefined || state === outcome) && (day === undefined || isEndOf(day, state, since));
+  const [exact, ofCustomer] = await Promise.all([
+    position === undefined ? ordersNamed(q, store) : [],
+    ordersOfCustomer(q, position, store).catch(storeErrorIn),
+  ]);
+  if (ofCustomer instanceof StoreError) {
+    // While the index is being built, a search for one order still finds it.
+    if (exact.length === 0) throw ofCustomer;
+    return { orders: exact.filter(isWanted), nextPageToken: "" };
+  }
+  const known = new Set(exact.map(({ id }) => id));
+  const more = ofCustomer.relations.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
   const { next } = ofCustomer;
   return {
     orders: [...exact, ...more].filter(isWanted),
     nextPageToken: next ? token(JSON.stringify(next)) : "",
   };
+}
+
+function storeErrorIn(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  throw error;
 }
 
 /** The first and the last second that Firestore can store, in milliseconds since the epoch. */
