@@ -457,6 +457,23 @@ describe("the operator API", () => {
       }
     });
 
+    it("returns the orders of an hour that completed last first, whatever their ids", async () => {
+      const { store, clock } = bed.bed;
+      const began = Math.floor(clock.now() / 3_600_000) * 3_600_000 - 3_600_000;
+      for (let second = 0; second < 70; second++) {
+        const at = began + second * 1_000;
+        await store.set(`relations/s${second}`, { ...CLOSED, state: "CANCELLED", times: { CANCELLED: new Date(at) } });
+        await store.memory.commit([closingEntry(`orders/s${second}`, "CANCELLED", at)]);
+      }
+      const first = await search("outcome=CANCELLED");
+      const { nextPageToken } = first.body as { nextPageToken: string };
+      const second = await search(`outcome=CANCELLED&pageToken=${nextPageToken}`);
+      assert.deepEqual(
+        [...found(first), ...found(second)].map(({ id }) => id),
+        Array.from({ length: 70 }, (_, index) => `s${69 - index}`),
+      );
+    });
+
     it("returns an empty page if nothing matches, or only documents that can't be read", async () => {
       await bed.bed.store.set("relations/odd", { customerId: "odd", kitchen: 7 });
       for (const q of ["none", "odd", "__x__", "../x"]) assert.deepEqual(found(await search(`q=${q}`)), []);
