@@ -19,7 +19,7 @@ import type { World } from "./world.js";
 /** So many orders must be delivered within this time. */
 const CARRY_TIMEOUT_MS = 120_000;
 
-/** The wait before an event that failed comes again. */
+/** The wait before a failed event is redelivered. */
 const RETRY_MS = 500;
 
 const FUNCTIONS = ["sendToKitchen", "dispatchShipment", "completeOrder", "onRelationWritten", "pollOrders"] as const;

@@ -14,7 +14,7 @@ export interface Carrier {
   stop(): Promise<void>;
 }
 
-/** Starts a side in a world of its own: the name is of its folder and its project. */
+/** Starts a side with its own world; the name is that of its folder and its project. */
 export type StartCarrier = (world: World, name: string, food: FoodServiceProcess) => Promise<Carrier>;
 
 /** How the peers' processes find the food service. */

@@ -125,7 +125,7 @@ async function prepare({ world, runs }: BenchContext): Promise<Stand> {
     }),
     events: {
       pollOrders: nothing,
-      // No poll is under way, so it finds its turn over: a read of the lease.
+      // No poll is running, so it only reads the lease and stops.
       continuePoll: () =>
         messageEvent(CONTINUATION_TOPIC, { holder: "none", step: 1, statuses: ["NEW"], pageToken: "" }),
       sendToKitchen: () => orderEvent("kitchen", fresh.pop() ?? first),

@@ -80,7 +80,7 @@ export class World {
     return instance;
   }
 
-  /** Starts a food service of its own. The name is of its folder, which may hold its state already. */
+  /** Starts a food service. The name is that of its folder, which may already contain its state. */
   async foodService(name: string, simulation: SimulationOptions): Promise<FoodServiceProcess> {
     const directory = join(this.directory, name);
     mkdirSync(directory, { recursive: true });
@@ -113,7 +113,7 @@ export class World {
   }
 }
 
-/** Starts the user orchestrators, a process each, and says nothing of what they log. */
+/** Starts the user orchestrators, one process each, and discards their logs. */
 export function startOwnChain(): Promise<Chain> {
   const anyPort = "127.0.0.1:0";
   return startChain({

@@ -1,4 +1,4 @@
-/** Checks that a food service can be used, before anything is started: with the code and the credentials of the functions. */
+/** Checks a food service before a run starts, with the functions' own code and credentials. */
 import {
   type FoodServiceConnection,
   foodServiceChannel,
@@ -10,15 +10,15 @@ import { Order_Status, OrderServiceService } from "../functions/src/generated/fo
 import { CONNECTION_OPTIONS, callerProblem } from "../services/food-service/connection-options.js";
 import { expectAddress, StartError } from "../services/server.js";
 
-/** How Node.js says that nothing answers at an address. It may only be starting. */
+/** Node.js' error codes for an address at which nothing listens. The food service may still be starting. */
 const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"];
 
-/** Nothing answers at the food service's address yet. */
+/** Nothing listens at the food service's address yet. */
 export class UnreachableError extends StartError {}
 
 /**
  * Connects, and lists one order.
- * @throws StartError that says in one line what is in the way: no server, no TLS, a certificate, or a caller it does not accept
+ * @throws StartError that names the problem in one line: no server, no TLS, an untrusted certificate, or rejected credentials
  */
 export async function checkFoodService(connection: FoodServiceConnection): Promise<void> {
   await checkConnection(connection);
@@ -29,7 +29,7 @@ export async function checkFoodService(connection: FoodServiceConnection): Promi
   } catch (error) {
     if (!isCallError(error)) throw error;
     const { FOOD_SERVICE_ADDRESS: address } = connection;
-    // The method is no news.
+    // The method does not help the reader.
     const plain = error.message.replace(/^\/\S+: /, "");
     const problem = callerProblem(error, connection);
     if (problem !== undefined) throw new StartError(sentence(problem), { cause: error });
@@ -37,13 +37,13 @@ export async function checkFoodService(connection: FoodServiceConnection): Promi
       throw new StartError(`The server on ${address} is not a food service: ${error.message}.`, { cause: error });
     }
     if (!error.sent || error.code === "DEADLINE_EXCEEDED") throw new StartError(sentence(plain), { cause: error });
-    // It answered, if only with a failure of its own, which may pass.
+    // The server is up; its own failure may be temporary.
   } finally {
     channel.close();
   }
 }
 
-/** One connection, for a failure at once: a channel would try again until its time is over. */
+/** Opens a single connection, so a failure shows immediately: a channel would retry until its deadline. */
 async function checkConnection(connection: FoodServiceConnection): Promise<void> {
   const { FOOD_SERVICE_ADDRESS: address, FOOD_SERVICE_CA: trust } = connection;
   const { FOOD_SERVICE_CLIENT_CERTIFICATE: certificates, FOOD_SERVICE_CLIENT_KEY: key } = connection;

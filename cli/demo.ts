@@ -1,4 +1,4 @@
-/** `npm run demo`: places orders in a system of its own, waits until each has ended, and checks what really happened. */
+/** `npm run demo`: starts a system, places orders, waits until all have ended, and verifies the result. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { parseRelation, RELATIONS, type Relation } from "../functions/src/relations/relation.js";
@@ -14,7 +14,7 @@ import { pathOf } from "./order-timeline.js";
 import { type Running, runWithSystem } from "./run-with-system.js";
 import { type Evidence, judge, whyNotEnded } from "./verify-run.js";
 
-/** One of them has a name that is too short for the user orchestrators: that order goes its way all the same. */
+/** One name is too short for the user orchestrators; its order must be delivered anyway. */
 const CUSTOMERS = ["krithik", "amelie", "santiago", "noor al huda", "ana", "o'brien"];
 
 const share = numberFrom(0, 1);
@@ -82,13 +82,13 @@ async function demonstrate({ system, signal }: Running): Promise<number> {
   const stopped = system.failed.then((reason) => {
     throw new StartError(`${reason}.`);
   });
-  // Stopping ends the suite too, which is no failure.
+  // Stopping also ends the suite, which is not a failure.
   stopped.catch(() => undefined);
   let now = await evidence();
   let lookMs = 0;
   while (unended(now).length > 0 && Date.now() - began < deadline * 1000) {
     progress.to(orders - unended(now).length);
-    // Looking at very many orders must not become the main work, nor the end be noticed late.
+    // Counting many orders must not become the main load, and the end must not be noticed late.
     const pauseMs = Math.min(Math.max(500, 3 * lookMs), 3_000);
     await Promise.race([sleep(pauseMs, undefined, { signal }), stopped]);
     const lookedAt = Date.now();

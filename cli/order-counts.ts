@@ -1,4 +1,4 @@
-/** How many orders are where, as the relations, the attempts and the food service have it. */
+/** Counts orders by state, from the relations, the attempts and the food service. */
 import {
   ATTEMPT_STATES,
   ATTEMPTS,
@@ -16,22 +16,22 @@ import type { NewOrders } from "../local/food-service-view.js";
 const STATES = Object.keys(RELATION_STATES) as RelationState[];
 const AWAITING = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filter((state) => ATTEMPT_STATES[state].needsOperator);
 
-/** What each count is called on the line. */
+/** The label of each count. */
 const TITLES = {
   ...recordOf(["NEW", ...STATES], (state): string => STATE_TITLES[state].toLowerCase()),
   waiting: "waiting for an operator",
 };
 
 export type OrderCounts = Record<keyof typeof TITLES, number> & {
-  /** What `NEW` says: all of them, only those of the first page, or nothing since they could not be listed. */
+  /** How complete the count of NEW orders is: all of them, only the first page, or unknown. */
   newIs: "exact" | "at least" | "unknown";
 };
 
-/** Counts that are only shown if there is something to count. */
+/** Counts that are shown only if they are not zero. */
 const RARE: (keyof typeof TITLES)[] = ["GONE", "waiting"];
 
 /**
- * Counts orders by state. It reads no document but those of the orders that are NEW, however many have completed.
+ * Counts orders by state. It reads only the documents of NEW orders, however many have completed.
  * @param newOrders lists the orders that are NEW in the food service
  * @throws Error if the documents can't be counted
  */
@@ -52,7 +52,7 @@ export async function countOrders(
   return { ...(byState as Record<RelationState, number>), waiting, NEW: await countNew(names, store), newIs };
 }
 
-/** Of the orders that are NEW, those count that have no relation and need no operator. */
+/** NEW orders without a relation that need no operator. */
 async function countNew(names: string[], store: Pick<Store, "read">): Promise<number> {
   const ids = names.flatMap((name) => orderRef(name)?.id ?? []);
   if (ids.length === 0) return 0;
@@ -68,7 +68,7 @@ function needsOperator(found: Snapshot | undefined): boolean {
     const attempt = attemptIn(found);
     return attempt !== undefined && ATTEMPT_STATES[attempt.state].needsOperator;
   } catch {
-    // One that can't be read is the console's to show.
+    // The console shows unreadable attempts.
     return false;
   }
 }

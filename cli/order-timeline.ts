@@ -5,7 +5,7 @@ import type { GroundTruth, PlacedOrder } from "../services/food-service/model/fo
 
 /**
  * Such as "orders/6b… krithik (class 7)  0.0 NEW, 1.3 PREPARATION (1.1), 9.0 meal packaged, …". Capitals are the order's statuses; a time
- * in brackets is when the relation came to the same state.
+ * in brackets is when the relation reached the same state.
  */
 export function pathOf(order: PlacedOrder, relation: Relation | undefined, truth: GroundTruth): string {
   const start = Date.parse(order.changes[0]?.at ?? "");
@@ -29,7 +29,7 @@ export function pathOf(order: PlacedOrder, relation: Relation | undefined, truth
   return `${order.name} ${customerOf(order, relation)}  ${steps.map(({ at, text }) => `${seconds(at)} ${text}`).join(", ")}`;
 }
 
-/** Who placed it, and what the user orchestrators know of them. */
+/** The customer, with the result of the lookup. */
 function customerOf({ customerId }: PlacedOrder, relation: Relation | undefined): string {
   const customer = relation?.customer;
   if (!customer) return `${customerId} (not asked for)`;

@@ -1,5 +1,5 @@
 /**
- * `npm run emulators:prepare`: makes a fresh clone ready for `firebase emulators:start`. The functions are installed and built
+ * `npm run emulators:prepare`: prepares a fresh clone for `firebase emulators:start`. The functions are installed and built
  * before this runs; it builds the console and writes the params and secrets that the suite would otherwise ask for.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { PROJECT } from "../harness/emulators/suite.js";
 import { buildConsole } from "../operator-console/build.js";
 import { identityIn } from "../services/food-service/certificate.js";
 
-/** Where `npm run food-service` keeps its certificate. */
+/** The certificate of `npm run food-service`. */
 const CERTIFICATES = ".local/food-service";
 
 new Command("npm run emulators:prepare")
@@ -21,7 +21,7 @@ await buildConsole();
 const { emulators } = JSON.parse(readFileSync("firebase.json", "utf8")) as {
   emulators: Record<"auth" | "firestore" | "hosting", { port: number }>;
 };
-// The console talks to the emulators when it finds this file.
+// The console uses the emulators if this file exists.
 const places = {
   auth: `http://127.0.0.1:${emulators.auth.port}`,
   firestore: { host: "127.0.0.1", port: emulators.firestore.port },

@@ -53,7 +53,7 @@ addConnectionOptions(program, "for demo- projects the simulated food service's, 
 const options = program.opts<Options>();
 if (!options.link && !options.retry && !options.dismiss) program.error("error: pass --link NAME, --retry or --dismiss");
 
-/** What was done, by the state that the attempt is in now. */
+/** The message for the attempt's new state. */
 const DONE = {
   LINKED: `Linked ${options.link} to ${options.order}.`,
   FAILED: `Queued: the next poll retries the ${options.stage} of ${options.order}.`,

@@ -52,7 +52,7 @@ program.hook("preAction", () => {
     process.env.METADATA_SERVER_DETECTION = "none";
   }
   process.env.GCLOUD_PROJECT = project;
-  // Google refuses a person's own credentials when a request does not say which project's quota it uses.
+  // Google rejects a person's own credentials if a request does not name the project whose quota it uses.
   process.env.GOOGLE_CLOUD_QUOTA_PROJECT ??= project;
 });
 
@@ -65,7 +65,7 @@ try {
   process.exitCode = 1;
 }
 
-/** What Google said, whole: firebase-admin drops the part of an unfamiliar message up to its first colon. */
+/** Google's full error message: firebase-admin drops the part of an unknown message up to its first colon. */
 function messageOf(error: unknown): string {
   type Failure = { code?: string; message: string; httpResponse?: { data?: { error?: { message?: string } } } };
   const { code, message, httpResponse } = error as Failure;

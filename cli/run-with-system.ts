@@ -1,4 +1,4 @@
-/** What the programs in this folder have in common: they show clear messages, stop on Ctrl-C and leave nothing behind. */
+/** Shared by the programs in this folder: they print clear errors, stop on Ctrl-C and leave nothing running. */
 
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
 import { type System, type SystemOptions, startSystem } from "../local/system.js";
@@ -11,8 +11,8 @@ export interface Running {
 }
 
 /**
- * Starts a system, lets `work` use it, stops it, and ends this process: with the status that `work` gives, with
- * `whenStopped` after Ctrl-C, and with 1 and a message where something is in the way.
+ * Starts a system, runs `work` with it, stops it, and ends this process: with the status that `work` returns, with
+ * `whenStopped` after Ctrl-C, or with 1 and a message after an error.
  */
 export async function runWithSystem(
   options: (signal: AbortSignal) => Promise<SystemOptions>,
@@ -20,7 +20,7 @@ export async function runWithSystem(
   whenStopped = 0,
 ): Promise<never> {
   let system: System | undefined;
-  // Whatever was started ends with this process.
+  // Everything that was started ends with this process.
   const signal = stopOnSignals(() => process.exit(130));
   let status: number;
   try {
@@ -33,7 +33,7 @@ export async function runWithSystem(
   process.exit(status);
 }
 
-/** Rejects when the signal is aborted, whatever becomes of the work. */
+/** Rejects when the signal is aborted, without waiting for the work. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });

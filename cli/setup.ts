@@ -1,4 +1,4 @@
-/** `npm run setup`: sees to it that this machine has all that the tests need; with `--install`, by its own package manager. */
+/** `npm run setup`: provides what the tests need on this machine; with `--install`, through its package manager. */
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
 import { installCommand, MissingError } from "../harness/missing-programs.js";
@@ -17,7 +17,7 @@ try {
   await prepareMachine(onProgress).catch(async (error: unknown) => {
     const command = install && error instanceof MissingError ? installCommand(error.missing) : undefined;
     if (!command) throw error;
-    // A new machine's list of packages may be empty.
+    // A new machine's package list may be empty.
     if (command.includes("apt-get")) run(command.replace(/install .*/, "update"));
     run(command);
     await prepareMachine(onProgress);

@@ -31,7 +31,7 @@ import { type Running, runWithSystem } from "./run-with-system.js";
 /** Where `npm run order` looks for the certificate. */
 const CERTIFICATES = join(ROOT, ".local", "food-service");
 
-/** The time between looks for something that isn't up yet, in milliseconds. */
+/** The interval of checks for something that isn't up yet, in milliseconds. */
 const RETRY_MS = 1_000;
 
 const NO_ORDERS = { names: [], isAll: true };
@@ -118,7 +118,7 @@ async function systemOptions(signal: AbortSignal): Promise<SystemOptions> {
     data,
     firestore: firestore === undefined ? undefined : { project },
     intervals: { pollOrders: interval },
-    // One pass a run: the interval is as fine as it should be.
+    // One pass per run, since the interval is already short.
     params: { POLL_PASSES: "1" },
     withOwnParams: true,
     withConsole: true,
@@ -127,7 +127,7 @@ async function systemOptions(signal: AbortSignal): Promise<SystemOptions> {
   };
 }
 
-/** Where this run's state is to last; undefined forgets it. A folder of its own for each food service. */
+/** The folder of this run's state, one per food service; undefined if the state is not persisted. */
 function dataDirectory(): string | undefined {
   const { data, server } = options;
   if (data !== undefined) return resolve(data);
@@ -145,7 +145,7 @@ async function foodService(signal: AbortSignal): Promise<Exclude<SystemOptions["
   return { given: connection };
 }
 
-/** Resolves when the food service can be used; waits for one that isn't up yet, and says so. */
+/** Resolves when the food service responds. If it isn't up yet, says so and waits. */
 async function waitForServer(connection: FoodServiceConnection, signal: AbortSignal): Promise<void> {
   for (let said = false; ; said = true) {
     try {
@@ -171,7 +171,7 @@ async function waitForFirestore(host: string, signal: AbortSignal): Promise<void
 }
 
 /**
- * Without relations, orders that an earlier run sent to the kitchen wait for an operator, and those still NEW may be cooked twice.
+ * Without their relations, orders that an earlier run sent to the kitchen need an operator, and NEW ones may be cooked twice.
  * @throws StartError unless the user confirms
  */
 async function confirmFreshStart(connection: FoodServiceConnection, data: string | undefined): Promise<void> {
@@ -195,7 +195,7 @@ async function confirmFreshStart(connection: FoodServiceConnection, data: string
   );
 }
 
-/** Shows where everything is, then how many orders are where, until Ctrl-C or until the system stops. */
+/** Shows all addresses, then the order counts, until Ctrl-C or until the system stops. */
 async function show({ system, signal }: Running): Promise<number> {
   system.scheduler.start();
   console.log(readyBlock(system));
@@ -212,10 +212,10 @@ async function show({ system, signal }: Running): Promise<number> {
     const began = Date.now();
     await countOrders(system.store, async () => (await view?.newOrders()) ?? NO_ORDERS).then(
       (counts) => screen.status(`Orders: ${lineOf(counts)}`),
-      // It is just ending, or busy: the next look tells.
+      // The system is ending or busy; the next count will show.
       () => undefined,
     );
-    // Looking at very many orders must not become the main work, and after a slow look the line must not stay as it was for long.
+    // Counting many orders must not become the main load, and the line must not stay outdated for long after a slow count.
     pause = Math.min(10_000, Math.max(1_000, 10 * (Date.now() - began)));
     await Promise.race([sleep(pause, undefined, { signal }).catch(() => undefined), failed]);
   }

@@ -1,6 +1,6 @@
 /**
- * Judges a run that is over: what the food service says really happened, against the relations in Firestore. Nothing may be
- * lost, made twice, linked wrongly or moved backwards.
+ * Verifies a finished run: compares the food service's ground truth with the relations in Firestore. Nothing may be lost,
+ * created twice, linked wrongly or moved backwards.
  */
 
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
@@ -17,7 +17,7 @@ import { recordOf } from "../functions/src/domain/record-of.js";
 import type { Relation } from "../functions/src/relations/relation.js";
 import { createdBy, type GroundTruth, type PlacedOrder } from "../services/food-service/model/food-service-model.js";
 
-/** What is judged. */
+/** What is verified. */
 export interface Evidence {
   /** The names of the orders that were placed. */
   placed: string[];
@@ -26,7 +26,7 @@ export interface Evidence {
   relations: Map<string, Relation>;
 }
 
-/** The line at the end of a demo, but for its seconds. */
+/** The result line of a demo, except its seconds. */
 interface Summary {
   orders: number;
   delivered: number;
@@ -34,7 +34,7 @@ interface Summary {
   cancelled: number;
   kitchenOrders: number;
   shipments: number;
-  /** Creates that were carried out although one of the same order and stage had been. */
+  /** Applied creates beyond the first of an order and stage. */
   duplicates: number;
   /** Orders that did not end. */
   lost: number;
@@ -42,9 +42,9 @@ interface Summary {
 
 export interface Verdict {
   summary: Summary;
-  /** Each thing that is wrong, in a sentence; none for a good run. */
+  /** The problems, one sentence each; empty for a good run. */
   problems: string[];
-  /** What is worth mentioning, but is not a problem. */
+  /** Observations that are not problems. */
   notes: string[];
 }
 
@@ -56,7 +56,7 @@ type Created = ReturnType<typeof createdBy>[number];
  */
 const REPORT_IN_FLIGHT_MS = 2_000;
 
-/** Judges a run. */
+/** Verifies a run. */
 export function judge({ placed, truth, relations }: Evidence): Verdict {
   const problems: string[] = [];
   const notes: string[] = [];
@@ -115,7 +115,7 @@ export function whyNotEnded(order: PlacedOrder | undefined, relation: Relation |
   return undefined;
 }
 
-/** Everything that was created, by the order and the stage whose key it came with. */
+/** All created resources, by the order and stage of their idempotency key. */
 function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[]) {
   const owners = new Map<string, { order: string; stage: CreatingStage }>();
   for (const order of placed) {
@@ -139,7 +139,7 @@ function byOrderAndStage(placed: string[], truth: GroundTruth, problems: string[
   return made;
 }
 
-/** What is created must be linked, and what is linked must be created, and for this order. */
+/** Every created resource must be linked, and every link must name a resource that was created for this order. */
 function wrongLinks(order: string, stage: CreatingStage, created: Created[], relation: Relation | undefined): string[] {
   const link = relation?.[stage];
   if (link === undefined) {
@@ -151,7 +151,7 @@ function wrongLinks(order: string, stage: CreatingStage, created: Created[], rel
   return [`The relation of ${order} links ${link}, which was not created for it`];
 }
 
-/** A meal flies when it is packaged, and not before. */
+/** A shipment is created only after its meal is packaged. */
 function wrongSequence(order: string, { kitchen, shipment }: Record<CreatingStage, Created[]>): string[] {
   const packaged = kitchen
     .flatMap(({ changes }) => changes.filter(({ status }) => status === "PACKAGED"))
@@ -162,7 +162,7 @@ function wrongSequence(order: string, { kitchen, shipment }: Record<CreatingStag
     .map(({ name }) => `${name} was created for ${order} before its kitchen order was PACKAGED`);
 }
 
-/** Every change must be one that its actor may make: customers cancel, and we report forwards. */
+/** Every change must be one that its actor may make: customers cancel, and we report forward. */
 function judgeChanges({ name, changes }: PlacedOrder, problems: string[], notes: string[]): void {
   for (const [index, { status, at, by }] of changes.entries()) {
     const before = changes[index - 1];
@@ -180,7 +180,7 @@ function judgeChanges({ name, changes }: PlacedOrder, problems: string[], notes:
   }
 }
 
-/** The order's end must be its drone's, and its relation must say the same. */
+/** The final status must be the same for the order, its shipment and its relation. */
 function wrongEnd({ name, status }: PlacedOrder, shipments: Created[], relation: Relation | undefined): string[] {
   if (status !== "DELIVERED" && status !== "REJECTED") return [];
   const problems: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * `npm run check:params`: refuses params that would deploy and then not work. `firebase deploy` runs it as a predeploy step,
+ * `npm run check:params`: rejects params that would deploy but not work. `firebase deploy` runs it as a predeploy step,
  * with the project that it deploys to in GCLOUD_PROJECT.
  */
 import { resolve } from "node:path";

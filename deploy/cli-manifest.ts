@@ -1,9 +1,9 @@
-/** What the Firebase CLI makes of the functions: the files that it uploads and the manifest that it discovers, by its own code. */
+/** The files that the Firebase CLI would upload and the manifest that it would discover, from its own code. */
 import { cpSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 
-/** A deployed function as the CLI would ask the cloud for it; what is not named here is in deploy/manifest.json. */
+/** A function as the CLI would request it from the cloud; fields that are not named here are in deploy/manifest.json. */
 interface Endpoint {
   region: string;
   runtime: string;
@@ -28,7 +28,7 @@ interface Param {
   default?: string | number;
 }
 
-/** The CLI's own modules, which come without types: as much of them as is used here. */
+/** The parts of the CLI's untyped modules that are used here. */
 interface Runtimes {
   getRuntimeDelegate(context: object): Promise<{
     validate(): Promise<void>;
@@ -93,7 +93,7 @@ export async function discover(folder: string, project: string, dotenv: string):
   if (errors.length > 0) throw new Error(`the CLI can't read the params: ${errors.join(", ")}`);
   const env = { ...userEnvs, FIREBASE_CONFIG: JSON.stringify(firebaseConfig), GCLOUD_PROJECT: project };
   const build = await delegate.discoverBuild({}, env);
-  // As in the emulator, so nothing is asked of Secret Manager.
+  // As in the emulator, so Secret Manager is not called.
   const given = { build, firebaseConfig, userEnvs, nonInteractive: true, isEmulator: true };
   const { endpoints, requiredAPIs } = (await cli.build.resolveBackend(given)).backend;
   return {

@@ -1,6 +1,6 @@
-/** The schedules that Cloud Scheduler takes: unix-cron, and App Engine's sentences such as "every 5 minutes". */
+/** The schedules that Cloud Scheduler accepts: unix-cron, and App Engine's sentences such as "every 5 minutes". */
 
-/** One field of a cron schedule: its least and its most value, and the names that stand for values. */
+/** One field of a cron schedule: its minimum, its maximum, and the names of values. */
 interface CronField {
   name: string;
   least: number;
@@ -19,13 +19,13 @@ const CRON_FIELDS: readonly CronField[] = [
   { name: "day of the week", least: 0, most: 7, names: DAY_NAMES },
 ];
 
-/** The longest that each month can be, in days. */
+/** The maximum length of each month, in days. */
 const MONTH_LENGTHS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 const ALLOWED_SCHEDULES =
   'must be cron with five fields, such as "*/5 * * * *", or a sentence such as "every 5 minutes", "every 2 hours" or "every day 09:00"';
 
-/** What Cloud Scheduler does not accept in a schedule, in words; undefined for one that it accepts. */
+/** Why Cloud Scheduler rejects a schedule; undefined if it accepts it. */
 export function scheduleProblem(schedule: string): string | undefined {
   return /^\s*[a-z]|\bof\b|:/i.test(schedule) ? sentenceProblem(schedule) : cronProblem(schedule);
 }
@@ -41,17 +41,17 @@ function cronProblem(schedule: string): string | undefined {
   return undefined;
 }
 
-/** The values that a field stands for, undefined when it is wrong. */
+/** The values of a field, or undefined if it is invalid. */
 function valuesOf(text: string, field: CronField): number[] | undefined {
   const parts = text.split(",").map((part) => valuesOfPart(part, field));
   return parts.includes(undefined) ? undefined : parts.flatMap((values) => values ?? []);
 }
 
-/** The same for one of the parts that commas join. */
+/** The values of one comma-separated part. */
 function valuesOfPart(part: string, { least, most, names = [] }: CronField): number[] | undefined {
   const [, range = "", step] = /^([^/]+)(?:\/(\d{1,2}))?$/.exec(part) ?? [];
   const isSpan = range === "*" || range.includes("-");
-  // A step needs something to step through.
+  // A step needs a range.
   if (step !== undefined && !isSpan) return undefined;
   const [from, to = from, ...more] =
     range === "*" ? [least, most] : range.split("-").map((one) => fieldValue(one, names));
@@ -89,7 +89,7 @@ const ON_DAYS = new RegExp(`^(?<days>${list("\\d{1,2}")}) of (?<months>month|qua
 
 const MINUTES_A_DAY = 1440;
 
-/** App Engine's sentences are in small letters; "minute" and "hour" have no singular. */
+/** App Engine's sentences are lower case, and have no singular of "minutes" and "hours". */
 function sentenceProblem(schedule: string): string | undefined {
   const text = schedule.trim().replace(/\s+/g, " ");
   const interval = INTERVAL.exec(text)?.groups;
@@ -116,7 +116,7 @@ function intervalProblem(text: string, { count, unit, synchronized }: Groups): s
 
 function datesProblem({ days = "", months = "" }: Groups): string | undefined {
   const numbers = months.split(",").map((name) => MONTH_NAMES.indexOf(name.trim().slice(0, 3).toUpperCase()) + 1);
-  // "month" and "quarter" are no month's name.
+  // "month" and "quarter" are not names of months.
   const isOfEvery = numbers.includes(0);
   const isGood = (day: number) => day >= 1 && day <= 31 && (isOfEvery || isEverDue([day], numbers));
   return days.split(",").map(Number).every(isGood) ? undefined : "names a day that no such month has";

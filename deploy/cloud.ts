@@ -1,4 +1,4 @@
-/** `npm run cloud`: gets a project ready with gcloud, or shows every command that would. Each part can be run again. */
+/** `npm run cloud`: prepares a project with gcloud, or shows the commands. Each part is idempotent. */
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -18,8 +18,8 @@ import { givenParams } from "./param-problems.js";
 import { paramsFile } from "./params.js";
 
 /**
- * What Google does not know everywhere at once. The command is run again until it is known, for at most so many milliseconds.
- * Google says that a metric can take ten minutes until an alert can refer to it.
+ * Changes that propagate with a delay. The failing command is retried for at most this many milliseconds.
+ * According to Google, it can take ten minutes until an alert can refer to a new metric.
  */
 const PROPAGATIONS = [
   { failure: /does not exist/, what: "the new account has propagated", limitMs: 120_000 },
@@ -39,7 +39,7 @@ class GcloudError extends Error {
   override readonly name = "GcloudError";
 }
 
-/** What gcloud prints. It asks nothing: what can't be done without an answer fails. */
+/** gcloud's output. It is not interactive: a command that needs an answer fails. */
 async function gcloud(args: string[]): Promise<string> {
   try {
     return (await promisify(execFile)("gcloud", [...args, "--quiet"])).stdout.trim();

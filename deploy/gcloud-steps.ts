@@ -34,7 +34,7 @@ export interface Place {
   region: string;
 }
 
-/** What the Firebase CLI, gcloud and the functions call. The CLI waits at least ten seconds for each that it must enable itself. */
+/** The APIs that the Firebase CLI, gcloud and the functions call. The CLI waits at least ten seconds for each that it must enable itself. */
 export const APIS = [
   "artifactregistry",
   "cloudbilling",
@@ -59,7 +59,7 @@ export const APIS = [
   "storage",
 ].map((name) => `${name}.googleapis.com`);
 
-/** Google enables at most twenty at a time. */
+/** Google enables at most twenty APIs at a time. */
 const API_GROUP = 12;
 
 const groupsOf = (size: number, names: readonly string[]) =>
@@ -74,13 +74,13 @@ const SERVICE_AGENTS = [
   { api: "cloudscheduler.googleapis.com", agent: "gcp-sa-cloudscheduler", role: "roles/cloudscheduler.serviceAgent" },
 ];
 
-/** The places of Firestore that are more than one region, with the regions that functions may run in. */
+/** Firestore's multi-region locations, with the regions in which functions may run. */
 const MULTI_REGIONS: Record<string, readonly string[]> = {
   nam5: ["us-central1", "us-east1"],
   eur3: ["europe-west1", "europe-west4"],
 };
 
-/** A function that documents trigger must run where the database is, and a database can't be moved. */
+/** A function with a Firestore trigger must run at the database's location, and a database can't be moved. */
 function placeProblem(location: string, region: string): string | undefined {
   if (!/^[a-z0-9-]+$/.test(location)) return undefined;
   if (location === region || MULTI_REGIONS[location]?.includes(region)) return undefined;
@@ -88,7 +88,7 @@ function placeProblem(location: string, region: string): string | undefined {
   return `The database (default) is in ${location}, and can't be moved: the functions must run there too. Set REGION, --region and the rewrite in firebase.json to ${regions.join(" or ")}, or use another project.`;
 }
 
-/** What depends on the params of a project. */
+/** The parts that depend on a project's params. */
 interface Wanted {
   secrets: string[];
   apis: string[];
@@ -170,17 +170,17 @@ export function prepareSteps({ project, number, region }: Place, wanted: Wanted 
   ];
 }
 
-/** After the first deploy, when the services are there: each function's account may call that function, and no other. */
+/** After the first deploy, when the services exist: each function's account may call that function, and no other. */
 export function invokerSteps({ project, region }: Place): Step[] {
   return FUNCTION_NAMES.filter(callsItself).map((name) => ({
     description: `${accountOf(name)} may call ${name}`,
-    // A function's service has its name in small letters.
+    // Cloud Run lower-cases the name of a function's service.
     create: gcloud`run services add-iam-policy-binding ${name.toLowerCase()} --region ${region}
       --member ${`serviceAccount:${accountAddress(name, project)}`} --role roles/run.invoker --project ${project}`,
   }));
 }
 
-/** Who deploys must be allowed to let functions run as their accounts; owners are already. */
+/** A deployer must be allowed to act as the functions' accounts; owners already are. */
 export function deployerSteps(deployer: string, { project }: Place): Step[] {
   return FUNCTION_NAMES.map((name) => ({
     description: `${deployer} may deploy as ${accountOf(name)}`,
@@ -189,7 +189,7 @@ export function deployerSteps(deployer: string, { project }: Place): Step[] {
   }));
 }
 
-/** Metrics, alerts and the dashboard from the files in deploy/monitoring. The metrics first: the others are made of them. */
+/** Metrics, alerts and the dashboard from the files in deploy/monitoring. Metrics come first, since the others refer to them. */
 export function monitoringSteps({ project }: Pick<Place, "project">, channels: string[]): Step[] {
   const metrics = namesIn("metrics").map((name) => {
     const file = `${MONITORING}/metrics/${name}.json`;
@@ -228,7 +228,7 @@ export function monitoringSteps({ project }: Pick<Place, "project">, channels: s
   ];
 }
 
-/** The files of a folder of deploy/monitoring, without their endings: what they describe has the same names. */
+/** The files of a folder of deploy/monitoring, without extensions: these are also the names of what they describe. */
 export function namesIn(folder: "metrics" | "alerts"): string[] {
   return readdirSync(`${MONITORING}/${folder}`)
     .map((file) => file.replace(/\.json$/, ""))

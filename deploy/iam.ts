@@ -1,4 +1,4 @@
-/** Who may do what: the account of each function with just what its work needs. Everything that grants is made from this. */
+/** The account of each function with only the access that it needs. All grants derive from this table. */
 
 import { FUNCTION_OPTIONS, type FunctionName } from "../functions/src/adapters/firebase/function-options.js";
 import { STAGES } from "../functions/src/domain/order-lifecycle.js";
@@ -60,12 +60,12 @@ export function accountAddress(name: FunctionName, project: string): string {
   return `${accountOf(name)}@${project}.iam.gserviceaccount.com`;
 }
 
-/** Whether the function's own account must be allowed to call it: Eventarc and Cloud Scheduler call in its name. */
+/** Whether the function's own account must be allowed to call it: Eventarc and Cloud Scheduler call as this account. */
 export function callsItself(name: FunctionName): boolean {
   return ACCESS[name].calledBy !== "people";
 }
 
-/** The table of accounts, as it stands in docs/operations.md. */
+/** The table of accounts in docs/operations.md. */
 export function accessTable(): string {
   const rows = FUNCTION_NAMES.map((name) => {
     const { work, publishes } = ACCESS[name];

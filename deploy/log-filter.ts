@@ -1,6 +1,6 @@
-/** Evaluates the filters of deploy/monitoring against log entries: comparisons with = that are joined by AND, as they use. */
+/** Evaluates the filters of deploy/monitoring against log entries: comparisons with = that are joined by AND. */
 
-/** An entry as Cloud Logging keeps it: what the functions log is in jsonPayload. */
+/** An entry of Cloud Logging: what the functions log is in jsonPayload. */
 export type LogEntry = { [field: string]: unknown };
 
 /** @throws Error for a filter of another form */

@@ -1,11 +1,11 @@
-/** What is wrong with the params of a deployment, read as the Firebase CLI reads them. */
+/** Finds invalid params of a deployment, which it reads as the Firebase CLI does. */
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { ALL_PARAMS, deploymentProblems } from "../functions/src/config.js";
 import { scheduleProblem } from "./cloud-schedule.js";
 
-/** As much as is used here of the CLI's own module, which comes without types. */
+/** The part of the CLI's untyped module that is used here. */
 interface CliEnv {
   loadUserEnvs(options: {
     functionsSource: string;
@@ -22,7 +22,7 @@ interface FirebaseJson {
   hosting: { rewrites: { function?: { functionId: string; region?: string } }[] };
 }
 
-/** Where params come from: the folder with firebase.json, and the project that is deployed to. */
+/** The source of params: the folder with firebase.json, and the deployed project. */
 export interface Deployment {
   directory: string;
   project: string;
@@ -31,11 +31,11 @@ export interface Deployment {
 const SCHEDULES = ["POLL_SCHEDULE", "SWEEP_SCHEDULE"];
 const ADDRESSES = ["FOOD_SERVICE_ADDRESS", "USERS_ADDRESS"];
 
-/** This machine, under any of its names: nothing that an instance in the cloud could reach. */
+/** This machine, by any of its names, which an instance in the cloud can't reach. */
 const THIS_MACHINE = /^(localhost|.*\.localhost|127(\.\d+){3}|0\.0\.0\.0|\[(0*:)*(0*1|0*)\]):\d+$/i;
 
 /**
- * What is wrong, one sentence for each param, none when it can be deployed.
+ * The problems, one sentence per param; empty if the params can be deployed.
  * @throws Error when firebase.json or package.json can't be read
  */
 export function deploymentParamProblems({ directory, project }: Deployment): string[] {
@@ -60,7 +60,7 @@ export function deploymentParamProblems({ directory, project }: Deployment): str
 
 /**
  * The aliases that the project may be deployed under, undefined for its own name. The CLI does not say which one it was given.
- * An alias matters only when it has a file of its own, and the project's own file keeps the CLI from using another.
+ * An alias matters only if it has its own file; the CLI prefers the project's own file.
  */
 function aliasesThatCount(directory: string, functionsSource: string, project: string): (string | undefined)[] {
   const file = join(directory, ".firebaserc");
@@ -70,7 +70,7 @@ function aliasesThatCount(directory: string, functionsSource: string, project: s
   return aliases.length === 0 || hasFile(project) ? [undefined] : aliases;
 }
 
-/** The params that a project is deployed with, as far as they are written down. */
+/** The params in a project's files. */
 export function givenParams({ directory, project }: Deployment): Record<string, string> {
   const [codebase] = (readJson(join(directory, "firebase.json")) as FirebaseJson).functions;
   const functionsSource = join(directory, codebase?.source ?? "functions");
@@ -98,7 +98,7 @@ function valueProblems(given: Record<string, string>, where: string): string[] {
   return [...notThere, ...schedules, ...local, ...deploymentProblems(given)];
 }
 
-/** Hosting sends requests on to one region, which firebase.json names: the API must run there. */
+/** Hosting forwards requests to the region in firebase.json, so the API must run there. */
 function regionProblems({ REGION }: Record<string, string>, { hosting }: FirebaseJson): string[] {
   if (REGION === undefined) return [];
   if (!/^[a-z]+-[a-z]+\d+$/.test(REGION)) {
@@ -113,7 +113,7 @@ function regionProblems({ REGION }: Record<string, string>, { hosting }: Firebas
   );
 }
 
-/** The CLI skips functions whose folder did not change: the runtime must be in the folder too, or a change of it is not deployed. */
+/** The CLI skips functions whose folder did not change, so the runtime must also be in the folder, or its change is not deployed. */
 function runtimeProblems(runtime: string, functionsSource: string): string[] {
   const { engines } = readJson(join(functionsSource, "package.json")) as { engines?: { node?: string } };
   if (runtime === `nodejs${engines?.node}`) return [];
@@ -122,7 +122,7 @@ function runtimeProblems(runtime: string, functionsSource: string): string[] {
   ];
 }
 
-/** The CLI's errors carry what is wrong in their children. */
+/** The CLI's errors have the details in their children. */
 function spelledOut(error: unknown): string[] {
   const { message, children = [] } = error as { message: string; children?: unknown[] };
   const below = children.flatMap(spelledOut);

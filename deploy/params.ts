@@ -1,10 +1,10 @@
-/** The params as a file that the Firebase CLI reads. When it cannot ask, the CLI needs a value for each. */
+/** Generates a params file for the Firebase CLI. Without a terminal, the CLI needs a value for each param. */
 import { ALL_PARAMS } from "../functions/src/config.js";
 
 /**
- * Every param under its description, with its default or the value that is set for it. Secrets are never written to files.
+ * Every param below its description, with its default or the given value. Secrets are never written to files.
  * @param set values, each as NAME=VALUE
- * @throws RangeError for a name that is no param, or a text of another form
+ * @throws RangeError for an unknown param, or text that is not NAME=VALUE
  */
 export function paramsFile(set: readonly string[] = []): string {
   const values = new Map(set.map(assignment));

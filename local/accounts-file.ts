@@ -1,4 +1,4 @@
-/** Makes the accounts of the Authentication emulator durable: they are in a file before a change is acknowledged. */
+/** Makes the accounts of the Authentication emulator durable: each change is in a file before it is acknowledged. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { callAccounts } from "../harness/emulators/test-accounts.js";
@@ -38,7 +38,7 @@ export class AccountsFile {
   }
 
   /**
-   * Gives the emulator the accounts of earlier runs, and saves each change from now on. Resolves with whether there were any.
+   * Loads the accounts of earlier runs into the emulator, and saves each change from then on. Resolves with whether there were any.
    * @throws Error if the file can't be read, or the emulator rejects it
    */
   async restore(): Promise<boolean> {

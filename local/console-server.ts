@@ -1,7 +1,7 @@
 /**
  * The console of an embedded run: its files, the operators' API, changes as server-sent events, and the log lines of an order.
- * It listens on this machine only. The page that it serves carries a token, which every request needs: another page that is open
- * in the same browser can't read it.
+ * It listens on this machine only. The served page contains a token that every request needs; other pages in the same
+ * browser can't read it.
  */
 import { createReadStream, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -87,7 +87,7 @@ export class ConsoleServer {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // A name that another site gave this address to would let that site's pages in.
+    // Prevents DNS rebinding: another site's name could point to this address.
     if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(request.headers.host ?? "")) {
       response.writeHead(421, HEADERS).end("This server serves localhost only.");
       return;
@@ -173,7 +173,7 @@ export class ConsoleServer {
   }
 }
 
-/** Sends a body, compressed if the browser takes that. */
+/** Sends a body, compressed if the browser accepts it. */
 function send(
   { method, headers: { "accept-encoding": accepted } }: IncomingMessage,
   response: ServerResponse,

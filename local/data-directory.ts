@@ -1,4 +1,4 @@
-/** The folder in which the state of a run outlives it: what is in it, and the lock that lets one run at a time use it. */
+/** The folder with a run's persistent state, and the lock that allows one run at a time to use it. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite";
@@ -7,7 +7,7 @@ import { RELATIONS } from "../functions/src/relations/relation.js";
 import { StartError } from "../services/server.js";
 import { SqliteStore } from "./sqlite-store.js";
 
-/** How long the end of the run before is waited for, in milliseconds: a process that was killed holds its lock until it is gone. */
+/** How long to wait for the previous run to end, in milliseconds: a killed process holds its lock until it is gone. */
 const LOCK_TIMEOUT_MS = 3_000;
 
 export interface DataDirectory {
@@ -17,12 +17,12 @@ export interface DataDirectory {
   documents: string;
   /** The accounts of the operators, as JSON. */
   accounts: string;
-  /** Lets another run use it. */
+  /** Releases the folder. */
   close(): void;
 }
 
 /**
- * Opens the folder for this run, or makes it.
+ * Opens the folder for this run, or creates it.
  * @throws StartError when another run uses it, or it can't be written to
  */
 export function openDataDirectory(directory: string): DataDirectory {
@@ -31,7 +31,7 @@ export function openDataDirectory(directory: string): DataDirectory {
   try {
     mkdirSync(path, { recursive: true });
     lock = new DatabaseSync(join(path, "lock"), { timeout: LOCK_TIMEOUT_MS });
-    // The operating system gives the lock back when the process ends, however it ends.
+    // The operating system releases the lock whenever the process ends.
     lock.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     const { message } = error as Error;

@@ -1,6 +1,6 @@
 /**
- * The system without Java or emulators: the same handlers in this one process, messages in memory, and documents where the
- * run keeps them. With a file for the documents it is a deployment on one machine.
+ * The system without Java or emulators: the same handlers in one process, with messages in memory and documents in the run's
+ * storage. With a SQLite file for the documents, it is a deployment on one machine.
  */
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ import { ObservedStore } from "./observed-store.js";
 import type { Fire, ScheduledFunction } from "./scheduler.js";
 import type { OpenStorage, Storage } from "./storage.js";
 
-/** What a handler needs at most to record the outcome of its last call, in milliseconds. */
+/** The maximum time that a handler needs to record the outcome of its last call, in milliseconds. */
 const STOP_MARGIN_MS = 2_000;
 
 const SCHEDULES = { pollOrders: POLL_SCHEDULE, sweep: SWEEP_SCHEDULE };
@@ -38,7 +38,7 @@ export interface Embedded {
 }
 
 /**
- * Starts the handlers with these params, and serves the console if it is said where.
+ * Starts the handlers with these params, and serves the console if it has an address.
  * @throws ValidationError that names each wrong param and what is allowed, StartError when the documents can't be opened
  */
 export async function startEmbedded(

@@ -1,4 +1,4 @@
-/** What one console is sent, compressed: first everything that it watches, then what changes. */
+/** The compressed event stream of one console: first all documents that it watches, then changes. */
 import type { ServerResponse } from "node:http";
 import { createGzip } from "node:zlib";
 import { ATTEMPT_STATES } from "../functions/src/attempts/attempt.js";
@@ -6,10 +6,10 @@ import { RELATION_STATES } from "../functions/src/domain/order-lifecycle.js";
 import type { Snapshot } from "../functions/src/ports.js";
 import type { ObservedStore, Written } from "./observed-store.js";
 
-/** Changes are sent together after so long. */
+/** Changes are batched for this long. */
 const FLUSH_MS = 50;
 
-/** Everything is read again after so long: another process may write to the same store. */
+/** All documents are read again at this interval, since another process may write to the same store. */
 const REFRESH_MS = 10_000;
 
 const MAX_DOCUMENTS = 10_000;

@@ -1,10 +1,10 @@
-/** Documents as JSON text that keeps every type of a field: times and the numbers that JSON has no word for are marked. */
+/** Documents as JSON text that preserves the types of fields: times, and numbers that JSON lacks, are marked. */
 import type { Field, Fields } from "../functions/src/ports.js";
 
 /** A map with this key alone is a mark; a document's own map with such a key is marked itself. */
 const MARK = "$";
 
-/** JSON text from which `fieldsFrom` makes the same fields again. Text, lists, maps and usual numbers stay as they are. */
+/** JSON text from which `fieldsFrom` restores the same fields. Text, lists, maps and ordinary numbers are plain JSON. */
 export function fieldsToJson(fields: Fields): string {
   return JSON.stringify(mapToJson(fields));
 }

@@ -1,6 +1,6 @@
 /**
- * A proxy that makes the Firestore emulator durable: it answers a commit only when the documents are also in this run's file.
- * A commit that was acknowledged to a function survives the end of every process.
+ * A proxy that makes the Firestore emulator durable: it acknowledges a commit only after the documents are also in this run's file,
+ * so an acknowledged commit survives the end of every process.
  */
 import { once } from "node:events";
 import {
@@ -19,22 +19,22 @@ import { type Document, readDocuments, writeDocuments } from "../harness/emulato
 import { listenLocally } from "../harness/listen.js";
 import type { SqliteStore } from "./sqlite-store.js";
 
-/** The methods of `google.firestore.v1.Firestore` by which the functions write. */
+/** The methods of `google.firestore.v1.Firestore` with which the functions write. */
 const COMMITS = ["/google.firestore.v1.Firestore/Commit", "/google.firestore.v1.Firestore/BatchWrite"];
 
 /** A second stream that writes would bypass the journal. The Admin SDK does not use it. */
 const WRITE_STREAM = "/google.firestore.v1.Firestore/Write";
 
-/** gRPC puts a flag and a length before each message. */
+/** gRPC prefixes each message with a flag and a length. */
 const FRAME_HEADER_BYTES = 5;
 
 const UNIMPLEMENTED = "12";
 const UNAVAILABLE = "14";
 
-/** The time between looks whether the emulator is up, in milliseconds. */
+/** The interval of checks whether the emulator is up, in milliseconds. */
 const POLL_MS = 50;
 
-/** Their holders are gone when a run starts. */
+/** Leases are not restored, since their holders are gone when a run starts. */
 const LEASES = "leases/";
 
 interface Target {
@@ -67,8 +67,8 @@ export class FirestoreJournal {
   }
 
   /**
-   * Writes into the emulator what earlier runs recorded, but for relations whose customer is still unknown. Starts when the emulator
-   * is up, which is before it knows any function: documents that are only restored are no news.
+   * Writes the documents of earlier runs into the emulator, except relations whose customer is not resolved yet. Starts when the
+   * emulator is up and has no functions yet, so restored documents trigger nothing.
    */
   async restore(signal: AbortSignal): Promise<void> {
     const settled = this.recorded().filter((document) => !isUnfinished(document));
@@ -129,8 +129,8 @@ export class FirestoreJournal {
   }
 
   /**
-   * Resolves when the documents with these names are in the file as they are now, or as they became since. One read at a time:
-   * so the file never gets an older state after a newer one. Commits that wait share the next read.
+   * Resolves when the current state of these documents, or a later one, is in the file. Reads run one at a time, so the file never
+   * gets an older state after a newer one. Waiting commits share the next read.
    */
   private record(names: string[]): Promise<void> {
     for (const name of names) this.waiting.add(name);

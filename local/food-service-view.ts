@@ -1,19 +1,19 @@
-/** What a run shows and asks about the orders of its food service, beside what the functions do. */
+/** What a run itself reads from its food service, besides the functions. */
 import { type FoodServiceConnection, GrpcFoodService } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
 import { ACTIVE_STATUSES } from "../functions/src/domain/order-lifecycle.js";
 import { StartError } from "../services/server.js";
 
-/** Orders of these statuses have a kitchen order or a shipment that only a relation can name. */
+/** Orders with these statuses have a kitchen order or a shipment that only a relation names. */
 const PAST_NEW = ACTIVE_STATUSES.filter((status) => status !== "NEW");
 
-/** One page, since this is for a line on the terminal. */
+/** One page is enough for a line on the terminal. */
 const MAX_NEW_ORDERS = 1_000;
 
-/** Orders that are NEW, as the food service lists them. */
+/** NEW orders, as the food service lists them. */
 export interface NewOrders {
   names: string[];
-  /** Whether there are no others. */
+  /** Whether these are all. */
   isAll: boolean;
 }
 
@@ -44,7 +44,7 @@ export class FoodServiceView {
   }
 
   /**
-   * The orders that are NEW, at most the first thousand.
+   * The NEW orders, at most the first thousand.
    * @throws CallError
    */
   async newOrders(): Promise<NewOrders> {

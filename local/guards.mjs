@@ -1,10 +1,10 @@
-/** What every program needs around it so that it ends cleanly: on a broken pipe, with npm, and with a reason. */
+/** Makes every program end cleanly: on a broken pipe, together with npm, and with a reason. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 const NPM_CHECK_MS = 1_000;
 
-/** Node.js ends with status 13 and no word when all that is left is an `await` that nothing can settle. */
+/** Node.js exits with status 13 and without a message if only an `await` is left that nothing can settle. */
 export function explainUnsettledExit() {
   process.on("exit", (status) => {
     if (status !== 13 && process.exitCode !== 13) return;
@@ -13,7 +13,7 @@ export function explainUnsettledExit() {
   });
 }
 
-/** A reader that has seen enough, as in `npm start | head -3`, stops the program without an error. */
+/** When the reader of the output exits, as in `npm start | head -3`, the program stops without an error. */
 export function endQuietlyOnBrokenPipe() {
   let broken = false;
   for (const stream of [process.stdout, process.stderr]) {
@@ -30,7 +30,7 @@ export function endQuietlyOnBrokenPipe() {
   }
 }
 
-/** npm may be killed in a way that reaches neither this process nor the shell that may stand between. */
+/** If npm is killed, neither this process nor a shell in between may notice. */
 export function stopWithNpm() {
   const { npm_lifecycle_event: isUnderNpm, npm_lifecycle_script: script = "" } = process.env;
   if (!isUnderNpm) return;
@@ -46,10 +46,10 @@ export function stopWithNpm() {
   checking.unref();
 }
 
-/** What the system knows about a process; empty if it is gone. */
+/** The system's information about a process; empty if it is gone. */
 function ask(pid, field) {
   try {
-    // Much cheaper than starting ps. The second part of "123 (name) S 45 …" may hold anything.
+    // Much cheaper than starting ps. The second part of "123 (name) S 45 …" may contain anything.
     if (process.platform === "linux" && field === "ppid") {
       return readFileSync(`/proc/${pid}/stat`, "utf8").split(")").at(-1).split(" ")[2];
     }
@@ -62,7 +62,7 @@ function ask(pid, field) {
   }
 }
 
-/** Traffic on this machine never goes through a proxy; the network beyond may. */
+/** Excludes this machine's own addresses from proxies. */
 export function bypassProxiesOnLoopback(env = process.env) {
   for (const name of ["no_proxy", "NO_PROXY", ...(env.no_grpc_proxy ? ["no_grpc_proxy"] : [])]) {
     env[name] = [env[name], "localhost", "127.0.0.1", "::1", "[::1]"].filter(Boolean).join(",");

@@ -1,7 +1,7 @@
-/** A store that reports what is written to it, so an embedded run's console can show changes as they are made. */
+/** A store that reports its writes, so an embedded run's console can show changes immediately. */
 import type { Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
 
-/** A written document as it is now; `found` is undefined for a deleted one. */
+/** The current state of a written document; `found` is undefined if it was deleted. */
 export interface Written {
   path: string;
   found: Snapshot | undefined;
@@ -39,7 +39,7 @@ export class ObservedStore implements Store {
   }
 
   private async report(paths: string[]): Promise<void> {
-    // A read that fails says nothing: observers look at everything again from time to time.
+    // Ignore a failed read: observers read everything again from time to time.
     const found = await this.store.read(...paths).catch(() => undefined);
     const documents = found?.map((snapshot, index) => ({ path: paths[index] ?? "", found: snapshot })) ?? [];
     for (const observer of this.observers) observer(documents);

@@ -1,29 +1,29 @@
 /**
- * Builds the programs that start most often, each with all that it imports, into `.local/programs`. Such a program starts in a quarter
- * of the time that it takes to compile its source and to find its modules one by one.
+ * Bundles the programs that start most often into `.local/programs`. A bundled program starts in a quarter of the time, since its
+ * sources need not be compiled and its modules need not be resolved one by one.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** A copy of the project need not have all of them. */
+/** A partial copy of the project may lack some of them. */
 const PROGRAMS = [
   ...["cli/start.ts", "cli/demo.ts", "cli/resolve.ts", "cli/roles.ts", "cli/scheduler.ts"],
   ...["services/food-service/main.ts", "services/food-service/order.ts", "services/users/main.ts"],
   ...["chaos/main.ts", "deploy/cloud.ts", "deploy/check-params.ts"],
 ];
 
-/** These find files of their own beside them, or are programs of another language inside. */
+/** Packages that need their own files, or contain native programs. */
 const EXTERNAL = ["@photostructure/sqlite", "esbuild", "firebase-tools", "playwright-core"];
 
-/** Most packages are no ES modules: they ask for what those lack. esbuild does not know these names, so nothing else may have them. */
+/** Most packages are CommonJS and need what ES modules lack. esbuild does not know these names, so nothing else may use them. */
 const COMMON_JS = `
 import { createRequire as __createRequire } from "node:module";
 const require = __createRequire(import.meta.url);
 const { filename: __filename, dirname: __dirname } = import.meta;
 `.trim();
 
-/** What an earlier build left is deleted after so long: a program that still runs may load a part of it. */
+/** Earlier builds are deleted after this time, since a running program may still load a part of one. */
 const KEPT_MS = 86_400_000;
 
 /** The folder of the built programs: X.js there is the program X.ts. */
@@ -33,7 +33,7 @@ const recordOf = (root) => join(builtPrograms(root), "built.json");
 
 const programsIn = (root) => PROGRAMS.filter((program) => existsSync(join(root, program)));
 
-/** Whether the programs are built from what is there now. A folder that was moved has other paths in it. */
+/** Whether the build is up to date. A build in a moved folder contains the old paths. */
 export function areProgramsBuilt(root) {
   if (programsIn(root).length === 0) return true;
   try {
@@ -87,7 +87,7 @@ export async function buildPrograms(root) {
   writeFileSync(recordOf(root), JSON.stringify({ root, inputs, outputs: [...written] }));
 }
 
-/** A module that looks for files beside it finds them beside its source. */
+/** A module that looks for files next to itself finds them next to its source. */
 const ownPlaces = {
   name: "own places",
   setup({ onLoad }) {

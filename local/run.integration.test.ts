@@ -32,7 +32,8 @@ appendFileSync("calls", ${call} + "\\n");
 if (existsSync("broken")) { console.error(readFileSync("broken", "utf8")); process.exit(7); }
 if (existsSync("busy")) { console.error("two at once"); process.exit(8); }
 writeFileSync("busy", String(process.pid));
-await new Promise((resolve) => setTimeout(resolve, existsSync("slow") ? 60_000 : 300));
+do await sleep(50);
+while (existsSync("slow"));
 rmSync("busy");
 `;
 
@@ -288,7 +289,11 @@ describe("running a program from a fresh clone", function () {
   });
 
   it("installs and builds once if two start at the same time", async () => {
-    const [one, other] = await Promise.all([start().ended, start().ended]);
+    writeFileSync(join(root, "slow"), "");
+    const [first, second] = [start(), start()];
+    await until(() => /Waiting for another run/.test(first.output.err + second.output.err));
+    rmSync(join(root, "slow"));
+    const [one, other] = await Promise.all([first.ended, second.ended]);
     assert.equal(one.out, "ran []\n", one.err);
     assert.equal(other.out, "ran []\n", other.err);
     assert.deepEqual(calls(), ["ci root", "ci functions", "build"]);

@@ -1,6 +1,6 @@
 /**
  * Runs a TypeScript program of this project in this process: `node local/run.mjs cli/start.ts ARGUMENTS`. First it installs
- * what is missing, and builds the functions if they have changed. It needs nothing but Node.js itself, which `local/run` finds.
+ * what is missing, and builds the functions if they have changed. It needs only Node.js itself, which `local/run` finds.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
@@ -21,7 +21,7 @@ const functions = join(root, "functions");
 /** Shows progress on stderr; stdout belongs to the program. */
 const say = (line) => console.error(line);
 
-/** What the person at the terminal must know; shown without a stack. */
+/** An error for the user, shown without a stack. */
 class Stop extends Error {}
 
 function checkNode() {
@@ -50,7 +50,7 @@ async function run(command, args, failure) {
   if (status !== 0) throw new Stop(`${failure} (${command} ended with ${status}; its output is above).`);
 }
 
-/** Whether npm has installed in this folder exactly what its lock file asks for; npm keeps a list of what it installed. */
+/** Whether npm has installed exactly the packages of this folder's lock file; npm records what it installed. */
 function isInstalled(folder) {
   try {
     const asked = packagesIn(join(folder, "package-lock.json"));
@@ -67,7 +67,7 @@ function packagesIn(file) {
   return JSON.parse(readFileSync(file, "utf8")).packages;
 }
 
-/** Installs both parts, each unless it is there. Development packages too, whatever NODE_ENV says: they run the system. */
+/** Installs each part that is not installed, including development packages whatever NODE_ENV is: the system needs them. */
 async function install() {
   const missing = () => [root, functions].filter((folder) => !isInstalled(folder));
   await once(
@@ -85,12 +85,12 @@ async function install() {
   );
 }
 
-/** Whether these are the tests of the whole project. */
+/** Whether these are all tests of the project. */
 function needsEmulators(program, args) {
   return program === "test/run.ts" && !args.some((arg) => arg === "--unit" || arg.endsWith(".test.ts"));
 }
 
-/** An install takes a minute or two: what would be missing after it is said before it. */
+/** Names missing programs before the install, which takes a minute or two. */
 async function expectPrograms() {
   const hooks = registerHooks({
     resolve: (specifier, context, next) => next(sourceOf(specifier, context.parentURL), context),
@@ -102,12 +102,12 @@ async function expectPrograms() {
   });
 }
 
-/** Node.js runs TypeScript, but takes the name of an import as it is written: x.js is x.ts. */
+/** Node.js runs TypeScript but does not map the import x.js to x.ts. */
 function sourceOf(specifier, importer) {
   return importer?.endsWith(".ts") && specifier.startsWith(".") ? specifier.replace(/\.js$/, ".ts") : specifier;
 }
 
-/** Builds the functions and the programs, each unless its build is newer than all that it is made of. */
+/** Builds the functions and the programs, unless their build is newer than all of their sources. */
 async function build() {
   const script = join(functions, "build.mjs");
   await once(
@@ -137,7 +137,7 @@ function changedAt(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-/** Does the work if it is needed, and waits for another run that is doing it. */
+/** Does the work if it is needed, or waits for another run that does it. */
 async function once(doing, isNeeded, work) {
   if (!isNeeded()) return;
   const release = await lock(join(root, ".local", `${doing}.lock`), doing);
@@ -148,16 +148,10 @@ async function once(doing, isNeeded, work) {
   }
 }
 
-/** Takes a lock, a folder that only one run can make, and refreshes it. An abandoned lock is removed. */
+/** Acquires a lock, a folder that only one run can create, and refreshes it. Removes an abandoned lock. */
 async function lock(path, doing) {
   mkdirSync(dirname(path), { recursive: true });
-  for (let waited = false; ; waited = true) {
-    try {
-      mkdirSync(path);
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
-    }
+  for (let waited = false; !makeFolder(path); waited = true) {
     const changed = changedAt(path);
     if (changed !== 0 && Date.now() - changed > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
     else if (!waited) say(`Waiting for another run that is ${doing}`);
@@ -173,6 +167,17 @@ async function lock(path, doing) {
   return release;
 }
 
+/** Makes a folder. Returns false if it exists. */
+function makeFolder(path) {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+    return false;
+  }
+}
+
 try {
   checkNode();
   explainUnsettledExit();
@@ -185,10 +190,10 @@ try {
   await install();
   await build();
 
-  // In this same process, so signals reach the program and its status is ours.
+  // In this process, so signals reach the program and its status becomes ours.
   const path = resolve(program);
   process.argv = [process.argv[0], path, ...args];
-  // The program's children look there, too: see services/program-args.ts.
+  // The program's children use it too: see services/program-args.ts.
   process.env.BUILT_PROGRAMS = builtPrograms(root);
   const built = join(builtPrograms(root), program.replace(/\.ts$/, ".js"));
   if (!existsSync(built)) {

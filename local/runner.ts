@@ -1,4 +1,4 @@
-/** What runs the functions of a system: the Emulator Suite, or this process. */
+/** The interface of what runs a system's functions: the Emulator Suite, or this process. */
 import type { Store } from "../functions/src/ports.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
 import type { Ports } from "../harness/process/free-ports.js";
@@ -9,7 +9,7 @@ interface Addresses {
   project: string;
   /** host:port */
   firestore: string;
-  /** Where programs write what is to last; undefined when nothing does. It speaks gRPC only. */
+  /** The address for durable writes; undefined if there is none. It supports gRPC only. */
   journal: string | undefined;
   pubsub: string;
   auth: string;
@@ -19,27 +19,27 @@ interface Addresses {
 }
 
 export interface Runner {
-  /** Where the Emulator Suite's parts are; undefined for a system that runs embedded. */
+  /** The addresses of the Emulator Suite; undefined for an embedded run. */
   suite: Addresses | undefined;
-  /** The console of a system that runs embedded, http://host:port. */
+  /** The console of an embedded run, http://host:port. */
   console: string | undefined;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
   /** Counts and reads documents. */
   store: Pick<Store, "count" | "read">;
-  /** Not started yet: call `start`, or `tick` when it suits. */
+  /** Not started yet: call `start`, or `tick` to fire manually. */
   scheduler: Scheduler;
-  /** The log of the functions and of what runs them. */
+  /** The log of the functions and of their runner. */
   log: string;
   /** Resolves with the reason when the system ends without being stopped. */
   failed: Promise<string>;
 }
 
-/** What a runner is started with. */
+/** The options of a runner. */
 export interface RunnerOptions {
   /** The folder of this run. */
   directory: string;
-  /** The folder in which its state lasts; undefined when it is forgotten. */
+  /** The folder of its persistent state; undefined if it has none. */
   data: DataDirectory | undefined;
   ports: Ports;
   /** Of the functions, by name. */
@@ -47,9 +47,9 @@ export interface RunnerOptions {
   secrets: Record<string, string>;
   /** Seconds between runs by scheduled function, instead of the function's own schedule. */
   intervals: Readonly<Record<string, number>> | undefined;
-  /** Takes what must be stopped at the end. */
+  /** Registers what must be stopped at the end. */
   parts: AsyncDisposableStack;
-  /** Gives the start up when aborted. */
+  /** Cancels the start when aborted. */
   signal: AbortSignal;
   onProgress(message: string): void;
   onTrouble(message: string): void;

@@ -1,14 +1,14 @@
-/** When a scheduled function is due: schedules in the two forms that Cloud Scheduler takes. */
+/** Computes when a scheduled function is due, from the two forms of schedules that Cloud Scheduler accepts. */
 import { Cron } from "croner";
 
-/** When a schedule is due next after the given moment. */
+/** When a schedule is next due after the given time. */
 export type Schedule = (after: Date) => Date;
 
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 /**
- * Reads a schedule: cron ("0 9 * * 1"), or App Engine's text ("every 5 minutes", "every day 09:00", "every mon,fri 18:30").
- * @throws RangeError for a text that is neither, App Engine's rarer forms among them
+ * Parses a schedule: cron ("0 9 * * 1"), or App Engine's text ("every 5 minutes", "every day 09:00", "every mon,fri 18:30").
+ * @throws RangeError for other text, including rarer forms of App Engine
  */
 export function parseSchedule(text: string, timeZone = "UTC"): Schedule {
   const words = text.trim().toLowerCase();

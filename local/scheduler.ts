@@ -1,13 +1,13 @@
 /**
- * Fires the scheduled functions of an Emulator Suite, which never does, as Cloud Scheduler would: each at its own schedule
- * or at an interval. A tick whose predecessor is still running is skipped. What fails is not fired again before the next tick.
+ * Fires the scheduled functions of an Emulator Suite like Cloud Scheduler, since the suite does not: each at its own schedule
+ * or at an interval. A tick is skipped while the previous one is running. A failed run is not retried before the next tick.
  */
 import { parseSchedule, type Schedule } from "./schedule.js";
 
 export interface ScheduledFunction {
   name: string;
   region: string;
-  /** As it was declared, in cron form or App Engine's. */
+  /** As declared, in cron or App Engine syntax. */
   schedule: string;
   timeZone: string;
 }
@@ -15,13 +15,13 @@ export interface ScheduledFunction {
 export interface SchedulerOptions {
   /** Seconds between ticks by function, instead of that function's own schedule. */
   intervals?: Readonly<Record<string, number>> | undefined;
-  /** While this is true, a function with an interval waits for its next tick: more work would only queue up. */
+  /** While this is true, functions with an interval skip their ticks, since more work would only queue up. */
   isBusy?: (() => boolean) | undefined;
-  /** Gets a message for each tick that failed, and for each schedule that can't be read. */
+  /** Receives a message for each failed tick, and for each schedule that can't be parsed. */
   onTrouble(message: string): void;
 }
 
-/** What became of one tick. `status` is the function's HTTP status, where it was called over HTTP. */
+/** The outcome of one tick. `status` is the function's HTTP status, if it was called over HTTP. */
 export type Tick = { function: string; outcome: "ran" | "failed" | "skipped"; status?: number; reason?: string };
 
 /** Such as `every 5 s`, or the function's own schedule. */
@@ -33,17 +33,17 @@ export function describeSchedule(name: string, schedule: string, intervals: Sche
 /** Runs a scheduled function once. It never rejects. */
 export type Fire = (scheduled: ScheduledFunction, due: Date, signal: AbortSignal) => Promise<Tick>;
 
-/** How long to wait for the answer of a function that is fired at its own schedule, in milliseconds. */
+/** The timeout of a function that is fired at its own schedule, in milliseconds. */
 const MAX_RUN_MS = 5 * 60_000;
 
 /**
- * The same for one that is fired at an interval. A worker of the emulator that is killed while it loads never answers: the ticks
- * must go on. Should the function still run, its lease keeps the next run from overlapping.
+ * The timeout of a function that is fired at an interval. An emulator's worker that is killed while it loads never answers, and ticks
+ * must continue. If the function is still running, its lease prevents the next run from overlapping.
  */
 const MAX_INTERVAL_RUN_MS = 45_000;
 
 export class Scheduler {
-  /** Ticks by what became of them. */
+  /** The number of ticks by outcome. */
   readonly counts = { ran: 0, failed: 0, skipped: 0 };
   private readonly running = new Set<string>();
   private readonly timers = new Map<string, NodeJS.Timeout>();
@@ -58,7 +58,7 @@ export class Scheduler {
 
   /**
    * Looks up the scheduled functions of the Functions emulator at this origin, as http://host:port.
-   * @throws Error where the emulator does not answer as it should
+   * @throws Error if the emulator's reply is invalid
    */
   static async open({
     functions,
@@ -68,7 +68,7 @@ export class Scheduler {
     return new Scheduler(await scheduledFunctions(functions), overHttp(functions, project), options);
   }
 
-  /** Fires from now on: a function with an interval at once and then at each, any other when it is due. */
+  /** Starts firing: functions with an interval immediately and then at the interval, others when they are due. */
   start(): void {
     const { onTrouble } = this.options;
     for (const scheduled of this.functions) {
@@ -91,7 +91,7 @@ export class Scheduler {
     return Promise.all(this.functions.map((scheduled) => this.fire(scheduled, new Date())));
   }
 
-  /** Fires nothing any more and waits for what is under way no longer. */
+  /** Stops firing, without waiting for ticks in progress. */
   stop(): void {
     for (const timer of this.timers.values()) clearTimeout(timer);
     this.timers.clear();
@@ -107,7 +107,7 @@ export class Scheduler {
   }
 
   private wait(scheduled: ScheduledFunction, schedule: Schedule, due = schedule(new Date())): void {
-    // Timers take 24 days at most; a longer way is walked in steps.
+    // A timer can wait for 24 days at most, so wait longer in steps.
     const left = due.getTime() - Date.now();
     const step = Math.min(Math.max(left, 0), 24 * 3_600_000);
     const timer = setTimeout(() => {
@@ -115,7 +115,7 @@ export class Scheduler {
       if (this.isHeldBack(scheduled)) this.counts.skipped++;
       else void this.fire(scheduled, due);
       const next = schedule(due);
-      // After the machine slept, ticks that were missed are not made up for.
+      // After the machine slept, missed ticks are not made up for.
       this.wait(scheduled, schedule, next.getTime() > Date.now() ? next : schedule(new Date()));
     }, step);
     this.timers.set(scheduled.name, timer);

@@ -1,4 +1,4 @@
-/** The console of an embedded run over documents of a test's choice: no emulators, no food service, no ticks. */
+/** The console of an embedded run with documents that a test chooses: no emulators, no food service, no ticks. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * The store in one SQLite file: a commit that was acknowledged survives the end of the process and of the machine. What
- * reacts to relations is recorded in the same transaction, and delivered again after a restart until it is done.
+ * The store in one SQLite file: an acknowledged commit survives a crash of the process and of the machine. Changes of
+ * relations are recorded in the same transaction, and redelivered after a restart until their reactions are done.
  */
 import { isDeepStrictEqual } from "node:util";
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite";
@@ -10,13 +10,13 @@ import type { Fields, Matching, Query, Snapshot, Store, Write } from "../functio
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { fieldsFromJson, fieldsToJson } from "./field-json.js";
 
-/** A file of a newer layout than this was written by a newer build. */
+/** A file with a newer layout was written by a newer build. */
 const LAYOUT = 1;
 
 /** How long to wait while another process, such as `npm run resolve`, writes, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** The fields that documents are asked for by, as in firestore.indexes.json. */
+/** The queried fields, as in firestore.indexes.json. */
 const INDEXED = ["state", "order", "hour", "customerId"];
 
 /** Those of them that are sorted by a time. */
@@ -51,7 +51,7 @@ export interface Change {
 }
 
 export interface SqliteStoreOptions {
-  /** Gets each change of a relation at least once, also of other processes. The change is delivered when the promise resolves. */
+  /** Called at least once for each change of a relation, including those of other processes. The promise resolves when it is delivered. */
   deliver(change: Change): Promise<void>;
 }
 
@@ -80,7 +80,7 @@ export class SqliteStore implements Store {
   private closed = false;
 
   /**
-   * Opens the file, or makes it.
+   * Opens the file, or creates it.
    * @throws Error when it can't be opened, is no database, or has a newer layout
    */
   constructor(
@@ -114,7 +114,7 @@ export class SqliteStore implements Store {
     const sql = `SELECT path, fields, version FROM documents ${where(matching)} ${condition} ORDER BY ${order} LIMIT ?`;
     return translateErrors(() => {
       const rows = this.prepared(sql).all(collection, ...oneOf, ...values, limit) as unknown as Row[];
-      // In SQLite the number 7 and the text "7" may be equal, and a list is its text.
+      // In SQLite, the number 7 may equal the text "7", and a list its text.
       return rows.map(snapshotOf).filter(({ fields }) => oneOf.includes(fields[field] as string));
     });
   }
@@ -149,7 +149,7 @@ export class SqliteStore implements Store {
     this.prepared("DELETE FROM documents WHERE collection = ?").run(collection);
   }
 
-  /** Delivers what earlier runs left undelivered, and from now on what other processes change. */
+  /** Delivers changes that earlier runs left undelivered, and from then on changes of other processes. */
   startDelivery(): void {
     this.deliverOutstanding();
     this.timer = setInterval(() => this.deliverOutstanding(), FOREIGN_CHANGES_MS).unref();
@@ -167,7 +167,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** Writes documents as they are given, and deletes those without fields, whatever was there before. Delivers no change. */
+  /** Overwrites documents, and deletes those without fields, unconditionally. Delivers no change. */
   overwrite(documents: { path: string; fields: Fields | undefined }[]): void {
     this.transaction(() => {
       const version = this.nextVersion();

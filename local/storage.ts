@@ -1,4 +1,4 @@
-/** Where an embedded run keeps its documents: in memory, in a file that outlives it, or in an external Firestore. */
+/** The storage of an embedded run: in memory, in a persistent file, or in an external Firestore. */
 import { FirestoreStore, openFirestore, snapshotOf } from "../functions/src/adapters/firebase/firestore-store.js";
 import type { DeliverChange } from "../functions/src/adapters/memory/platform.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
@@ -17,15 +17,15 @@ export interface Storage {
   store: Store;
   /** Every document of a collection. */
   documents(collection: string): Promise<Document[]>;
-  /** Delivers what earlier runs left undelivered, and from now on what changes. */
+  /** Delivers changes that earlier runs left undelivered, and from then on new ones. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens a storage that gives each change of a relation to `deliver`. */
+/** Opens a storage that passes each change of a relation to `deliver`. */
 export type OpenStorage = (deliver: DeliverChange) => Storage;
 
-/** In memory: gone when the process ends. */
+/** In memory: lost when the process ends. */
 export const inMemory: OpenStorage = (deliver) => {
   const store = new MemoryStore((change) => void deliver(change));
   return {
@@ -45,7 +45,7 @@ export const inFile =
       store,
       documents: async (collection) => store.all(collection),
       start: async () => {
-        // Their holders are gone: only one run at a time uses the file.
+        // The holders are gone, since only one run at a time uses the file.
         store.clear(LEASES);
         store.startDelivery();
       },
@@ -53,7 +53,7 @@ export const inFile =
     };
   };
 
-/** In a Firestore that is running already; its host is in FIRESTORE_EMULATOR_HOST. */
+/** In a running Firestore, whose host is in FIRESTORE_EMULATOR_HOST. */
 export const inFirestore =
   (project: string): OpenStorage =>
   (deliver) => {
@@ -83,7 +83,7 @@ class RelationListener {
     private readonly deliver: DeliverChange,
   ) {}
 
-  /** Resolves when the relations that are there have been looked at. */
+  /** Resolves when the existing relations have been checked. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
       let first = true;
@@ -102,7 +102,7 @@ class RelationListener {
     this.unsubscribe();
   }
 
-  /** One of ours without a customer may have been written just before a crash: its reactions are due. */
+  /** One of our relations without a customer may have been written just before a crash, so its reactions are due. */
   private takeExisting(found: FoundDocument): void {
     const after = this.remember(found);
     if (after?.fields.state !== undefined && after.fields.customer === undefined) {

@@ -1,4 +1,4 @@
-/** Runs the functions in the Emulator Suite, whose state lasts if the run has a folder for it. */
+/** Runs the functions in the Emulator Suite, with persistent state if the run has a folder for it. */
 import { join } from "node:path";
 import type { Snapshot } from "../functions/src/ports.js";
 import { findEmulators } from "../harness/emulators/find-emulators.js";
@@ -22,7 +22,7 @@ interface Programs {
 
 /**
  * Java and the emulators; undefined if they are missing and not required.
- * @throws StartError that tells how to get what is missing, if it is required
+ * @throws StartError that says how to install what is missing, if it is required
  */
 export async function findPrograms(
   isRequired: boolean,
@@ -48,8 +48,8 @@ interface SuiteRunnerOptions extends RunnerOptions, Programs {
 }
 
 /**
- * Starts the suite and brings its earlier state back.
- * @throws StartError that tells what is in the way
+ * Starts the suite and restores its earlier state.
+ * @throws StartError that says why it could not start
  */
 export async function startInSuite(options: SuiteRunnerOptions): Promise<Runner> {
   const { directory, ports, intervals, parts, signal, onProgress, onTrouble } = options;
@@ -68,7 +68,7 @@ export async function startInSuite(options: SuiteRunnerOptions): Promise<Runner>
   const stopping = new AbortController();
   parts.defer(async () => stopping.abort());
   const restoring = journal?.restore(AbortSignal.any([signal, stopping.signal]));
-  // Its failure is awaited below, if the suite starts at all.
+  // Its failure is handled below, if the suite starts at all.
   restoring?.catch(() => undefined);
   const suite = await startSuite({
     ...options,
@@ -99,7 +99,7 @@ export async function startInSuite(options: SuiteRunnerOptions): Promise<Runner>
   };
 }
 
-/** Opens what makes the emulators durable; nothing if the run has no folder for it. */
+/** Makes the emulators durable, if the run has a folder for it. */
 async function openState(
   { data, parts }: RunnerOptions,
   { firestore, auth }: { firestore: string; auth: string },
@@ -114,7 +114,7 @@ async function openState(
   return { journal, accounts };
 }
 
-/** The suite's Firestore, past its rules. */
+/** The suite's Firestore, without its security rules. */
 function storeOver(firestore: string): Runner["store"] {
   return {
     count: (matching) => countDocuments(firestore, PROJECT, matching),

@@ -1,6 +1,6 @@
 /**
- * The whole system on this machine: Emulator Suite, functions, local scheduler and food service. What starts it, shows it
- * and tests it shares this.
+ * The whole system on this machine: Emulator Suite, functions, local scheduler and food service. Shared by the programs that
+ * start it and the tests.
  */
 
 import { createWriteStream, readFileSync } from "node:fs";
@@ -25,17 +25,17 @@ export interface SystemOptions {
   /** "auto" takes free ports for everything, a number that many from there on, "usual" those in firebase.json. */
   portsFrom?: "auto" | "usual" | number;
   ports?: Partial<Record<NamedListener, number>>;
-  /** Undefined runs without any. */
+  /** Undefined for a run without a food service of its own. */
   foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
   /** Seconds between runs by scheduled function, instead of the function's own schedule. */
   intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of an external user chain, as host:port, instead of one started by this run. */
   users?: string | undefined;
-  /** Whether to run in one process, without Java or emulators; undefined for what this machine can do. */
+  /** Whether to run in one process, without Java or emulators; undefined to decide by what the machine has. */
   embedded?: boolean | undefined;
-  /** The folder in which documents, accounts and the simulated food service outlive the run; undefined forgets them. */
+  /** The folder that persists documents, accounts and the simulated food service; undefined if they are not persisted. */
   data?: string | undefined;
-  /** A Firestore that is running already, instead of one of this run's own; its host is in FIRESTORE_EMULATOR_HOST. */
+  /** Whether to attach to a running Firestore, whose host is in FIRESTORE_EMULATOR_HOST, instead of starting one. */
   firestore?: { project: string } | undefined;
   /** Params of the functions by name. */
   params?: Record<string, string>;
@@ -47,28 +47,28 @@ export interface SystemOptions {
   onTrouble?(message: string): void;
   /** Whether a system that runs embedded serves the console; the Emulator Suite's hosting always does. */
   withConsole?: boolean;
-  /** Gives the start up when aborted. */
+  /** Cancels the start when aborted. */
   signal?: AbortSignal;
 }
 
 export interface System extends Runner {
   /** The folder of this run. */
   directory: string;
-  /** The folder in which its state lasts; undefined when it is forgotten. */
+  /** The folder of its persistent state; undefined if it has none. */
   data: string | undefined;
   /** Orchestrator 1 of the user chain, as host:port. */
   users: string;
   /** Undefined for a system without any. */
   foodService: FoodServiceConnection | undefined;
-  /** The food service where it is the simulated one. */
+  /** The food service, if it is the simulated one. */
   foodServer: FoodServiceProcess | undefined;
   /** Stops everything and resolves when nothing runs and nothing listens. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts the system and resolves when all of it answers.
- * @throws StartError that tells what is in the way; whatever had been started is stopped again
+ * Starts the system and resolves when all of it responds.
+ * @throws StartError that says why it could not start; everything that was started is stopped again
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const parts = new AsyncDisposableStack();
@@ -102,7 +102,7 @@ async function startParts(options: SystemOptions, parts: AsyncDisposableStack): 
   return { ...runner, directory, data: data?.path, users, foodService, foodServer };
 }
 
-/** The food service of a run, which starts it if it is the simulated one. */
+/** The food service of a run. Starts it if it is the simulated one. */
 async function startFoodService(
   { foodService }: SystemOptions,
   { directory, data, ports, parts, onProgress, onTrouble, signal }: Omit<RunnerOptions, "params" | "secrets">,

@@ -8,12 +8,12 @@ import {
   status,
 } from "@grpc/grpc-js";
 
-/** How long a call may take, unless it says otherwise. */
+/** The default deadline of a call. */
 const CALL_TIMEOUT_MS = 10_000;
 
 export interface Calling extends CallOptions {
   metadata?: Metadata | Record<string, string>;
-  /** Gets the call, to cancel it. */
+  /** Receives the call, to cancel it. */
   started?(call: ClientUnaryCall): void;
 }
 

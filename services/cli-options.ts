@@ -1,4 +1,4 @@
-/** How programs read their options: each reader says what is allowed. */
+/** Parsers of command-line options. Their errors say what is allowed. */
 import { InvalidArgumentError } from "commander";
 import { parseAddress } from "../functions/src/address.js";
 
@@ -8,7 +8,7 @@ export function readAddress(text: string): string {
   throw new InvalidArgumentError("It must be host:port, such as localhost:50051.");
 }
 
-/** A reader of numbers within bounds, both included. */
+/** A parser of numbers in a range, bounds included. */
 export function numberFrom(min: number, max: number, { whole = false } = {}): (text: string) => number {
   return (text) => {
     const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;

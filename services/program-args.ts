@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-/** Flags by which Node.js runs TypeScript, from whatever folder. */
+/** Flags with which Node.js runs TypeScript, from any folder. */
 export const TYPESCRIPT = ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href];
 
 /**

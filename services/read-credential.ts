@@ -1,12 +1,12 @@
-/** Certificates, keys and tokens in files that a flag names. */
+/** Reads certificates, keys and tokens from files that a flag names. */
 import { readFileSync } from "node:fs";
 import { CredentialError, textOf } from "../functions/src/credentials.js";
 import { StartError } from "./server.js";
 
 /**
- * What the file holds, parsed.
+ * Parses the contents of a file.
  * @param what the name of the flag in words, such as "client key"
- * @throws StartError if there is no such file, or it does not hold what it should
+ * @throws StartError if the file does not exist or its contents are invalid
  */
 export function readCredential<T>(what: string, file: string, parse: (text: string) => T): T {
   let bytes: Buffer;

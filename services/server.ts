@@ -1,4 +1,4 @@
-/** What every gRPC server here needs around its services: an address to listen on and a graceful stop. */
+/** Shared by all gRPC servers here: listening on an address, and a graceful stop. */
 import { lookup } from "node:dns/promises";
 import { createServer } from "node:net";
 import type { Server, ServerCredentials } from "@grpc/grpc-js";
@@ -38,7 +38,7 @@ export async function listen(server: Server, address: string, credentials: Serve
   return address.replace(/\d+$/, String(bound));
 }
 
-/** gRPC is content with one of several IP addresses; half a host would send callers to the process that holds the other half. */
+/** gRPC accepts one of a host's several IP addresses, but then callers of another one would reach another process. */
 async function expectFree(host: string, port: number): Promise<void> {
   const found = await lookup(host, { all: true }).catch((cause: unknown) => {
     throw new StartError(`Can't listen on ${host}:${port}: the host ${host} does not exist`, { cause });
@@ -57,7 +57,7 @@ async function expectFree(host: string, port: number): Promise<void> {
 }
 
 /**
- * Takes no new calls, lets the calls in progress finish, and breaks them off when the grace is over.
+ * Rejects new calls, lets the calls in progress finish, and aborts them after the grace period.
  * Resolves with whether all finished in time.
  */
 export async function stop(server: Server, graceMilliseconds = GRACE_MILLISECONDS): Promise<boolean> {
@@ -73,9 +73,9 @@ export async function stop(server: Server, graceMilliseconds = GRACE_MILLISECOND
   });
 }
 
-/** Stops the server gracefully on SIGTERM or SIGINT, telling `log`, and resolves when it has stopped. */
+/** Stops the server gracefully on SIGTERM or SIGINT, logs it, and resolves when it has stopped. */
 export async function stopOnSignals(server: Server, log: (line: string) => void): Promise<void> {
-  // The listeners stay: a terminal and npm both pass Ctrl-C on, and the second one must not cut the calls off.
+  // Keep the listeners: a terminal and npm both pass on Ctrl-C, and the second signal must not abort the calls.
   const signal = await new Promise<string>((resolve) => {
     for (const name of ["SIGTERM", "SIGINT"]) process.on(name, () => resolve(name));
   });

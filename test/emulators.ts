@@ -44,7 +44,7 @@ export async function startOwn(): Promise<Emulators & { directory: string }> {
 }
 
 /** How long a test run may live on when all is torn down, in milliseconds. */
-const EXIT_TIMEOUT_MS = 20_000;
+const EXIT_TIMEOUT_MS = 120_000;
 
 /** Mocha calls this at the end of every run, a failed and an interrupted one too. */
 export async function mochaGlobalTeardown(): Promise<void> {

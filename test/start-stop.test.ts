@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { watch } from "../harness/process/child-process.js";
 import { ROOT } from "../harness/root.js";
 
 const MINUTE = 60_000;
@@ -48,10 +49,15 @@ describe("starting and stopping", function () {
       env: { ...process.env, [name]: value, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    // It ends with this process too.
+    const unwatch = watch(String(child.pid));
     const output = { out: "", err: "" };
     child.stdout.on("data", (text) => (output.out += text));
     child.stderr.on("data", (text) => (output.err += text));
-    const ended = once(child, "close").then(([status, signal]) => status ?? signal);
+    const ended = once(child, "close").then(async ([status, signal]) => {
+      await unwatch();
+      return status ?? signal;
+    });
     const left = () => {
       const all = execFileSync("ps", ["axeww", "-o", "command="], { encoding: "utf8", maxBuffer: 1 << 26 });
       return all.split("\n").filter((line) => line.includes(mark));

@@ -10,7 +10,7 @@ import { forEachOrder } from "../orders.js";
 
 const BARE = fileURLToPath(new URL("bare.ts", import.meta.url));
 
-/** Carries orders with nothing but the calls, in a process of its own. */
+/** Carries orders with only the calls, in a separate process. */
 export const startBare: StartCarrier = async (world, _name, food) => {
   const child = fork(BARE, {
     execArgv: TYPESCRIPT,

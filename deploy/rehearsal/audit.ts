@@ -1,4 +1,4 @@
-/** What the package registry knows against the packages that are uploaded. */
+/** The package registry's advisories about the uploaded packages. */
 import { spawnSync } from "node:child_process";
 import { ROOT } from "../../harness/root.js";
 
@@ -9,7 +9,7 @@ export interface Audit {
   vulnerabilities: string[];
 }
 
-/** Asks about the functions' own packages, without those that only build and test them. */
+/** Audits the functions' runtime dependencies, without development dependencies. */
 export function auditFunctions(): Audit {
   const args = ["audit", "--prefix", `${ROOT}/functions`, "--omit=dev", "--json"];
   const report = parsed(spawnSync("npm", args, { encoding: "utf8" }).stdout);

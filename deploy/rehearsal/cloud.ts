@@ -1,7 +1,7 @@
 /**
- * Runs what was uploaded, as the cloud does: the archive is unpacked and installed, and each function runs under
- * functions-framework on the runtime and with the environment that the CLI asked for. Cloud Scheduler, Pub/Sub and Firestore
- * bring events only where their accounts may call. The world behind it is local.
+ * Runs the uploaded functions as the cloud does: the archive is unpacked and installed, and each function runs under
+ * functions-framework, on the runtime and with the environment that the CLI requested. Cloud Scheduler, Pub/Sub and Firestore
+ * deliver events only to functions that their accounts may call. The services behind the functions are local.
  */
 import { execFile } from "node:child_process";
 import { createSign } from "node:crypto";
@@ -24,7 +24,7 @@ import { World } from "./world.js";
 const HANDLING_TIMEOUT_MS = 180_000;
 const TICK_MS = 1_000;
 
-/** Something that the cloud would not have done, or that a function did not do. */
+/** The cloud would have rejected something, or a function failed. */
 class CloudError extends Error {
   override readonly name = "CloudError";
 }
@@ -56,15 +56,15 @@ export class Cloud {
     return this.next.certificate;
   }
 
-  /** The food service shows its next certificate from now on, on new connections. */
+  /** Switches the food service to its next certificate, for new connections. */
   changeCertificate(): void {
     if (!this.next) throw new CloudError("the food service has no next certificate");
     this.world.changeCertificate(this.next);
   }
 
   /**
-   * Unpacks and installs the source of a project's functions and starts each; resolves with how many listen.
-   * @throws CloudError with what the first one that does not start said
+   * Unpacks and installs the source of a project's functions and starts each; resolves with the number of listening functions.
+   * @throws CloudError with the output of the first one that does not start
    */
   async boot(project: Project): Promise<number> {
     await this.stopFunctions();
@@ -164,8 +164,8 @@ export class Cloud {
   }
 
   /**
-   * Lets each function handle an event of its kind: an order is placed, and goes to its end.
-   * @throws CloudError with what is missing
+   * Makes each function handle an event of its kind: places an order and carries it to its end.
+   * @throws CloudError that names what did not happen
    */
   async handle(project: Project, timeoutMs = HANDLING_TIMEOUT_MS): Promise<void> {
     checkGrants(project);
@@ -189,7 +189,7 @@ export class Cloud {
     if (idle.length > 0) throw new CloudError(this.story(`nothing was handled by ${idle.join(", ")}`));
   }
 
-  /** Asks the API as the operators' page does, with a token of Firebase Authentication. */
+  /** Calls the API like the console, with a token of Firebase Authentication. */
   private async askApi(project: Project, id: string): Promise<void> {
     const api = project.functions[Object.keys(project.functions).find((name) => name.endsWith("/api")) ?? ""];
     if (!api) throw new CloudError("there is no function api");
@@ -218,7 +218,7 @@ export class Cloud {
     return `${unsigned}.${createSign("RSA-SHA256").update(unsigned).sign(this.google.key, "base64url")}`;
   }
 
-  /** Connects the emulators' events with the functions that were deployed for them. */
+  /** Connects the emulators' events to their deployed functions. */
   private async subscribe(project: Project): Promise<void> {
     const { pubsub, firestore, events } = this.world;
     events.take = (path, headers, body) => this.take(project, path, headers, body);
@@ -243,7 +243,7 @@ export class Cloud {
     }
   }
 
-  /** Brings an event of an emulator; false makes the emulator bring it again. */
+  /** Delivers an emulator's event; false makes the emulator redeliver it. */
   private async take(project: Project, path: string, headers: IncomingHttpHeaders, body: string): Promise<boolean> {
     const [, topic] = /^\/push\/([^/]+)$/.exec(path) ?? [];
     if (topic) {
@@ -267,7 +267,7 @@ export class Cloud {
     return this.call(project, resource, triggerAccount(resource), headers, Buffer.from(JSON.stringify(event)));
   }
 
-  /** Calls a function in the name of an account, if that account may. */
+  /** Calls a function as an account, if that account may. */
   private async call(
     project: Project,
     resource: FunctionResource,
@@ -312,7 +312,7 @@ export class Cloud {
   }
 }
 
-/** What the functions do in the cloud needs roles that the emulators don't ask for. */
+/** Checks the roles that the functions need in the cloud but not on the emulators. */
 function checkGrants(project: Project): void {
   for (const resource of Object.values(project.functions)) {
     const account = resource.serviceConfig.serviceAccountEmail ?? "";

@@ -1,4 +1,4 @@
-/** Compares what was deployed with the reviewed manifest: nothing is missing, nothing is different, nothing is more. */
+/** Compares what was deployed with the reviewed manifest: nothing may be missing, different or additional. */
 import type { Manifest } from "../cli-manifest.js";
 import { type FunctionResource, hasRole, isCalledAt, type Project } from "./google/project.js";
 

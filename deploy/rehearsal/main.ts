@@ -1,4 +1,4 @@
-/** `npm run rehearse`: rehearses a deploy from nothing on this machine, and what comes after; ends with one line of JSON. */
+/** `npm run rehearse`: rehearses a first deploy and later changes on this machine; ends with one line of JSON. */
 import { Command } from "commander";
 import { stopOnSignals } from "../../harness/process/shutdown-signals.js";
 import { auditFunctions } from "./audit.js";

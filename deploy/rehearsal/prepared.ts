@@ -1,4 +1,4 @@
-/** What `npm run cloud` makes of a project, without gcloud: its own commands, carried out on the stand-in's data. */
+/** Applies the commands of `npm run cloud` to the stand-in's data, without gcloud. */
 import { invokerSteps, prepareSteps, type Step } from "../gcloud-steps.js";
 import { AGENTS } from "./google/platform.js";
 import { computeAccount, type Project, policyOf, setPolicy } from "./google/project.js";
@@ -64,7 +64,7 @@ function bind({ project, flag }: Command, resource: string): void {
   setPolicy(project, name, { ...policy, bindings });
 }
 
-/** @throws Error for a command that is not known here */
+/** @throws Error for an unsupported command */
 function apply({ create: command }: Step, project: Project): void {
   const words = command.filter((word) => !word.startsWith("--"));
   const line = words.join(" ");

@@ -1,7 +1,7 @@
 /**
- * A deploy from nothing, rehearsed: the deployment guide's steps as they are printed, with the real Firebase CLI and the real gcloud,
- * against a stand-in for Google's APIs; then what was uploaded runs. After that everything that comes later in a project's
- * life: another deploy, a changed param, a roll-back, a rotated certificate.
+ * Rehearses a first deploy: follows the deployment guide's steps as printed, with the real Firebase CLI and the real gcloud,
+ * against a stand-in for Google's APIs, and runs the uploaded functions. Then rehearses later changes: another deploy, a changed
+ * param, a rollback, a rotated certificate.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -33,7 +33,7 @@ const DEPLOY_ANSWERS: Answers = [
   [/How many days do you want to keep container images/, "\n"],
 ];
 
-/** What a step must show, as the guide says. */
+/** The output of each step according to the guide. */
 const SHOWN: Record<number, RegExp> = {
   4: /^operators-api may read FOOD_SERVICE_CA: (created|already exists)$/m,
   5: /Created a new secret version/,
@@ -46,7 +46,7 @@ const SHOWN: Record<number, RegExp> = {
   12: /ana@example\.com is operator now/,
 };
 
-/** The commands that need gcloud, and what stands for them when it is not installed. */
+/** The commands that need gcloud, with their replacement if it is not installed. */
 const NEEDS_GCLOUD = /\bgcloud\b|npm run cloud -- (?:prepare|invokers|monitoring)/;
 
 /** It asks for the code that a browser shows. */
@@ -93,7 +93,7 @@ export class Rehearsal {
       );
   }
 
-  /** Starts the stand-in, the world behind the functions, and a fresh copy of the project. */
+  /** Starts the stand-in and the services behind the functions, and makes a fresh copy of the project. */
   async open({ withCloud = true } = {}): Promise<void> {
     await this.google.listen();
     this.google.addProject(PROJECT).users["ana@example.com"] = { localId: "ana" };
@@ -120,7 +120,7 @@ export class Rehearsal {
     this.workspaceMade?.remove();
   }
 
-  /** Everything, in order. */
+  /** Runs everything, in order. */
   async all(): Promise<void> {
     this.tagRelease("v1.2.3");
     for (const step of this.printed.filter(({ number }) => number >= FIRST_STEP && number <= LAST_STEP)) {
@@ -244,7 +244,7 @@ export class Rehearsal {
     await this.cloud.handle(this.project, timeoutMs);
   }
 
-  /** A second deploy of the same has nothing to do. */
+  /** A second deploy without changes does nothing. */
   private async deployAgain(): Promise<void> {
     const { output } = await this.command("deploy again", `npx firebase deploy --project $PROJECT`);
     const skipped = output.match(/Skipped \(No changes detected\)/g)?.length ?? 0;

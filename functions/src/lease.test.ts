@@ -108,7 +108,7 @@ describe("a lease", () => {
       await bed.store.set(PATH, broken);
       await assert.rejects(take(bed), (error: unknown) => {
         assert.ok(error instanceof ValidationError);
-        assert.match(error.message, /leases\/poll is not a lease; delete it/);
+        assert.match(error.message, /leases\/poll is not a lease: delete it/);
         return true;
       });
       await assert.rejects(resumeLease(PATH, { holder: "a", step: 0 }, LEASE_MS, bed.ports), ValidationError);

@@ -1,4 +1,4 @@
-/** Whom the food service answers: everyone, or only callers with the right token. */
+/** Authenticates the callers of the food service, if it requires a token. */
 import { ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder, status } from "@grpc/grpc-js";
 
 export interface CallerChecks {
@@ -32,7 +32,7 @@ function problemOf(authorization: string, { token, audience }: CallerChecks, now
   return typeof exp === "number" && exp * 1000 > now ? undefined : "the token has expired";
 }
 
-/** What an ID token says. Its signature is not checked: a caller of a simulated food service has nothing to gain. */
+/** The claims of an ID token. Its signature is not checked, which a simulated food service does not need. */
 function claimsOf(token: string): { aud?: unknown; exp?: unknown } {
   try {
     return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as object;

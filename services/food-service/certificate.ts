@@ -1,4 +1,4 @@
-/** The certificate of a server on this machine: made at the first start, used again ever after. */
+/** The certificate of a server on this machine: created at the first start, and reused afterwards. */
 import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,8 +18,8 @@ interface Identity {
 }
 
 /**
- * The key and the certificate in this directory, made for localhost if they do not exist.
- * @throws StartError if they can't be read, made or used
+ * The key and the certificate in this directory, created for localhost if they do not exist.
+ * @throws StartError if they can't be read, created or used
  */
 export async function identityIn(directory: string): Promise<Identity> {
   const path = join(directory, "localhost.crt");
@@ -44,7 +44,7 @@ async function make(directory: string, path: string, keyPath: string): Promise<v
     algorithm: "sha256",
     notAfterDate: new Date(Date.now() + TEN_YEARS),
     extensions: [
-      // Clients take it as their only root, and some want a root to be an authority.
+      // Clients trust it as their only root, and some require a root to be an authority.
       { name: "basicConstraints", cA: true, critical: true },
       { name: "keyUsage", digitalSignature: true, keyCertSign: true, critical: true },
       { name: "extKeyUsage", serverAuth: true },

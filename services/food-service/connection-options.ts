@@ -1,4 +1,4 @@
-/** How a program reaches a food service, verifies it and proves who calls: the same options in each of them. */
+/** The command-line options for the connection to a food service: address, trust and credentials. All programs share them. */
 import type { Command } from "commander";
 import type { FoodServiceConnection } from "../../functions/src/adapters/firebase/grpc-food-service.js";
 import { parseBearerToken, parseCertificates, parsePrivateKey, pemOf } from "../../functions/src/credentials.js";
@@ -15,13 +15,13 @@ export interface ConnectionFlags {
   idTokenAudience?: string;
 }
 
-/** What messages call these options. */
+/** The names of these options in messages. */
 export const CONNECTION_OPTIONS = { trust: "--certificate", client: "--client-certificate and --client-key" };
 
-/** How long one call may take, in seconds. */
+/** The deadline of one call, in seconds. */
 const CALL_DEADLINE_SECONDS = 10;
 
-/** Adds the options; `usual` is where `--certificate` comes from if it is not given. */
+/** Adds the options; `usual` describes the default of `--certificate`. */
 export function addConnectionOptions(command: Command, usual: string): Command {
   return command
     .option("--certificate <file>", `the food service's certificate, or the one that signed it (default: ${usual})`)
@@ -41,7 +41,7 @@ export function connectionTo(address: string, certificate: string): FoodServiceC
   };
 }
 
-/** What is said when the food service does not accept who calls; undefined for every other error. */
+/** The message if the food service rejects its caller; undefined for every other error. */
 export function callerProblem(error: CallError, connection: FoodServiceConnection): string | undefined {
   const server = `The food service at ${connection.FOOD_SERVICE_ADDRESS}`;
   const { FOOD_SERVICE_AUTH: auth = "none" } = connection;

@@ -1,4 +1,4 @@
-/** What goes wrong between a caller and the food service: load, delays, failures and answers that never arrive. */
+/** Faults between a caller and the food service: load, delays, failures and lost replies. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { callError } from "../../functions/src/domain/errors.js";
 import type { Randomness } from "../../functions/src/ports.js";
@@ -12,11 +12,11 @@ interface Faults {
   lostAnswers: number;
   /** Methods that are always applied and then fail. */
   loseAnswersOf: string[];
-  /** The most that is added to a call, in milliseconds: half of it before, half after it is applied. */
+  /** The maximum delay of a call, in milliseconds: half of it before, half after it is applied. */
   delay: number;
 }
 
-/** Carries a call of a method out with these faults. A caller can't tell from the failure whether the call was applied. */
+/** Runs a call of a method with these faults. The error does not reveal whether the call was applied. */
 export async function withFaults<T>(
   faults: Faults,
   random: Randomness,
@@ -37,11 +37,11 @@ export async function withFaults<T>(
 interface Load {
   /** How long each call takes, in milliseconds. */
   callTime: number;
-  /** How many calls are begun in a second at most; others wait. */
+  /** The maximum of calls started per second; others wait. */
   callsPerSecond: number;
 }
 
-/** Carries calls out as a service does that sustains so much: applied when it begins, and answered when its time is over. */
+/** Runs calls like a service with limited capacity: a call is applied when it starts, and answered after its duration. */
 export function underLoad({ callTime, callsPerSecond }: Load): <T>(apply: () => Promise<T>) => Promise<T> {
   let freeAt = 0;
   return async (apply) => {
@@ -55,7 +55,7 @@ export function underLoad({ callTime, callsPerSecond }: Load): <T>(apply: () => 
   };
 }
 
-/** Rejects calls beyond so many in each second, before they are applied. */
+/** Rejects calls above a number per second, before they are applied. */
 export function withRateLimit(callsPerSecond: number): <T>(apply: () => Promise<T>) => Promise<T> {
   let [second, count] = [0, 0];
   return async (apply) => {

@@ -1,4 +1,4 @@
-/** The three gRPC services on top of the model: every request checked, every answer in the form of the wire. */
+/** The three gRPC services on top of the model: they validate requests and encode replies. */
 import { type handleUnaryCall, type Metadata, type ServerErrorResponse, status } from "@grpc/grpc-js";
 import { callError, isCallError } from "../../functions/src/domain/errors.js";
 import {
@@ -27,10 +27,10 @@ import type {
 } from "../../functions/src/generated/food/v1/food.js";
 import type { FoodServiceModel, KitchenOrderRecord, OrderRecord, ShipmentRecord } from "./model/food-service-model.js";
 
-/** Carries out a call of a method, such as GetOrder, or lets it fail in some way. */
+/** Runs a call of a method, such as GetOrder, or injects a fault. */
 type Carrier = <T>(apply: () => Promise<T>, method: string) => Promise<T>;
 
-/** The handlers of each service. `carry` has every call but the placing of orders, which no test is about. */
+/** The handlers of each service. `carry` runs every call except placing an order, which gets no faults. */
 export function handlersOf(model: FoodServiceModel, carry: Carrier, log: (line: string) => void) {
   function unary<Request, Response>(
     answer: (request: Request, metadata: Metadata) => Promise<Response>,
@@ -90,7 +90,7 @@ function given<T>(value: T | undefined, field: string): T {
   return value;
 }
 
-/** The status of this number; a number that is not in the enum must not pass for UNKNOWN, which lists everything. */
+/** The status with this number. An unknown number must not become UNKNOWN, which would list everything. */
 function orderStatus(code: number, field: string): OrderStatus {
   const known = statusFromCode<OrderStatus>(ORDER_STATUSES, code);
   if (ORDER_STATUSES[known].code === code) return known;

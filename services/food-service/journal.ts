@@ -1,17 +1,17 @@
-/** The state file: one event a line, written before the answer goes out, so a killed server loses nothing it answered. */
+/** The state file: one event per line, written before the reply is sent, so a killed server loses nothing that it acknowledged. */
 import { appendFileSync, closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { toErrorInfo } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
 export class Journal {
-  /** The bytes that are whole lines. */
+  /** The number of bytes in complete lines. */
   private whole = 0;
 
   private constructor(
     private readonly file: string,
     private readonly descriptor: number,
-    /** The bytes that the file has. */
+    /** The size of the file in bytes. */
     private present: number,
   ) {}
 
@@ -34,8 +34,8 @@ export class Journal {
   }
 
   /**
-   * Hands over each event in the file; a last line without its end is none.
-   * @throws StartError that names the line that is no event
+   * Passes on each event in the file; a partial last line is ignored.
+   * @throws StartError that names an invalid line
    */
   replay(take: (event: unknown) => void): void {
     let number = 0;
@@ -51,12 +51,12 @@ export class Journal {
     }
   }
 
-  /** Keeps an event, or throws and keeps nothing of it. */
+  /** Appends an event, or throws and stores none of it. */
   append(event: object): void {
     if (fstatSync(this.descriptor).size !== this.present) {
       throw new Error(`another program has written to the state file ${this.file}`);
     }
-    // What a kill or a full disk left of a line was never answered.
+    // A partial line, left by a kill or a full disk, was never acknowledged.
     if (this.present > this.whole) ftruncateSync(this.descriptor, this.whole);
     const line = Buffer.from(`${JSON.stringify(event)}\n`);
     try {
@@ -72,7 +72,7 @@ export class Journal {
   }
 }
 
-/** The lines that end, without their ends. The file may be larger than a string can be. */
+/** The complete lines, without line ends. The file may be larger than the maximum length of a string. */
 function* linesOf(descriptor: number): Generator<Buffer> {
   const chunk = Buffer.alloc(1 << 20);
   let rest = Buffer.alloc(0);

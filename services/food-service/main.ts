@@ -74,6 +74,6 @@ async function serve(): Promise<void> {
   const stopped = stopOnSignals(server, console.error);
   console.log(`food service ready on ${address}, certificate ${certificatePath}`);
   await stopped;
-  // A call that was broken off may still wait out its delay.
+  // An aborted call may still be waiting for its delay.
   process.exit();
 }

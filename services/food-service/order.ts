@@ -14,7 +14,7 @@ interface Options extends ConnectionFlags {
   json: boolean;
 }
 
-/** What the simulated food service makes at its first start. */
+/** The certificate that the simulated food service creates at its first start. */
 const CERTIFICATE = ".local/food-service/localhost.crt";
 
 const program = new Command("order")

@@ -20,8 +20,8 @@ interface Placing {
 }
 
 /**
- * Places so many orders, one after the other, and yields the name of each.
- * @throws NotPlacedError if the service can't be reached, is another one, or refuses
+ * Places this many orders, one after the other, and yields the name of each.
+ * @throws NotPlacedError if the service can't be reached, is another one, or rejects the order
  */
 export async function* placeOrders({ connection, customer, count }: Placing): AsyncGenerator<string> {
   const channel = foodServiceChannel(connection, systemClock, CONNECTION_OPTIONS);
@@ -40,7 +40,7 @@ export async function* placeOrders({ connection, customer, count }: Placing): As
 
 function reasonOf(error: CallError, connection: FoodServiceConnection): string {
   const { FOOD_SERVICE_ADDRESS: server, CALL_DEADLINE_SECONDS: seconds } = connection;
-  // gRPC wraps what the connection said into words of its own.
+  // gRPC wraps the connection's error in its own message.
   const plain = error.message
     .replace(/^\/\S+: /, "")
     .replace(/^No connection established\. Last error: (Error: )?/, "")

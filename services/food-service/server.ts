@@ -1,4 +1,4 @@
-/** The simulated food service: three gRPC services on one TLS address, with a certificate and a state file of its own. */
+/** The simulated food service: three gRPC services on one TLS address, with its own certificate and state file. */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,9 +27,9 @@ const PROTO = join(PROTO_FOLDER, "food/v1/food.proto");
 export interface FoodServiceOptions {
   /** `host:port`; port 0 leaves the choice to the system. */
   address: string;
-  /** The directory of key and certificate, which are made if they do not exist. */
+  /** The directory of the key and certificate, which are created if they do not exist. */
   certificates: string;
-  /** The state file; without one, nothing outlives the process. */
+  /** The state file; without one, the state is lost when the process ends. */
   state?: string;
   /** Divides every duration; 1 is real time. */
   speed?: number;
@@ -42,27 +42,27 @@ export interface FoodServiceOptions {
   loseAnswersOf?: string[];
   /** Methods, such as GetKitchenOrder, that are always UNAVAILABLE. */
   unavailable?: string[];
-  /** Gets the method of each call but the placing of orders. */
+  /** Called with the method of each call except placing an order. */
   onCall?: (method: string) => void;
-  /** The most that is added to a call, in milliseconds. */
+  /** The maximum random delay of a call, in milliseconds. */
   delay?: number;
-  /** How long each call takes at least, in milliseconds. */
+  /** The minimum duration of each call, in milliseconds. */
   callTime?: number;
-  /** How many calls are begun in a second at most; others wait. */
+  /** The maximum of calls started per second; others wait. */
   callsPerSecond?: number;
-  /** How many calls are taken in a second at most; others are rejected. */
+  /** The maximum of calls accepted per second; others are rejected. */
   rateLimit?: number;
-  /** How many calls a connection may have in progress. */
+  /** The maximum of concurrent calls on a connection. */
   maxStreams?: number;
-  /** Decides every draw; without one, each start draws anew. */
+  /** The random seed; without one, each start uses a new one. */
   seed?: string;
   honoursKeys?: boolean;
-  /** What every call must carry, if anything. */
+  /** The credentials that every call must carry, if any. */
   callers?: CallerChecks;
   /** Certificates in PEM form: every caller must connect with a certificate that one of them signed. */
   clientCa?: string;
   clock?: Pick<Clock, "now">;
-  /** Takes what goes wrong inside. */
+  /** Receives internal errors. */
   log?: (line: string) => void;
 }
 
@@ -79,7 +79,7 @@ export interface RunningFoodService {
 }
 
 /**
- * Starts the food service with what its state file knows.
+ * Starts the food service with the state in its state file.
  * @throws StartError if the address is taken, or if the certificate or the state file can't be used
  */
 export async function startFoodService(options: FoodServiceOptions): Promise<RunningFoodService> {
@@ -93,7 +93,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
   const identity = await identityIn(certificates);
   const journal = state === undefined ? undefined : Journal.open(state, "append");
   try {
-    // A life that follows another must not draw the same names again.
+    // A restarted server must not draw the same names again.
     const life = `${seed}:${journal?.size ?? 0}`;
     const model = new FoodServiceModel({
       clock,
@@ -146,7 +146,7 @@ export async function startFoodService(options: FoodServiceOptions): Promise<Run
 }
 
 /**
- * What a state file says really happened, as of now.
+ * The current ground truth according to a state file.
  * @throws StartError if it can't be read or a line of it is not an event
  */
 export function truthIn(state: string): GroundTruth {

@@ -1,4 +1,4 @@
-/** The three servers, a process each: starts them from the data up, restarts one that exits, stops them from orchestrator 1 down. */
+/** Runs the three servers, one process each: starts the data service first, restarts a server that exits, stops orchestrator 1 first. */
 import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../../functions/src/ports.js";
@@ -7,15 +7,15 @@ import { StartError } from "../server.js";
 
 const MAIN = "services/users/main.ts";
 
-/** Three servers share few cores: no helper threads for the garbage collection, which gets more room instead. */
+/** Three servers share few cores, so garbage collection gets no helper threads, but more memory. */
 export const FEW_CORES = ["--single-threaded-gc", "--min-semi-space-size=16"];
 
-/** Between the unexpected exit of a server and its restart. */
+/** The time between the unexpected exit of a server and its restart. */
 const RESTART_MILLISECONDS = 500;
 
 export type Role = "data" | "orchestrator2" | "orchestrator1";
 
-/** One server in a process of its own, listening. */
+/** A listening server in its own process. */
 export interface ServerProcess {
   address: string;
   pid: number;
@@ -25,8 +25,8 @@ export interface ServerProcess {
 }
 
 /**
- * Starts a server by its flags and waits until it listens. It outlives no program that started it: it stops when that is gone.
- * @param output where its log and its errors go; `ignore` drops the log alone
+ * Starts a server with these flags and waits until it listens. It stops when the program that started it is gone.
+ * @param output the destination of its log and errors; `ignore` drops only the log
  * @throws StartError if it exits instead; it has reported the reason itself
  */
 export async function startProcess(
@@ -35,7 +35,7 @@ export async function startProcess(
   output: "inherit" | "ignore" | number = "inherit",
 ): Promise<ServerProcess> {
   const child = spawn(process.execPath, [...FEW_CORES, ...programArgs(MAIN), role, ...flags], {
-    // A group of its own, so Ctrl-C in a terminal reaches the chain alone and the chain keeps its order.
+    // In its own process group, so Ctrl-C reaches only the chain, which stops the servers in order.
     detached: true,
     stdio: ["ignore", output, "inherit", "ipc"],
   });
@@ -62,7 +62,7 @@ export interface ChainOptions {
 export interface Chain {
   addresses: Record<Role, string>;
   pid(role: Role): number;
-  /** Stops gracefully, the one who asks before the one who answers, so no accepted call loses its way. */
+  /** Stops gracefully, callers before callees, so no accepted call is lost. */
   stop(): Promise<void>;
 }
 

@@ -1,29 +1,29 @@
-/** Asks orchestrator 1 for one user. */
+/** Requests one user from orchestrator 1. */
 import { randomUUID } from "node:crypto";
 import type { User } from "../../functions/src/generated/user/user.js";
 import { Orchestrator1ServiceService } from "../../functions/src/generated/user/user.js";
 import { ask, connect } from "./downstream.js";
 import type { Security } from "./security.js";
 
-/** How long a call may take that only finds out why there is no connection. */
+/** The deadline of a call that only determines why there is no connection. */
 const WHY_MILLISECONDS = 500;
 
 export interface Question {
   name: string;
   /** Where orchestrator 1 listens. */
   server: string;
-  /** For the answer, once the server is reachable. */
+  /** The deadline of the call, once the server is reachable. */
   deadlineMilliseconds: number;
-  /** For the server to be reachable. */
+  /** How long to wait for the server. */
   timeoutMilliseconds: number;
-  /** Appears in the log of every server on the way; a new one is made if it is missing. */
+  /** Each server logs it; generated if it is missing. */
   trace?: string | undefined;
   security: Security;
 }
 
 /**
- * Waits for orchestrator 1 and asks it. The user is as orchestrator 1 answers.
- * @throws CallStatus as the data service refused, or UNAVAILABLE if a server on the way can't be reached
+ * Waits for orchestrator 1 and requests the user from it.
+ * @throws CallStatus the data service's error, or UNAVAILABLE if a server of the chain can't be reached
  */
 export async function askForUser(question: Question): Promise<User> {
   const orchestrator1 = connect("Orchestrator 1", question.server, question.security);
@@ -33,7 +33,7 @@ export async function askForUser(question: Question): Promise<User> {
       () => true,
       () => false,
     );
-    // If it is not ready, only a call tells why.
+    // If it is not ready, only a call shows why.
     const deadline = Date.now() + (isReady ? question.deadlineMilliseconds : WHY_MILLISECONDS);
     const context = { trace: question.trace ?? randomUUID(), deadline };
     return await ask(orchestrator1, Orchestrator1ServiceService.getUserByName, { name: question.name }, context);

@@ -1,4 +1,4 @@
-/** The user data service: knows every user whose name is long enough. */
+/** The user data service: returns a user for every name that is long enough. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
@@ -7,11 +7,11 @@ import { MockUserDataServiceService } from "../../functions/src/generated/user/u
 import type { Running, ServeOptions } from "./serve.js";
 import { CallStatus, serve } from "./serve.js";
 
-/** In UTF-8 bytes, as every length here. */
+/** In UTF-8 bytes, like every length here. */
 const SHORTEST_NAME = 6;
 
 export interface UserDataOptions extends ServeOptions {
-  /** How long each answer takes, as if the data were far away; stops early when the caller gives up. */
+  /** The delay of each reply, which ends early if the caller cancels. */
   delayMilliseconds?: number;
 }
 
@@ -32,8 +32,8 @@ export async function startUserData(options: UserDataOptions): Promise<Running> 
 }
 
 /**
- * The user of this name.
- * @throws CallStatus INVALID_ARGUMENT that quotes a name that is too short
+ * The user with this name.
+ * @throws CallStatus INVALID_ARGUMENT for a name that is too short, with the quoted name
  */
 export function userOf(name: string): User {
   const length = Buffer.byteLength(name);

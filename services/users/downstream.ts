@@ -1,4 +1,4 @@
-/** The next server of the chain as its caller sees it: one channel, waited for within the deadline of each call. */
+/** A client of the next server in the chain: one channel, which calls wait for within their deadline. */
 import type { CallOptions, ClientOptions, MethodDefinition, ServerUnaryCall } from "@grpc/grpc-js";
 import { Client, connectivityState, Metadata, status } from "@grpc/grpc-js";
 import { livenessOptions, RenewingClient } from "../../functions/src/adapters/firebase/renewing-client.js";
@@ -11,7 +11,7 @@ import { CallStatus, TRACE_ID } from "./serve.js";
 const RESERVE = { share: 0.1, milliseconds: 1_000 };
 
 const CHANNEL_OPTIONS: ClientOptions = {
-  // An answer may be a little longer than its question; the first caller applies its own limit.
+  // A reply may be slightly longer than its request; the first caller applies its own limit.
   "grpc.max_receive_message_length": -1,
   "grpc.enable_channelz": 0,
   "grpc.initial_reconnect_backoff_ms": 100,
@@ -19,10 +19,10 @@ const CHANNEL_OPTIONS: ClientOptions = {
   ...livenessOptions(1_000),
 };
 
-/** A connection on which nothing was answered for so long, while calls waited, is replaced. */
+/** A connection is replaced if it has received nothing for this long while calls waited. */
 const SILENCE_MS = 1_000;
 
-/** A server to call, by what people call it and where it listens. */
+/** A server to call: its title and its address. */
 export interface Downstream {
   title: string;
   address: string;
@@ -30,7 +30,7 @@ export interface Downstream {
 }
 
 /**
- * A channel to the server; it connects with the first call, and again whenever it lost the server.
+ * A channel to the server. It connects at the first call, and reconnects whenever the connection is lost.
  * @throws StartError if the address is malformed or its security does not allow the call
  */
 export function connect(title: string, address: string, security: Security = {}): Downstream {
@@ -40,7 +40,7 @@ export function connect(title: string, address: string, security: Security = {})
 }
 
 /**
- * One call, waiting within its deadline for the server to be reachable.
+ * Makes one call, and waits within its deadline until the server is reachable.
  * @throws CallStatus UNAVAILABLE, with the reason, if the server was not reachable in time; otherwise the server's own status
  */
 export async function ask<Request, Response>(
@@ -52,12 +52,12 @@ export async function ask<Request, Response>(
 ): Promise<Response> {
   const { title, address, connection } = downstream;
   const reserve = Math.min(RESERVE.milliseconds, (deadline - Date.now()) * RESERVE.share);
-  // Nothing else uses the metadata of a call in progress, so it is passed on without a copy.
+  // Nothing else uses the call's metadata, so it is passed on without a copy.
   const metadata = parent?.metadata ?? new Metadata();
   metadata.set(TRACE_ID, trace);
   let reason = "";
-  // At first without waiting: only so does gRPC tell why there is no connection. All calls are reads, so a call that lost
-  // its server on the way may be asked again.
+  // The first try does not wait, since only then gRPC shows why there is no connection. All calls are reads, so a call that
+  // lost its server may be retried.
   for (const waitForReady of [false, true]) {
     metadata.setOptions({ waitForReady });
     const client = connection.startCall();
@@ -86,7 +86,7 @@ function callOnce<Request, Response>(
   parent: ServerUnaryCall<unknown, unknown> | undefined,
 ): Promise<Response> {
   const options: CallOptions = parent === undefined ? { deadline } : { deadline, parent };
-  // gRPC captures a stack for every call in case it fails; nothing here shows it, and it costs time.
+  // gRPC captures a stack for every call in case it fails. It is never shown here, and costs time.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
@@ -109,12 +109,12 @@ function callOnce<Request, Response>(
   }
 }
 
-/** The part of gRPC's message that tells a person something: `connect ECONNREFUSED 127.0.0.1:9001`, say. */
+/** The useful part of gRPC's message, such as `connect ECONNREFUSED 127.0.0.1:9001`. */
 function lastConnectionError(details: string): string {
   return /Last error: (?:\w*Error: )?(.+?)(\. Resolution note|$)/.exec(details)?.[1] ?? details;
 }
 
-/** The server that stops calling the other one once it has stopped. */
+/** A server that closes its channel to the next one when it has stopped. */
 export function callerOf({ connection }: Downstream, server: Running): Running {
   return { ...server, stop: () => server.stop().finally(() => connection.close()) };
 }

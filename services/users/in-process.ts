@@ -1,4 +1,4 @@
-/** The three servers in one process, on ports of the system's choice. */
+/** The three servers in one process, on ports that the system chooses. */
 import type { Log } from "../../functions/src/ports.js";
 import { startUserData } from "./data.js";
 import { startOrchestrator1 } from "./orchestrator1.js";

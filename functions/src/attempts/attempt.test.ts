@@ -10,6 +10,7 @@ import {
   attemptIn,
   attemptPath,
   claimFields,
+  expiryOf,
   nextAction,
 } from "./attempt.js";
 
@@ -169,6 +170,22 @@ describe("the next action of an attempt", () => {
     it(`${what}: the next action is ${may}`, () => assert.equal(nextAction(attempt(fields), NOW, policy).action, may));
   }
 
+  for (const [what, fields, policy, reason] of [
+    ["backs off", { nextTryAt: FUTURE, policy: "idempotency-key" }, "idempotency-key", "backing off"],
+    ["has no time for a resend", { policy: "idempotency-key" }, "idempotency-key", "uncertain, an operator decides"],
+    ["was sent without a key", { nextTryAt: FUTURE }, "idempotency-key", "uncertain, an operator decides"],
+    [
+      "may not use its key today",
+      { nextTryAt: FUTURE, policy: "idempotency-key" },
+      "park",
+      "uncertain, an operator decides",
+    ],
+  ] as const) {
+    it(`says why an UNCERTAIN attempt waits that ${what}`, () => {
+      assert.deepEqual(nextAction(attempt({ state: "UNCERTAIN", ...fields }), NOW, policy), { action: "wait", reason });
+    });
+  }
+
   it("never resends a create under park, except in FAILED, and in CLOSED after FAILED", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(
@@ -193,5 +210,18 @@ describe("the next action of an attempt", () => {
         },
       ),
     );
+  });
+});
+
+describe("the states of an attempt", () => {
+  const those = (what: "open" | "needsOperator") => STATES.filter((state) => ATTEMPT_STATES[state][what]);
+
+  it("are all open but CLOSED, and wait for an operator if the outcome is unknown or the tries are used up", () => {
+    assert.deepEqual(those("open"), ["SENDING", "FAILED", "PARKED", "UNCERTAIN"]);
+    assert.deepEqual(those("needsOperator"), ["PARKED", "UNCERTAIN"]);
+  });
+
+  it("expire 30 days after the attempt is closed", () => {
+    assert.equal(expiryOf(NOW).toISOString(), "2026-01-31T00:00:00.000Z");
   });
 });

@@ -8,12 +8,15 @@ import { park } from "./park.js";
 /** Constant, so every build derives the same id. */
 const NAMESPACE = "6f1b7a52-0f0e-4b0e-9d0a-6f3a2c8f9c11";
 
+/** The maximum length of a quoted name, in characters. */
+const MAX_QUOTED = 200;
+
 /** The name quoted, shortened and escaped to ASCII for logs and documents: it may contain anything. */
 export function quoteName(name: string): string {
   const ascii = name
-    .slice(0, 200)
+    .slice(0, MAX_QUOTED + 1)
     .replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  return `"${ascii.slice(0, 200)}${name.length > 200 ? "..." : ""}"`;
+  return `"${ascii.slice(0, MAX_QUOTED)}${ascii.length > MAX_QUOTED ? "..." : ""}"`;
 }
 
 /** The order under which operators find a name that can't be stored. */

@@ -6,6 +6,7 @@ import { MemoryStore } from "../adapters/memory/store.js";
 import { AlreadyLinkedError, ConflictError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
 import { linkEntry } from "../relations/history.js";
+import { type TestBed, testBed } from "../testing/test-bed.js";
 import { claimFields } from "./attempt.js";
 import { type Resolution, resolveAttempt } from "./resolve-attempt.js";
 
@@ -99,5 +100,325 @@ describe("an operator's decision", () => {
     };
     await assert.rejects(decide({ link: name }), ConflictError);
     assert.deepEqual([relation(), await audits()], [undefined, []]);
+  });
+});
+
+/** One order with an attempt that waits for an operator as this code says, and with this relation. */
+async function bedFor(code: string, relation?: Fields, attempt: Fields = {}): Promise<TestBed> {
+  const bed = testBed();
+  const name = "orders/1";
+  bed.food.orders.set(name, { name, customerId: "ada", status: "PREPARATION", placedAt: new Date(60_000) });
+  if (relation) await bed.store.set("relations/1", { schema: 1, ...relation });
+  await bed.store.set("attempts/kitchen:1", {
+    schema: 1,
+    order: name,
+    stage: "kitchen",
+    id: "claim-1",
+    state: "PARKED",
+    policy: "park",
+    tries: 3,
+    reason: { code, message: "why" },
+    ...attempt,
+  });
+  return bed;
+}
+
+describe("what a decision does", () => {
+  const BY = { order: "orders/1", stage: "kitchen", by: "ana", reason: "asked the kitchen" } as const;
+  const RETRY = { ...BY };
+  const DISMISS = { ...BY, dismiss: true } as const;
+  const LINK = { ...BY, link: "kitchenorders/9" } as const;
+  const LOOKS = { since: new Date(0), last: new Date(0), looks: 3 };
+  const REPORT = { tries: 3, nextTryAt: new Date(0), state: "PREPARATION", code: "REPORT_REJECTED" };
+  const PREPARED = { state: "PREPARATION", kitchen: "kitchenorders/1" };
+
+  const relationOf = (bed: TestBed) => bed.store.fields("relations/1");
+  const attemptOf = (bed: TestBed) => bed.store.fields("attempts/kitchen:1");
+  async function apply(bed: TestBed, resolution: Resolution) {
+    const result = await resolveAttempt(resolution, bed.ports);
+    assert.equal(result.outcome, "advanced", JSON.stringify(result));
+    return result.outcome === "advanced" ? result.to : undefined;
+  }
+
+  it("has a create that failed tried again from the start", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    assert.equal(await apply(bed, RETRY), "FAILED");
+    const { state, tries, nextTryAt, reason, id } = (await attemptOf(bed)) ?? {};
+    assert.deepEqual({ state, tries, reason, id }, { state: "FAILED", tries: 0, reason: null, id: "claim-1" });
+    assert.deepEqual(nextTryAt, new Date(bed.clock.now()));
+  });
+
+  for (const code of ["REPORT_REJECTED", "REPORT_IGNORED"]) {
+    it(`has a status reported again at once (${code}), and leaves other trouble`, async () => {
+      const bed = await bedFor(code, { ...PREPARED, trouble: { report: REPORT, missing: LOOKS } });
+      assert.equal(await apply(bed, RETRY), "RESUMED");
+      assert.equal(await attemptOf(bed), undefined);
+      assert.deepEqual((await relationOf(bed))?.trouble, { missing: LOOKS });
+    });
+  }
+
+  it("has a cancelled order continue that is active again", async () => {
+    const bed = await bedFor("ACTIVE_AFTER_CANCELLATION", {
+      state: "CANCELLED",
+      kitchen: "kitchenorders/1",
+      trouble: { activeAgain: new Date(0) },
+    });
+    assert.equal(await apply(bed, RETRY), "RESUMED");
+    const { state, trouble } = (await relationOf(bed)) ?? {};
+    assert.deepEqual({ state, trouble }, { state: "PREPARATION", trouble: null });
+    assert.equal(await attemptOf(bed), undefined);
+  });
+
+  it("leaves a relation unchanged that was reopened concurrently or has no links", async () => {
+    for (const relation of [
+      { ...PREPARED, note: "x" },
+      { state: "CANCELLED", note: "x" },
+    ]) {
+      const bed = await bedFor("ACTIVE_AFTER_CANCELLATION", relation);
+      assert.equal(await apply(bed, RETRY), "RESUMED");
+      assert.deepEqual(await relationOf(bed), { schema: 1, ...relation });
+    }
+  });
+
+  it("has a new order start under a name that was used before", async () => {
+    const bed = await bedFor("ORDER_REPLACED", { ...PREPARED, placedAt: new Date(0) });
+    assert.equal(await apply(bed, RETRY), "RESUMED");
+    assert.deepEqual([await relationOf(bed), await attemptOf(bed)], [undefined, undefined]);
+    const without = await bedFor("ORDER_REPLACED");
+    assert.equal(await apply(without, RETRY), "RESUMED");
+    assert.equal(await attemptOf(without), undefined);
+  });
+
+  it("has what was lost created once more: its link no longer counts, and the order goes back to the state before", async () => {
+    const trouble = { missingLink: { ...LOOKS, name: "kitchenorders/1" }, missing: LOOKS };
+    const bed = await bedFor("LINK_NOT_FOUND", { ...PREPARED, trouble });
+    assert.equal(await apply(bed, RETRY), "FAILED");
+    const { state, kitchen, discarded, trouble: left } = (await relationOf(bed)) ?? {};
+    assert.deepEqual(
+      { state, kitchen, discarded, left },
+      {
+        state: "PREPARATION",
+        kitchen: "kitchenorders/1",
+        discarded: { kitchen: "kitchenorders/1" },
+        left: { missing: LOOKS },
+      },
+    );
+    assert.equal((await attemptOf(bed))?.state, "FAILED");
+  });
+
+  it("discards a lost shipment and keeps its meal", async () => {
+    const bed = await bedFor("LINK_NOT_FOUND", { ...PREPARED, state: "IN_FLIGHT", shipment: "shipments/1" });
+    const fields = { ...(await attemptOf(bed)), stage: "shipment" };
+    await bed.store.set("attempts/shipment:1", fields);
+    assert.equal(await apply(bed, { ...RETRY, stage: "shipment" }), "FAILED");
+    const { state, discarded } = (await relationOf(bed)) ?? {};
+    assert.deepEqual({ state, discarded }, { state: "PREPARATION", discarded: { shipment: "shipments/1" } });
+  });
+
+  it("discards no link of an order that was closed concurrently", async () => {
+    const bed = await bedFor("LINK_NOT_FOUND", { ...PREPARED, state: "CANCELLED" });
+    assert.equal(await apply(bed, RETRY), "FAILED");
+    assert.deepEqual(await relationOf(bed), { schema: 1, ...PREPARED, state: "CANCELLED" });
+  });
+
+  it("closes for good what is dismissed", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT", PREPARED, {
+      nextTryAt: new Date(5),
+      leaseUntil: new Date(5),
+      state: "UNCERTAIN",
+    });
+    assert.equal(await apply(bed, DISMISS), "CLOSED");
+    const { state, isDismissed, nextTryAt, leaseUntil, reason } = (await attemptOf(bed)) ?? {};
+    assert.deepEqual(
+      { state, isDismissed, nextTryAt, leaseUntil },
+      { state: "CLOSED", isDismissed: true, nextTryAt: null, leaseUntil: null },
+    );
+    assert.deepEqual(reason, { code: "INVALID_ARGUMENT", message: "why" });
+    assert.deepEqual(await relationOf(bed), { schema: 1, ...PREPARED });
+  });
+
+  it("closes the relation of a missing order that is dismissed, with an entry in the history", async () => {
+    const bed = await bedFor("ORDER_NOT_FOUND", { ...PREPARED, trouble: { missing: LOOKS } });
+    assert.equal(await apply(bed, DISMISS), "CLOSED");
+    const { state, times, trouble } = (await relationOf(bed)) ?? {};
+    assert.deepEqual(
+      { state, times, trouble },
+      { state: "GONE", times: { GONE: new Date(bed.clock.now()) }, trouble: null },
+    );
+    const entries = bed.store.writes.filter(({ path }) => path.startsWith("history/"));
+    assert.equal(entries.length, 1);
+    assert.match(JSON.stringify(entries[0]), /"order":"orders\/1","state":"GONE"/);
+    const closed = await bedFor("ORDER_NOT_FOUND", { ...PREPARED, state: "CANCELLED" });
+    await apply(closed, DISMISS);
+    assert.equal((await relationOf(closed))?.state, "CANCELLED");
+  });
+
+  it("takes an order for the same that has another creation time, if that is dismissed", async () => {
+    const bed = await bedFor("ORDER_REPLACED", { ...PREPARED, placedAt: new Date(0) });
+    assert.equal(await apply(bed, DISMISS), "CLOSED");
+    assert.deepEqual((await relationOf(bed))?.placedAt, new Date(60_000));
+    const unsaid = await bedFor("ORDER_REPLACED", { ...PREPARED, placedAt: new Date(0) });
+    unsaid.food.orders.set("orders/1", { name: "orders/1", customerId: "ada", status: "NEW" });
+    await apply(unsaid, DISMISS);
+    assert.deepEqual((await relationOf(unsaid))?.placedAt, new Date(0));
+  });
+
+  it("links what was found, with its entry in the history, and deletes the attempt", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "NEW" });
+    assert.equal(await apply(bed, LINK), "LINKED");
+    const { kitchen, state, customerId } = (await relationOf(bed)) ?? {};
+    assert.deepEqual(
+      { kitchen, state, customerId },
+      { kitchen: "kitchenorders/9", state: "PREPARATION", customerId: "ada" },
+    );
+    const entry = bed.store.writes.find(({ path }) => path.startsWith("history/"));
+    assert.match(
+      JSON.stringify(entry),
+      /"order":"orders\/1","state":"PREPARATION","kitchen":"kitchenorders\/9".*"claim":"claim-1"/,
+    );
+    assert.equal(await attemptOf(bed), undefined);
+  });
+
+  it("is on record with who decided what, why and when, for two years", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    await apply(bed, { ...RETRY, by: `ana\ud800`, reason: "x".repeat(2_000), key: "k" });
+    const { path, fields } = bed.store.writes.at(-1) as { path: string; fields: Fields };
+    assert.match(path, /^audit\/[0-9a-f-]{36}$/);
+    const { request, reason, ...rest } = fields;
+    const at = new Date(bed.clock.now());
+    const expireAt = new Date(at.getTime() + 730 * 24 * 3_600_000);
+    assert.deepEqual(rest, {
+      schema: 1,
+      at,
+      expireAt,
+      order: "orders/1",
+      stage: "kitchen",
+      action: "try again",
+      to: "FAILED",
+      name: null,
+      by: "ana\ufffd",
+    });
+    assert.equal(Buffer.byteLength(String(reason)), 1_500);
+    assert.match(String(request), /^[0-9a-f]{64}$/);
+  });
+});
+
+describe("a decision that is not applied", () => {
+  const BY = { order: "orders/1", stage: "kitchen", by: "ana", reason: "asked the kitchen" } as const;
+  const LINKED = { state: "PREPARATION", kitchen: "kitchenorders/1" };
+
+  async function rejection(bed: TestBed, resolution: Resolution) {
+    const result = await resolveAttempt(resolution, bed.ports);
+    assert.deepEqual(bed.store.commits, []);
+    return result.outcome === "blocked" ? [result.code, result.reason] : result;
+  }
+
+  it("says that there is no attempt, or which link there is instead", async () => {
+    const bed = testBed();
+    assert.deepEqual(await rejection(bed, BY), ["no attempt", "There is no kitchen attempt of orders/1"]);
+    await bed.store.set("relations/1", { schema: 1, ...LINKED });
+    const linked = ["linked already", "orders/1 is linked to kitchenorders/1 already"];
+    assert.deepEqual(await rejection(bed, BY), linked);
+    assert.deepEqual(await rejection(bed, { ...BY, link: "kitchenorders/2" }), linked);
+  });
+
+  it("says that the order is linked already, if another link is chosen", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT", LINKED);
+    assert.equal(((await rejection(bed, { ...BY, link: "kitchenorders/2" })) as string[])[0], "linked already");
+  });
+
+  for (const [what, seen] of [
+    ["version", { version: "old" }],
+    ["claim", { claim: "another" }],
+  ] as const) {
+    it(`says that the attempt has another ${what} now`, async () => {
+      const bed = await bedFor("INVALID_ARGUMENT");
+      const reason = "The kitchen attempt of orders/1 has changed since you loaded it; it is PARKED now";
+      assert.deepEqual(await rejection(bed, { ...BY, ...seen }), ["changed", reason]);
+    });
+  }
+
+  it("is applied if the version and the claim are those that the operator saw", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    const [found] = await bed.store.read("attempts/kitchen:1");
+    const seen = { version: found?.version ?? "", claim: "claim-1" };
+    assert.equal((await resolveAttempt({ ...BY, ...seen }, bed.ports)).outcome, "advanced");
+  });
+
+  for (const state of ["SENDING", "FAILED", "CLOSED"]) {
+    it(`says that an attempt that is ${state} waits for no operator`, async () => {
+      const bed = await bedFor("INVALID_ARGUMENT", undefined, { state });
+      assert.deepEqual(await rejection(bed, BY), ["not waiting", `The kitchen attempt of orders/1 is ${state}`]);
+    });
+  }
+
+  it("says what is possible instead", async () => {
+    const stranded = await bedFor("STRANDED");
+    const [code, reason] = (await rejection(stranded, BY)) as string[];
+    assert.equal(code, "must be linked");
+    assert.match(reason ?? "", /^No request was sent for orders\/1, .*link what it created$/);
+    const missing = await bedFor("ORDER_NOT_FOUND");
+    const possible = "The kitchen attempt of orders/1 is parked as ORDER_NOT_FOUND: dismiss is possible, retry is not";
+    assert.deepEqual(await rejection(missing, BY), ["not possible", possible]);
+    const rejected = await bedFor("REPORT_REJECTED");
+    const [, both] = (await rejection(rejected, { ...BY, link: "kitchenorders/2" })) as string[];
+    assert.match(both ?? "", /retry or dismiss is possible, link is not$/);
+  });
+
+  it("names the order or the link that can't be one", async () => {
+    const { ports } = await bedFor("INVALID_ARGUMENT");
+    await assert.rejects(resolveAttempt({ ...BY, order: "pizza/1" }, ports), /pizza\/1/);
+    await assert.rejects(resolveAttempt({ ...BY, link: "shipments/1" }, ports), /shipments\/1 can't be the name/);
+  });
+
+  it("is repeated with the same result under the same key, and refused if it is another decision", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    const decision = { ...BY, key: "k", version: undefined, claim: "claim-1" };
+    const first = await resolveAttempt(decision as unknown as Resolution, bed.ports);
+    const again = await resolveAttempt(decision as unknown as Resolution, bed.ports);
+    assert.deepEqual(
+      [first.outcome === "advanced" && first.isRepeat, again.outcome === "advanced" && again.isRepeat],
+      [false, true],
+    );
+    assert.equal(again.outcome === "advanced" && again.to, "FAILED");
+    for (const other of [
+      { reason: "another" },
+      { claim: "claim-2" },
+      { dismiss: true as const },
+      { version: "7" },
+      { stage: "shipment" as const },
+    ]) {
+      const result = await resolveAttempt({ ...BY, key: "k", claim: "claim-1", ...other }, bed.ports);
+      assert.equal(result.outcome === "blocked" && result.code, "key reused", JSON.stringify(other));
+    }
+  });
+
+  it("is a conflict if the attempt changes at that moment, and known as ours if the reply was lost", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    bed.store.hooks.once("commit", "after", () => {
+      throw new ConflictError("our own write was retried");
+    });
+    const result = await resolveAttempt({ ...BY, key: "k" }, bed.ports);
+    assert.equal(result.outcome === "advanced" && result.isRepeat, true);
+    const raced = await bedFor("INVALID_ARGUMENT");
+    raced.store.hooks.once("commit", "before", () => raced.store.set("attempts/kitchen:1", { tries: 4 }));
+    await assert.rejects(resolveAttempt({ ...BY, key: "k" }, raced.ports), ConflictError);
+  });
+
+  it("of an older build says what it led to", async () => {
+    for (const [link, to] of [
+      [undefined, "FAILED"],
+      ["kitchenorders/9", "LINKED"],
+    ] as const) {
+      const bed = await bedFor("INVALID_ARGUMENT");
+      bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "NEW" });
+      const decision = { ...BY, key: "k", ...(link && { link }) };
+      await resolveAttempt(decision, bed.ports);
+      const entry = bed.store.writes.at(-1)?.path ?? "";
+      await bed.store.set(entry, { to: "SOMETHING" });
+      const again = await resolveAttempt(decision, bed.ports);
+      assert.equal(again.outcome === "advanced" && again.to, to);
+    }
   });
 });

@@ -6,7 +6,7 @@ import { storableText, storableTime } from "../domain/storable.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closingEntry, linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { discardedField, relationIn, relationPath, stateFields, troubleField } from "../relations/relation.js";
-import { reopeningWrites } from "../relations/reopen-relation.js";
+import { planReopening } from "../relations/reopen-relation.js";
 import { ATTEMPT_STATES, attemptIn, attemptPath } from "./attempt.js";
 import { auditEntry, auditPath, fingerprintOf } from "./audit.js";
 import { linkWrite } from "./link.js";
@@ -182,7 +182,7 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
   }
   if (code === "ACTIVE_AFTER_CANCELLATION") {
     const isClosed = snapshot && relation?.state === "CANCELLED";
-    return { to: "RESUMED", writes: [removal, ...((isClosed && reopeningWrites(snapshot, now)) || [])] };
+    return { to: "RESUMED", writes: [removal, ...((isClosed && planReopening(snapshot, now)?.writes) || [])] };
   }
   if (code === "ORDER_REPLACED") {
     // The history still has the links. Without a relation, the next poll starts the order as a new one.

@@ -480,7 +480,7 @@ describe("a poll that runs out of time", () => {
     const doubled = await continuePoll(next, bed.ports);
     assert.equal(doubled.outcome, "skipped");
     assert.equal(bed.published.length, published);
-    assert.equal(bed.continuations.length, 2, "and goes on only once");
+    assert.equal(bed.continuations.length, 2, "and continues only once");
   });
 
   it("does nothing for a continuation whose lease another run holds", async () => {
@@ -519,4 +519,232 @@ describe("a poll that runs out of time", () => {
     await assert.rejects(continuePoll(undefined, bed.ports), ValidationError);
     assert.equal(await bed.store.fields(LEASE), undefined);
   });
+});
+
+describe("what the poll logs", () => {
+  const problemsOf = (bed: Pick<TestBed, "lines">) => bed.lines.find(({ fields }) => "problems" in fields);
+
+  it("is one line if all went well, with what it did", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"]));
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(result, { outcome: "completed", published: 2, unusable: 0, failedPages: 0 });
+    const [line, ...others] = bed.lines;
+    assert.deepEqual(others, []);
+    assert.deepEqual([line?.level, line?.message], ["info", "Poll completed"]);
+    assert.deepEqual(line?.fields, { component: "poll", ...result });
+  });
+
+  it("is a warning if it was skipped", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]));
+    await bed.store.set(LEASE, { holder: "other", step: 0, until: new Date(bed.clock.now() + 1) });
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual(result, { outcome: "skipped", published: 0, unusable: 0, failedPages: 0 });
+    assert.deepEqual([bed.lines[0]?.level, bed.lines[0]?.fields], ["warn", { component: "poll", ...result }]);
+    assert.deepEqual(bed.listings, []);
+  });
+
+  it("is an error if orders may be missing, a warning if not, and says what is wrong with which status", async () => {
+    const bed = bedListing(({ status, pageSize }) => {
+      if (status === "NEW") throw callError("UNAVAILABLE", "down", true);
+      if (status === "PREPARATION" && pageSize > 200) throw callError("INTERNAL", "too large", true);
+      return { orders: [], nextPageToken: "" };
+    });
+    assert.equal((await pollOrders(bed.ports)).failedPages, 1);
+    const failed = problemsOf(bed);
+    const problems = failed?.fields.problems as string[];
+    assert.deepEqual([failed?.level, failed?.fields.component, failed?.fields.outcome], ["error", "poll", "failed"]);
+    assert.equal(problems[0], "NEW: UNAVAILABLE down");
+    assert.match(
+      problems[1] ?? "",
+      /^PREPARATION: INTERNAL a page of 500 orders .*too large.*lower POLL_PAGE_SIZE to 125/,
+    );
+    assert.match(failed?.message ?? "", /^Poll met problems: NEW: UNAVAILABLE down; PREPARATION: /);
+
+    const slow = bedListing(({ pageSize }) => {
+      if (pageSize > 200) throw callError("INTERNAL", "too large", true);
+      return { orders: [], nextPageToken: "" };
+    });
+    assert.equal((await pollOrders(slow.ports)).failedPages, 0);
+    assert.deepEqual([problemsOf(slow)?.level, problemsOf(slow)?.fields.outcome], ["warn", "degraded"]);
+  });
+
+  it("counts orders that are not active, with an example", async () => {
+    const bed = bedListing(({ status }) => {
+      const orders =
+        status === "NEW" ? [order("orders/1"), order("orders/2", "CANCELLED"), order("orders/3", "UNKNOWN")] : [];
+      return { orders, nextPageToken: "" };
+    });
+    const result = await pollOrders(bed.ports);
+    assert.deepEqual([result.unusable, result.published, result.failedPages], [2, 1, 0]);
+    const [problem = ""] = (problemsOf(bed)?.fields.problems as string[] | undefined) ?? [];
+    assert.match(
+      problem,
+      /^2 listed orders are not active \("orders\/2" is CANCELLED and listed as NEW\): the food service/,
+    );
+  });
+
+  it("counts all names that can't be stored, of which the first twenty are parked", async () => {
+    const names = Array.from({ length: 25 }, (_, index) => `orders/a/${index}`);
+    const bed = bedListing(pages("NEW", names));
+    assert.deepEqual([(await pollOrders(bed.ports)).unusable, bed.store.commits.length - 2], [25, 20]);
+    const [problem = ""] = (problemsOf(bed)?.fields.problems as string[] | undefined) ?? [];
+    assert.match(problem, /^25 orders have names that can't be stored, such as "orders\/a\/0"; the first are parked$/);
+  });
+
+  it("says so if an unusable name can't be parked, and tries no other", async () => {
+    const bed = bedListing(pages("NEW", ["orders/a/1", "orders/a/2", "orders/ok"]));
+    const { read } = bed.ports.store;
+    let reads = 0;
+    bed.ports.store.read = ((...paths: string[]) => {
+      if (!paths[0]?.startsWith("attempts/")) return read.apply(bed.ports.store, paths);
+      reads++;
+      throw new StoreError("down");
+    }) as typeof read;
+    assert.equal((await pollOrders(bed.ports)).outcome, "completed");
+    assert.equal(reads, 1);
+    const problems = problemsOf(bed)?.fields.problems as string[];
+    assert.equal(problems[0], "failed to store an unusable name: down");
+  });
+
+  it("says which topic a page could not be published to, and does not count its orders", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1", "orders/2"], ["orders/3"]));
+    bed.bus.once("publishOrders", "before", () => {
+      throw new BusError("no topic");
+    });
+    const { published, failedPages } = await pollOrders(bed.ports);
+    assert.deepEqual({ published, failedPages }, { published: 1, failedPages: 1 });
+    assert.deepEqual(problemsOf(bed)?.fields.problems, ["failed to publish to orders-new: BusError no topic"]);
+    const { failedPages: stored, error } = (await bed.store.field(LEASE, "health")) as {
+      failedPages: number;
+      error: object;
+    };
+    assert.deepEqual([stored, error], [1, { code: "BusError", message: "no topic" }]);
+  });
+});
+
+describe("the poll's messages", () => {
+  it("say when an order was placed, if the food service does", async () => {
+    const bed = bedListing(({ status }) => {
+      const orders = status === "NEW" ? [order("orders/1"), { ...order("orders/2"), placedAt: new Date(7) }] : [];
+      return { orders, nextPageToken: "" };
+    });
+    await pollOrders(bed.ports);
+    assert.deepEqual(
+      bed.published.map(({ message }) => message),
+      [
+        { order: "orders/1", status: "NEW" },
+        { order: "orders/2", status: "NEW", placedAt: 7 },
+      ],
+    );
+  });
+
+  it("of four pages of a status are published at once, and no more", async () => {
+    const names = Array.from({ length: 12 }, (_, page) => [`orders/${page}`]);
+    const bed = bedListing(pages("NEW", ...names));
+    let now = 0;
+    let most = 0;
+    const { publishOrders } = bed.ports.bus;
+    bed.ports.bus.publishOrders = async (stage, messages) => {
+      most = Math.max(most, ++now);
+      for (let turns = 0; turns < 50; turns++) await new Promise((resolve) => setImmediate(resolve));
+      await publishOrders(stage, messages);
+      now--;
+    };
+    assert.equal((await pollOrders(bed.ports)).published, 12);
+    assert.equal(most, 4);
+  });
+});
+
+describe("a continuation of a poll", () => {
+  /** A poll that was passed on in the middle of its listing. */
+  async function continued(more: object, settings: Partial<Settings> = {}) {
+    const bed = bedListing(({ status, pageToken }) => {
+      return { orders: [order(`orders/${status}${pageToken}`, status)], nextPageToken: "" };
+    }, settings);
+    const until = new Date(bed.clock.now() + 1);
+    await bed.store.set(LEASE, { holder: "h", step: 3, until });
+    const positions = [{ status: "NEW", pageToken: "7", pageSize: 50, pages: 9 }];
+    const given = { holder: "h", step: 3, statuses: ["NEW"], pageToken: "7", positions, ...more };
+    return { bed, result: await continuePoll({ ...given, ...(more as object) }, bed.ports) };
+  }
+
+  const asked = ({ listings }: { listings: Listing[] }) =>
+    listings.map(({ status, pageToken, pageSize }) => `${status} ${pageToken} ${pageSize}`);
+  const { clock } = testBed();
+
+  it("continues only with its own positions until a tick has passed since the pass began", async () => {
+    const { bed, result } = await continued({ startedAt: clock.now() - 59_999 });
+    assert.deepEqual(asked(bed), ["NEW 7 50"]);
+    assert.deepEqual(result, { outcome: "completed", published: 1, unusable: 0, failedPages: 0 });
+  });
+
+  it("lists the other statuses again from the beginning once a tick is over, and counts them once", async () => {
+    const progress = {
+      startedAt: 5,
+      active: { NEW: 1, PREPARATION: 2, IN_FLIGHT: 3 },
+      failedPages: 0,
+      arrived: 0,
+      newest: 0,
+      waiting: [],
+    };
+    const { bed } = await continued({ startedAt: clock.now() - 60_000, progress });
+    assert.deepEqual(asked(bed), ["NEW 7 50", "PREPARATION  500", "IN_FLIGHT  500"]);
+    const { active, at } = (await bed.store.field(LEASE, "health")) as { active: object; at: Date };
+    assert.deepEqual(active, { NEW: 2, PREPARATION: 2, IN_FLIGHT: 3 });
+    assert.deepEqual(at, new Date(clock.now()));
+  });
+
+  it("of an older build has a token of its first status, and none of the others", async () => {
+    const { bed } = await continued({ statuses: ["PREPARATION", "NEW"], positions: undefined });
+    assert.deepEqual(asked(bed), ["PREPARATION 7 500", "NEW  500"]);
+  });
+
+  it("releases the lease at its end, and stores its revision there", async () => {
+    const { bed } = await continued({}, { K_REVISION: "poll-00042" });
+    const { until, holder, health } = (await bed.store.fields(LEASE)) as {
+      until: Date;
+      holder: string;
+      health: { revision: string };
+    };
+    assert.deepEqual([until, holder, health.revision], [new Date(0), "", "poll-00042"]);
+    const local = await continued({});
+    assert.equal(((await local.bed.store.field(LEASE, "health")) as { revision: string }).revision, "local");
+  });
+
+  it("is passed on with the time at which its pass began, and what was seen so far", async () => {
+    const bed = bedListing(({ status, pageToken }) => {
+      bed.clock.advance(12_000);
+      return {
+        orders: [order(`orders/${status}${pageToken}`, status)],
+        nextPageToken: status === "NEW" ? `${pageToken}x` : "",
+      };
+    });
+    const startedAt = bed.clock.now();
+    assert.equal((await pollOrders(bed.ports)).outcome, "continued");
+    const [next] = bed.continuations;
+    assert.deepEqual([next?.startedAt, next?.progress?.startedAt], [startedAt, startedAt]);
+    assert.equal(next?.progress?.active.PREPARATION, 1);
+    const { until } = (await bed.store.fields(LEASE)) as { until: Date };
+    assert.deepEqual(until, new Date(startedAt + 50_000), "the lease stays");
+    assert.equal(bed.lines.at(-1)?.message, "Poll continues in another run");
+  });
+
+  for (const [passes, milliseconds] of [
+    [1, 50_000],
+    [2, 110_000],
+  ] as const) {
+    it(`has a lease of ${milliseconds / 1000} s if there are ${passes} passes`, async () => {
+      const bed = bedListing(
+        async () => {
+          const until = await bed.store.field(LEASE, "until");
+          assert.deepEqual(until, new Date(clock.now() + milliseconds));
+          return { orders: [], nextPageToken: "" };
+        },
+        { POLL_PASSES: passes },
+      );
+      bed.ports.clock.sleep = async () => {};
+      await pollOrders(bed.ports);
+      assert.ok(bed.listings.length >= 3);
+    });
+  }
 });

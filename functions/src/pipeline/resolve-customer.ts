@@ -5,7 +5,7 @@ import { isStorableName } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
 import type { Fields, Ports, Snapshot } from "../ports.js";
 import type { RelationChange } from "../relations/on-relation-written.js";
-import { relationIn } from "../relations/relation.js";
+import { type Relation, relationIn } from "../relations/relation.js";
 
 /** How many conflicts to retry before the event must be redelivered. */
 const TRIES = 3;
@@ -18,15 +18,15 @@ export async function resolveCustomer({ after }: RelationChange, ports: Ports): 
   const relation = relationIn(after);
   if (!after || !relation) return skipped("the relation is deleted");
   if (relation.customer) return skipped("the customer is resolved");
-  const customerId = relation.customerId ?? (await ports.food.getOrder(relation.order)).customerId;
-  return keep(after, await answerFor(customerId, ports), ports);
+  return keep(after, await answerFor(relation, ports), ports);
 }
 
 /** The user, or the reason why there is none. Throws retryable errors. */
-async function answerFor(customerId: string, { customers }: Ports): Promise<Fields> {
-  if (!isStorableName(customerId))
-    return { reason: { code: "INVALID_ARGUMENT", message: "the order names no customer" } };
+async function answerFor({ order, customerId: known }: Relation, { customers, food }: Ports): Promise<Fields> {
   try {
+    const customerId = known ?? (await food.getOrder(order)).customerId;
+    if (!isStorableName(customerId))
+      return { reason: { code: "INVALID_ARGUMENT", message: "the order names no customer" } };
     const { name, class: form, roll } = await customers.userByName(customerId);
     return { name: storableText(name), class: storableText(form), roll };
   } catch (error) {

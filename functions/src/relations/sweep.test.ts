@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { claimFields } from "../attempts/attempt.js";
-import { callError } from "../domain/errors.js";
+import { ConflictError, callError, NoSlotError, StoreError } from "../domain/errors.js";
 import type { OrderStatus } from "../domain/order-lifecycle.js";
 import { dispatchShipment } from "../pipeline/dispatch-shipment.js";
 import type { Fields } from "../ports.js";
@@ -360,5 +360,368 @@ describe("the sweep of attempts", () => {
     await attempt(bed, "2", { leaseUntil: new Date(bed.clock.now() - 1) });
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1, failed: 1 }));
     assert.equal(await bed.store.field("attempts/kitchen:1", "state"), "SENDING");
+  });
+});
+
+describe("what the sweep logs and leaves behind", () => {
+  const lineOf = (bed: TestBed, outcome: string) => bed.lines.find((line) => line.fields.outcome === outcome);
+
+  it("logs each relation that it closes, and what it did", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    await relate(bed, "1");
+    place(bed, "2", "PREPARATION");
+    await relate(bed, "2", {
+      schema: 1,
+      state: "PREPARATION",
+      times: { PREPARATION: new Date(bed.clock.now() - 90_400) },
+    });
+    await sweep(bed.ports);
+    const [closed, completed, ...others] = bed.lines;
+    assert.deepEqual(others, []);
+    assert.equal(closed?.level, "info");
+    const advanced = { order: "orders/1", component: "sweep", outcome: "advanced", to: "CANCELLED" };
+    assert.deepEqual(closed?.fields, advanced);
+    assert.deepEqual(completed?.fields, { component: "sweep", ...swept({ closed: 1 }), oldestSeconds: 90 });
+  });
+
+  it("measures the age of the oldest relation by its first state, and takes a clock that is behind for none", async () => {
+    const bed = testBed();
+    const now = bed.clock.now();
+    const times = { PREPARATION: new Date(now - 300_000), IN_FLIGHT: new Date(now - 10_000) };
+    for (const id of ["1", "2", "3"]) place(bed, id, "PREPARATION");
+    await relate(bed, "1", { schema: 1, state: "PREPARATION", times: { PREPARATION: new Date(now + 50_000) } });
+    await relate(bed, "2", {});
+    await sweep(bed.ports);
+    assert.equal(bed.lines.at(-1)?.fields.oldestSeconds, 0);
+    await relate(bed, "3", { schema: 1, state: "IN_FLIGHT", shipment: "shipments/3", times });
+    await sweep(bed.ports);
+    assert.equal(bed.lines.at(-1)?.fields.oldestSeconds, 300);
+  });
+
+  it("warns that it was skipped while another one runs", async () => {
+    const bed = testBed();
+    await bed.store.set("leases/sweep", { holder: "other", step: 0, until: new Date(bed.clock.now() + 1) });
+    assert.equal((await sweep(bed.ports)).outcome, "skipped");
+    const [line] = bed.lines;
+    assert.deepEqual([line?.level, line?.fields], ["warn", { component: "sweep", outcome: "skipped" }]);
+  });
+
+  it("holds its lease for nine minutes at most, and releases it with the report lag", async () => {
+    const bed = testBed();
+    place(bed, "1", "NEW");
+    const at = new Date(bed.clock.now() - 5_000);
+    await relate(bed, "1", { schema: 1, state: "PREPARATION", times: { PREPARATION: at } });
+    let during: unknown;
+    bed.food.hooks.once("listOrders", "before", async () => {
+      during = await bed.store.field("leases/sweep", "until");
+    });
+    await sweep(bed.ports);
+    assert.deepEqual(during, new Date(bed.clock.now() + 540_000));
+    const { until, health, cursors } = (await bed.store.fields("leases/sweep")) ?? {};
+    assert.deepEqual(until, new Date(0));
+    assert.deepEqual(health, { at: new Date(bed.clock.now()), unreported: 1, reportLagMs: 5_000 });
+    assert.deepEqual(cursors, { relations: null, attempts: null });
+  });
+
+  it("releases its lease if it fails, and preserves what the previous sweep stored", async () => {
+    const bed = testBed();
+    const left = { cursors: { relations: "relations/7", attempts: null }, health: { unreported: 3 } };
+    await bed.store.set("leases/sweep", { holder: "", step: 0, until: new Date(0), ...left });
+    bed.store.hooks.once("query", "before", () => {
+      throw new StoreError("down");
+    });
+    await assert.rejects(sweep(bed.ports), StoreError);
+    const { until, cursors, health } = (await bed.store.fields("leases/sweep")) ?? {};
+    assert.deepEqual({ until, cursors, health }, { until: new Date(0), ...left });
+  });
+
+  it("says which statuses it can't list, and why", async () => {
+    const bed = testBed();
+    bed.food.listOrders = async ({ status }) => {
+      if (status === "NEW") return { orders: [], nextPageToken: "" };
+      throw callError("UNAVAILABLE", `no ${status}`, true);
+    };
+    await sweep(bed.ports);
+    const line = lineOf(bed, "degraded");
+    assert.equal(line?.level, "warn");
+    const problems = ["PREPARATION: UNAVAILABLE no PREPARATION", "IN_FLIGHT: UNAVAILABLE no IN_FLIGHT"];
+    assert.deepEqual(line?.fields, { component: "sweep", outcome: "degraded", problems });
+    assert.match(line?.message ?? "", /: PREPARATION: .*; IN_FLIGHT: /);
+  });
+
+  it("lists for a minute at most, then asks for the orders one by one", async () => {
+    const bed = testBed();
+    place(bed, "1", "PREPARATION");
+    await relate(bed, "1");
+    let pages = 0;
+    bed.food.listOrders = async ({ status }) => {
+      if (status !== "NEW") return { orders: [], nextPageToken: "" };
+      pages++;
+      bed.clock.advance(10_000);
+      const name = `orders/n${pages}`;
+      return { orders: [{ name, customerId: "", status }], nextPageToken: String(pages) };
+    };
+    await sweep(bed.ports);
+    assert.equal(pages, 6);
+    assert.deepEqual(lineOf(bed, "degraded")?.fields.problems, ["NEW: listing takes longer than 60 s"]);
+  });
+
+  for (const [what, fields, outcome] of [
+    ["can't be read", { schema: 2 }, "quarantined"],
+    ["can't be judged now", {}, "failed"],
+  ] as const) {
+    it(`logs the path and the reason of a document that ${what}`, async () => {
+      const bed = testBed();
+      await relate(bed, "1", { state: "PREPARATION", ...fields });
+      bed.food.hooks.once("getOrder", "before", () => {
+        throw callError("UNAVAILABLE", "down", true);
+      });
+      assert.equal((await sweep(bed.ports)).failed, 1);
+      const line = lineOf(bed, outcome);
+      assert.deepEqual([line?.level, line?.fields.component, line?.fields.path], ["error", "sweep", "relations/1"]);
+      assert.match(JSON.stringify(line?.fields.reason), /"code":"(ValidationError|UNAVAILABLE)","message":"/);
+    });
+  }
+
+  it("neither counts nor logs what another process changed, or what has no slot: the next sweep comes to it", async () => {
+    for (const error of [new ConflictError("raced"), new NoSlotError("GetOrder")]) {
+      const bed = testBed();
+      await relate(bed, "1");
+      bed.food.hooks.once("getOrder", "before", () => {
+        throw error;
+      });
+      assert.deepEqual(await sweep(bed.ports), swept({}));
+      assert.equal(bed.lines.length, 1);
+    }
+  });
+
+  it("judges relations for four minutes, and attempts until seven; it says where it stopped", async () => {
+    const bed = testBed();
+    const asked: string[] = [];
+    const { getOrder } = bed.food;
+    bed.food.getOrder = (name) => {
+      asked.push(name);
+      bed.clock.advance(1_000);
+      return getOrder(name);
+    };
+    for (let id = 100; id < 400; id++) {
+      place(bed, `r${id}`, "UNKNOWN");
+      await relate(bed, `r${id}`);
+    }
+    for (let id = 100; id < 300; id++) {
+      place(bed, `a${id}`, "UNKNOWN");
+      await attempt(bed, `a${id}`, { state: "FAILED", leaseUntil: null });
+    }
+    const result = await sweep(bed.ports);
+    const relations = asked.filter((name) => name.startsWith("orders/r"));
+    assert.deepEqual([relations.length, asked.length - relations.length], [240, 180]);
+    assert.equal(result.failed, 2);
+    const stops = bed.lines.filter(({ level }) => level === "error").map(({ fields }) => fields);
+    assert.deepEqual(stops, [
+      { component: "sweep", path: "relations/r340", outcome: "failed" },
+      { component: "sweep", path: "attempts/kitchen:a280", outcome: "failed" },
+    ]);
+    const cursors = { relations: "relations/r339", attempts: "attempts/kitchen:a279" };
+    assert.deepEqual(await bed.store.field("leases/sweep", "cursors"), cursors);
+  });
+});
+
+describe("an attempt that waits for an operator", () => {
+  const PARKED = { state: "PARKED", leaseUntil: null, tries: 0 };
+  const LOOKS = { since: new Date(0), last: new Date(0), looks: 3 };
+  const REPORT = { tries: 3, nextTryAt: new Date(0), state: "PREPARATION", code: "REPORT_REJECTED" };
+  const KITCHEN = { kitchen: "kitchenorders/1" };
+
+  /** What the sweep makes of it: the state, given the reason, the status that the food service shows, and the relation. */
+  async function stateAfterSweep(code: string, status: OrderStatus, relation?: Fields): Promise<unknown> {
+    const bed = testBed();
+    place(bed, "1", status);
+    if (relation) await bed.store.set("relations/1", { schema: 1, ...relation });
+    const path = await attempt(bed, "1", { ...PARKED, reason: { code, message: "x" } });
+    const result = await sweep(bed.ports);
+    const state = await bed.store.field(path, "state");
+    assert.equal(result.waiting, state === "PARKED" ? 1 : 0);
+    if (state === "CLOSED") {
+      const expireAt = new Date(bed.clock.now() + 30 * 24 * HOUR_MS);
+      assert.deepEqual(await bed.store.field(path, "expireAt"), expireAt);
+      assert.equal(await bed.store.field(path, "nextTryAt"), null);
+    }
+    return state;
+  }
+
+  const PREPARED = { state: "PREPARATION", ...KITCHEN };
+  for (const [what, code, status, relation, state] of [
+    [
+      "its lost link is not found",
+      "LINK_NOT_FOUND",
+      "PREPARATION",
+      { ...PREPARED, trouble: { missingLink: { ...LOOKS, name: "kitchenorders/1" } } },
+      "PARKED",
+    ],
+    ["its lost link is found again", "LINK_NOT_FOUND", "PREPARATION", PREPARED, "CLOSED"],
+    ["its relation is gone", "LINK_NOT_FOUND", "PREPARATION", undefined, "PARKED"],
+    ["its report still fails", "REPORT_REJECTED", "NEW", { ...PREPARED, trouble: { report: REPORT } }, "PARKED"],
+    ["its report still fails", "REPORT_IGNORED", "NEW", { ...PREPARED, trouble: { report: REPORT } }, "PARKED"],
+    ["its report went through", "REPORT_REJECTED", "NEW", PREPARED, "CLOSED"],
+    [
+      "the food service shows what was reported",
+      "REPORT_REJECTED",
+      "PREPARATION",
+      { ...PREPARED, trouble: { report: REPORT } },
+      "CLOSED",
+    ],
+    [
+      "the food service shows what was reported",
+      "REPORT_IGNORED",
+      "IN_FLIGHT",
+      { ...PREPARED, trouble: { report: REPORT } },
+      "CLOSED",
+    ],
+    ["its order is found again", "ORDER_NOT_FOUND", "NEW", undefined, "CLOSED"],
+    ["its order is answered about again", "ORDER_UNREADABLE", "NEW", undefined, "CLOSED"],
+    [
+      "its order was cancelled and is active",
+      "ACTIVE_AFTER_CANCELLATION",
+      "PREPARATION",
+      { state: "CANCELLED", ...KITCHEN },
+      "PARKED",
+    ],
+    ["its relation was reopened", "ACTIVE_AFTER_CANCELLATION", "PREPARATION", PREPARED, "CLOSED"],
+    ["its relation is the earlier order's", "ORDER_REPLACED", "NEW", PREPARED, "PARKED"],
+    ["the earlier order's relation was deleted", "ORDER_REPLACED", "NEW", undefined, "CLOSED"],
+    ["its create was rejected", "INVALID_ARGUMENT", "NEW", undefined, "PARKED"],
+    ["its create was rejected and a link was made", "INVALID_ARGUMENT", "PREPARATION", PREPARED, "CLOSED"],
+    ["nothing is linked", "STRANDED", "PREPARATION", { state: "PREPARATION", shipment: "shipments/1" }, "PARKED"],
+    ["its name can't be stored", "UNUSABLE_NAME", "CANCELLED", undefined, "PARKED"],
+  ] as const satisfies [string, string, OrderStatus, Fields | undefined, string][]) {
+    it(`is ${state === "CLOSED" ? "closed" : "left"} when it is ${code} and ${what}`, async () => {
+      assert.equal(await stateAfterSweep(code, status, relation), state);
+    });
+  }
+
+  it("is not closed for a report that still fails while its order is missing", async () => {
+    const bed = testBed();
+    await bed.store.set("relations/1", { schema: 1, ...PREPARED, trouble: { report: REPORT } });
+    const path = await attempt(bed, "1", { ...PARKED, reason: { code: "REPORT_REJECTED", message: "x" } });
+    await sweep(bed.ports);
+    assert.equal(await bed.store.field(path, "state"), "PARKED");
+  });
+});
+
+describe("an attempt whose order is missing", () => {
+  const MINUTE_MS = 60_000;
+
+  async function bedWith(fields: Fields, settings: Partial<Settings> = {}) {
+    const bed = testBed({ MISSING_AFTER_MINUTES: 10, ...settings });
+    return { bed, path: await attempt(bed, "1", fields) };
+  }
+
+  const FAILED = { state: "FAILED", leaseUntil: null };
+
+  it("is closed after several looks over MISSING_AFTER_MINUTES, and not before", async () => {
+    const { bed, path } = await bedWith(FAILED);
+    for (let minute = 0; minute < 10; minute++) {
+      await sweep(bed.ports);
+      assert.equal(await bed.store.field(path, "state"), "FAILED", `after ${minute} minutes`);
+      bed.clock.advance(MINUTE_MS);
+    }
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await bed.store.field(path, "state"), "CLOSED");
+  });
+
+  it("counts anew after the order was seen in between", async () => {
+    const { bed, path } = await bedWith(FAILED);
+    await sweep(bed.ports);
+    assert.notEqual(await bed.store.field(path, "missing"), undefined);
+    place(bed, "1", "NEW");
+    await sweep(bed.ports);
+    assert.equal(await bed.store.field(path, "missing"), null);
+    const commits = bed.store.commits.length;
+    await sweep(bed.ports);
+    assert.equal(bed.store.commits.length, commits + 2, "only the lease is written");
+  });
+
+  it("waits for an operator if that is why it is parked", async () => {
+    const { bed, path } = await bedWith({
+      ...FAILED,
+      state: "PARKED",
+      reason: { code: "ORDER_NOT_FOUND", message: "x" },
+    });
+    for (let looks = 0; looks < 6; looks++) {
+      assert.equal((await sweep(bed.ports)).waiting, 1);
+      bed.clock.advance(10 * MINUTE_MS);
+    }
+    assert.equal(await bed.store.field(path, "state"), "PARKED");
+    assert.equal(await bed.store.field(path, "missing"), undefined);
+  });
+
+  it("becomes UNCERTAIN if its create may have been carried out with a key, when its absence is believed", async () => {
+    const { bed, path } = await bedWith({}, { CREATE_POLICY: "idempotency-key" });
+    bed.clock.advance(HOUR_MS);
+    for (let looks = 0; looks < 3; looks++) {
+      assert.deepEqual(await sweep(bed.ports), swept({}));
+      assert.equal(await bed.store.field(path, "state"), "SENDING");
+      bed.clock.advance(5 * MINUTE_MS);
+    }
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+    const { state, leaseUntil, nextTryAt, reason } = (await bed.store.fields(path)) ?? {};
+    assert.deepEqual({ state, leaseUntil, nextTryAt }, { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null });
+    assert.deepEqual(reason, { code: "LEASE_EXPIRED", message: "the order ended before an answer was saved" });
+  });
+});
+
+describe("many orders that are missing at once", () => {
+  async function bedWith(missing: number, found: number): Promise<TestBed> {
+    const bed = testBed({ MISSING_AFTER_MINUTES: 10 });
+    for (let id = 0; id < missing; id++) await relate(bed, `m${id}`);
+    for (let id = 0; id < found; id++) {
+      place(bed, `f${id}`, "PREPARATION");
+      await relate(bed, `f${id}`);
+    }
+    return bed;
+  }
+
+  it("raise an alert with their number, and a hundred looks are counted at a sweep", async () => {
+    const bed = await bedWith(150, 10);
+    assert.deepEqual(await sweep(bed.ports), swept({ missing: 150 }));
+    const [alert] = bed.lines;
+    const fields = { component: "sweep", outcome: "orders_missing", missing: 150, open: 160 };
+    assert.deepEqual([alert?.level, alert?.fields], ["error", fields]);
+    const looks = () => bed.store.writes.filter(({ path }) => path.startsWith("relations/m")).length;
+    assert.equal(looks(), 100);
+    await sweep(bed.ports);
+    assert.equal(looks(), 150, "the others come next");
+  });
+
+  it("are closed one by one if they are a fifth of the open ones", async () => {
+    const bed = await bedWith(2, 8);
+    for (let looks = 0; looks < 4; looks++) {
+      await sweep(bed.ports);
+      bed.clock.advance(300_000);
+    }
+    assert.equal(await bed.store.field("relations/m0", "state"), "GONE");
+    const closed = bed.lines.filter(({ fields }) => fields.to === "GONE").map(({ fields }) => fields.order);
+    assert.deepEqual(closed, ["orders/m0", "orders/m1"]);
+  });
+
+  it("are handled for five minutes at most, and the rest at the next sweep", async () => {
+    const bed = await bedWith(20, 100);
+    const { getOrder } = bed.food;
+    bed.food.getOrder = (name) => {
+      bed.clock.advance(5_000);
+      return getOrder(name);
+    };
+    const { commit } = bed.store;
+    bed.ports.store.commit = (writes) => {
+      if (writes.some(({ path }) => path.startsWith("relations/m"))) bed.clock.advance(100_000);
+      return commit.call(bed.store, writes);
+    };
+    await sweep(bed.ports);
+    const looked = await Promise.all(
+      Array.from({ length: 20 }, (_, id) => bed.store.field(`relations/m${id}`, "trouble")),
+    );
+    assert.equal(looked.filter((trouble) => trouble !== undefined).length, 2);
   });
 });

@@ -1,10 +1,10 @@
-/** What falls due at a later moment, the earliest first. */
+/** A queue of items by due time, the earliest first. */
 import TinyQueue from "tinyqueue";
 
 export interface Due {
   /** Milliseconds since the epoch. */
   at: number;
-  /** Orders items of the same moment, so every run takes them in the same order. */
+  /** Orders items with the same due time, so every run has the same order. */
   number: number;
 }
 

@@ -1,4 +1,4 @@
-/** The changes of the simulated food service that time alone does not cause, in the form in which they are stored. */
+/** The stored events of the simulated food service: all changes that time alone does not cause. */
 import * as v from "valibot";
 import { ValidationError } from "../../../functions/src/domain/errors.js";
 import { ORDER_STATUSES, type OrderStatus } from "../../../functions/src/domain/order-lifecycle.js";
@@ -43,14 +43,14 @@ const schema = v.variant("kind", [
   }),
 ]);
 
-/** Plain JSON; every moment is in milliseconds since the epoch. */
+/** Plain JSON; all times are in milliseconds since the epoch. */
 export type FoodServiceEvent = v.InferOutput<typeof schema>;
 
 /** The event of one kind. */
 export type EventOf<K extends FoodServiceEvent["kind"]> = Extract<FoodServiceEvent, { kind: K }>;
 
 /**
- * The event, checked.
+ * Parses an event.
  * @throws ValidationError for anything that the model did not write
  */
 export function parseEvent(given: unknown): FoodServiceEvent {

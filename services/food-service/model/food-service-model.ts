@@ -1,6 +1,6 @@
 /**
- * The food service in one process: orders, kitchen and drones that know nothing of each other, as CONTRACT has it.
- * Time moves them without timers: every moment is drawn at creation, and statuses are worked out when they are asked for.
+ * The food service in one process: orders, kitchen and drones that are independent of each other, as in the contract.
+ * It has no timers: the times of all changes are drawn at creation, and a status is derived from the time when it is read.
  */
 
 import { type CallError, callError, ValidationError } from "../../../functions/src/domain/errors.js";
@@ -29,7 +29,7 @@ import { PagedList, type Place } from "./paged-list.js";
 
 const MINUTE = 60_000;
 
-/** How long each step takes at speed 1, in minutes: the least and the most. */
+/** The minimum and maximum duration of each step at speed 1, in minutes. */
 const STEPS = {
   toPreparation: [1, 3],
   toPackaged: [5, 11],
@@ -37,7 +37,7 @@ const STEPS = {
   toOutcome: [7, 15],
 } as const;
 
-/** How long an order is expected to take at speed 1, in minutes: the middle of every step. */
+/** The expected duration of an order at speed 1, in minutes. */
 const EXPECTED_LIFE = Object.values(STEPS).reduce((sum, [least, most]) => sum + (least + most) / 2, 0);
 
 const USUAL_PAGE = 100;
@@ -46,19 +46,19 @@ const LARGEST_PAGE = 1000;
 export interface FoodServiceOptions {
   clock: Pick<Clock, "now">;
   random: Randomness;
-  /** Divides every duration. At 1, the default, a kitchen takes some 10 minutes and a drone some 15. */
+  /** Divides every duration. At 1, the default, the kitchen takes about 10 minutes and a drone about 15. */
   speed?: number;
   /** The share of shipments that end REJECTED, from 0 to 1. */
   rejected?: number;
-  /** The share of orders whose customer means to cancel at some moment of the order's expected life, from 0 to 1. */
+  /** The share of orders whose customer tries to cancel at some time of the order's expected life, from 0 to 1. */
   cancelled?: number;
-  /** Whether a create with a key seen before is answered with what the first one made. */
+  /** Whether a create with a known key returns the resource of the first create. */
   honoursIdempotencyKey?: boolean;
-  /** Takes each change before it is applied and answered. Where it throws, nothing has changed. */
+  /** Called with each change before it is applied and acknowledged. If it throws, nothing changes. */
   onEvent?: (event: FoodServiceEvent) => void;
 }
 
-/** What the wire shows beyond the port: moments in milliseconds since the epoch. */
+/** The additional fields of the wire format: times in milliseconds since the epoch. */
 interface Stamps {
   createdAt: number;
   updatedAt: number;
@@ -76,11 +76,11 @@ interface Change<S> {
   at: string;
 }
 
-/** Something that a create made. */
+/** A created resource. */
 interface Created<S> {
   name: string;
   createdAt: string;
-  /** The key that came with the create, whether or not keys are honoured. */
+  /** The key of the create, whether or not keys are honoured. */
   idempotencyKey: string | null;
   status: S;
   /** Every status so far, the first one included. */
@@ -95,7 +95,7 @@ export interface PlacedOrder {
   changes: (Change<OrderStatus> & { by: Actor })[];
 }
 
-/** All that really happened, as plain JSON, in the order of creation. */
+/** The ground truth as plain JSON, in the order of creation. */
 export interface GroundTruth {
   orders: PlacedOrder[];
   kitchenOrders: Created<KitchenStatus>[];
@@ -116,7 +116,7 @@ export function allCreated(truth: GroundTruth): CreatedResource[] {
 
 class StoredOrder {
   status: OrderStatus = "NEW";
-  /** Where it is in the list of its status, and in the list of all. */
+  /** Its place in the list of its status, and in the list of all orders. */
   place: Place<StoredOrder>;
   readonly placeInAll: Place<StoredOrder>;
   readonly changes: { status: OrderStatus; at: number; by: Actor }[];
@@ -133,7 +133,7 @@ class StoredOrder {
   }
 }
 
-/** A cancellation that its customer has in mind. */
+/** A planned cancellation. */
 interface Cancellation {
   at: number;
   number: number;
@@ -144,7 +144,7 @@ export class FoodServiceModel implements FoodService {
   private readonly orders = new Map<string, StoredOrder>();
   private readonly kitchenOrders = new Map<string, EventOf<"kitchenOrder">>();
   private readonly shipments = new Map<string, EventOf<"shipment">>();
-  /** By key, what the first create with it made. */
+  /** The resource of the first create with each key. */
   private readonly kitchenKeys = new Map<string, EventOf<"kitchenOrder">>();
   private readonly shipmentKeys = new Map<string, EventOf<"shipment">>();
   private readonly cancellations = new DueQueue<Cancellation>();
@@ -174,7 +174,7 @@ export class FoodServiceModel implements FoodService {
     const at = this.now();
     const { cancelled, random, speed } = this.options;
     const name = this.newName("orders/", this.orders);
-    // As many draws whatever the shares: another share must not change everything else that a seed gives.
+    // The number of draws is independent of the shares, so another share does not change the rest of a seed's run.
     const cancels = random.fraction() < cancelled;
     const cancelAt = Math.round(at + (random.fraction() * EXPECTED_LIFE * MINUTE) / speed);
     this.commit({ kind: "order", name, at, customerId, cancelAt: cancels ? cancelAt : null });
@@ -194,7 +194,7 @@ export class FoodServiceModel implements FoodService {
   }
 
   /**
-   * Sets an order's status as the wire's UpdateOrder does: whatever it was before, and nothing but the status.
+   * Sets an order's status as UpdateOrder does: without a precondition, and no other field.
    * @throws CallError NOT_FOUND, or INVALID_ARGUMENT for UNKNOWN and for a mask that is not exactly `status`
    */
   changeOrder(name: string, status: OrderStatus, mask: readonly string[]): OrderRecord {
@@ -225,8 +225,8 @@ export class FoodServiceModel implements FoodService {
   }
 
   /**
-   * Lists orders in the order in which they came to the status; UNKNOWN lists those of every status as they were placed.
-   * An order that keeps its status while pages are read is on exactly one of them. A page size of 0 is the usual one.
+   * Lists orders in the order in which they reached the status; UNKNOWN lists all orders as they were placed.
+   * An order that keeps its status while pages are read is on exactly one of them. A page size of 0 is the default.
    * @throws CallError INVALID_ARGUMENT for a negative page size or a token that was not given for this status
    */
   async listOrders(request: {
@@ -258,7 +258,7 @@ export class FoodServiceModel implements FoodService {
     return this.makeShipment(idempotencyKey);
   }
 
-  /** Honors idempotency keys from now on. Creates from before are not known by their keys. */
+  /** Honors idempotency keys from now on. Earlier creates are not found by their keys. */
   startHonouringKeys(): void {
     this.options.honoursIdempotencyKey = true;
     this.kitchenKeys.clear();
@@ -266,7 +266,7 @@ export class FoodServiceModel implements FoodService {
   }
 
   /**
-   * Loses an order, and places another one under its name, as a food service does that lost its state and counts its names from the start.
+   * Loses an order and places another one under its name, like a food service that lost its state and assigns names from the start.
    * It emits no event.
    */
   replaceOrder(name: string): void {
@@ -277,7 +277,7 @@ export class FoodServiceModel implements FoodService {
     this.keepOrder({ kind: "order", name, at, customerId: old.customerId, cancelAt: null });
   }
 
-  /** Forgets by which key something was created: the same key creates another one. */
+  /** Forgets the key of a resource, so the same key creates another one. */
   forgetKey(name: string): void {
     for (const keys of [this.kitchenKeys, this.shipmentKeys]) {
       for (const [key, made] of keys) if (made.name === name) keys.delete(key);
@@ -319,7 +319,7 @@ export class FoodServiceModel implements FoodService {
     return shipmentRecord(found(this.shipments, name, "shipment"), this.now());
   }
 
-  /** All that really happened so far. */
+  /** The ground truth so far. */
   truth(): GroundTruth {
     const now = this.now();
     return {
@@ -335,8 +335,8 @@ export class FoodServiceModel implements FoodService {
   }
 
   /**
-   * Takes a change from an earlier life, in the order in which `onEvent` got them. It draws and emits nothing.
-   * @throws ValidationError for what is no event, or none that can follow the ones before
+   * Replays an event of an earlier run, in the order of `onEvent`. It draws and emits nothing.
+   * @throws ValidationError for an invalid event, or one that contradicts the events before it
    */
   replay(given: unknown): void {
     const event = parseEvent(given);
@@ -348,13 +348,13 @@ export class FoodServiceModel implements FoodService {
     this.apply(event);
   }
 
-  /** The time, after everything that was due by then. It never goes back, even if the clock does. */
+  /** Applies everything that is due, and returns the time. It never goes back, even if the clock does. */
   private now(): number {
     this.settle(this.options.clock.now());
     return this.latest;
   }
 
-  /** Brings about the cancellations that were due by then. */
+  /** Applies the cancellations that are due at this time. */
   private settle(until: number): void {
     this.latest = Math.max(this.latest, until);
     for (let due = this.cancellations.take(this.latest); due; due = this.cancellations.take(this.latest)) {

@@ -1,14 +1,14 @@
-/** A list that is read page by page while its items come and go; reading costs what is in it, not what ever was. */
+/** A list that is read page by page while items are added and removed. The cost of reading does not depend on removed items. */
 
 /** An item's place in a list. */
 export interface Place<T> {
   readonly item: T;
-  /** Counts up and is never given twice, so a page can start after a place that has gone. */
+  /** Increases and is never reused, so a page can start after a removed place. */
   readonly number: number;
   gone: boolean;
 }
 
-/** So few places that have gone are not worth clearing away. */
+/** The minimum of removed places that are worth clearing. */
 const SPARE = 64;
 
 export class PagedList<T> {
@@ -16,7 +16,7 @@ export class PagedList<T> {
   private taken = 0;
   private gone = 0;
 
-  /** How many places were ever taken: the number of every place is below. */
+  /** How many places were ever assigned; every place's number is below. */
   get length(): number {
     return this.taken;
   }
@@ -35,7 +35,7 @@ export class PagedList<T> {
     this.gone = 0;
   }
 
-  /** Up to `size` items from the place of this number on, and the number to go on from if there are more. */
+  /** Up to `size` items from the place with this number on, and the number to continue from if there are more. */
   page(from: number, size: number): { items: T[]; next: number | undefined } {
     const items: T[] = [];
     for (let index = this.indexOf(from); index < this.places.length; index++) {
@@ -47,7 +47,7 @@ export class PagedList<T> {
     return { items, next: undefined };
   }
 
-  /** The index of the first place of this number or a greater one, by binary search. */
+  /** The index of the first place with this number or a greater one, by binary search. */
   private indexOf(number: number): number {
     let low = 0;
     let high = this.places.length;
