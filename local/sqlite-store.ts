@@ -20,7 +20,10 @@ const BUSY_TIMEOUT_MS = 5_000;
 const INDEXED = ["state", "order", "hour", "customerId"];
 
 /** The queried fields that are sorted by a time. */
-const SORTED = [["customerId", "placedAt"]] as const;
+const SORTED = [
+  ["customerId", "placedAt"],
+  ["hour", "at"],
+] as const;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS documents (
