@@ -110,7 +110,7 @@ async function onEmulators(orders: number, world: BenchContext["world"]): Promis
     },
     fly: (index) => many.fly(index),
     close: async (page) => {
-      // The emulator goes on with listeners whose page is merely gone, and gets slower by each.
+      // The emulator keeps serving listeners of closed pages, and gets slower with each.
       await page.getByRole("button", { name: "Sign out" }).click();
       await page.getByLabel("Email").waitFor();
     },

@@ -112,7 +112,7 @@ interface StandIn {
   ports: number[];
 }
 
-/** Starts a stand-in of its own, and resolves when it listens. */
+/** Starts a stand-in and resolves when it listens. */
 async function startStandIn(world: World, file: string, ...args: string[]): Promise<StandIn> {
   const { child, listening } = await startServer(
     {

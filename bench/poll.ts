@@ -98,7 +98,7 @@ async function pollOnce(world: World, side: Side, orders: number, baseline: stri
   return { perSecond: orders / seconds, cpu: cpu / orders, cores, memory: after[0]?.memory ?? 0 };
 }
 
-/** Goes on where a poll ran out of time, as the function for that does; until it is through. */
+/** Continues a poll that ran out of time, like the function, until it has listed everything. */
 async function continueAll(world: World, topics: PubSubTopics, env: Record<string, string>): Promise<void> {
   for (let turns = 0; turns < 100; turns++) {
     const [continuation] = await topics.take(CONTINUATION_TOPIC);
@@ -108,7 +108,7 @@ async function continueAll(world: World, topics: PubSubTopics, env: Record<strin
   throw new BenchError("a poll never came to its end");
 }
 
-/** Has a fresh instance take these continuations; what it used. */
+/** Makes a fresh instance handle these continuations, and returns its usage. */
 export async function continuePoll(
   world: World,
   continuations: unknown[],

@@ -74,7 +74,7 @@ async function measure(context: BenchContext): Promise<Figures> {
 
 let projects = 0;
 
-/** One side in one case: a food service, a project and an instance of its own. */
+/** One side in one case, with its own food service, project and instance. */
 async function load({ world, smoke }: BenchContext, side: Side, which: Case, baseline: string): Promise<Load> {
   const { orders, warmUp } = SIZES[smoke ? "smoke" : "full"];
   const emulators = await world.emulators();

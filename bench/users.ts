@@ -139,7 +139,7 @@ async function startPeer(world: World, command: string, args: string[]): Promise
   return { address, groups: children.map(({ pid }) => pid), stop };
 }
 
-/** The client in a process of its own: calls a second, and what each cost the servers in milliseconds of CPU. */
+/** Runs the client in a separate process: returns calls per second, and the servers' CPU per call in milliseconds. */
 function callFromProcess(
   side: Side,
   address: string,

@@ -1,4 +1,4 @@
-/** Puts what a run wrote down into the form that the checker of the simulation judges. */
+/** Converts a run's records into the evidence that the simulation's checker judges. */
 
 import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
@@ -22,7 +22,7 @@ import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";
 import type { Delivery, Pause } from "./fleet.js";
 
-/** All that a run wrote down. */
+/** Everything that a run recorded. */
 export interface Records {
   calls: readonly Call[];
   breaks: readonly Break[];
@@ -32,13 +32,13 @@ export interface Records {
   truth: GroundTruth;
 }
 
-/** gRPC status numbers by which a service says that it certainly did not carry a create out. */
+/** The gRPC status numbers that mean that a create was certainly not applied. */
 const REFUSALS = [3, 5, 7, 9, 11, 12, 16];
 
-/** A response that leaves its caller less than this may come too late for a process on a busy machine. */
+/** A response that leaves its caller less time than this may be too late on a busy machine. */
 const IN_TIME = { share: 0.4, leftMs: 1_000 };
 
-/** What came of a create for the process that sent it, as far as can be seen from outside. */
+/** The outcome of a create for the process that sent it, as seen from outside. */
 export type Outcome = "confirmed" | "refused" | "in doubt";
 
 export interface Created {
@@ -64,12 +64,12 @@ const READS: Partial<Record<string, { operation: Operation; word(status: number)
   },
 };
 
-/** The checker's word for what hit a create, by its outcome. */
+/** The checker's name of a create's fault, by its outcome. */
 const FAULTS = { confirmed: undefined, refused: "refused", "in doubt": "error after" } as const;
 
-/** Reads what a run recorded. */
+/** Reads a run's records. */
 export class TraceReader {
-  /** What each idempotency key stands for. */
+  /** The order and stage of each idempotency key. */
   private readonly keys = new Map<string, { order: string; stage: CreatingStage }>();
   /** The order of each kitchen order and shipment. */
   private readonly owners = new Map<string, string>();
@@ -98,7 +98,7 @@ export class TraceReader {
     });
   }
 
-  /** Runs of this stage for this order whose outcome is unknown, because the instance died or was suspended. */
+  /** Runs of this stage for this order whose outcome is unknown because the instance crashed or was suspended. */
   troubledRuns(order: string, stage: CreatingStage): Delivery[] {
     return this.records.deliveries.filter(
       (run) =>
@@ -108,7 +108,7 @@ export class TraceReader {
     );
   }
 
-  /** The runs and the effects, in the checker's words. */
+  /** The runs and effects in the checker's form. */
   history(): { history: Entry[]; runs: Run[] } {
     const entries = [...this.records.calls.flatMap((call) => this.entryOf(call)), ...this.claims()];
     entries.sort((one, other) => one.at - other.at);
@@ -118,7 +118,7 @@ export class TraceReader {
     return { history, runs };
   }
 
-  /** Whether a run may have sent something that never came to the proxy, or missed its answer. */
+  /** Whether a run may have sent something that never reached the proxy, or missed its reply. */
   private wasCutOff({ process, from, to = Number.POSITIVE_INFINITY }: Delivery): boolean {
     const during = (at: number) => at >= from && at <= to;
     return (
@@ -163,7 +163,7 @@ export class TraceReader {
     return what ? [{ ...base, fault: undefined, ...what }] : [];
   }
 
-  /** What a call was about and what came of it; undefined for calls that the checker does not judge. */
+  /** The subject and the outcome of a call; undefined for calls that the checker ignores. */
   private contentOf(call: Call, run: Delivery): Content | undefined {
     const { method, key } = call;
     if (method === "createKitchenOrder" || method === "createShipment") {
@@ -215,7 +215,7 @@ export class TraceReader {
   }
 }
 
-/** What the claims have in common; the checker numbers effects itself. */
+/** The common fields of claims; the checker numbers effects itself. */
 const EFFECT = {
   effect: 0,
   operation: "read",

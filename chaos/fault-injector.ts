@@ -1,11 +1,11 @@
-/** Which faults strike when: drawn from a seed, aimed at moments at which something is under way. */
+/** Injects faults: their times are drawn from a seed and aimed at moments at which work is in progress. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Randomness } from "../functions/src/ports.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Call, FoodServiceProxy, Moment } from "../harness/food-service-proxy.js";
 import type { Fleet, FunctionName, Instance } from "./fleet.js";
 
-/** Every kind of fault that a full run must have met. */
+/** Every kind of fault that a full run must inject. */
 const KINDS = [
   "function killed",
   "function killed over a call",
@@ -28,7 +28,7 @@ const KINDS = [
 
 export type Kind = (typeof KINDS)[number];
 
-/** How often each kind struck. */
+/** How often each kind was injected. */
 export class Counts {
   readonly byKind = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<Kind, number>;
 
@@ -36,13 +36,13 @@ export class Counts {
     this.byKind[kind]++;
   }
 
-  /** The kinds that never struck. */
+  /** The kinds that were never injected. */
   get missing(): Kind[] {
     return KINDS.filter((kind) => this.byKind[kind] === 0);
   }
 }
 
-/** How likely each function is the victim. A sweep that dies over its work holds its lease for nine minutes: longer than a run. */
+/** The weight of each function as a victim. A killed sweep holds its lease for nine minutes, which is longer than a run. */
 const WEIGHTS: Partial<Record<FunctionName, number>> = {
   sendToKitchen: 3,
   dispatchShipment: 3,
@@ -54,10 +54,10 @@ const WEIGHTS: Partial<Record<FunctionName, number>> = {
 
 const MOMENTS: Moment[] = ["asked", "carried out", "answered"];
 
-/** An armed fault that meets no call within this time is injected at once. */
+/** An armed fault that meets no call within this time is injected immediately. */
 const ARMED_FAULT_TIMEOUT_MS = 1_500;
 
-/** More instances than this are not started at a time: the rest of the system must live too. */
+/** The maximum of instances that start at a time, so the rest of the system can run. */
 const MOST_STARTING = 3;
 
 interface ArmedFault {
@@ -73,11 +73,11 @@ export interface InjectorOptions {
   random: Randomness;
   counts: Counts;
   kills: number;
-  /** Faults strike for so long, in milliseconds. */
+  /** How long faults are injected, in milliseconds. */
   span: number;
   /** How long a claim lasts, in milliseconds. */
   lease: number;
-  /** The build that is deployed half-way. */
+  /** The build that is deployed in the middle of the run. */
   nextBuild: string;
   signal: AbortSignal;
 }
@@ -85,7 +85,7 @@ export interface InjectorOptions {
 export class Injector {
   kills = 0;
   private readonly armed = new Set<ArmedFault>();
-  /** Polls that may be killed over their work: each holds all others up until its lease is over. */
+  /** The number of polls that may be killed during their work: each delays all others until its lease expires. */
   private pollsToKill: number;
   private foodIsDown = false;
   private readonly underWay = new Set<Promise<unknown>>();
@@ -94,7 +94,7 @@ export class Injector {
     this.pollsToKill = options.kills >= 100 ? 1 : 0;
   }
 
-  /** Lets every fault strike at its time; resolves when all are over. */
+  /** Injects every fault at its time; resolves when all are over. */
   async run(): Promise<void> {
     const { kills, span, signal } = this.options;
     const plan: { at: number; strike(): Promise<unknown> | unknown }[] = [];
@@ -130,7 +130,7 @@ export class Injector {
     }
   }
 
-  /** Injects the fault that waits for such a call at this moment, if there is one. */
+  /** Injects the fault that is armed for such a call at this moment, if there is one. */
   async onMoment(call: Call, moment: Moment): Promise<void> {
     for (const fault of this.armed) {
       if (fault.moment !== moment || !fault.matches(call)) continue;
@@ -140,7 +140,7 @@ export class Injector {
     }
   }
 
-  /** Has the run wait for something that a fault has begun. */
+  /** Makes the run wait for the end of a fault. */
   private follow(work: Promise<unknown>): void {
     this.underWay.add(work);
     void work.finally(() => this.underWay.delete(work));
@@ -218,7 +218,7 @@ export class Injector {
     counts.add("function killed");
     if (!call) return;
     counts.add("function killed over a call");
-    // What was sent right before the death arrives, or it does not.
+    // What was sent right before the kill may or may not arrive.
     if (this.fraction() < 0.5) await victim.child?.exited;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The built functions as the platform runs them: instances under functions-framework, one function each, started again when
- * they end, old build and new beside each other during a deploy. Every delivery to an instance is written down.
+ * Runs the built functions as the platform does: instances under functions-framework, one function each, restarted when
+ * they end, with the old and the new build side by side during a deploy. Every delivery to an instance is recorded.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import pMap from "p-map";
@@ -10,7 +10,7 @@ import type { FoodServiceProxy } from "../harness/food-service-proxy.js";
 import { FunctionInstance } from "../harness/function-instance.js";
 import type { Child } from "../harness/process/child-process.js";
 
-/** How many instances each function has; with 0, one starts when it is first needed. */
+/** The number of instances of each function; with 0, one starts on demand. */
 const FUNCTIONS = {
   sendToKitchen: { takes: "events", instances: 3 },
   dispatchShipment: { takes: "events", instances: 3 },
@@ -23,13 +23,13 @@ const FUNCTIONS = {
 
 export type FunctionName = keyof typeof FUNCTIONS;
 
-/** An event that no instance can take is held for this long; then it must come again. */
+/** An event that no instance can accept is held for this long; then it must be redelivered. */
 const HOLD_MS = 2_000;
 
-/** Concurrent deliveries to one instance; the rest comes again. */
+/** The maximum of concurrent deliveries to one instance; others are redelivered. */
 const CONCURRENCY = 40;
 
-/** An instance that is drained gets this long for the deliveries in progress, as Cloud Run gives it. */
+/** A drained instance gets this long for the deliveries in progress, as on Cloud Run. */
 const DRAIN_MS = 10_000;
 
 /** One delivery of an event, or one tick, to an instance; moments are in milliseconds since the epoch. */
@@ -44,7 +44,7 @@ export interface Delivery {
   ended: "taken" | "thrown" | "lost" | "running";
 }
 
-/** When an instance stood still. */
+/** When an instance was suspended. */
 export interface Pause {
   process: number;
   from: number;
@@ -70,9 +70,9 @@ export class Instance {
 export interface FleetOptions {
   proxy: FoodServiceProxy;
   random: Randomness;
-  /** The environment of every instance, but for what is its own. */
+  /** The environment that all instances share. */
   env: Record<string, string>;
-  /** The folder of the build to begin with. */
+  /** The folder of the first build. */
   build: string;
   onLine(line: string): void;
 }
@@ -94,7 +94,7 @@ export class Fleet implements FunctionRunner {
     await this.startAll();
   }
 
-  /** The instances that are there, ready or not. */
+  /** The running instances, ready or not. */
   get all(): Instance[] {
     return [...this.instances];
   }
@@ -104,8 +104,8 @@ export class Fleet implements FunctionRunner {
   }
 
   /**
-   * Brings an event or a tick to an instance and resolves with how it was answered, undefined where no instance could
-   * take it or the instance died over it.
+   * Delivers an event or a tick to an instance and resolves with its status, or undefined if no instance could
+   * accept it or the instance crashed.
    */
   async deliver(name: FunctionName, orders: readonly string[], body: object): Promise<number | undefined> {
     const instance = await this.hold(name, orders);
@@ -130,7 +130,7 @@ export class Fleet implements FunctionRunner {
     }
   }
 
-  /** Ends an instance at once and starts another in its place. */
+  /** Kills an instance and starts another in its place. */
   kill(instance: Instance): boolean {
     if (instance.state === "dead" || !instance.child) return false;
     instance.state = "dead";
@@ -138,7 +138,7 @@ export class Fleet implements FunctionRunner {
     return true;
   }
 
-  /** Lets an instance stand still for so many milliseconds. */
+  /** Suspends an instance for this many milliseconds. */
   async pause(instance: Instance, milliseconds: number): Promise<boolean> {
     const { child } = instance;
     if (!child || instance.paused || instance.state === "dead" || child.ended !== undefined) return false;
@@ -153,7 +153,7 @@ export class Fleet implements FunctionRunner {
     return true;
   }
 
-  /** Starts this build beside the old one, then drains and ends the old one. */
+  /** Starts this build next to the old one, then drains and stops the old one. */
   async deploy(build: string): Promise<void> {
     this.build = build;
     const old = this.all;
@@ -168,7 +168,7 @@ export class Fleet implements FunctionRunner {
     );
   }
 
-  /** Ends everything. */
+  /** Stops everything. */
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.all.map(({ child }) => child?.stop("SIGKILL", 0)));
@@ -177,7 +177,7 @@ export class Fleet implements FunctionRunner {
   private async startAll(): Promise<void> {
     const names = Object.keys(FUNCTIONS) as FunctionName[];
     const wanted = names.flatMap((name) => Array.from({ length: FUNCTIONS[name].instances }, () => name));
-    // Two at a time: the machine has other things to do.
+    // Two at a time, since the machine is busy.
     await pMap(wanted, (name) => (this.stopping ? undefined : this.startOne(name)), { concurrency: 2 });
   }
 
@@ -206,7 +206,7 @@ export class Fleet implements FunctionRunner {
     if (instance.state === "starting") instance.state = "ready";
   }
 
-  /** The instances of a function that are there to stay. */
+  /** The instances of a function that are not being drained. */
   private countOf(name: FunctionName): number {
     return this.all.filter((one) => one.name === name && (one.state === "starting" || one.state === "ready")).length;
   }

@@ -1,4 +1,4 @@
-/** `npm run chaos`: the built functions as real processes, killed, stopped, cut off and deployed over while orders are carried. */
+/** `npm run chaos`: the built functions as real processes, killed, stopped, disconnected and redeployed while orders are in progress. */
 import { Command } from "commander";
 import { stopOnSignals } from "../harness/process/shutdown-signals.js";
 import { Progress } from "../harness/progress.js";
@@ -6,7 +6,7 @@ import { numberFrom } from "../services/cli-options.js";
 import { StartError } from "../services/server.js";
 import { runChaos } from "./run.js";
 
-/** A run with fewer kills than this need not meet every kind of fault. */
+/** A run with fewer kills than this need not inject every kind of fault. */
 const ENOUGH_KILLS = 100;
 
 const whole = (most: number) => numberFrom(1, most, { whole: true });

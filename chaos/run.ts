@@ -40,7 +40,7 @@ export interface ChaosOptions {
 export interface Outcome extends Judged {
   kills: number;
   faults: Counts;
-  /** Where the logs are. */
+  /** The folder of the logs. */
   directory: string;
 }
 
@@ -48,22 +48,22 @@ export interface Outcome extends Judged {
 const CALL_DEADLINE_SECONDS = 4;
 const CREATE_LEASE_SECONDS = 8;
 
-/** The time between two polls: each brings every active order. */
+/** The time between two polls, each of which publishes every active order. */
 const pollIntervalMs = (orders: number) => Math.min(5_000, 1_200 + 10 * orders);
 
 const sweepIntervalMs = (orders: number) => Math.min(10_000, 3_000 + 20 * orders);
 
-/** An instance takes most of a second of a processor to start. */
+/** Starting an instance takes almost a second of CPU time. */
 const KILL_INTERVAL_MS = 1_100;
 const FIRST_KILL_MS = 2_000;
 
 /** Once faults have stopped, every order must have ended or need an operator within this time. */
 const ORDERS_TIMEOUT_MS = 300_000;
 
-/** Then every event must be taken within this time. */
+/** Then every event must be acknowledged within this time. */
 const EVENTS_TIMEOUT_MS = 90_000;
 
-/** Runs it; whatever was started is stopped again. */
+/** Runs it, and stops everything that was started. */
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
   const parts = new AsyncDisposableStack();
   try {
@@ -77,7 +77,7 @@ export async function runChaos(options: ChaosOptions): Promise<Outcome> {
 
 type Stop = () => Promise<unknown> | unknown;
 
-/** Everything that runs, with faults switched off. */
+/** Everything that runs, with faults disabled. */
 interface ChaosSystem {
   directory: string;
   /** host:port of the emulator. */
@@ -89,7 +89,7 @@ interface ChaosSystem {
   counts: Counts;
   /** Injects faults into calls while there is one. */
   injector: Injector | undefined;
-  /** Whether faults strike at the moment. */
+  /** Whether faults are enabled now. */
   isTroubled: boolean;
   nextBuild: string;
   /** Ends the schedules and resolves when their last ticks are over. */
@@ -180,7 +180,7 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
   onProgress("No more faults: waiting until every order has ended or needs an operator");
   const isOver = await ordersSettle(options, system);
   const overAtWrite = isOver ? bridge.writes.length : Number.POSITIVE_INFINITY;
-  // One more sweep: nothing may be written any more.
+  // One more sweep, which must write nothing.
   await sleep(sweepIntervalMs(orders) + 500, undefined, { signal });
   await stopTicks();
   const unsettled = !(await bridge.settles(EVENTS_TIMEOUT_MS, signal));
@@ -196,7 +196,7 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
   return { ...judged, kills: injector?.kills ?? 0, faults: counts, directory };
 }
 
-/** Whether every order ended or needs an operator, and every event was taken, within the time for it. */
+/** Whether every order has ended or needs an operator, and every event was acknowledged, in time. */
 async function ordersSettle({ onProgress, signal }: ChaosOptions, { firestore, food, bridge }: ChaosSystem) {
   for (const deadline = Date.now() + ORDERS_TIMEOUT_MS; ; ) {
     const documents = await documentsIn(firestore);
@@ -210,7 +210,7 @@ async function ordersSettle({ onProgress, signal }: ChaosOptions, { firestore, f
 
 const RANDOM_PARTS = ["faults", "events", "routes"] as const;
 
-/** Randomness of its own for each part, so one that draws more does not change the others. */
+/** Separate randomness for each part, so more draws in one part do not change the others. */
 function randomFor({ seed }: ChaosOptions, part: (typeof RANDOM_PARTS)[number]): Randomness {
   return seededRandomness(seed * 7919 + 1 + RANDOM_PARTS.indexOf(part));
 }
@@ -220,7 +220,7 @@ function simulationOf({ seed, policy }: ChaosOptions): SimulationOptions {
   return { ...shares, speed: 600, delay: 20, seed: String(seed), honoursKeys: policy === "idempotency-key" };
 }
 
-/** The build as it is, and a copy of it as the next release would be: the same but for its bytes. */
+/** The build, and a copy with different bytes but the same behavior as the next release. */
 function makeBuilds(directory: string): [string, string] {
   const [now, next] = ["functions", "functions-next"].map((name) => join(directory, name)) as [string, string];
   for (const target of [now, next]) {
@@ -239,7 +239,7 @@ function makeBuilds(directory: string): [string, string] {
   return [now, next];
 }
 
-/** Places the orders over this time, past a food service that is down now and then. */
+/** Places the orders over this time, although the food service is down now and then. */
 async function place(food: FoodServiceProcess, count: number, span: number, signal: AbortSignal): Promise<void> {
   const began = Date.now();
   const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count: 1 };
@@ -252,7 +252,7 @@ async function place(food: FoodServiceProcess, count: number, span: number, sign
     } catch (error) {
       if (!(error instanceof NotPlacedError)) throw error;
       await sleep(200, undefined, { signal });
-      // The order may have been taken, and only its answer lost.
+      // The order may have been placed, and only the reply lost.
       placed = food.truth().orders.length;
     }
   }

@@ -1,4 +1,4 @@
-/** Judges a run of real processes: by the checker of the simulation, and by what the run itself knows about its creates. */
+/** Judges a run of real processes, with the simulation's checker and with the run's own records of its creates. */
 
 import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
@@ -21,9 +21,9 @@ export interface Judged {
   delivered: number;
   rejected: number;
   cancelled: number;
-  /** Attempts that were given up after refusals. */
+  /** Attempts that were parked after rejections. */
   parked: number;
-  /** Attempts that wait for an operator because their outcome is not known. */
+  /** Attempts that need an operator because their outcome is unknown. */
   uncertain: number;
   /** Creates whose outcome cannot be known, derived from what was killed, stopped, reset and left unanswered. */
   undecidable: number;
@@ -34,7 +34,7 @@ export interface Judged {
   problems: string[];
 }
 
-/** Why an order has not come to rest, undefined for one that ended or waits for an operator. */
+/** Why an order is not settled; undefined if it has ended or needs an operator. */
 export function whyNotSettled(order: GroundTruth["orders"][number], documents: Documents): string | undefined {
   const id = order.name.slice("orders/".length);
   const ended = closingState(order.status) !== undefined;
@@ -48,7 +48,7 @@ export function whyNotSettled(order: GroundTruth["orders"][number], documents: D
     return "it is sent again";
   if (ended) return state && RELATION_STATES[state].open ? `it is ${order.status}, its relation ${state}` : undefined;
   if (attempts.some((attempt) => attempt.state === "UNCERTAIN" || attempt.state === "PARKED")) return undefined;
-  // A cancellation that our own report overran: the relation is closed, the order is not ours any more.
+  // Our own report overwrote a cancellation: the relation is closed, and the order is no longer ours.
   if (state === "CANCELLED") return undefined;
   return `it is ${order.status}, its relation ${state ?? "missing"}`;
 }
@@ -56,9 +56,9 @@ export function whyNotSettled(order: GroundTruth["orders"][number], documents: D
 export interface Case extends Records {
   documents: Documents;
   settings: Settings;
-  /** Whether some event still came back when all was over. */
+  /** Whether an event was still being redelivered at the end. */
   unsettled: boolean;
-  /** How many document writes there were when all was over. */
+  /** The number of document writes at the end. */
   overAtWrite: number;
 }
 
@@ -108,7 +108,7 @@ export function judge(given: Case): Judged {
 
 const said = ({ invariant, message }: Violation) => `${invariant}: ${message}`;
 
-/** What is counted as lost or as a duplicate is not counted again. */
+/** Orders that count as lost, and duplicates, are not counted again. */
 const isWrong = ({ invariant }: Violation) =>
   invariant !== "every order moves on" && invariant !== "at most one applied create";
 
@@ -133,7 +133,7 @@ function attemptsOf({ name }: { name: string }, documents: Documents) {
   });
 }
 
-/** Things that were created, but that no relation and no uncertain attempt accounts for. */
+/** Created resources that no relation links and no uncertain attempt accounts for. */
 function orphansIn(truth: GroundTruth, documents: Documents): string[] {
   const created = createdByKey(truth);
   const attempts = truth.orders.flatMap((order) => attemptsOf(order, documents));
@@ -153,7 +153,7 @@ function judgeCertainty(reading: TraceReader, truth: GroundTruth, documents: Doc
     if (!attempt || link !== undefined) continue;
     const isUncertain = attempt.state === "UNCERTAIN";
     const last = reading.creates.findLast((made) => made.order === order && made.stage === stage);
-    // A claim of which no create came through leaves no other trace than its sender's end.
+    // A claim whose create never arrived leaves no trace but its sender's end.
     const cutOff = last === undefined && isUncertain && reading.troubledRuns(order, stage).length > 0;
     const isUndecidable = last?.outcome === "in doubt" || cutOff;
     if (isUndecidable) undecidable++;
@@ -164,7 +164,7 @@ function judgeCertainty(reading: TraceReader, truth: GroundTruth, documents: Doc
   return { undecidable, problems };
 }
 
-/** An order ends only as some shipment of its own did. */
+/** An order ends only as one of its shipments did. */
 function wrongEnds(truth: GroundTruth): string[] {
   const ends = new Map(truth.shipments.map(({ idempotencyKey: key, status }) => [key, status]));
   return truth.orders.flatMap(({ name, status }) => {

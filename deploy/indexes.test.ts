@@ -79,7 +79,10 @@ describe("the indexes", () => {
       }),
       sorted,
     );
-    assert.deepEqual(sorted, ["relations, customerId ASCENDING, placedAt DESCENDING"]);
+    assert.deepEqual(sorted, [
+      "history, hour ASCENDING, at DESCENDING",
+      "relations, customerId ASCENDING, placedAt DESCENDING",
+    ]);
   });
 
   it("exist for no other field", () => {

@@ -26,7 +26,7 @@ describe("what is deployed", () => {
     this.timeout(PATIENCE);
     folder = mkdtempSync(join(tmpdir(), "diet-upload-"));
     uploaded = await copyUpload(folder);
-    // As the cloud's build does it: the functions' own lock file, nothing of what they were built with.
+    // Like the cloud's build: by the functions' own lock file, without development packages.
     const install = ["ci", "--omit=dev", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
     const env = { ...process.env, NODE_ENV: "production" };
     await promisify(execFile)("npm", install, { cwd: folder, env });

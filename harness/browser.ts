@@ -1,4 +1,4 @@
-/** Chromium, driven by Playwright, with everything that would leave this machine refused and noted. */
+/** Chromium, driven by Playwright. Requests to other machines are blocked and recorded. */
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { MissingError } from "./missing-programs.js";
 import { chromiumHere } from "./prepare-machine.js";
@@ -25,10 +25,10 @@ export async function startBrowser(debuggingPort?: number): Promise<Browser> {
   return chromium.launch({ executablePath, args, headless: true });
 }
 
-/** How long to wait for what a page must show. A function that starts for the first time on a busy machine takes a minute. */
+/** How long to wait for a page's contents. On a busy machine, a function's first start takes a minute. */
 const PAGE_TIMEOUT_MS = 240_000;
 
-/** A page, and what went wrong in it that a person would not see. */
+/** A page, with its invisible errors. */
 export interface Watched {
   page: Page;
   context: BrowserContext;

@@ -1,4 +1,4 @@
-/** Certificates made with the tools that people use, for tests of TLS: OpenSSL and the JDK's keytool. */
+/** Creates certificates for tests of TLS with common tools: OpenSSL and the JDK's keytool. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ export interface Request {
   notBefore?: number;
   notAfter?: number;
   usage?: "serverAuth" | "clientAuth";
-  /** Whose key to use again, as a renewal does. */
+  /** The certificate whose key to reuse, as in a renewal. */
   sameKeyAs?: Issued;
 }
 

@@ -1,4 +1,4 @@
-/** The options that the programs in this folder share, and how they are read. */
+/** Command-line options that several programs share. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { numberFrom } from "../services/cli-options.js";
 import { type NamedListener, PORT_FLAGS } from "./process/free-ports.js";
@@ -49,7 +49,7 @@ export interface RunnerOptions {
   emulators?: true;
 }
 
-/** Whether to run embedded; undefined where the machine decides. */
+/** Whether to run embedded; undefined if the machine decides. */
 export function embeddedIn({ embedded, emulators }: RunnerOptions): boolean | undefined {
   if (embedded) return true;
   return emulators ? false : undefined;

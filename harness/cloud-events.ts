@@ -1,4 +1,4 @@
-/** Events in the form in which Eventarc delivers them. */
+/** Events as Eventarc delivers them. */
 import { randomUUID } from "node:crypto";
 import { STAGES, type Stage } from "../functions/src/domain/order-lifecycle.js";
 
@@ -33,7 +33,7 @@ export function messageEvent(topic: string, payload: unknown, project = "local")
   return messagePublished(project, topic, { message, subscription: `projects/${project}/subscriptions/${topic}` });
 }
 
-/** The message that brings an order to a stage. */
+/** The message that publishes an order to a stage. */
 export function orderEvent(stage: Stage, order: string): object {
   const { topic, takes } = STAGES[stage];
   return messageEvent(topic, { order, status: takes });

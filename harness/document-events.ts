@@ -14,7 +14,7 @@ import { text } from "node:stream/consumers";
 import { StartError } from "../services/server.js";
 import { listenLocally } from "./listen.js";
 
-/** Takes one event. */
+/** Handles one event. */
 type Take = (headers: OutgoingHttpHeaders, body: Buffer) => Promise<void>;
 
 export class DocumentEvents {
@@ -25,12 +25,12 @@ export class DocumentEvents {
     this.server = createServer((request, response) => void this.bring(request, response));
   }
 
-  /** Resolves with where the emulator is to call, as host:port. */
+  /** Resolves with the address that the emulator must call, as host:port. */
   async listen(): Promise<string> {
     return `127.0.0.1:${await listenLocally(this.server)}`;
   }
 
-  /** Has every write of such documents, such as relations/{id}, brought from now on. */
+  /** Subscribes to every write of documents that match a pattern, such as relations/{id}. */
   async onWritten(firestore: string, project: string, document: string, take: Take): Promise<void> {
     this.takers.set(project, take);
     await addTrigger(firestore, project, project, {
@@ -48,7 +48,7 @@ export class DocumentEvents {
 
   private async bring(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await text(request);
-    // The emulator is not to wait: on the platform, the event has left Firestore by now.
+    // The emulator must not wait: on the platform, the event would already have left Firestore.
     response.end();
     const [, project = ""] = /^\/functions\/projects\/([^/]+)\//.exec(request.url ?? "") ?? [];
     const event = eventOf(request.headers, body);

@@ -1,6 +1,6 @@
-/** Environment variables that clients read when they are made, set for just that moment. */
+/** Sets environment variables that clients read at their creation, only for that moment. */
 
-/** Runs the work with these variables and puts back what was there. */
+/** Runs the work with these variables, and restores their earlier values. */
 export function withEnvironment<T>(variables: Record<string, string>, work: () => T): T {
   const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
   Object.assign(process.env, variables);

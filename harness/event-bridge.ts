@@ -19,7 +19,7 @@ const SUBSCRIBERS: Partial<Record<FunctionName, string>> = {
   continuePoll: CONTINUATION_TOPIC,
 };
 
-/** This share of the events comes twice, within this time. */
+/** The share of events that are delivered twice, and the time within which. */
 const DOUBLED_SHARE = 0.05;
 const DOUBLED_WITHIN_MS = 300;
 
@@ -29,15 +29,15 @@ const DOUBLED_WITHIN_MS = 300;
  */
 const SHARES = 4;
 
-/** A push that hangs for longer than this makes room and comes again. */
+/** A push that hangs for longer than this is abandoned and redelivered. */
 const PUSH_TIMEOUT_MS = 2_000;
 
-/** The longest wait before an event comes again. */
+/** The maximum wait before a redelivery. */
 const MAX_BACKOFF_MS = 3_000;
 
 /** What runs the functions. */
 export interface FunctionRunner {
-  /** Brings an event about these orders, or a tick, to an instance and resolves with the status of its answer, undefined if there was none. */
+  /** Delivers an event about these orders, or a tick, to an instance and resolves with the status of its reply, or undefined without one. */
   deliver(name: FunctionName, orders: readonly string[], body: object): Promise<number | undefined>;
   /** Every delivery so far. */
   readonly deliveries: { readonly length: number };
@@ -59,7 +59,7 @@ export interface BridgeOptions {
   random: Randomness;
   /** Counts each fault. */
   counts: { add(fault: BridgeFault): void };
-  /** Whether faults strike at the moment. */
+  /** Whether faults are enabled now. */
   isTroubled(): boolean;
 }
 
@@ -76,7 +76,7 @@ type QueryDocument = Awaited<
   ReturnType<ReturnType<ReturnType<typeof openFirestore>["collection"]>["get"]>
 >["docs"][number];
 
-/** A document as it was seen last, and as an event has it. */
+/** The last known state of a document, and its form in an event. */
 interface Version {
   fields: Fields;
   value: object;
@@ -88,7 +88,7 @@ export class Bridge {
   private readonly server: Server;
   private readonly seen = new Set<string>();
   private unsubscribe: (() => void)[] = [];
-  /** Firestore events that were not taken yet. */
+  /** Firestore events that are not acknowledged yet. */
   private underWay = 0;
   private stopped = false;
 
@@ -100,7 +100,7 @@ export class Bridge {
     return this.underWay === 0 && this.options.functions.isIdle;
   }
 
-  /** Resolves with whether nothing comes any more, for as long as a redelivery may take, within so many milliseconds. */
+  /** Resolves with whether no event arrives for as long as a redelivery may take, within this many milliseconds. */
   async settles(within: number, signal: AbortSignal): Promise<boolean> {
     const deadline = Date.now() + within;
     let idleSince = Date.now();
@@ -125,7 +125,7 @@ export class Bridge {
     }
   }
 
-  /** Watches relations, whose changes are events, and other collections, which trigger nothing, for the history alone. */
+  /** Watches relations, whose changes are events, and other collections only for the record. */
   watch(...others: string[]): void {
     const firestore = openFirestore(this.options.project);
     for (const collection of [RELATIONS, ...others]) {
@@ -140,7 +140,7 @@ export class Bridge {
     }
   }
 
-  /** Writes a change of a document down, and delivers it if it is of a relation. */
+  /** Records a change of a document, and delivers it if it is of a relation. */
   private see(doc: QueryDocument, isRemoved: boolean, known: Map<string, Version>): void {
     const { path, parent } = doc.ref;
     const snapshot = isRemoved ? undefined : snapshotOf(doc);
@@ -158,7 +158,7 @@ export class Bridge {
     await this.options.functions.deliver(name, [], {});
   }
 
-  /** Fires a schedule so often, missing and doubling ticks while faults strike. */
+  /** Fires a schedule at this interval, with missed and duplicated ticks while faults are enabled. */
   async tickEvery(milliseconds: number, name: "pollOrders" | "sweep", signal: AbortSignal): Promise<void> {
     const { random, counts, isTroubled } = this.options;
     while (!signal.aborted) {
@@ -180,7 +180,7 @@ export class Bridge {
     this.server.closeAllConnections();
   }
 
-  /** Responds to a push as the function does; a push without success comes again. */
+  /** Responds to a push with the function's status; a failed push is redelivered. */
   private async push(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { functions, project, random, counts, isTroubled } = this.options;
     try {

@@ -1,4 +1,4 @@
-/** The simulated food service as a process that can be killed, paused and started again with its state. */
+/** The simulated food service as a process that can be killed, paused and restarted with its state. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,10 +14,10 @@ import { ROOT } from "./root.js";
 
 const START_TIMEOUT_MS = 300_000;
 
-/** It stops within 5 s when asked to. */
+/** The timeout of its graceful stop, which takes up to 5 s. */
 const STOP_TIMEOUT_MS = 8_000;
 
-/** Another program may take the port between our look and the start. */
+/** Another program may take the port before the food service listens. */
 const MAX_STARTS = 5;
 
 const LINES_IN_MESSAGE = 10;
@@ -30,7 +30,7 @@ export interface SimulationOptions {
   cancelled?: number;
   failures?: number;
   lostAnswers?: number;
-  /** The longest that is added to a call, in milliseconds; 0 by default. */
+  /** The maximum delay of a call, in milliseconds; 0 by default. */
   delay?: number;
   seed?: string | undefined;
   honoursKeys?: boolean;
@@ -39,14 +39,14 @@ export interface SimulationOptions {
 export interface FoodServiceOptions {
   /** A folder of this run's own, for the state. */
   directory: string;
-  /** Where key and certificate are, or are made; the same folder by default. */
+  /** The folder of the key and certificate, which are created if missing; the same folder by default. */
   certificates?: string;
   /** A free one by default. */
   port?: number;
   simulation: SimulationOptions;
   /** Gets each line of its output. */
   onLine?(line: string): void;
-  /** Called with a message when it ends without being asked to. */
+  /** Called with a message when it exits unexpectedly. */
   onDeath?(message: string): void;
   signal?: AbortSignal;
 }
@@ -122,7 +122,7 @@ export class FoodServiceProcess {
     });
   }
 
-  /** Ends it as a crash would. */
+  /** Kills it, like a crash. */
   async kill(): Promise<void> {
     await this.end("SIGKILL", 0);
   }
@@ -131,7 +131,7 @@ export class FoodServiceProcess {
     await this.end("SIGTERM", STOP_TIMEOUT_MS);
   }
 
-  /** Stops it from doing anything for so many milliseconds. */
+  /** Suspends it for this many milliseconds. */
   async pause(milliseconds: number): Promise<void> {
     const { child } = this;
     if (!child || child.ended !== undefined) return;
@@ -140,7 +140,7 @@ export class FoodServiceProcess {
     if (child.ended === undefined) process.kill(child.pid, "SIGCONT");
   }
 
-  /** All that really happened so far. */
+  /** The ground truth so far. */
   truth(): GroundTruth {
     return truthIn(this.state);
   }

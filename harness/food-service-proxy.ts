@@ -73,7 +73,7 @@ export class FoodServiceProxy {
 
   constructor(private readonly options: ProxyOptions) {}
 
-  /** Opens a door for one process and resolves with its port. */
+  /** Opens a port for one process and resolves with it. */
   async open(process: number): Promise<number> {
     const door = new Door(process, this.options, this.calls, this.breaks);
     this.doors.set(process, door);
@@ -154,7 +154,7 @@ class Door {
     for (const behind of this.sessions.values()) behind.destroy();
   }
 
-  /** Takes a connection only where the food service takes one too. */
+  /** Accepts a connection only if the food service accepts one too. */
   private accept(caller: Socket): void {
     caller.on("error", () => undefined);
     const probe = connectTcp({ host: "localhost", port: this.options.foodService.port });
@@ -251,7 +251,7 @@ async function exchange(request: ClientHttp2Stream, body: Buffer) {
   return { answer, trailers, message };
 }
 
-/** All bytes until the end; rejects where it breaks off. */
+/** All bytes until the end; rejects if the stream is aborted. */
 function bytesOf(stream: Http2Stream): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

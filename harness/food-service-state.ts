@@ -1,9 +1,9 @@
-/** State files of the food service: a life that it never had, written in seconds instead of lived in hours. */
+/** Generates state files of the food service with many orders, in seconds instead of hours of simulation. */
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { FoodServiceEvent } from "../services/food-service/model/food-service-event.js";
 
-/** Writes the state of a food service with so many orders that were delivered, and after them so many new ones. */
+/** Writes the state of a food service with this many delivered orders, followed by this many new ones. */
 export function seedFoodServiceState(folder: string, { finished, active }: { finished: number; active: number }): void {
   mkdirSync(folder, { recursive: true });
   const file = openSync(join(folder, "food-service.jsonl"), "w");

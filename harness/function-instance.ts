@@ -7,7 +7,7 @@ import { type Child, portIn, startServer } from "./process/child-process.js";
 import { type Usage, usageOf } from "./process-usage.js";
 import { ROOT } from "./root.js";
 
-/** As many requests at once as Cloud Run gives an instance by default. */
+/** Cloud Run's default of concurrent requests per instance. */
 const CONCURRENCY = 80;
 
 const FRAMEWORK = join(ROOT, "node_modules/@google-cloud/functions-framework/build/src/main.js");
@@ -34,7 +34,7 @@ export interface InstanceOptions {
   nodeFlags?: readonly string[];
   /** A folder for a profile of its CPU time; no profile by default. */
   profiles?: string | undefined;
-  /** Gets each line of its output. */
+  /** Called with each line of its output. */
   onLine(line: string): void;
 }
 
@@ -125,7 +125,7 @@ export class FunctionInstance {
     return performance.now() - started;
   }
 
-  /** Sends all, so many at once, and resolves with the duration of each in milliseconds. */
+  /** Sends all events, this many at a time, and resolves with the duration of each in milliseconds. */
   invokeAll(bodies: object[], concurrency = CONCURRENCY): Promise<number[]> {
     return pMap(bodies, (body) => this.invoke(body), { concurrency });
   }
@@ -155,7 +155,7 @@ function send(to: RequestOptions, about: OutgoingHttpHeaders, body: Buffer): Pro
       response.once("error", reject);
     });
     sent.once("error", (error: NodeJS.ErrnoException) => {
-      // A server ends connections that were idle for a while, perhaps at the moment at which one is used again.
+      // A server closes idle connections, perhaps at the moment at which one is reused.
       if (sent.reusedSocket && error.code === "ECONNRESET") resolve(send(to, about, body));
       else reject(error);
     });

@@ -17,7 +17,7 @@ export class ManyOrders {
     return new ManyOrders(firestore);
   }
 
-  /** Has a page look at them. Its context must bypass the page's CSP, which allows the suite's emulator alone. */
+  /** Shows them on a page. Its context must bypass the page's CSP, which allows only the suite's emulator. */
   async showOn(page: Page): Promise<void> {
     await page.route("**/emulators.json", async (route) => {
       const there = (await (await route.fetch({ timeout: 0 })).json()) as object;

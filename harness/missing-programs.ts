@@ -9,7 +9,7 @@ import { StartError } from "../services/start-error.js";
 import { findJava } from "./emulators/find-java.js";
 import { findChromium } from "./find-chromium.js";
 
-/** Where Playwright's own Chromium comes from, and how long we wait for a sign of it. */
+/** The download host of Playwright's own Chromium, and how long to wait for its response. */
 const DOWNLOADS = "https://cdn.playwright.dev/";
 const DOWNLOADS_TIMEOUT_MS = 10_000;
 
@@ -23,7 +23,7 @@ const PACKAGES = {
 
 export type Needed = "java" | "chromium";
 
-/** Something is missing that only the machine's own package manager can bring. */
+/** A program is missing that only the machine's package manager can install. */
 export class MissingError extends StartError {
   readonly missing: Needed[];
 
@@ -41,7 +41,7 @@ export class MissingError extends StartError {
   }
 }
 
-/** The command that installs them with this machine's own programs; undefined if it has none that is known. */
+/** The command that installs them with this machine's package manager; undefined if none is known. */
 export function installCommand(
   missing: readonly Needed[],
   has: (program: string) => boolean = isInstalled,
@@ -72,7 +72,7 @@ export async function expectPrograms(): Promise<void> {
   if (missing.length > 0) throw new MissingError(missing);
 }
 
-/** Playwright alone knows where exactly its own would be. */
+/** Only Playwright knows the exact path of its own Chromium. */
 function hasChromium(machine: { env: NodeJS.ProcessEnv; home: string }): boolean {
   const { PLAYWRIGHT_BROWSERS_PATH: chosen } = machine.env;
   const playwrights = [".cache/ms-playwright", "Library/Caches/ms-playwright"].map((name) => join(machine.home, name));

@@ -1,4 +1,4 @@
-/** What a long command shows: lines of news, and below them one line with its progress. */
+/** The terminal output of a long command: lines of news, and below them one status line. */
 import { createLogUpdate } from "log-update";
 
 /** Without a terminal, a line of progress comes this often. */
@@ -18,14 +18,14 @@ export class Screen {
     if (out.isTTY) this.rewrite = createLogUpdate(out as NodeJS.WriteStream, { showCursor: true });
   }
 
-  /** Prints something that stays. */
+  /** Prints a permanent line. */
   news(text: string): void {
     this.rewrite?.clear();
     this.out.write(`${text}\n`);
     if (this.line !== "") this.rewrite?.(this.line);
   }
 
-  /** Shows how things stand now. */
+  /** Shows the current status. */
   status(line: string): void {
     if (line === this.line) return;
     this.line = line;
@@ -33,7 +33,7 @@ export class Screen {
     else this.out.write(`${line}\n`);
   }
 
-  /** Leaves the line as it stands. */
+  /** Keeps the last status line. */
   end(): void {
     if (this.line !== "") this.rewrite?.done();
     this.line = "";
@@ -83,7 +83,7 @@ export class Progress {
     this.draw(performance.now() - this.drawnAt >= REDRAW_MS);
   }
 
-  /** Notes something that the command is looking for; the first one stays on the line. */
+  /** Records a finding; the first one stays on the status line. */
   found(finding: string): void {
     if (this.finding !== "") return;
     this.finding = finding;

@@ -1,10 +1,10 @@
-/** The folder of a run under .local/, with its logs and all that it writes. The last few remain for later inspection. */
+/** The folder of a run under .local/, with its logs and other files. The last few are retained for inspection. */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 const MAX_FINISHED_RUNS = 5;
 
-/** Makes a folder for this process's next run, and removes those of runs that are over but for the newest. */
+/** Creates a folder for this process's next run, and removes those of finished runs except the newest. */
 export function makeRunDirectory(root: string): string {
   const runs = join(root, ".local", "runs");
   mkdirSync(runs, { recursive: true });

@@ -10,7 +10,7 @@ export class SilentProxy {
   private readonly pairs = new Set<{ near: Socket; far: Socket; losesRequests: boolean; losesAnswers: boolean }>();
 
   private constructor(private readonly targetPort: number) {
-    // A silent peer does not answer the end of a connection either.
+    // A silent peer does not acknowledge the end of a connection either.
     this.server = createServer({ allowHalfOpen: true }, (near) => this.join(near));
   }
 
@@ -25,7 +25,7 @@ export class SilentProxy {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** From now on, answers, or requests and answers, are lost on the connections that are open. */
+  /** From now on, the open connections lose replies, or requests and replies. */
   silence(lost: "answers" | "both"): void {
     for (const pair of this.pairs) {
       pair.losesAnswers = true;

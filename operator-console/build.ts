@@ -14,7 +14,7 @@ const PAGES = { overview: "index", attention: "attention", orders: "orders", ord
 
 type Source = "firebase" | "embedded";
 
-/** Firestore's client finds out whether it is online by loading a picture from another company's server. Ours will do. */
+/** Firestore's client detects whether it is online by loading a picture from Google's server. Ours replaces it. */
 const ownPicture: Plugin = {
   name: "own picture",
   setup(building) {
@@ -63,7 +63,7 @@ type Sizes = Record<keyof typeof PARTS | "own", number>;
 
 /** Bytes of the console on Firebase. */
 export interface BundleSize {
-  /** What the overview loads. */
+  /** The files that the overview loads. */
   initial: Sizes;
   /** All views. */
   all: Sizes;

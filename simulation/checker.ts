@@ -431,7 +431,7 @@ function checkGivenUp({ writes, documents, truth, absences, replaced }: Evidence
   for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
     // An operator may give up a resource that is lost.
-    if (!isLostForGood(name, { absences }) && !replaced.has(order))
+    if (![name, order].some((lost) => isLostForGood(lost, { absences })) && !replaced.has(order))
       createdAt.set(attemptPathOf(stage, order), Date.parse(at));
   }
   const isLinked = (path: string) => {
@@ -690,7 +690,9 @@ function checkAttempt(
   violate: Violate,
 ): void {
   const attempt = evidence.documents(attemptPathOf(stage, name));
-  if (attempt?.state === "SENDING" || attempt?.state === "FAILED") {
+  // With an operator's decision about the order's other stage, its message comes through again.
+  const isBehind = CREATING_STAGES.some((other) => evidence.documents(attemptPathOf(other, name))?.state === "PARKED");
+  if ((attempt?.state === "SENDING" && !isBehind) || attempt?.state === "FAILED") {
     violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
   }
   if (attempt?.state === "PARKED" && isParkedForNothing(name, attempt, relation, evidence)) {
@@ -724,7 +726,7 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
 /** A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's. */
 function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
   const replacedAt = replaced.get(order) ?? 0;
-  // A relation without the earlier order's creation time can't tell the two apart.
+  // A relation without the earlier order's creation time can't distinguish the two orders.
   const earlier = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= replacedAt);
   if (earlier?.after && !(earlier.after.placedAt instanceof Date)) return;
   if (!(relation.placedAt instanceof Date) || relation.placedAt.getTime() < replacedAt) return;

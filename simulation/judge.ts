@@ -60,7 +60,7 @@ export async function judgeByTests(
   return verdicts;
 }
 
-/** Searches for schedules that show a mutant which is always on: at least so many seeds, with pairs of faults. */
+/** Searches for schedules that show a mutant which is always on: single faults, so many seeds at most and, with many seeds, pairs of faults. */
 export async function searchFor(texts: Mutant, seeds: number): Promise<SearchResult> {
   return (await judgeBySimulation(texts, seeds, [])).get(NO_MUTANT) ?? HANGS;
 }

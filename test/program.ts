@@ -24,6 +24,6 @@ const MIN_WAIT_MS = 300_000;
 export async function until(what: string, holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
   const longest = Math.max(milliseconds, MIN_WAIT_MS);
   for (const started = Date.now(); !(await holds()); await sleep(250)) {
-    if (Date.now() - started > longest) throw new Error(`waited ${longest} ms in vain until ${what}`);
+    if (Date.now() - started > longest) throw new Error(`timed out after ${longest} ms waiting until ${what}`);
   }
 }

@@ -45,7 +45,7 @@ export class Scenario {
     this.bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status });
   }
 
-  /** One tick of a schedule and all that comes of it. What fails is let go: the next tick brings it again. */
+  /** One tick of a schedule, with everything that follows from it. Failures are ignored, since the next tick repeats the work. */
   async tick(name: keyof typeof SCHEDULED): Promise<this> {
     await SCHEDULED[name](this.ports).catch(() => undefined);
     const { published, store } = this.bed;

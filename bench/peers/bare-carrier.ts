@@ -1,4 +1,4 @@
-/** The least that carrying orders costs, as a peer: a process that makes the calls and keeps nothing. */
+/** The minimum cost of carrying orders, as a peer: a process that makes the calls and stores nothing. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { forEachOrder } from "../orders.js";
 
 const BARE = fileURLToPath(new URL("bare.ts", import.meta.url));
 
-/** Carries orders with nothing but the calls, in a process of its own. */
+/** Carries orders with only the calls, in a separate process. */
 export const startBare: StartCarrier = async (world, _name, food) => {
   const child = fork(BARE, {
     execArgv: TYPESCRIPT,

@@ -1,4 +1,4 @@
-/** Nothing but the calls, so many orders at once: keeps nothing, and loses every order under way when it ends. */
+/** Only the calls, for this many orders at a time: it stores nothing, and loses all orders in progress when it ends. */
 import { carry } from "./steps.js";
 
 process.on("message", (order: string) => {

@@ -7,7 +7,7 @@ import { build } from "esbuild";
 import { ROOT } from "../../harness/root.js";
 import { BenchError } from "../measure.js";
 
-/** Each has a package of its own in a folder of its name. Only the benches need them, so `npm ci` leaves them out. */
+/** Each peer has its own package in a folder of its name. Only the benches need them, so `npm ci` does not install them. */
 type Packaged = "restate" | "dbos" | "plain";
 
 export function folderOf(peer: Packaged): string {

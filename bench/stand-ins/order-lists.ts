@@ -1,6 +1,6 @@
 /**
  * A food service that lists very many active orders and does nothing else. None of them is in memory: a page is made when it is asked
- * for. A process of its own, whose CPU time a bench can tell from that of the poll.
+ * for. A separate process, so a bench can distinguish its CPU time from the poll's.
  */
 
 import { readFileSync } from "node:fs";

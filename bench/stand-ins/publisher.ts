@@ -1,6 +1,6 @@
 /**
  * The publishing half of Pub/Sub: it takes messages, counts the orders in them and keeps continuations. The emulator, which keeps every
- * message, takes most of the machine. A process of its own, whose CPU time a bench can tell from that of the poll.
+ * message, takes most of the machine. A separate process, so a bench can distinguish its CPU time from the poll's.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -80,7 +80,7 @@ describe("a listing", () => {
     assert.match(orders.problem?.message ?? "", /^200 /);
   });
 
-  it("goes on after 199 of them if one brings a new order", async () => {
+  it("continues after 199 of them if one contains a new order", async () => {
     const { listing: orders } = listing((_, count) => ({
       orders: count % 200 === 0 ? [order("orders/1"), order(`orders/${count}`)] : [],
       nextPageToken: count < 600 ? String(count) : "",

@@ -5,10 +5,10 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { StartError } from "../../services/start-error.js";
 
-/** What firebase-tools demands. */
+/** The version that firebase-tools requires. */
 const OLDEST = 21;
 
-/** Where installers put Java: each entry is a folder of Java homes, and what leads from one of them to its home. */
+/** The folders in which installers put Java homes, each with the path from an entry to its home. */
 const USUAL_PLACES = [
   { folder: "/usr/lib/jvm", inside: "" },
   { folder: "/usr/java", inside: "" },
@@ -22,9 +22,9 @@ const USUAL_PLACES = [
 ];
 
 export interface Java {
-  /** What JAVA_HOME must be. */
+  /** The value for JAVA_HOME. */
   home: string;
-  /** As Java tells it, such as 21.0.7. */
+  /** Java's own version, such as 21.0.7. */
   version: string;
 }
 
@@ -75,7 +75,7 @@ function howToGetJava(found: Java[]): string {
   ].join("\n");
 }
 
-/** The Java home of a program that may be a link to it, undefined where there is no such program. */
+/** The Java home of a program, which may be a link, or undefined if the program does not exist. */
 function homeOf(program: string): string | undefined {
   return existsSync(program) ? dirname(dirname(realpathSync(program))) : undefined;
 }

@@ -1,4 +1,4 @@
-/** Reads and writes the documents of the Firestore emulator, past the rules. */
+/** Reads and writes the documents of the Firestore emulator, without applying security rules. */
 import type { Field, Fields, Matching } from "../../functions/src/ports.js";
 
 export interface Document {
@@ -7,15 +7,15 @@ export interface Document {
   fields: Fields;
 }
 
-/** As many documents go in one request. */
+/** The maximum of documents in one request. */
 const PAGE = 500;
 
-/** ABORTED and UNAVAILABLE: a busy emulator gives up a write that waits for another. */
+/** ABORTED and UNAVAILABLE: a busy emulator aborts a write that waits for another. */
 const REPEATABLE_CODES = [10, 14];
 
 const MAX_TRIES = 5;
 
-/** How long a busy emulator may take for an answer. */
+/** The timeout of a request to a busy emulator. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
 /** What follows in a document's name is its path. */
@@ -84,7 +84,7 @@ export async function countDocuments(
 }
 
 /**
- * Writes documents as they are given, whatever was there before.
+ * Overwrites documents unconditionally.
  * @throws Error if the emulator does not take one of them; others may have been written then
  */
 export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
@@ -95,7 +95,7 @@ export async function writeDocuments(firestore: string, project: string, documen
 }
 
 /**
- * Resolves with the documents that could not be written at the moment. The request succeeds even if some of its writes fail.
+ * Resolves with the documents that could not be written now. The request succeeds even if some of its writes fail.
  * @throws Error if a document was refused, or failed and may not be repeated
  */
 async function writeBatch(

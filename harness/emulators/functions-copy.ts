@@ -11,7 +11,7 @@ export interface FunctionsConfiguration {
   /** Where the copy goes; must not be there yet. */
   target: string;
   project: string;
-  /** Params of this run by name; they win over the person's own. */
+  /** Params of this run by name; they override the person's own. */
   params: Record<string, string>;
   secrets: Record<string, string>;
   /** Where these functions find Firestore, as host:port, when that is not the suite's emulator itself. */
@@ -20,7 +20,7 @@ export interface FunctionsConfiguration {
   withOwn: boolean;
 }
 
-/** Without a value of its own for each secret, the emulator would ask Secret Manager in the cloud. */
+/** Without a value for each secret, the emulator would call Secret Manager in the cloud. */
 const USUAL_SECRETS = { FOOD_SERVICE_CA: "system" };
 
 /** Makes the copy. */
@@ -39,7 +39,7 @@ export function copyFunctions({
   if (firestore !== undefined) redirectFirestore(target, firestore);
   symlinkSync(join(source, "node_modules"), join(target, "node_modules"), "dir");
   const own = (...names: string[]) => (withOwn ? names.map((name) => textOf(join(source, name))) : []);
-  // Of several lines for one name the last holds.
+  // The last of several lines for one name is valid.
   const paramLines = [...own(".env", `.env.${project}`, ".env.local"), dotenv(params)];
   writeFileSync(join(target, ".env.local"), paramLines.join("\n"));
   const secretLines = [dotenv(USUAL_SECRETS), ...own(".secret.local"), dotenv(secrets)];

@@ -1,4 +1,4 @@
-/** A Java for one run: the emulators started with it can be found again and ended, whatever became of their parent. */
+/** A Java with a mark for one run: its emulators can be found and ended even if their parent was killed. */
 import { randomUUID } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const FIRESTORE_MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.Clou
 export interface MarkedJava {
   /** What JAVA_HOME must be. */
   home: string;
-  /** A text that the command lines of this run's emulators contain, and no others. */
+  /** A text that only the command lines of this run's emulators contain. */
   mark: string;
 }
 

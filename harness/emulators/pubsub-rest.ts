@@ -1,6 +1,6 @@
-/** Topics of the Pub/Sub emulator over its REST interface: what was published can be taken out, or is pushed to servers. */
+/** Topics of the Pub/Sub emulator over its REST interface: messages can be pulled, or are pushed to servers. */
 
-/** At most so many messages come with one answer. */
+/** The maximum of messages in one reply. */
 const PULLED = 1_000;
 
 /** A push without a response is retried after this time; 10 is the minimum of Pub/Sub. */
@@ -41,7 +41,7 @@ export class PubSubTopics {
     await this.call("DELETE", `topics/${topic}`);
   }
 
-  /** Takes out every message that is there now, as JSON. */
+  /** Pulls all available messages, as JSON. */
   async take(topic: string): Promise<unknown[]> {
     const taken: unknown[] = [];
     for (;;) {

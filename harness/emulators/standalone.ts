@@ -11,13 +11,13 @@ import { markJava } from "./marked-java.js";
 /** Java is slow on a busy machine. */
 export const EMULATOR_START_TIMEOUT_MS = 180_000;
 
-/** Another program may take the port between our look and the emulator's. */
+/** Another program may take the port before the emulator listens. */
 const MAX_STARTS = 3;
 
 const LINES_IN_MESSAGE = 15;
 
 interface Options {
-  /** A folder of this run's own. */
+  /** A folder only for this run. */
   directory: string;
   /** Where Firestore sends its events, as host:port; nowhere by default. */
   events?: string;
@@ -51,7 +51,7 @@ export async function startEmulators(options: Options): Promise<Emulators> {
     ...process.env,
     JAVA_HOME: marked.home,
     PATH: [join(marked.home, "bin"), process.env.PATH].join(delimiter),
-    // Each refused precondition and each repeated push would be a stack of thirty lines.
+    // Each failed precondition and each repeated push would log a stack of thirty lines.
     JAVA_TOOL_OPTIONS: `-Djava.util.logging.config.file=${quiet}`,
   };
   const heap = ["-XX:+UseSerialGC", "-Xmx768m"];

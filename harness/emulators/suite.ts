@@ -21,22 +21,22 @@ const START_TIMEOUT_MS = 180_000;
 /** How long the functions may take to be loaded, in seconds. */
 const LOAD_TIMEOUT_SECONDS = 90;
 
-/** How long functions that are under way get to finish when the suite stops, in milliseconds. */
+/** How long running functions get to finish when the suite stops, in milliseconds. */
 const STOP_GRACE_MS = 15_000;
 
-/** When nothing has begun or ended for so long, no event is waiting, in milliseconds. */
+/** If nothing has started or ended for this long, no event is waiting, in milliseconds. */
 const IDLE_MS = 300;
 
-/** When nothing has begun or ended for so long although events are there, the one that runs hangs, in milliseconds. */
+/** If nothing has started or ended for this long although events are waiting, the running one hangs, in milliseconds. */
 const STUCK_MS = 15_000;
 
-/** So many events are handled at a time. Most of that time they wait for emulators and services. */
+/** The number of events handled at a time. They mostly wait for emulators and services. */
 const PARALLEL_EVENTS = 16;
 
 export interface SuiteOptions {
   /** The top folder of the project. */
   root: string;
-  /** A folder of this run's own. */
+  /** A folder only for this run. */
   directory: string;
   ports: Ports;
   java: Java;
@@ -49,7 +49,7 @@ export interface SuiteOptions {
   /** The Authentication emulator posts there before it acknowledges a change of an account. */
   accountsChangedUrl?: string | undefined;
   withOwnParams: boolean;
-  /** Gives up when aborted. */
+  /** Cancels the start when aborted. */
   signal: AbortSignal;
 }
 
@@ -65,7 +65,7 @@ export interface Suite {
 
 /**
  * Starts the suite and resolves when every function is loaded and every emulator answers.
- * @throws StartError that tells why it did not start; nothing of it is left running then
+ * @throws StartError that says why it did not start; then nothing is left running
  */
 export async function startSuite(options: SuiteOptions): Promise<Suite> {
   const { root, directory, ports, java, signal } = options;
@@ -203,7 +203,7 @@ function configuration(root: string, ports: Ports): string {
   return JSON.stringify({ ...shared, emulators }, null, 2);
 }
 
-/** What the suite's output tells of its start and of its work. */
+/** Parses the suite's output for the progress of its start and its work. */
 class OutputWatch {
   ready = false;
   private hasEvents = false;
@@ -211,7 +211,7 @@ class OutputWatch {
   failure: string | undefined;
   private lines: string[] = [];
 
-  /** Takes note of a line. Returns whether it is for this program only: `functions-emulator.cjs` prints it. */
+  /** Parses a line. Returns whether it is only for this program: `functions-emulator.cjs` prints such lines. */
   see(line: string): boolean {
     const [, queue] = /^functions: (busy|idle)$/.exec(line) ?? [];
     if (queue || /^i +functions: (Beginning execution of|Finished) "/.test(line)) this.lastActivity = Date.now();
@@ -222,7 +222,7 @@ class OutputWatch {
     return queue !== undefined;
   }
 
-  /** Between two events there is a moment when none is there although one is about to come. */
+  /** Between two events, the queue may be empty for a moment. */
   get isBusy(): boolean {
     return Date.now() - this.lastActivity < (this.hasEvents ? STUCK_MS : IDLE_MS);
   }
@@ -237,7 +237,7 @@ async function untilReady(child: Child, output: OutputWatch, log: string, signal
   for (;;) {
     signal.throwIfAborted();
     if (output.failure !== undefined) {
-      // The lines that follow tell the reason.
+      // The following lines contain the reason.
       await sleep(500);
       throw new StartError(`The functions failed to load: ${output.failure}\nThe end of ${log}:\n${output.end}`);
     }

@@ -1,7 +1,7 @@
-/** The people of a local run, who can sign in to the operators' page at once. */
+/** The test accounts of a local run, which can sign in to the console immediately. */
 import type { Role } from "../../functions/src/operator-api/roles.js";
 
-/** How long a busy emulator may take for an answer. */
+/** The timeout of a request to a busy emulator. */
 const ANSWER_TIMEOUT_MS = 60_000;
 
 export interface LocalPerson {
@@ -32,7 +32,7 @@ export async function addPeople(auth: string, project: string): Promise<void> {
 export async function addPerson(auth: string, project: string, email: string, claims: string): Promise<void> {
   const accounts = `projects/${project}/accounts`;
   const { localId } = await callAccounts(auth, accounts, { email, password: PASSWORD, emailVerified: true });
-  // The emulator takes claims for accounts that are there, and forgets those that come with a new one.
+  // The emulator accepts claims for existing accounts, and ignores those of a new one.
   await callAccounts(auth, `${accounts}:update`, { localId, customAttributes: claims });
 }
 

@@ -1,6 +1,6 @@
 /**
- * Child processes of a run. Each has a process group of its own, so it ends with everything that it started. A watchdog sees to
- * it that they end with this process, however this process ends.
+ * Child processes of a run. Each has its own process group, so it ends with everything that it started. A watchdog ends them
+ * with this process, even if this process is killed.
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -87,7 +87,7 @@ export async function startChild({ command, args, cwd, env, onLine }: Start): Pr
 
 export interface StartedServer<T> {
   child: Child;
-  /** What the server said about where it listens, or in words what became of it instead. Never rejects. */
+  /** The server's announcement of its address, or the reason why there is none. Never rejects. */
   listening: Promise<T | string>;
 }
 

@@ -1,11 +1,11 @@
 /** Sends requests to the operators' API, and turns its problems into errors. */
 import type { StatisticsView } from "../../functions/src/operator-api/schemas.js";
 
-/** The API's answer when it refused, in its own words. */
+/** The API's error, with its own message. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
 
-  /** @param status the HTTP status, 0 when no answer came */
+  /** @param status the HTTP status, 0 if there was no response */
   constructor(
     readonly status: number,
     message: string,

@@ -1,4 +1,4 @@
-/** The console: the frame around every view, and which view the address asks for. */
+/** The console: the frame around every view, and the routing to views. */
 import { html, nothing, render, type TemplateResult } from "lit-html";
 import { Api } from "./api.js";
 import type { DataSource, Session } from "./data/source.js";
@@ -10,10 +10,10 @@ import { Statistics } from "./statistics.js";
 import { loadAllViews, loadView } from "./views/load-view.js";
 import { type Context, loading, type View } from "./views/view.js";
 
-/** Ages are drawn again this often. */
+/** Ages are rendered again at this interval. */
 const CLOCK_MS = 1_000;
 
-/** Changes are drawn at most this often, however many come. */
+/** The minimum time between two renderings, however many changes arrive. */
 const DRAW_MS = 100;
 
 /** The views that are not shown yet are loaded this long after the first one. */
@@ -36,7 +36,7 @@ export async function start(connecting: DataSource | Promise<DataSource>): Promi
   }
 }
 
-/** Shows what this session may see; returns what ends it. */
+/** Shows what this session may see. Returns a function that ends it. */
 function show(source: DataSource, session: Session | undefined): () => void {
   render(nothing, root);
   if (!session && source.signIn) return showSignIn(source.signIn);

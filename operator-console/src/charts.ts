@@ -27,7 +27,7 @@ const LEFT = 52;
 const BOTTOM = 22;
 const TOP = 10;
 const TICKS = 3;
-/** At most so many labels stand below a chart. */
+/** The maximum of labels below a chart. */
 const MAX_LABELS = 6;
 
 /** Bars side by side, one group for each label. */
@@ -74,7 +74,7 @@ function scaleFor({ series, unit = 1 }: ChartOptions): Scale {
   return { most, height: (value) => (value / most) * (HEIGHT - BOTTOM - TOP) };
 }
 
-/** The next round number whose half is round, too. */
+/** The next round number whose half is also round. */
 function niceCeiling(value: number): number {
   const power = 10 ** Math.max(0, Math.floor(Math.log10(value)));
   const steps = power === 1 ? [2, 4, 6, 8] : [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8];

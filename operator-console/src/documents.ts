@@ -1,4 +1,4 @@
-/** Documents as the console shows them. A document that it doesn't understand is counted as unreadable, never guessed at. */
+/** Documents as the console shows them. A document that it can't parse is counted as unreadable. */
 import { ATTEMPT_STATES, type AttemptState } from "../../functions/src/attempts/attempt-states.js";
 import {
   ACTIVE_STATUSES,
@@ -21,7 +21,7 @@ export interface Relation extends Links {
   /** The customer's name if it was resolved, else the id. */
   customer: string | undefined;
   customerId: string | undefined;
-  /** When it came to its state, if that is known. */
+  /** When it reached its state, if known. */
   since: Date | undefined;
 }
 
@@ -33,14 +33,14 @@ export interface Attention {
   order: string;
   stage: CreatingStage;
   state: AttemptState;
-  /** The id of the claim, which is new with each try: a decision names what the operator saw. */
+  /** The id of the claim, which is new with each try. A decision contains the claim that the operator saw. */
   claim: string;
   code: string;
   message: string;
   since: Date | undefined;
 }
 
-/** An order that the poll has seen as NEW for the longest. */
+/** One of the orders that have been NEW for longest. */
 interface WaitingOrder {
   order: string;
   since: Date;

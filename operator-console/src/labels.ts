@@ -49,8 +49,8 @@ export const linkTitle = (stage: CreatingStage): string => sentenceCase(THINGS[s
 /** Our own reasons why an order needs attention. A new reason code without a label does not compile. */
 const REASON_LABELS = {
   STRANDED: "Another system advanced this order",
-  RELATION_TOO_LARGE: "The relation document has no room for the link",
-  LINK_NOT_FOUND: "What was linked no longer exists",
+  RELATION_TOO_LARGE: "A link no longer fits into the relation",
+  LINK_NOT_FOUND: "The linked resource no longer exists",
   REPORT_REJECTED: "The food service rejects the status update",
   REPORT_IGNORED: "The food service ignores the status update",
   ORDER_NOT_FOUND: "The food service no longer finds the order",

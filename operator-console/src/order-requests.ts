@@ -24,7 +24,7 @@ interface SeenClaim {
   claim: string;
 }
 
-/** What can be decided about many orders at once. Each link has a name of its own. */
+/** The actions for many orders at once. Linking is not one of them, since each link has its own name. */
 export type BulkAction = Exclude<Action, "link">;
 
 /** Everything stored about an order; undefined when nothing is. */
@@ -52,7 +52,7 @@ export function decide(
   return post(api, `${addressOf(id)}/${stage}/${action}`, { reason, version, ...(name && { name }) }, key);
 }
 
-/** Applies one decision to several attempts for one reason, each with an audit entry of its own. */
+/** Applies one decision to several attempts for one reason, each with its own audit entry. */
 export function decideAll(
   api: Api,
   action: BulkAction,

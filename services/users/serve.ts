@@ -205,7 +205,7 @@ class Progress<Request, Response> implements Context {
     }
   }
 
-  /** Whether this is the call's first end; logs it then. */
+  /** Ends the call once and logs it. Returns whether this was the first end. */
   private end(code: status, reason?: string): boolean {
     if (this.ended) return false;
     this.ended = true;

@@ -51,7 +51,7 @@ export async function startRecorded(...options: Options): Promise<RecordedChain>
   return { ...(await startInProcess((server) => log.of(server), ...options)), log };
 }
 
-/** A plain gRPC client of the chain, as anyone would write one: it knows nothing of the servers' own ways. */
+/** A plain gRPC client of the chain, independent of the servers' own code. */
 export class PlainClient extends Client {
   constructor(address: string, security: Security = {}) {
     super(address, channelCredentials(address, security));
@@ -72,6 +72,6 @@ export class PlainClient extends Client {
 /** Waits until a condition holds, five minutes at most: the machine may be busy. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   for (const started = Date.now(); !holds(); await sleep(10)) {
-    if (Date.now() - started > 300_000) throw new Error(`waited in vain until ${what}`);
+    if (Date.now() - started > 300_000) throw new Error(`timed out waiting until ${what}`);
   }
 }

@@ -529,6 +529,13 @@ for (const [where, open] of Object.entries(STORES)) {
           assert.deepEqual(seen, ["a", "ä", "d", "b", "c"]);
         });
 
+        it("sorts documents with any of several values together", async () => {
+          const of = { collection, field: "state", oneOf: ["CLOSED", "OPEN"], latestBy: "placedAt" };
+          assert.deepEqual(idsIn(await store.query({ ...of, limit: 3 })), ["closed", "a", "ä"]);
+          const page = { after: `${collection}/ä`, afterTime: at(2) };
+          assert.deepEqual(idsIn(await store.query({ ...of, limit: 2, ...page })), ["d", "b"]);
+        });
+
         it("counts the documents that have the time", async () => {
           const of = { collection, field: "state", oneOf: ["OPEN"] };
           assert.deepEqual([await store.count(of), await store.count({ ...of, latestBy: "placedAt" })], [6, 5]);

@@ -87,7 +87,7 @@ function fails(error: unknown) {
   };
 }
 
-/** A moment that a test brings about. */
+/** A moment that a test controls. */
 function moment() {
   let come = () => {};
   const came = new Promise<void>((resolve) => {
@@ -674,5 +674,232 @@ describe("an order that another program advanced without a link", () => {
     answer.come();
     await slow;
     await expectLinkedOnce(bed, "kitchen");
+  });
+});
+
+describe("what is said of a create", () => {
+  const PATH = `attempts/kitchen:${ID}`;
+  const REF = { name: ORDER, id: ID };
+  const refuse = fails(callError("INVALID_ARGUMENT", "no", true));
+
+  const send = (bed: TestBed) => sendToKitchen(REF, bed.ports);
+  const reasonOf = async (work: ReturnType<typeof send>) => {
+    const outcome = await work;
+    return "reason" in outcome ? `${outcome.outcome}: ${outcome.reason}` : outcome.outcome;
+  };
+
+  it("is which try failed, why, and whether it was the last", async () => {
+    const bed = await bedFor("kitchen", { CREATE_TRIES: 2 });
+    bed.food.hooks.once("createKitchenOrder", "before", refuse);
+    assert.equal(await reasonOf(send(bed)), "blocked: failed after try 1: INVALID_ARGUMENT no");
+    const { nextTryAt, leaseUntil, tries } = (await bed.store.fields(PATH)) ?? {};
+    const waitMs = (nextTryAt as Date).getTime() - bed.clock.now();
+    assert.ok(waitMs >= 2_500 && waitMs <= 5_000, `${waitMs}`);
+    assert.deepEqual([leaseUntil, tries], [null, 1]);
+    assert.equal(await reasonOf(send(bed)), "skipped: backing off");
+    bed.clock.advance(5_000);
+    bed.food.hooks.once("createKitchenOrder", "before", refuse);
+    assert.equal(await reasonOf(send(bed)), "blocked: parked after try 2: INVALID_ARGUMENT no");
+    assert.equal((await bed.store.fields(PATH))?.nextTryAt, null);
+    assert.equal(await reasonOf(send(bed)), "skipped: parked, an operator decides");
+  });
+
+  it("is that its outcome is unknown, and why", async () => {
+    const bed = await bedFor("kitchen");
+    bed.food.hooks.once("createKitchenOrder", "after", fails(callError("UNAVAILABLE", "cut off", true)));
+    assert.equal(await reasonOf(send(bed)), "blocked: uncertain: UNAVAILABLE cut off");
+    const { nextTryAt, leaseUntil, reason } = (await bed.store.fields(PATH)) ?? {};
+    assert.deepEqual({ nextTryAt, leaseUntil }, { nextTryAt: null, leaseUntil: null });
+    assert.deepEqual(reason, { code: "UNAVAILABLE", message: "cut off" });
+  });
+
+  it("is that the lease of another process ended, with what that means", async () => {
+    const bed = await bedFor("kitchen");
+    bed.food.hooks.once("createKitchenOrder", "before", () => new Promise(() => {}));
+    void send(bed);
+    await until(() => bed.store.writes.some((write) => write.path === PATH));
+    assert.equal(await reasonOf(send(bed)), "skipped: another process is sending");
+    bed.clock.advance(LEASE_MS);
+    assert.equal(await reasonOf(send(bed)), "blocked: uncertain: the lease expired before an answer was recorded");
+    assert.equal(((await bed.store.field(PATH, "reason")) as Fields).code, "LEASE_EXPIRED");
+  });
+
+  it("is that it was not sent, if its lease would end before its deadline, and no try is counted", async () => {
+    const bed = await bedFor("kitchen", { CREATE_LEASE_SECONDS: 20, CALL_DEADLINE_SECONDS: 10 });
+    bed.store.hooks.once("commit", "after", () => bed.clock.advance(10_001));
+    assert.match(await reasonOf(send(bed)), /^blocked: .*DEADLINE_EXCEEDED the kitchen create was not sent/);
+    assert.equal((await bed.store.fields(PATH))?.tries, 0);
+    assert.deepEqual(bed.food.created, []);
+  });
+
+  it("is sent with a deadline from that moment on, if the lease lasts exactly as long", async () => {
+    const bed = await bedFor("kitchen", { CREATE_LEASE_SECONDS: 20, CALL_DEADLINE_SECONDS: 10 });
+    bed.store.hooks.once("commit", "after", () => bed.clock.advance(10_000));
+    const { createKitchenOrder } = bed.food;
+    let deadline = 0;
+    bed.food.createKitchenOrder = (options) => {
+      deadline = options.deadline - bed.clock.now();
+      return createKitchenOrder(options);
+    };
+    assert.equal((await send(bed)).outcome, "advanced");
+    assert.equal(deadline, 10_000);
+  });
+
+  it("is that there is no slot, before anything is claimed", async () => {
+    const bed = await bedFor("kitchen");
+    const ports = { ...bed.ports, flow: { acquire: async () => undefined } };
+    const outcome = await sendToKitchen(REF, ports);
+    assert.deepEqual(outcome, { outcome: "skipped", reason: "the food service has as much to do as it sustains" });
+    assert.deepEqual(bed.store.commits, []);
+  });
+
+  for (const [what, arrange] of [
+    ["succeeded", () => {}],
+    ["was refused", (bed: TestBed) => bed.food.hooks.once("createKitchenOrder", "before", refuse)],
+    ["could not be claimed", (bed: TestBed) => bed.store.hooks.once("commit", "before", fails(new StoreError("down")))],
+  ] as const) {
+    it(`gives its slot back when it ${what}`, async () => {
+      const bed = await bedFor("kitchen");
+      arrange(bed);
+      const { flow } = bed.ports;
+      const calls: string[] = [];
+      const ports = {
+        ...bed.ports,
+        flow: {
+          acquire: async (kind: Parameters<typeof flow.acquire>[0]) => {
+            calls.push(`acquire ${kind}`);
+            const slot = await flow.acquire(kind);
+            assert.ok(slot);
+            return {
+              run: <T>(method: string, call: () => Promise<T>) => {
+                calls.push(method);
+                return slot.run(method, call);
+              },
+              release: () => {
+                calls.push("release");
+                slot.release();
+              },
+            };
+          },
+        },
+      };
+      await sendToKitchen(REF, ports).catch(() => {});
+      assert.deepEqual([calls[0], calls.at(-1)], ["acquire create", "release"]);
+      assert.equal(calls.includes("create kitchen"), what !== "could not be claimed");
+    });
+  }
+
+  it("is which order it was, and what was created, if the link can't be saved after five tries, ever later", async () => {
+    const bed = await bedFor("kitchen");
+    const sleeps: number[] = [];
+    bed.ports.clock.sleep = async (milliseconds) => void sleeps.push(milliseconds);
+    const down = fails(new StoreError("down"));
+    atLink(bed, "kitchen", "before", down, down, down, down, down);
+    await assert.rejects(send(bed), StoreError);
+    assert.deepEqual(sleeps, [200, 400, 800, 1_600]);
+    const line = bed.lines.find(({ level }) => level === "error");
+    assert.equal(line?.message, "Created, but failed to save the link");
+    const name = "kitchenorders/1";
+    const reason = { code: "StoreError", message: "down" };
+    assert.deepEqual(line?.fields, { component: "kitchen", order: ORDER, name, outcome: "not_linked", reason });
+  });
+
+  it("is tried again at once after a conflict, and the link is saved", async () => {
+    const bed = await bedFor("kitchen");
+    bed.ports.clock.sleep = () => assert.fail("a conflict needs no wait");
+    atLink(bed, "kitchen", "before", () => bed.store.set(RELATION, { note: "x" }));
+    assert.equal((await send(bed)).outcome, "advanced");
+    assert.equal(await bed.store.field(RELATION, "kitchen"), "kitchenorders/1");
+  });
+
+  it("is what was created for nothing, if an operator decided in the meantime", async () => {
+    const bed = await bedFor("kitchen");
+    atLink(bed, "kitchen", "before", () => bed.store.set(PATH, { id: "another claim" }));
+    const expected =
+      "blocked: kitchenorders/1 was created, but another process settled the kitchen attempt in the meantime";
+    assert.equal(await reasonOf(send(bed)), expected);
+    const line = bed.lines.find(({ level }) => level === "error");
+    assert.equal(line?.message, "Created, but not linked");
+    assert.deepEqual(line?.fields, {
+      component: "kitchen",
+      order: ORDER,
+      name: "kitchenorders/1",
+      outcome: "not_linked",
+    });
+  });
+
+  it("is the beginning of a name that can't be one", async () => {
+    const bed = await bedFor("kitchen");
+    bed.food.nextNames.push(`orders/${"x".repeat(500)}`);
+    const reason = await reasonOf(send(bed));
+    assert.match(reason, /^blocked: uncertain: BAD_REPLY /);
+    assert.match(reason, /"orders\/x{93}"$/);
+  });
+
+  it("is nothing if the link was made in the meantime, and its claim is given back", async () => {
+    const bed = await bedFor("kitchen");
+    bed.food.hooks.once("ready", "after", () =>
+      bed.store.set(RELATION, { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/0" }),
+    );
+    assert.equal(await reasonOf(send(bed)), "skipped: already linked concurrently");
+    assert.equal(await bed.store.fields(PATH), undefined);
+    assert.deepEqual(bed.food.created, []);
+  });
+
+  it("is nothing if an expired claim stayed behind after its link was made", async () => {
+    const bed = await bedFor("kitchen");
+    const claim = {
+      schema: 1,
+      order: ORDER,
+      stage: "kitchen",
+      id: "a",
+      state: "SENDING",
+      policy: "park",
+      tries: 1,
+      leaseUntil: new Date(0),
+    };
+    await bed.store.set(PATH, claim);
+    bed.food.hooks.once("ready", "after", () =>
+      bed.store.set(RELATION, { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/0" }),
+    );
+    assert.equal(await reasonOf(send(bed)), "skipped: already linked concurrently");
+    assert.equal(await bed.store.field(PATH, "state"), "SENDING", "the sweep judges it");
+  });
+
+  it("is that another process has the claim, if two take an attempt over at the same moment", async () => {
+    for (const fields of [{ state: "FAILED" }, { state: "SENDING", leaseUntil: new Date(0) }]) {
+      const bed = await bedFor("kitchen");
+      await bed.store.set(PATH, {
+        schema: 1,
+        order: ORDER,
+        stage: "kitchen",
+        id: "a",
+        policy: "park",
+        tries: 1,
+        ...fields,
+      });
+      bed.store.hooks.once("commit", "before", fails(new ConflictError("there is an attempt")));
+      bed.store.hooks.once("commit", "before", () => bed.store.set(PATH, { id: "b" }));
+      assert.equal(await reasonOf(send(bed)), "skipped: claimed by another process");
+    }
+  });
+
+  it("opens a closed attempt again, and clears what closed it", async () => {
+    const bed = await bedFor("kitchen");
+    const looks = { since: new Date(0), last: new Date(0), looks: 3 };
+    const closed = { state: "CLOSED", expireAt: new Date(1), missing: looks, unreadable: looks };
+    await bed.store.set(PATH, {
+      schema: 1,
+      order: ORDER,
+      stage: "kitchen",
+      id: "a",
+      policy: "park",
+      tries: 2,
+      ...closed,
+    });
+    bed.food.hooks.once("createKitchenOrder", "before", refuse);
+    assert.match(await reasonOf(send(bed)), /^blocked: parked after try 3/);
+    const { expireAt, missing, unreadable, isDismissed } = (await bed.store.fields(PATH)) ?? {};
+    assert.deepEqual([expireAt, missing, unreadable, isDismissed], [null, null, null, null]);
   });
 });

@@ -57,7 +57,7 @@ describe("the write of a link", () => {
     });
   });
 
-  it("updates the relation as it was read, and keeps the times of its states", () => {
+  it("updates the relation that was read, and preserves the times of its states", () => {
     const times = { PREPARATION: new Date(5) };
     const updated = write(
       { schema: 1, state: "PREPARATION", kitchen: "kitchenorders/1", times },

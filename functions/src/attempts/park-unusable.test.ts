@@ -33,7 +33,7 @@ describe("an order whose name can't be stored", () => {
     assert.equal(await bed.store.field(path, "order"), path.replace("attempts/kitchen:", "orders/"));
   });
 
-  it("has an id of its own, even if the names differ only in units that UTF-8 can't express", async () => {
+  it("has a unique id, even if the names differ only in units that UTF-8 can't express", async () => {
     const bed = testBed();
     for (const name of ["orders/\ud800", "orders/\ud801", "orders/\ufffd/"]) await parkUnusable(name, bed.ports);
     assert.equal(new Set(await parkedIds(bed)).size, 3);

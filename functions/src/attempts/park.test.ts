@@ -42,7 +42,7 @@ describe("parking an order", () => {
   });
 
   for (const state of ["SENDING", "FAILED", "PARKED", "UNCERTAIN"] as const) {
-    it(`leaves an attempt that is ${state} as it is`, async () => {
+    it(`leaves an attempt that is ${state} unchanged`, async () => {
       const bed = testBed();
       await existing(bed, state);
       const before = await bed.store.fields(PATH);
@@ -69,6 +69,15 @@ describe("parking an order", () => {
       assert.deepEqual(cleared, [null, null, null, null, null, null]);
     });
   }
+
+  it("replaces an attempt that only counts lookups, for which nothing was sent", async () => {
+    const bed = testBed();
+    const looks = { since: new Date(0), last: new Date(0), looks: 2 };
+    await existing(bed, "FAILED", { tries: 0, unreadable: looks, reason: { code: "ORDER_UNREADABLE", message: "x" } });
+    assert.equal((await parked(bed)).outcome, "blocked");
+    const { state, reason, unreadable } = (await bed.store.fields(PATH)) ?? {};
+    assert.deepEqual({ state, reason, unreadable }, { state: "PARKED", reason: REASON, unreadable: null });
+  });
 
   it("leaves an attempt closed that an operator dismissed for the same reason", async () => {
     const bed = testBed();

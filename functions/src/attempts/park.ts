@@ -6,7 +6,7 @@ import type { OrderRef } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
 import type { Ports, Write } from "../ports.js";
 import { type Attempt, attemptIn, attemptPath, claimFields } from "./attempt.js";
-import type { ReasonCode } from "./reason-codes.js";
+import { isReasonCode, type ReasonCode } from "./reason-codes.js";
 
 /** Why an order is parked: a code that says what an operator can do, and what was seen. */
 export interface ParkReason {
@@ -55,5 +55,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
 export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, unreadable: null };
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
+  // It only counts lookups, for one of our own reasons: nothing was sent.
+  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);
   return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);
 }

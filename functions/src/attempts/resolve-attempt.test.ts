@@ -169,7 +169,7 @@ describe("what a decision does", () => {
     assert.equal(await attemptOf(bed), undefined);
   });
 
-  it("leaves a relation that was reopened in the meantime, or has no links, as it is", async () => {
+  it("leaves a relation unchanged that was reopened concurrently or has no links", async () => {
     for (const relation of [
       { ...PREPARED, note: "x" },
       { state: "CANCELLED", note: "x" },
@@ -215,7 +215,7 @@ describe("what a decision does", () => {
     assert.deepEqual({ state, discarded }, { state: "PREPARATION", discarded: { shipment: "shipments/1" } });
   });
 
-  it("discards nothing of an order that was closed in the meantime", async () => {
+  it("discards no link of an order that was closed concurrently", async () => {
     const bed = await bedFor("LINK_NOT_FOUND", { ...PREPARED, state: "CANCELLED" });
     assert.equal(await apply(bed, RETRY), "FAILED");
     assert.deepEqual(await relationOf(bed), { schema: 1, ...PREPARED, state: "CANCELLED" });

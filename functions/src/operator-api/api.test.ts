@@ -435,12 +435,43 @@ describe("the operator API", () => {
         assert.deepEqual([ids.length, ids[0], ids.at(-1)], [401, "a0", "z"]);
       });
 
+      it("finds an order by its id, and fails for a customer, while the index is being built", async () => {
+        const building = () =>
+          bed.bed.store.hooks.once("query", "before", () => {
+            throw new StoreError("the query requires an index that is currently building");
+          });
+        building();
+        assert.deepEqual(
+          found(await search("q=7f3c")).map(({ id }) => id),
+          ["7f3c"],
+        );
+        building();
+        assert.equal((await search("q=marguerite")).status, 503);
+      });
+
       for (const token of ["{}", '{"id":"../x"}', '{"id":"a","placedAt":1e300}', '{"id":"a","placedAt":"1"}', "null"]) {
         it(`rejects the page token ${token}`, async () => {
           const pageToken = Buffer.from(token).toString("base64url");
           assert.equal((await search(`q=marguerite&pageToken=${pageToken}`)).status, 400);
         });
       }
+    });
+
+    it("returns the orders of an hour that completed last first, whatever their ids", async () => {
+      const { store, clock } = bed.bed;
+      const began = Math.floor(clock.now() / 3_600_000) * 3_600_000 - 3_600_000;
+      for (let second = 0; second < 70; second++) {
+        const at = began + second * 1_000;
+        await store.set(`relations/s${second}`, { ...CLOSED, state: "CANCELLED", times: { CANCELLED: new Date(at) } });
+        await store.memory.commit([closingEntry(`orders/s${second}`, "CANCELLED", at)]);
+      }
+      const first = await search("outcome=CANCELLED");
+      const { nextPageToken } = first.body as { nextPageToken: string };
+      const second = await search(`outcome=CANCELLED&pageToken=${nextPageToken}`);
+      assert.deepEqual(
+        [...found(first), ...found(second)].map(({ id }) => id),
+        Array.from({ length: 70 }, (_, index) => `s${69 - index}`),
+      );
     });
 
     it("returns an empty page if nothing matches, or only documents that can't be read", async () => {

@@ -6,7 +6,7 @@
 
 import * as v from "valibot";
 import { ATTEMPT_STATES, attemptIn, attemptPath } from "../attempts/attempt.js";
-import { ValidationError } from "../domain/errors.js";
+import { StoreError, ValidationError } from "../domain/errors.js";
 import { hourOf } from "../domain/hours.js";
 import { CREATING_STAGES, type CreatingStage, type RelationState, STAGES } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
@@ -36,32 +36,47 @@ export function searchOrders(search: Search, ports: Pick<Ports, "store" | "clock
 
 /** Orders with this id or link, then orders of this customer. */
 async function ordersBy(q: string, { outcome, day, pageToken }: Search, store: Store): Promise<SearchPage> {
-  const position = pageToken === undefined ? undefined : customerPositionIn(pageToken);
-  const [exact, ofCustomer] = await Promise.all([
-    position === undefined ? ordersNamed(q, store) : [],
-    ordersOfCustomer(q, position, store),
-  ]);
-  const known = new Set(exact.map(({ id }) => id));
-  const more = ofCustomer.relations.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
+  const position = pageToken === undefined ? undefined : positionIn(pageToken, customerPosition);
   const isWanted = ({ state, since }: OrderSummary) =>
     (outcome === undefined || state === outcome) && (day === undefined || isEndOf(day, state, since));
+  const [exact, ofCustomer] = await Promise.all([
+    position === undefined ? ordersNamed(q, store) : [],
+    ordersOfCustomer(q, position, store).catch(storeErrorIn),
+  ]);
+  if (ofCustomer instanceof StoreError) {
+    // While the index is being built, a search for one order still finds it.
+    if (exact.length === 0) throw ofCustomer;
+    return { orders: exact.filter(isWanted), nextPageToken: "" };
+  }
+  const known = new Set(exact.map(({ id }) => id));
+  const more = ofCustomer.relations.flatMap((found) => summaryOf(found) ?? []).filter(({ id }) => !known.has(id));
   const { next } = ofCustomer;
   return {
     orders: [...exact, ...more].filter(isWanted),
-    nextPageToken: next ? token(JSON.stringify(next)) : "",
+    nextPageToken: next ? token(next) : "",
   };
+}
+
+function storeErrorIn(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  throw error;
 }
 
 /** The first and the last second that Firestore can store, in milliseconds since the epoch. */
 const STORABLE_TIMES = [Date.parse("0001-01-01T00:00:00Z"), Date.parse("9999-12-31T23:59:59Z")] as const;
+const storableTime = v.pipe(v.number(), v.integer(), v.minValue(STORABLE_TIMES[0]), v.maxValue(STORABLE_TIMES[1]));
 
 /**
  * Where a page of a customer's orders begins: after the order with this id, which was placed at this time, or without it, among the
  * orders that have none.
  */
-const customerPosition = v.strictObject({
-  id: v.string(),
-  placedAt: v.optional(v.pipe(v.number(), v.integer(), v.minValue(STORABLE_TIMES[0]), v.maxValue(STORABLE_TIMES[1]))),
+const customerPosition = v.strictObject({ id: v.string(), placedAt: v.optional(storableTime) });
+
+/** Where a page of completed orders begins: after the entry with this id, of this hour and time. */
+const completedPosition = v.strictObject({
+  hour: v.pipe(v.string(), v.regex(/^\d{4}-\d\d-\d\dT\d\d$/)),
+  id: v.pipe(v.string(), v.regex(/^[0-9a-f-]{36}$/)),
+  at: storableTime,
 });
 
 type CustomerPosition = v.InferOutput<typeof customerPosition>;
@@ -95,7 +110,7 @@ async function ordersOfCustomer(
   return { relations: [...relations, ...rest.relations], next: rest.next };
 }
 
-/** Orders whose relation says no time, by id. */
+/** Orders whose relation has no time, by id. */
 async function ordersWithoutTime(
   all: Matching,
   afterId: string | undefined,
@@ -167,20 +182,23 @@ async function completedOrders(
 ): Promise<SearchPage> {
   const states = outcome === undefined ? ENDED_STATES : [outcome];
   const hours = day === undefined ? recentHours(clock.now()) : hoursOf(day, clock.now());
-  const { hour: from, id: after } =
-    pageToken === undefined ? { hour: undefined, id: undefined } : positionIn(pageToken);
-  const start = from === undefined ? 0 : hours.indexOf(from);
+  const position = pageToken === undefined ? undefined : positionIn(pageToken, completedPosition);
+  const start = position === undefined ? 0 : hours.indexOf(position.hour);
   if (start < 0) throw new ValidationError("pageToken must be the nextPageToken of an earlier page of the same search");
   const orders: OrderSummary[] = [];
   let left = PAGE_SIZE;
   for (const hour of hours.slice(start)) {
-    const position = hour === from && after ? { after: `${HISTORY}/${after}` } : {};
+    const after =
+      position?.hour === hour ? { after: `${HISTORY}/${position.id}`, afterTime: new Date(position.at) } : {};
     const oneOf = hourBuckets(hour, states);
-    const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: left, ...position });
+    const latest = { collection: HISTORY, field: "hour", oneOf, latestBy: "at" };
+    const entries = await store.query({ ...latest, limit: left, ...after });
     orders.push(...(await summariesOf(entries, store)));
     const last = entries.at(-1);
-    if (last && entries.length === left)
-      return { orders, nextPageToken: token(`${hour} ${last.path.slice(HISTORY.length + 1)}`) };
+    if (last && entries.length === left) {
+      const next = { hour, id: last.path.slice(HISTORY.length + 1), at: Number(last.fields.at) };
+      return { orders, nextPageToken: token(next) };
+    }
     left -= entries.length;
   }
   return { orders, nextPageToken: "" };
@@ -197,8 +215,7 @@ function hoursOf(day: string, now: number): string[] {
 }
 
 async function summariesOf(entries: Snapshot[], store: Store): Promise<OrderSummary[]> {
-  const sorted = entries.toSorted((one, other) => Number(other.fields.at) - Number(one.fields.at) || 0);
-  const ids = sorted.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
+  const ids = entries.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
   const relations = ids.length > 0 ? await store.read(...ids.map(relationPath)) : [];
   return relations.flatMap((relation) => (relation && summaryOf(relation)) ?? []);
 }
@@ -230,12 +247,14 @@ function unlessUnreadable<T>(read: () => T): T | undefined {
 
 const NOT_A_TOKEN = "pageToken must be the nextPageToken of an earlier page";
 
-function token(text: string): string {
-  return Buffer.from(text).toString("base64url");
+function token(position: object): string {
+  return Buffer.from(JSON.stringify(position)).toString("base64url");
 }
 
-function customerPositionIn(pageToken: string): CustomerPosition {
-  const position = v.safeParse(customerPosition, jsonIn(Buffer.from(pageToken, "base64url").toString()));
+/** Where a page begins, as an earlier page's token says. */
+function positionIn<P extends { id: string }>(pageToken: string, schema: v.GenericSchema<unknown, P>): P {
+  const position = v.safeParse(schema, jsonIn(Buffer.from(pageToken, "base64url").toString()));
+  // An id that no document can have would not be a path.
   if (!position.success || orderId(`orders/${position.output.id}`) === undefined)
     throw new ValidationError(NOT_A_TOKEN);
   return position.output;
@@ -247,12 +266,4 @@ function jsonIn(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** An hour, and the entry after which the page starts. */
-function positionIn(pageToken: string): { hour: string; id: string } {
-  const text = Buffer.from(pageToken, "base64url").toString();
-  const [, hour, id] = /^(\d{4}-\d\d-\d\dT\d\d) ([0-9a-f-]{36})$/.exec(text) ?? [];
-  if (hour === undefined || id === undefined || token(text) !== pageToken) throw new ValidationError(NOT_A_TOKEN);
-  return { hour, id };
 }

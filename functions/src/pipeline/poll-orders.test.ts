@@ -480,7 +480,7 @@ describe("a poll that runs out of time", () => {
     const doubled = await continuePoll(next, bed.ports);
     assert.equal(doubled.outcome, "skipped");
     assert.equal(bed.published.length, published);
-    assert.equal(bed.continuations.length, 2, "and goes on only once");
+    assert.equal(bed.continuations.length, 2, "and continues only once");
   });
 
   it("does nothing for a continuation whose lease another run holds", async () => {
@@ -672,7 +672,7 @@ describe("a continuation of a poll", () => {
     listings.map(({ status, pageToken, pageSize }) => `${status} ${pageToken} ${pageSize}`);
   const { clock } = testBed();
 
-  it("goes on with its own position only, until a tick is over since the pass began", async () => {
+  it("continues only with its own positions until a tick has passed since the pass began", async () => {
     const { bed, result } = await continued({ startedAt: clock.now() - 59_999 });
     assert.deepEqual(asked(bed), ["NEW 7 50"]);
     assert.deepEqual(result, { outcome: "completed", published: 1, unusable: 0, failedPages: 0 });
@@ -699,7 +699,7 @@ describe("a continuation of a poll", () => {
     assert.deepEqual(asked(bed), ["PREPARATION 7 500", "NEW  500"]);
   });
 
-  it("gives the lease back when it is through, with the revision that polled", async () => {
+  it("releases the lease at its end, and stores its revision there", async () => {
     const { bed } = await continued({}, { K_REVISION: "poll-00042" });
     const { until, holder, health } = (await bed.store.fields(LEASE)) as {
       until: Date;

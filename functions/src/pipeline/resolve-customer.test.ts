@@ -45,7 +45,7 @@ describe("the customer of a relation", () => {
     assert.deepEqual([name, Buffer.byteLength(form)], ["\ufffd", 1_500]);
   });
 
-  it("is nobody if the order names none", async () => {
+  it("is recorded as missing if the order names none", async () => {
     for (const customerId of ["", "\u0000"]) {
       const bed = await bedWith({ customerId });
       assert.deepEqual(await resolve(bed), { outcome: "advanced", to: "customer unknown" });
@@ -71,7 +71,7 @@ describe("the customer of a relation", () => {
     });
   }
 
-  it("stays open, and the event comes again, if the user orchestrators can't be reached", async () => {
+  it("stays unresolved, and the event is redelivered, if the user orchestrators can't be reached", async () => {
     const bed = await bedWith();
     bed.customers.once("userByName", "before", () => {
       throw callError("UNAVAILABLE", "down", false);

@@ -107,7 +107,7 @@ describe("an order that the food service lists but does not answer about", () =>
   });
 
   for (const state of ["UNCERTAIN", "PARKED", "SENDING"] as const) {
-    it(`leaves an attempt that is ${state} as it is`, async () => {
+    it(`leaves an attempt that is ${state} unchanged`, async () => {
       const bed = await bedWith("NEW");
       const fields = { schema: 1, order: ORDER, stage: "kitchen", id: "a", state, policy: "park", tries: 1 };
       await bed.store.set("attempts/kitchen:1", fields);

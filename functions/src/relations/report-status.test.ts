@@ -271,7 +271,7 @@ describe("the outcome of a report", () => {
     assert.deepEqual(await bed.store.field("relations/1", "trouble"), { missing });
   });
 
-  it("counts failures of its own state only", async () => {
+  it("counts only failures of the current state", async () => {
     const { bed } = await bedWith(reject);
     const report = {
       tries: 7,
@@ -332,7 +332,7 @@ describe("writing what is wrong with an order", () => {
     return { bed, snapshot };
   }
 
-  it("returns the relation as it is now, so that it can be written again", async () => {
+  it("returns the relation's current document, which can be written again", async () => {
     const { bed, snapshot } = await bedWithRelation();
     const written = await writeTrouble(snapshot, TROUBLE, bed.ports);
     assert.deepEqual([written], await bed.store.read("relations/1"));

@@ -4,7 +4,7 @@ import type { DataSource, DocumentChange, Topic, Watcher } from "./source.js";
 
 const RECONNECT_MS = 1_000;
 
-/** What the server sends: changes, the first time all that the console watches. */
+/** The server's events: first all documents that the console watches, then changes. */
 interface ChangesEvent {
   isFirst: boolean;
   changes: DocumentChange[];
@@ -48,7 +48,7 @@ class ChangeStream {
       if (!response.ok || !response.body) throw new Error(`/events answered ${response.status}`);
       for await (const event of eventsIn(response.body)) this.take(JSON.parse(event) as ChangesEvent);
     } catch {
-      // The server is gone or restarts: what is shown is stale until it answers again.
+      // The server is gone or restarting: the data is stale until it responds again.
     }
     this.isConnected = false;
     for (const [{ onChanges }] of this.watchers) onChanges([], true);
@@ -62,7 +62,7 @@ class ChangeStream {
   private take({ isFirst, changes }: ChangesEvent): void {
     this.isConnected = true;
     const there = new Set(changes.map(({ path }) => path));
-    // After a reconnect, what the server no longer has is gone.
+    // After a reconnect, drop documents that the server no longer has.
     const gone = isFirst ? [...this.documents.keys()].filter((path) => !there.has(path)) : [];
     const all = [...gone.map((path) => ({ path, fields: undefined })), ...changes];
     for (const { path, fields } of all) {

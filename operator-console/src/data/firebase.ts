@@ -29,7 +29,7 @@ import { listenAgain } from "./listen-again.js";
 import { ATTENTION_STATES, MAX_ACTIVE, MAX_ATTENTION, OPEN_STATES } from "./queries.js";
 import type { DataSource, Session, Topic, Watcher } from "./source.js";
 
-/** A token that was issued this recently has the role of now. */
+/** A token that was issued this recently has the current role. */
 const FRESH_TOKEN_MS = 60_000;
 
 const WITH_METADATA = { includeMetadataChanges: true };
@@ -69,7 +69,7 @@ export async function connectFirebase(): Promise<DataSource> {
 function followSession(auth: Auth, listener: (session: Session | undefined) => void): void {
   onAuthStateChanged(auth, (user) => {
     if (!user) return listener(undefined);
-    // The person may sign out while the token is read.
+    // The user may sign out while the token is being read.
     void reportSessions(user, (session) => auth.currentUser === user && listener(session));
   });
 }

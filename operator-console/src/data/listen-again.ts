@@ -1,12 +1,12 @@
-/** Listening that outlasts errors that pass: Firestore ends a listener on any error, and another one takes its place here. */
+/** A listener that survives temporary errors: Firestore ends a listener on any error, and this starts another one. */
 import type { DocumentChange, Watcher } from "./source.js";
 
 const LISTEN_AGAIN_MS = 2_000;
 
-/** What a listener found. */
+/** A listener's snapshot. */
 export interface Found {
   changes: DocumentChange[];
-  /** The paths of all documents that there are now. */
+  /** The paths of all current documents. */
   paths(): Iterable<string>;
   isStale: boolean;
 }
@@ -31,7 +31,7 @@ export function listenAgain(
       const all = [...changes];
       if (isFirst && !isStale) {
         isFirst = false;
-        // What was removed while nothing was listening is in no list of changes.
+        // Documents that were removed while nothing was listening are in no list of changes.
         const there = new Set(paths());
         for (const path of known) if (!there.has(path)) all.push({ path, fields: undefined });
       }

@@ -11,6 +11,6 @@ export const ATTENTION_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).
   (state) => ATTEMPT_STATES[state].needsOperator,
 );
 
-/** At most so many documents are watched, which bounds what an open page costs. */
+/** The maximum of watched documents, which limits the cost of an open page. */
 export const MAX_ACTIVE = 10_000;
 export const MAX_ATTENTION = 1_000;

@@ -20,7 +20,7 @@ export interface DocumentChange {
 export type Topic = "active" | "attention" | "health" | { order: string };
 
 export interface Watcher {
-  /** First everything that is there, then what changes. `isStale` while the connection is down. */
+  /** Called first with all documents, then with changes. `isStale` while the connection is down. */
   onChanges(changes: DocumentChange[], isStale: boolean): void;
   /** The session may no longer read this. */
   onDenied(): void;
@@ -36,6 +36,6 @@ export interface DataSource {
   token(): Promise<string>;
   /** Returns a function that ends the watch. */
   watch(topic: Topic, watcher: Watcher): () => void;
-  /** Where the log lines of an order can be read, if anywhere. */
+  /** The URL of an order's log lines, if there is one. */
   logsAddress(order: string): string | undefined;
 }

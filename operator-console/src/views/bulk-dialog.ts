@@ -1,4 +1,4 @@
-/** One decision for many orders: a preview, a reason, progress, and what became of each. */
+/** One decision for many orders: a preview, a reason, progress, and the outcome of each. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Api } from "../api.js";
 import type { Attention } from "../documents.js";

@@ -1,4 +1,4 @@
-/** A modal dialog that is there as long as it is open. The browser keeps the focus in it and Escape closes it. */
+/** A modal dialog, in the document only while it is open. The browser keeps the focus in it and Escape closes it. */
 import { render, type TemplateResult } from "lit-html";
 import style from "./dialog.css";
 import { useStyle } from "./view.js";

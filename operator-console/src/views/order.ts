@@ -221,7 +221,7 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
     </header>
     ${
       foodService === undefined
-        ? html`<p class="card quiet">Asks the food service for the status right now.</p>`
+        ? html`<p class="card quiet">Requests the current status from the food service.</p>`
         : foodService === "missing"
           ? html`<p class="card">The food service doesn't know this order.</p>`
           : html`<dl class="card facts">

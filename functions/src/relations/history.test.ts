@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { ValidationError } from "../domain/errors.js";
+import type { Fields, Write } from "../ports.js";
+import {
+  closingEntry,
+  historyEntryIn,
+  hourBuckets,
+  linkEntry,
+  linkEntryPath,
+  linkedOrder,
+  reopeningEntry,
+  wasLinkedByUs,
+} from "./history.js";
+
+const AT = Date.parse("2026-01-01T11:59:59.999Z");
+
+const snapshotOf = (write: Write) => ({
+  path: write.path,
+  version: "1",
+  fields: "fields" in write ? write.fields : {},
+});
+const fieldsOf = (write: Write): Fields => snapshotOf(write).fields;
+
+describe("an entry of the history", () => {
+  it("of a link is named after the link, so no two orders can have the same one", () => {
+    const ours = linkEntry("orders/1", "kitchen", "kitchenorders/1", AT, "claim-1");
+    assert.equal(ours.kind, "create");
+    assert.equal(ours.path, linkEntryPath("kitchen", "kitchenorders/1"));
+    assert.equal(linkEntry("orders/2", "kitchen", "kitchenorders/1", 0).path, ours.path);
+    assert.notEqual(linkEntryPath("shipment", "kitchenorders/1"), ours.path);
+    assert.notEqual(linkEntryPath("kitchen", "kitchenorders/2"), ours.path);
+    const { hour, ...fields } = fieldsOf(ours);
+    const links = { kitchen: "kitchenorders/1", claim: "claim-1" };
+    assert.deepEqual(fields, { schema: 1, order: "orders/1", state: "PREPARATION", at: new Date(AT), ...links });
+    assert.match(String(hour), /^2026-01-01T11 PREPARATION [0-3]$/);
+  });
+
+  it("has the same path in every build", () => {
+    assert.equal(linkEntryPath("kitchen", "kitchenorders/1"), "history/67d76979-f00f-5dfe-bcb4-82049462c688");
+  });
+
+  it("says whether we made the link: another program's has no claim", () => {
+    const made = (claim?: string) => snapshotOf(linkEntry("orders/1", "shipment", "shipments/1", AT, claim));
+    assert.equal("claim" in made().fields, false);
+    assert.deepEqual([wasLinkedByUs(made("c")), wasLinkedByUs(made()), wasLinkedByUs(undefined)], [true, false, false]);
+    assert.deepEqual([linkedOrder(made()), linkedOrder(undefined)], ["orders/1", undefined]);
+  });
+
+  it("of an end is one for each order and state, and one more for each time that it comes again", () => {
+    const first = closingEntry("orders/1", "DELIVERED", AT);
+    assert.equal(closingEntry("orders/1", "DELIVERED", AT + 1).path, first.path);
+    const others = [
+      closingEntry("orders/2", "DELIVERED", AT),
+      closingEntry("orders/1", "REJECTED", AT),
+      closingEntry("orders/1", "DELIVERED", AT, 0),
+      closingEntry("orders/1", "DELIVERED", AT, 1),
+      reopeningEntry("orders/1", "DELIVERED", AT),
+      reopeningEntry("orders/1", "DELIVERED", AT + 1),
+    ].map(({ path }) => path);
+    assert.equal(new Set([first.path, ...others]).size, 7);
+    const { hour, ...fields } = fieldsOf(first);
+    assert.deepEqual(fields, { schema: 1, order: "orders/1", state: "DELIVERED", at: new Date(AT) });
+    assert.match(String(hour), /^2026-01-01T11 DELIVERED [0-3]$/);
+  });
+
+  it("is found under the buckets of its hour, in four parts", () => {
+    const buckets = hourBuckets("2026-01-01T11", ["DELIVERED", "GONE"]);
+    assert.equal(new Set(buckets).size, 8);
+    const used = new Set<unknown>();
+    for (let id = 0; id < 100; id++) used.add(fieldsOf(closingEntry(`orders/${id}`, "GONE", AT)).hour);
+    assert.deepEqual(
+      [...used].sort(),
+      buckets.filter((bucket) => bucket.includes("GONE")),
+    );
+  });
+
+  it("can be read as we write it, and by no build that is older than its schema", () => {
+    const written = snapshotOf(linkEntry("orders/1", "kitchen", "kitchenorders/1", AT));
+    assert.equal(historyEntryIn(written).order, "orders/1");
+    for (const fields of [{ schema: 2 }, { schema: 0 }, { state: "EATEN" }, { at: "now" }]) {
+      assert.throws(() => historyEntryIn({ ...written, fields: { ...written.fields, ...fields } }), ValidationError);
+    }
+  });
+});
