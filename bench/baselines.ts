@@ -1,4 +1,4 @@
-/** The functions that benches start: the deployed ones, and those in baselines/, each built in a folder of its own under the run's. */
+/** The functions that benches start: the deployed ones, and those in baselines/, each built in a subfolder of the run's folder. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -11,7 +11,7 @@ export const DEPLOYED = join(ROOT, "functions");
 
 const TAKES_REQUESTS: FunctionName[] = ["pollOrders", "sweep", "api"];
 
-/** How a deployed function is started. */
+/** The options with which a deployed function is started. */
 export function deployed(target: FunctionName, env: Record<string, string>): InstanceStart {
   return { build: DEPLOYED, target, takes: TAKES_REQUESTS.includes(target) ? "requests" : "events", env };
 }

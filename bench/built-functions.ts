@@ -1,4 +1,4 @@
-/** Orders carried by built functions: ours, or those that are written as Google's guides show. */
+/** Carries orders with built functions: ours, or those written like Google's guides. */
 import type { OutgoingHttpHeaders } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FunctionName } from "../functions/src/adapters/firebase/function-options.js";
@@ -16,7 +16,7 @@ import { BenchError } from "./measure.js";
 import { clientOf } from "./orders.js";
 import type { World } from "./world.js";
 
-/** So many orders must be delivered within this time. */
+/** The maximum time in which this many orders must be delivered. */
 const CARRY_TIMEOUT_MS = 120_000;
 
 /** The wait before a failed event is redelivered. */
@@ -24,7 +24,7 @@ const RETRY_MS = 500;
 
 const FUNCTIONS = ["sendToKitchen", "dispatchShipment", "completeOrder", "onRelationWritten", "pollOrders"] as const;
 
-/** The functions of this build as a carrier: the emulators bring their events, and a poll runs whenever orders wait for one. */
+/** The functions of this build as a carrier: the emulators deliver their events, and a poll runs whenever orders wait for one. */
 export function functionsOf(build: string): StartCarrier {
   return (world, project, food) => startFunctions(world, project, food, build);
 }

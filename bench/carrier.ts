@@ -1,4 +1,4 @@
-/** What the pipeline bench compares: each side carries orders from NEW to DELIVERED in its own manner. */
+/** The sides of the pipeline bench, each of which carries orders from NEW to DELIVERED in its own way. */
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Usage } from "../harness/process-usage.js";
 import type { World } from "./world.js";
@@ -7,9 +7,9 @@ import type { World } from "./world.js";
 export interface Carrier {
   /** Resolves when all these orders, which were placed just now, are delivered. */
   carry(orders: string[]): Promise<void>;
-  /** What each of its processes has used so far, the side's own first. */
+  /** The usage of each of its processes so far, the side's own first. */
   usage(): Record<string, Usage>;
-  /** Those whose cost is the side's own, not that of a store or a bus. */
+  /** The processes whose cost is the side's own, not that of a store or a bus. */
   own: string[];
   stop(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export interface Carrier {
 /** Starts a side with its own world; the name is that of its folder and its project. */
 export type StartCarrier = (world: World, name: string, food: FoodServiceProcess) => Promise<Carrier>;
 
-/** How the peers' processes find the food service. */
+/** The food service's address and certificate for the peers' processes. */
 export function addressOf({ address, certificate }: FoodServiceProcess): Record<string, string> {
   return { FOOD_SERVICE_ADDRESS: address, FOOD_SERVICE_CA: certificate };
 }

@@ -92,11 +92,11 @@ async function measure(context: BenchContext): Promise<Figures> {
   return figures;
 }
 
-/** What instances of all functions find. */
+/** The environment of all instances. */
 interface Stand {
   env: Record<string, string>;
   topics: PubSubTopics;
-  /** Makes an event for a function. */
+  /** Creates an event for a function. */
   events: Record<FunctionName, () => object>;
 }
 
@@ -139,7 +139,7 @@ async function prepare({ world, runs }: BenchContext): Promise<Stand> {
   };
 }
 
-/** From the spawn of an instance to the end of its first event, and what it used until then. */
+/** The time from an instance's spawn to the end of its first event, and its usage until then. */
 async function startOnce(
   world: World,
   { env, topics, events }: Stand,

@@ -74,7 +74,7 @@ async function measure({ world, runs, smoke, peers, say }: BenchContext): Promis
   return figures;
 }
 
-/** Has one side carry the orders, and measures those after the warm-up. */
+/** Makes one side carry the orders, and measures those after the warm-up. */
 async function carryAll(
   world: World,
   side: Side,

@@ -108,7 +108,7 @@ async function continueAll(world: World, topics: PubSubTopics, env: Record<strin
   throw new BenchError("a poll never came to its end");
 }
 
-/** Has a fresh instance take these continuations; what it used. */
+/** Makes a fresh instance handle these continuations, and returns its usage. */
 export async function continuePoll(
   world: World,
   continuations: unknown[],

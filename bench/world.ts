@@ -27,7 +27,7 @@ export interface WorldOptions {
   signal: AbortSignal;
   /** The Node.js that instances run on. */
   node: string;
-  /** Whether each instance leaves a profile. */
+  /** Whether each instance writes a CPU profile. */
   profile: boolean;
 }
 
@@ -42,11 +42,11 @@ export async function inWorld<T>(options: WorldOptions, work: (world: World) => 
 }
 
 export class World {
-  /** A folder of this run's own. */
+  /** A folder only for this run. */
   readonly directory = makeRunDirectory(ROOT);
   readonly signal: AbortSignal;
   readonly node: string;
-  /** Where each instance leaves a profile of its CPU time; undefined if none is wanted. */
+  /** The folder for each instance's CPU profile; undefined for none. */
   readonly profiles: string | undefined;
   private readonly parts = new AsyncDisposableStack();
   private readonly log = createWriteStream(join(this.directory, "bench.log"));
@@ -59,7 +59,7 @@ export class World {
     this.onEnd(() => new Promise((resolve) => this.log.end(resolve)));
   }
 
-  /** Has something stopped at the end, the latest first. */
+  /** Registers something to stop at the end, the latest first. */
   onEnd(stop: () => unknown): void {
     this.parts.defer(async () => void (await stop()));
   }
@@ -68,10 +68,10 @@ export class World {
     return this.parts.disposeAsync();
   }
 
-  /** Takes a line of a process's log. */
+  /** Receives a line of a process's log. */
   readonly onLine = (line: string) => void this.log.write(`${line}\n`);
 
-  /** Starts an instance of a function; it is stopped at the end at the latest. */
+  /** Starts an instance of a function, which is stopped at the end at the latest. */
   async startInstance(start: InstanceStart): Promise<FunctionInstance> {
     const { node, profiles } = this;
     const onLine = (line: string) => this.onLine(`${start.target}: ${line}`);
@@ -95,7 +95,7 @@ export class World {
     return this.emulatorsStarted;
   }
 
-  /** Starts the user orchestrators; the address of the first of them. */
+  /** Starts the user orchestrators and returns the address of the first one. */
   async users(): Promise<string> {
     const chain = await startOwnChain();
     this.onEnd(() => chain.stop());

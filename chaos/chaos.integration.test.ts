@@ -5,13 +5,13 @@ import { promisify } from "node:util";
 import { programArgs } from "../services/program-args.js";
 
 describe("real processes under faults", function () {
-  this.timeout(600_000);
+  this.timeout(1_200_000);
 
   for (const policy of ["park", "idempotency-key"] as const) {
     it(`lose and duplicate nothing when they are killed, stopped, disconnected and redeployed (${policy})`, async () => {
       const given = ["--orders", "12", "--kills", "6", "--seed", "2", "--policy", policy];
       const { stdout } = await promisify(execFile)(process.execPath, [...programArgs("chaos/main.ts"), ...given], {
-        timeout: 590_000,
+        timeout: 1_190_000,
       }).catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
       const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, number>;
       const { orders, kills, lost, duplicates, wrong, uncertain, undecidable } = last;

@@ -20,7 +20,7 @@ const NEEDS_OPERATOR = namesOf(ATTEMPT_STATES, ({ needsOperator }) => needsOpera
 export class EventStream {
   /** The version of each document that the console has. */
   private readonly sent = new Map<string, string>();
-  /** What was written since the last event. */
+  /** The documents written since the last event. */
   private readonly pending = new Map<string, Snapshot | undefined>();
   private readonly out = createGzip();
   private readonly stopObserving: () => void;
@@ -55,7 +55,7 @@ export class EventStream {
     this.out.end();
   }
 
-  /** Sends what another process has written or deleted. */
+  /** Sends documents that another process has written or deleted. */
   private async refresh(): Promise<void> {
     const began = new Map(this.sent);
     const found = new Map((await this.readAll()).map((written) => [written.path, written.found]));

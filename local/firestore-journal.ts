@@ -52,7 +52,7 @@ export class FirestoreJournal {
   private constructor(
     private readonly target: Target,
     private readonly server: Http2Server,
-    /** Where the functions find their Firestore, as host:port. */
+    /** The Firestore address for the functions, as host:port. */
     readonly address: string,
   ) {
     server.on("stream", (stream, headers) => {

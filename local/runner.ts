@@ -42,10 +42,10 @@ export interface RunnerOptions {
   /** The folder of its persistent state; undefined if it has none. */
   data: DataDirectory | undefined;
   ports: Ports;
-  /** Of the functions, by name. */
+  /** The functions' params, by name. */
   params: Record<string, string>;
   secrets: Record<string, string>;
-  /** Seconds between runs by scheduled function, instead of the function's own schedule. */
+  /** The interval of each scheduled function in seconds, instead of its own schedule. */
   intervals: Readonly<Record<string, number>> | undefined;
   /** Registers what must be stopped at the end. */
   parts: AsyncDisposableStack;

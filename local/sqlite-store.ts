@@ -19,7 +19,7 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** The queried fields, as in firestore.indexes.json. */
 const INDEXED = ["state", "order", "hour", "customerId"];
 
-/** Those of them that are sorted by a time. */
+/** The queried fields that are sorted by a time. */
 const SORTED = [
   ["customerId", "placedAt"],
   ["hour", "at"],
@@ -211,7 +211,7 @@ export class SqliteStore implements Store {
     for (const { number, change } of changes) this.deliver(number, change);
   }
 
-  /** Applies a commit whole, or not at all. Returns what settles it once the transaction is on the disk. */
+  /** Applies a commit atomically. Returns a function that settles it once the transaction is on the disk. */
   private applyOrRollBack({ writes, resolve, reject }: PendingCommit, changes: Recorded[]): () => void {
     try {
       const applied = this.apply(writes);
@@ -342,7 +342,7 @@ function where({ field, oneOf, latestBy }: Matching): string {
   return `WHERE collection = ? AND ${textOf(field)} IN (${oneOf.map(() => "?").join(", ")})${hasTime}`;
 }
 
-/** The rest of a query: what comes after the page before, and in which order. */
+/** The rest of a query: the start of the page, and the sort order. */
 function page({ latestBy }: Matching, after: string | undefined, afterTime: Date | undefined) {
   if (latestBy === undefined) return { condition: "AND path > ?", values: [after ?? ""], order: "path" };
   const time = timeOf(latestBy);
@@ -353,7 +353,7 @@ function page({ latestBy }: Matching, after: string | undefined, afterTime: Date
   return { condition, values: [afterTime.getTime(), afterTime.getTime(), after], order };
 }
 
-/** A field's value. Its path is written out, since its index is of an expression with these very words. */
+/** A field's value. Its path is a literal, since the index is on exactly this expression. */
 function textOf(field: string): string {
   return `json_extract(fields, '$.${JSON.stringify(field).replaceAll("'", "''")}')`;
 }

@@ -43,7 +43,7 @@ export async function findPrograms(
 }
 
 interface SuiteRunnerOptions extends RunnerOptions, Programs {
-  /** Whether the person's own params in functions/.env* hold for what is left open. */
+  /** Whether the person's own params in functions/.env* apply if this run does not set them. */
   withOwnParams: boolean;
 }
 

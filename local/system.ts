@@ -27,7 +27,7 @@ export interface SystemOptions {
   ports?: Partial<Record<NamedListener, number>>;
   /** Undefined for a run without a food service of its own. */
   foodService?: { given: FoodServiceConnection } | { simulated: SimulationOptions; certificates?: string } | undefined;
-  /** Seconds between runs by scheduled function, instead of the function's own schedule. */
+  /** The interval of each scheduled function in seconds, instead of its own schedule. */
   intervals?: { pollOrders?: number; sweep?: number } | undefined;
   /** Orchestrator 1 of an external user chain, as host:port, instead of one started by this run. */
   users?: string | undefined;
@@ -39,7 +39,7 @@ export interface SystemOptions {
   firestore?: { project: string } | undefined;
   /** Params of the functions by name. */
   params?: Record<string, string>;
-  /** Whether the person's own params in functions/.env* hold for what is left open. */
+  /** Whether the person's own params in functions/.env* apply if this run does not set them. */
   withOwnParams?: boolean;
   /** Receives progress messages during start-up. */
   onProgress?(message: string): void;

@@ -726,7 +726,7 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
 /** A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's. */
 function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
   const replacedAt = replaced.get(order) ?? 0;
-  // A relation without the earlier order's creation time can't tell the two apart.
+  // A relation without the earlier order's creation time can't distinguish the two orders.
   const earlier = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= replacedAt);
   if (earlier?.after && !(earlier.after.placedAt instanceof Date)) return;
   if (!(relation.placedAt instanceof Date) || relation.placedAt.getTime() < replacedAt) return;

@@ -330,6 +330,24 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (relation.state === "GONE") return skipped("gone");',
   ),
   one(
+    "count lookups where an order must be parked",
+    "attempts/park.ts",
+    'if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);',
+    'if (attempt.state === "FAILED") return false;',
+  ),
+  one(
+    "hand the same step over again",
+    "lease.ts",
+    "return take(path, snapshot, { holder, step: step + 1 }, milliseconds, ports);",
+    "return take(path, snapshot, { holder, step }, milliseconds, ports);",
+  ),
+  one(
+    "believe an absence at once after the first look",
+    "domain/absence.ts",
+    "windowMs / (LOOKS - 1)",
+    "windowMs / (LOOKS * 10)",
+  ),
+  one(
     "take another order for the same",
     "relations/relation.ts",
     "return Math.abs(relation.placedAt.getTime() - placedAt.getTime()) < PLACED_AT_TOLERANCE_MS;",

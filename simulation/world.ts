@@ -63,7 +63,7 @@ const MAX_SUSPENSION_MS = 900_000;
 /** How long it takes until a loss for good has led to all that it leads to without an operator, once nothing delays the looks any more. */
 const LOSS_SETTLES_MS = 1_500_000;
 
-/** The names of JavaScript's own errors, and of valibot's, which is never to leave `parse`. */
+/** The names of JavaScript's own errors, and of valibot's, which must never leave `parse`. */
 const BUG = /^(Aggregate|Assertion|Eval|Internal|Range|Reference|Syntax|Type|URI|Vali)?Error$/;
 
 const START = Date.UTC(2026, 0, 1);
@@ -93,7 +93,7 @@ export class World {
   describe: ((entry: Entry) => string) | undefined;
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
-  /** Errors of no class that the code knows: only a bug throws one. */
+  /** Errors of an unknown class, which only a bug throws. */
   readonly bugs: string[] = [];
   /** When the last fault was over, but for what losses for good lead to. */
   private faultsLastUntil = START;
@@ -256,7 +256,7 @@ export class World {
     return this.absences.find((absence) => (absence.name ?? name) === name && absence.until > this.now);
   }
 
-  /** Whether the food service knows nothing of a name now. One about which it answers wrongly is listed. */
+  /** Whether the food service does not find a name now. A name about which it replies wrongly is listed. */
   isUnlisted(name: string): boolean {
     const absence = this.absenceOf(name);
     return absence !== undefined && !(FOREIGN_REPLIES as readonly Fault[]).includes(absence.fault);

@@ -1,4 +1,4 @@
-/** The least that carrying orders costs, as a peer: a process that makes the calls and keeps nothing. */
+/** The minimum cost of carrying orders, as a peer: a process that makes the calls and stores nothing. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";

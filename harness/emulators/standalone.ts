@@ -17,7 +17,7 @@ const MAX_STARTS = 3;
 const LINES_IN_MESSAGE = 15;
 
 interface Options {
-  /** A folder of this run's own. */
+  /** A folder only for this run. */
   directory: string;
   /** Where Firestore sends its events, as host:port; nowhere by default. */
   events?: string;

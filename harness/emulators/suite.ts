@@ -36,7 +36,7 @@ const PARALLEL_EVENTS = 16;
 export interface SuiteOptions {
   /** The top folder of the project. */
   root: string;
-  /** A folder of this run's own. */
+  /** A folder only for this run. */
   directory: string;
   ports: Ports;
   java: Java;

@@ -56,6 +56,8 @@ describe("an attempt document", () => {
 
   const refused: [why: string, fields: Fields, field: string][] = [
     ["the schema is newer", { schema: 2 }, "schema"],
+    ["its tries are negative", { tries: -1 }, "tries"],
+    ["its tries are no whole number", { tries: 0.5 }, "tries"],
     ["there is no schema", { schema: null }, "schema"],
     ["the state is foreign", { state: "COOKING" }, "state"],
     ["the state is inherited by every object", { state: "toString" }, "state"],

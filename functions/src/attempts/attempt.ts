@@ -41,7 +41,7 @@ const schema = v.object({
   reason: v.optional(v.nullable(v.object({ code: v.string(), message: v.string() }))),
   /** The lookups at which the food service did not find the order: see `domain/absence.ts`. */
   missing: v.optional(v.nullable(absenceSchema)),
-  /** The looks at which the food service listed the order but did not answer about it. */
+  /** The lookups at which the food service listed the order but did not reply about it. */
   unreadable: v.optional(v.nullable(absenceSchema)),
   /** CLOSED: whether an operator dismissed it. Then it is never opened again for the same reason. */
   isDismissed: v.optional(v.nullable(v.boolean())),

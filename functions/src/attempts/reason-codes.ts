@@ -22,7 +22,7 @@ const REASONS = {
   REPORT_IGNORED: { actions: ["retry", "dismiss"] },
   /** The food service no longer finds the order, nor many others. */
   ORDER_NOT_FOUND: { actions: ["dismiss"] },
-  /** The food service lists the order, but does not answer about it, or answers about another one. */
+  /** The food service lists the order, but does not reply about it, or replies about another one. */
   ORDER_UNREADABLE: { actions: ["dismiss"] },
   /** The order was cancelled and its relation closed, but the food service shows it as active again. */
   ACTIVE_AFTER_CANCELLATION: { actions: ["retry", "dismiss"] },

@@ -72,7 +72,7 @@ export function isCallError(error: unknown): error is CallError {
 /** The codes with which a food service replies to an unknown name. BAD_REPLY is a reply about something else. */
 const NOT_FOUND_CODES = ["NOT_FOUND", "INVALID_ARGUMENT", "OUT_OF_RANGE", "BAD_REPLY"];
 
-/** Whether a service does not know the name that it was asked for, or replied about another one. */
+/** Whether a service does not know the requested name, or replied about another one. */
 export function isNotFound(error: unknown): error is CallError {
   return isCallError(error) && NOT_FOUND_CODES.includes(error.code);
 }

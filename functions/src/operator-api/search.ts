@@ -110,7 +110,7 @@ async function ordersOfCustomer(
   return { relations: [...relations, ...rest.relations], next: rest.next };
 }
 
-/** Orders whose relation says no time, by id. */
+/** Orders whose relation has no time, by id. */
 async function ordersWithoutTime(
   all: Matching,
   afterId: string | undefined,

@@ -1,4 +1,4 @@
-/** An order that the food service lists but does not answer about. After several looks an operator is asked. */
+/** Handles an order that the food service lists but does not reply about. After several lookups, an operator is asked. */
 import { attemptIn, attemptPath, claimFields } from "../attempts/attempt.js";
 import { NOT_CLOSED } from "../attempts/park.js";
 import type { ReasonCode } from "../attempts/reason-codes.js";
@@ -13,7 +13,7 @@ import type { StageHandler } from "./run-stage.js";
 
 const CODE = "ORDER_UNREADABLE" satisfies ReasonCode;
 
-/** The same handler; when the food service says that the order's name means nothing to it, the look is counted. */
+/** The same handler, which also counts the lookup if the food service does not know the order's name. */
 export function countingUnreadable(stage: Stage, handler: StageHandler): StageHandler {
   return async (ref: WaitingOrder, ports: Ports) => {
     try {
@@ -26,7 +26,7 @@ export function countingUnreadable(stage: Stage, handler: StageHandler): StageHa
 }
 
 /**
- * Counts the look on the order's attempt; after several looks over MISSING_AFTER_MINUTES it is PARKED. The sweep closes it once the food
+ * Counts the lookup in the order's attempt; after several lookups over MISSING_AFTER_MINUTES it is PARKED. The sweep closes it once the food
  * service answers.
  * @throws StoreError
  */
@@ -57,7 +57,7 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   try {
     await ports.store.commit([write]);
   } catch (problem) {
-    // Another process counted the same look, or began an attempt.
+    // Another process counted the same lookup, or started an attempt.
     if (!(problem instanceof ConflictError)) throw problem;
   }
   return blocked(isBelieved ? `${message}; an operator must resolve the ${stage} attempt` : message);

@@ -3,7 +3,16 @@ import fc from "fast-check";
 import { ValidationError } from "../domain/errors.js";
 import { RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import type { Fields } from "../ports.js";
-import { isSameOrder, parseRelation, relationIn, relationPath, stateFields } from "./relation.js";
+import {
+  discardedField,
+  isSameOrder,
+  parseRelation,
+  relationIn,
+  relationPath,
+  stateFields,
+  stateOfLinks,
+  troubleField,
+} from "./relation.js";
 
 const PATH = relationPath("7f3c");
 const AT = new Date("2026-01-01T00:00:00.000Z");
@@ -153,4 +162,83 @@ describe("an order and a relation", () => {
   it("are of the same order if the relation does not say when it was placed", () => {
     assert.equal(isSameOrder({ placedAt: undefined }, { placedAt: AT }), true);
   });
+});
+
+describe("what is wrong with a relation", () => {
+  const looks = { since: AT, last: AT, looks: 1 };
+  const parsed = (fields: Fields) => parseRelation(PATH, { kitchen: "k/1", ...fields });
+
+  it("is written as it is, and as null if nothing is", () => {
+    assert.deepEqual(troubleField({ missing: looks, report: undefined }), { trouble: { missing: looks } });
+    assert.deepEqual(troubleField({ missing: undefined }), { trouble: null });
+    assert.deepEqual(troubleField({}), { trouble: null });
+  });
+
+  it("is read as it was written", () => {
+    const report = { tries: 2, nextTryAt: AT, state: "PREPARATION", code: "REPORT_IGNORED" };
+    const trouble = { missing: looks, missingLink: { ...looks, name: "k/1" }, report, activeAgain: AT };
+    assert.deepEqual(parsed({ trouble }).trouble, trouble);
+    assert.deepEqual([parsed({ trouble: null }).trouble, parsed({}).trouble], [{}, {}]);
+  });
+
+  it("is a rejected report if an older build did not say so", () => {
+    assert.equal(parsed({ trouble: { report: { tries: 1, nextTryAt: AT } } }).trouble.report?.code, "REPORT_REJECTED");
+  });
+
+  for (const [what, trouble] of [
+    ["looks that are no whole number", { missing: { ...looks, looks: 1.5 } }],
+    ["looks without a time", { missing: { looks: 1 } }],
+    ["a lost link without its name", { missingLink: looks }],
+    ["a lost link without its looks", { missingLink: { name: "k/1" } }],
+    ["a lost link whose name can't be stored", { missingLink: { ...looks, name: "" } }],
+    ["a report that failed in a way of its own", { report: { tries: 1, nextTryAt: AT, code: "EATEN" } }],
+  ] as const) {
+    it(`is refused with ${what}`, () => assert.throws(() => parsed({ trouble } as Fields), ValidationError));
+  }
+});
+
+describe("discarded links", () => {
+  it("no longer count, until another one is linked", () => {
+    const links = { kitchen: "k/1", shipment: "s/1", state: "PREPARATION" };
+    const lost = parseRelation(PATH, { ...links, discarded: { shipment: "s/1" } });
+    assert.deepEqual([lost.kitchen, lost.shipment, lost.state], ["k/1", undefined, "PREPARATION"]);
+    const replaced = parseRelation(PATH, { ...links, shipment: "s/2", discarded: { shipment: "s/1" } });
+    assert.deepEqual([replaced.shipment, replaced.state], ["s/2", "IN_FLIGHT"]);
+    assert.deepEqual(parseRelation(PATH, { ...links, discarded: null }).discarded, {});
+  });
+
+  it("are written one by one, and as null if there are none", () => {
+    assert.deepEqual(discardedField({ kitchen: "k/1" }, "shipment", "s/1"), {
+      discarded: { kitchen: "k/1", shipment: "s/1" },
+    });
+    assert.deepEqual(discardedField({ kitchen: "k/1", shipment: "s/1" }, "shipment", undefined), {
+      discarded: { kitchen: "k/1" },
+    });
+    assert.deepEqual(discardedField({ kitchen: "k/1" }, "kitchen", undefined), { discarded: null });
+    assert.deepEqual(discardedField({}, "kitchen", undefined), { discarded: null });
+  });
+});
+
+describe("the state of a relation", () => {
+  it("is that of its last link", () => {
+    assert.equal(stateOfLinks({ kitchen: "k", shipment: "s" }), "IN_FLIGHT");
+    assert.equal(stateOfLinks({ kitchen: undefined, shipment: "s" }), "IN_FLIGHT");
+    assert.equal(stateOfLinks({ kitchen: "k", shipment: undefined }), "PREPARATION");
+    assert.equal(stateOfLinks({ kitchen: undefined, shipment: undefined }), undefined);
+  });
+
+  it("may be PREPARATION with only a later link, which is all that an operator found, but not without any", () => {
+    assert.equal(parseRelation(PATH, { state: "PREPARATION", shipment: "s/1" }).state, "IN_FLIGHT");
+    for (const fields of [{ state: "PREPARATION" }, { state: "IN_FLIGHT", kitchen: "k/1" }, { state: "IN_FLIGHT" }]) {
+      assert.throws(() => parseRelation(PATH, fields), /relations\/7f3c is (PREPARATION|IN_FLIGHT) but has no/);
+    }
+  });
+
+  it("is refused with times that are no map of times", () => {
+    for (const times of [[AT], AT, { EATEN: AT }, { PREPARATION: "now" }]) {
+      assert.throws(() => parseRelation(PATH, { kitchen: "k/1", times } as Fields), ValidationError);
+    }
+  });
+
+  it("is of no document where there is none", () => assert.equal(relationIn(undefined), undefined));
 });

@@ -187,6 +187,21 @@ describe("the hours that are due", () => {
   it("are refused in a document of a newer build", () => {
     const of = (fields: object) => () => hoursIn({ path: STATISTICS_PATH, version: "1", fields: fields as never });
     assert.throws(of({ schema: 2, hours: {} }), /not a statistics document/);
+    const hour = (more: object) => ({
+      schema: 1,
+      hours: { "2026-01-01T11": { arrived: 1, counts: { GONE: 1 }, stages: {}, ...more } },
+    });
+    assert.deepEqual(of(hour({}))()["2026-01-01T11"]?.stages.NEW, {}, "an older build had no histogram");
+    assert.doesNotThrow(of(hour({ stages: { NEW: { "0": 0 } } })));
+    for (const wrong of [
+      { arrived: "1" },
+      { counts: { EATEN: 1 } },
+      { counts: { GONE: "1" } },
+      { stages: { NEW: { "0": -1 } } },
+      { stages: { NEW: { "0": 0.5 } } },
+    ]) {
+      assert.throws(of(hour(wrong)), /not a statistics document/, JSON.stringify(wrong));
+    }
     assert.deepEqual(hoursIn(undefined), {});
   });
 });

@@ -524,6 +524,10 @@ describe("what the sweep logs and leaves behind", () => {
     ]);
     const cursors = { relations: "relations/r339", attempts: "attempts/kitchen:a279" };
     assert.deepEqual(await bed.store.field("leases/sweep", "cursors"), cursors);
+    asked.length = 0;
+    await sweep(bed.ports);
+    const first = (kind: string) => asked.find((name) => name.startsWith(`orders/${kind}`));
+    assert.deepEqual([first("r"), first("a")], ["orders/r340", "orders/a280"], "the next one continues with each");
   });
 });
 

@@ -406,7 +406,7 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   // The order's name can't be looked up.
   if (code === "UNUSABLE_NAME") return undefined;
   const seen = await look(attempt.order);
-  // It is listed, but may be listed only.
+  // It is listed, but perhaps only listed.
   if (code === "ORDER_UNREADABLE" && seen.kind === "active" && !(await isReadable(attempt, ports))) return undefined;
   const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
   const over =
@@ -417,7 +417,7 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
 }
 
-/** Whether the food service answers about the order of an attempt. */
+/** Whether the food service replies about an attempt's order. */
 async function isReadable({ order }: Attempt, { food }: Ports): Promise<boolean> {
   try {
     await food.getOrder(order);

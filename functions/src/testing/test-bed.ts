@@ -208,7 +208,7 @@ export interface TestBed {
   customers: Hooks<keyof Customers>;
 }
 
-/** New, empty ports. No operation completes at once, so an effect that a handler does not await comes too late. */
+/** New, empty ports. No operation completes synchronously, so an effect that a handler does not await is too late. */
 export function testBed(
   settings: Partial<Settings> = {},
   { seed = 1, pause = () => later() }: { seed?: number; pause?: (label: string) => Promise<unknown> } = {},

@@ -93,7 +93,7 @@ function isIn(path: string, collection: string): boolean {
 
 type Place = Pick<Snapshot, "path" | "fields">;
 
-/** The order of a query's answer. */
+/** The sort order of a query. */
 function comparison({ latestBy }: Matching): (one: Place, other: Place) => number {
   if (latestBy === undefined) return (one, other) => byBytes(one.path, other.path);
   const time = ({ fields }: Place) => Number(fields[latestBy]);
