@@ -68,7 +68,7 @@ interface Run {
   tags: Record<string, string>;
 }
 
-export interface IndexField {
+interface IndexField {
   fieldPath: string;
   order: string;
 }
