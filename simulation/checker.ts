@@ -692,7 +692,7 @@ function checkAttempt(
   const attempt = evidence.documents(attemptPathOf(stage, name));
   // With an operator's decision about the order's other stage, its message comes through again.
   const isBehind = CREATING_STAGES.some((other) => evidence.documents(attemptPathOf(other, name))?.state === "PARKED");
-  if ((attempt?.state === "SENDING" && !isBehind) || attempt?.state === "FAILED") {
+  if ((attempt?.state === "SENDING" || attempt?.state === "FAILED") && !isBehind) {
     violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
   }
   if (attempt?.state === "PARKED" && isParkedForNothing(name, attempt, relation, evidence)) {
