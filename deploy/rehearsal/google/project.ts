@@ -68,6 +68,13 @@ interface Run {
   tags: Record<string, string>;
 }
 
+/** A composite index of Firestore. */
+export interface Index {
+  queryScope: string;
+  fields: { fieldPath: string; order?: string | undefined }[];
+  state: "READY";
+}
+
 /** Everything by its resource name unless said otherwise. */
 export interface Project {
   id: string;
@@ -83,6 +90,8 @@ export interface Project {
   databases: Record<string, { locationId: string; type: string; [more: string]: unknown }>;
   /** Firestore fields with settings of their own. */
   fields: Record<string, object>;
+  /** Firestore's composite indexes. */
+  indexes: Record<string, Index>;
   topics: string[];
   secrets: Record<string, { labels: Record<string, string>; versions: SecretVersion[] }>;
   functions: Record<string, FunctionResource>;
@@ -120,6 +129,7 @@ export function newProject(id: string, number: string): Project {
     policies: {},
     databases: {},
     fields: {},
+    indexes: {},
     topics: [],
     secrets: {},
     functions: {},
