@@ -68,11 +68,9 @@ interface Run {
   tags: Record<string, string>;
 }
 
-/** A composite index of Firestore. */
-export interface Index {
-  queryScope: string;
-  fields: { fieldPath: string; order?: string | undefined }[];
-  state: "READY";
+interface IndexField {
+  fieldPath: string;
+  order: string;
 }
 
 /** Everything by its resource name unless said otherwise. */
@@ -90,8 +88,8 @@ export interface Project {
   databases: Record<string, { locationId: string; type: string; [more: string]: unknown }>;
   /** Firestore fields with settings of their own. */
   fields: Record<string, object>;
-  /** Firestore's composite indexes. */
-  indexes: Record<string, Index>;
+  /** Composite indexes of Firestore. */
+  indexes: Record<string, { queryScope: string; fields: IndexField[] }>;
   topics: string[];
   secrets: Record<string, { labels: Record<string, string>; versions: SecretVersion[] }>;
   functions: Record<string, FunctionResource>;
