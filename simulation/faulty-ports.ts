@@ -453,6 +453,7 @@ function performIn<T>(
         if (world.now >= world.emptyUntil) {
           const length = world.between(5_000, EMPTY_MS);
           world.emptyUntil = world.now + length;
+          world.emptied.push({ name: undefined, fault, from: world.now, until: world.emptyUntil });
           world.faultLasts(length);
         }
         if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));

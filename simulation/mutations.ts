@@ -269,8 +269,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "sweep no failed attempts",
     "relations/sweep.ts",
-    '  if (over) return { state: "CLOSED",',
-    '  if (code === "none") return { state: "CLOSED",',
+    "  if (over) return closedFields(ports);",
+    '  if (code === "none") return closedFields(ports);',
   ),
   one(
     "believe the first look for a link",

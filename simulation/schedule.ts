@@ -159,7 +159,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     stuckAtHorizon: stuckAtHorizon ?? [],
     overAtWrite,
     unsettled,
-    absences: world.absences,
+    absences: [...world.absences, ...world.emptied],
     setByOthers: world.setByOthers,
     replaced: world.replaced,
     listsWithoutSlot: world.listsWithoutSlot,

@@ -76,6 +76,8 @@ export class World {
   readonly outageUntil: Record<Service, number> = { store: 0, food: 0, users: 0, bus: 0, platform: 0 };
   /** Until when the food service answers from an empty replica, in milliseconds since the epoch. */
   emptyUntil = 0;
+  /** When it did so: every name was absent then. */
+  readonly emptied: Absence[] = [];
   /** What the food service did not find, and when. */
   readonly absences: Absence[] = [];
   /** The statuses whose pages fail or never end, and until when. */

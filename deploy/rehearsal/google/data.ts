@@ -1,5 +1,6 @@
 /** Pub/Sub, Secret Manager, Firestore's administration and the security rules. */
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { demand, exists, found, GoogleError } from "./errors.js";
 import type { Project, SecretVersion } from "./project.js";
 import { type Call, policyRoutes, type Route, routes } from "./route.js";
@@ -134,7 +135,28 @@ const FIRESTORE = routes("firestore.googleapis.com/v1/projects/{project}", {
   "GET /databases/{database}/operations/{operation}": ({ google, name }) => google.operations.get(name) ?? {},
   "GET /databases/{database}/collectionGroups/{group}/indexes": (call) => {
     databaseOf(call);
-    return { indexes: [] };
+    return {
+      indexes: Object.entries(call.project.indexes).map(([name, index]) => ({ name, state: "READY", ...index })),
+    };
+  },
+  "POST /databases/{database}/collectionGroups/{group}/indexes": (call) => {
+    databaseOf(call);
+    const { google, project, name, body } = call;
+    const { queryScope, fields } = body as Project["indexes"][string];
+    demand(fields?.length > 1, "A composite index needs two fields.");
+    // Firestore ends every index with the document's name, in the direction of the field before it.
+    const last = fields.at(-1);
+    const whole =
+      last?.fieldPath === "__name__" ? fields : [...fields, { fieldPath: "__name__", order: last?.order ?? "" }];
+    const isSame = ([there, index]: [string, Project["indexes"][string]]) =>
+      there.startsWith(`${name}/`) && index.queryScope === queryScope && isDeepStrictEqual(index.fields, whole);
+    if (Object.entries(project.indexes).some(isSame)) throw exists(name);
+    const index = `${name}/${randomUUID()}`;
+    project.indexes[index] = { queryScope, fields: whole };
+    return google.operation(`${databaseName(call)}/operations/${randomUUID()}`, {
+      name: index,
+      ...project.indexes[index],
+    });
   },
   "GET /databases/{database}/collectionGroups/{group}/fields": (call) => {
     databaseOf(call);

@@ -68,6 +68,11 @@ interface Run {
   tags: Record<string, string>;
 }
 
+interface IndexField {
+  fieldPath: string;
+  order: string;
+}
+
 /** Everything by its resource name unless said otherwise. */
 export interface Project {
   id: string;
@@ -83,6 +88,8 @@ export interface Project {
   databases: Record<string, { locationId: string; type: string; [more: string]: unknown }>;
   /** Firestore fields with settings of their own. */
   fields: Record<string, object>;
+  /** Composite indexes of Firestore. */
+  indexes: Record<string, { queryScope: string; fields: IndexField[] }>;
   topics: string[];
   secrets: Record<string, { labels: Record<string, string>; versions: SecretVersion[] }>;
   functions: Record<string, FunctionResource>;
@@ -120,6 +127,7 @@ export function newProject(id: string, number: string): Project {
     policies: {},
     databases: {},
     fields: {},
+    indexes: {},
     topics: [],
     secrets: {},
     functions: {},

@@ -97,6 +97,16 @@ describe("an order that the food service lists but does not answer about", () =>
     assert.equal(await attemptOf(bed, "kitchen"), undefined);
   });
 
+  it("counts anew after a sweep to which the food service answered", async () => {
+    const bed = await bedWith("PREPARATION");
+    await ticks(bed, "PREPARATION", 6, FOREIGN);
+    await sweep(bed.ports);
+    assert.equal((await attemptOf(bed, "shipment"))?.state, "CLOSED");
+    await ticks(bed, "PREPARATION", 1, FOREIGN);
+    const { state, unreadable } = (await attemptOf(bed, "shipment")) ?? {};
+    assert.deepEqual([state, unreadable?.looks], ["FAILED", 1]);
+  });
+
   it("stays closed when an operator dismisses it", async () => {
     const bed = await bedWith("PREPARATION");
     await ticks(bed, "PREPARATION", 12, FOREIGN);

@@ -407,14 +407,20 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   if (code === "UNUSABLE_NAME") return undefined;
   const seen = await look(attempt.order);
   // It is listed, but perhaps only listed.
-  if (code === "ORDER_UNREADABLE" && seen.kind === "active" && !(await isReadable(attempt, ports))) return undefined;
+  if (code === "ORDER_UNREADABLE" && seen.kind === "active") {
+    return (await isReadable(attempt, ports)) ? closedFields(ports) : undefined;
+  }
   const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
   const over =
     (attempt.state === "PARKED" && isResolved(attempt, seen, relationIn(snapshot))) ||
     (await isOver(attempt, seen, ports));
   if (typeof over === "object") return over;
-  if (over) return { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(ports.clock.now()) };
+  if (over) return closedFields(ports);
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
+}
+
+function closedFields({ clock }: Ports): Fields {
+  return { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(clock.now()) };
 }
 
 /** Whether the food service replies about an attempt's order. */
@@ -437,7 +443,6 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
     case "REPORT_IGNORED":
       return !relation?.trouble.report || !isBehind(seen, relation);
     case "ORDER_NOT_FOUND":
-    case "ORDER_UNREADABLE":
       return seen.kind === "active";
     case "ACTIVE_AFTER_CANCELLATION":
       return relation?.state !== "CANCELLED";
