@@ -89,6 +89,7 @@ export async function judgeBySimulation(
       if ("begins" in said) current = said.begins;
       else results.set(said.mutant, said);
     });
+    if (current === NO_MUTANT && mutants.length > 0) throw new Error("the search fails without any mutant");
     if (!results.has(current)) results.set(current, HANGS);
     left = current === NO_MUTANT ? [] : left.filter((mutant) => !results.has(mutant));
   } while (left.length > 0);
