@@ -690,9 +690,12 @@ function checkAttempt(
   violate: Violate,
 ): void {
   const attempt = evidence.documents(attemptPathOf(stage, name));
-  // With an operator's decision about the order's other stage, its message comes through again.
-  const isBehind = CREATING_STAGES.some((other) => evidence.documents(attemptPathOf(other, name))?.state === "PARKED");
-  if ((attempt?.state === "SENDING" && !isBehind) || attempt?.state === "FAILED") {
+  // It waits behind an operator's decision about the order's other stage, or the operator gave the order up there.
+  const isBehind = CREATING_STAGES.some((other) => {
+    const { state, isDismissed } = evidence.documents(attemptPathOf(other, name)) ?? {};
+    return state === "PARKED" || isDismissed === true;
+  });
+  if ((attempt?.state === "SENDING" || attempt?.state === "FAILED") && !isBehind) {
     violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
   }
   if (attempt?.state === "PARKED" && isParkedForNothing(name, attempt, relation, evidence)) {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { readCollection } from "./firestore-rest.js";
+import { text } from "node:stream/consumers";
+import { readCollection, writeDocuments } from "./firestore-rest.js";
 
 const ROOT = "projects/demo-x/databases/(default)/documents";
 
@@ -80,5 +81,41 @@ describe("reading a collection", () => {
   it("fails instead of returning an empty collection when the request fails", async () => {
     pages = { "": { documents: [{ name: `${ROOT}/relations/a` }], nextPageToken: "broken" } };
     await assert.rejects(readCollection(firestore, "demo-x", "relations"), /answered 500 when relations was read/);
+  });
+});
+
+describe("writing documents", () => {
+  const DOCUMENTS = ["a", "b"].map((id) => ({ path: `relations/${id}`, fields: { kitchen: `kitchenorders/${id}` } }));
+  let server: Server;
+  let firestore: string;
+  /** The codes with which the next requests are answered, one for each write. */
+  let codes: number[][];
+  let written: string[][];
+
+  beforeEach(async () => {
+    written = [];
+    server = createServer(async (request, response) => {
+      const { writes } = JSON.parse(await text(request)) as { writes: { update: { name: string } }[] };
+      written.push(writes.map(({ update }) => update.name.split("/").at(-1) ?? ""));
+      response.end(JSON.stringify({ status: (codes.shift() ?? []).map((code) => ({ code, message: "why" })) }));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    firestore = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  afterEach(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it("repeats those that a busy emulator aborts, until it takes them", async () => {
+    codes = [[0, 10], [14], [10], [0]];
+    await writeDocuments(firestore, "demo-x", DOCUMENTS);
+    assert.deepEqual(written, [["a", "b"], ["b"], ["b"], ["b"]]);
+  });
+
+  it("fails when the emulator rejects one, and says why", async () => {
+    codes = [[0, 3]];
+    await assert.rejects(writeDocuments(firestore, "demo-x", DOCUMENTS), /did not write relations\/b: why \(code 3\)/);
   });
 });

@@ -1,4 +1,5 @@
 /** Reads and writes the documents of the Firestore emulator, without applying security rules. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Field, Fields, Matching } from "../../functions/src/ports.js";
 
 export interface Document {
@@ -13,7 +14,11 @@ const PAGE = 500;
 /** ABORTED and UNAVAILABLE: a busy emulator aborts a write that waits for another. */
 const REPEATABLE_CODES = [10, 14];
 
-const MAX_TRIES = 5;
+const MAX_TRIES = 10;
+
+/** The pause before a write is repeated: doubled each time, up to the second value. */
+const FIRST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 5_000;
 
 /** The timeout of a request to a busy emulator. */
 const ANSWER_TIMEOUT_MS = 60_000;
@@ -90,7 +95,11 @@ export async function countDocuments(
 export async function writeDocuments(firestore: string, project: string, documents: Document[]): Promise<void> {
   for (let from = 0; from < documents.length; from += PAGE) {
     let some = documents.slice(from, from + PAGE);
-    for (let tries = 1; some.length > 0; tries++) some = await writeBatch(firestore, project, some, tries < MAX_TRIES);
+    for (let tries = 1; ; tries++) {
+      some = await writeBatch(firestore, project, some, tries < MAX_TRIES);
+      if (some.length === 0) break;
+      await sleep(Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), MAX_PAUSE_MS));
+    }
   }
 }
 
