@@ -102,7 +102,7 @@ async function passOnce(world: World, run: number, count: number): Promise<Pass>
   food.child.kill();
   bus.child.kill();
   expectEqual(taken.distinct, count, "orders published");
-  // A pass that takes longer than a tick lists the statuses again that it was through with.
+  // A pass that takes longer than a tick lists the completed statuses again.
   if (seconds < TICK_SECONDS) expectEqual(taken.orders, count, "times that an order was published");
   return result;
 }

@@ -13,8 +13,8 @@ import { RunningTime } from "./running-time.js";
 
 const DEADLINE_SECONDS = 2;
 
-/** The first rejection of all may strike a create. Without pacing, a tenth of them is rejected. */
-const MAX_UNCERTAIN = 2;
+/** The first rejection of all may strike a create; on a busy machine, calls of one second arrive in the next. Without pacing, 15 are rejected. */
+const MAX_UNCERTAIN = 6;
 
 describe("an embedded run", function () {
   this.timeout(120_000);

@@ -72,7 +72,7 @@ describe("starting and stopping", function () {
 
   async function until(what: string, holds: () => boolean, details = () => ""): Promise<void> {
     for (const began = Date.now(); !holds(); await sleep(50)) {
-      if (Date.now() - began > 5 * MINUTE) throw new Error(`waited in vain until ${what}\n${details()}`);
+      if (Date.now() - began > 5 * MINUTE) throw new Error(`timed out waiting until ${what}\n${details()}`);
     }
   }
 

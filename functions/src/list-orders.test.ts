@@ -61,7 +61,7 @@ describe("a listing", () => {
     assert.match(orders.problem?.message ?? "", /"odd"/);
   });
 
-  it("ends when a page is followed by itself", async () => {
+  it("ends when a page repeats itself", async () => {
     const { listing: orders } = listing(() => ({ orders: [order("orders/1")], nextPageToken: "a" }), {
       ...BEGIN,
       pageToken: "a",

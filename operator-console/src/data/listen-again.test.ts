@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Found, listenAgain } from "./listen-again.js";
 
-/** A watcher and what it was told, over listeners that the test ends. */
+/** A watcher and its notifications, over listeners that the test ends. */
 class Watched {
   readonly heard: string[] = [];
   denied = 0;

@@ -37,7 +37,7 @@ export const FUNCTION_OPTIONS = {
   onRelationCreated: { account: "on-relation-created", ...EVENT_OPTIONS, maxInstances: 10 },
   // The memory holds the names of all active orders, about 150 bytes each. The timeout is shorter than the lease of 540 seconds.
   sweep: { account: "sweep-orders", ...SINGLETON_OPTIONS, memory: "1GiB", timeoutSeconds: 540 },
-  // People send these requests: there are few, and nobody waits longer for an answer.
+  // People send these requests: there are few, and a reply after this time is useless.
   api: { account: "operators-api", ...EVENT_OPTIONS, maxInstances: 5, timeoutSeconds: 60 },
 } as const;
 
