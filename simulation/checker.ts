@@ -199,7 +199,10 @@ function checkResends(
     const isBetween = (at: number) => at >= earlier.at && at <= later.at;
     return (
       isBetween(replaced.get(order ?? "") ?? Number.NaN) ||
-      retries.some((retry) => retry.order === order && retry.stage === stage && isBetween(retry.at))
+      // For a new order with the same name, a retry starts both stages anew.
+      retries.some(
+        (retry) => retry.order === order && (retry.stage === stage || replaced.has(retry.order)) && isBetween(retry.at),
+      )
     );
   };
   const mayHaveBeenApplied = new Map<string, Entry>();

@@ -28,6 +28,9 @@ export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 const RUN_TIMEOUT_MS = 120_000;
 const POLL_TIMEOUT_MS = 180_000;
 
+/** How old an order is at least when its name is given to another: creation times that are closer count as equal. */
+const REPLACED_AGE_MS = 2_000;
+
 /** How old the backup is at least and at most from which the food service is restored. */
 const BACKUP_AGE_MS = [100, 240_000] as const;
 
@@ -178,10 +181,20 @@ export class System {
     }
   }
 
-  /** The food service loses an order that was placed a while ago, and gives its name to a new one. */
+  /**
+   * The food service loses an order that was placed a while ago, and gives its name to a new one. If it honors keys, no run is handling the
+   * order then: the key of a create that arrives for the earlier order just afterwards would stand for both.
+   */
   private replace(): void {
     const { food, world } = this;
-    const orders = food.truth().orders.filter(({ name }) => !world.absenceOf(name) && !world.replaced.has(name));
+    const running = new Set(this.runs.filter(({ ended }) => ended === "running").map(({ number }) => number));
+    const isHandled = (name: string) =>
+      this.policy === "idempotency-key" &&
+      world.history.some(({ run, subject }) => subject === name && running.has(run));
+    const orders = food.truth().orders.filter(({ name, changes }) => {
+      const age = world.now - Date.parse(changes[0]?.at ?? "");
+      return age >= REPLACED_AGE_MS && !world.absenceOf(name) && !world.replaced.has(name) && !isHandled(name);
+    });
     const { name } = orders[Math.floor(world.random.fraction() * orders.length)] ?? {};
     if (name === undefined) return;
     const keys = CREATING_STAGES.map((stage) => idempotencyKey(name, stage) as string | null);
