@@ -75,7 +75,8 @@ export async function exhaustive(
     }
     if (!withPairs) continue;
     for (const [later, second] of pointsOf(single.history)) {
-      const situation = `${second} ${single.history[later]?.situation}`;
+      // Of a hundred thousand situations, the texts do not fit into memory.
+      const situation = digestOf(`${second} ${single.history[later]?.situation}`);
       if (later <= effect || situations.has(situation)) continue;
       situations.add(situation);
       pairs.push(
@@ -94,6 +95,10 @@ export async function exhaustive(
     if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha1").update(text).digest("base64");
 }
 
 /** Where the order's life ends: the last effect that is about it, and not merely the next empty tick. */

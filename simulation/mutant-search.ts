@@ -4,6 +4,8 @@
  * has one mutant, which is always on.
  */
 
+// First, since a mutant may be at the top level of a module that the others import.
+import "./mutant-switch.js";
 import { Coverage } from "./coverage.js";
 import { guided, pointsOf, singleOrder } from "./explore.js";
 import type { Schedule } from "./faults.js";
