@@ -16,8 +16,12 @@ const MAX_DELIBERATION_MS = 90_000;
 /** After this time, the network delivers a request no more: what does not exist now never will. */
 const CERTAIN_AFTER_MS = 200_000;
 
+/** An operator gives up on an attempt for which so many decisions in a row were rejected, each sent three times. */
+const MAX_REJECTED = 5;
+
 export class Operator {
   private readonly deciding = new Set<string>();
+  private readonly rejected = new Map<string, number>();
   private decisions = 0;
 
   constructor(private readonly system: System) {}
@@ -35,6 +39,7 @@ export class Operator {
   private consider(seen: Snapshot): void {
     const attempt = attemptIn(seen);
     if (!attempt || this.deciding.has(seen.path) || !needsDecision(attempt, this.system.policy)) return;
+    if ((this.rejected.get(seen.path) ?? 0) >= MAX_REJECTED) return;
     this.deciding.add(seen.path);
     const { world } = this.system;
     world.after(world.between(1_000, MAX_DELIBERATION_MS), () => {
@@ -76,8 +81,10 @@ export class Operator {
   /** Sends the decision, and the same one again if there was no reply. */
   private apply(resolution: Resolution, path: string, tries = 3): void {
     this.system.resolve(resolution, (ended) => {
-      if (ended === "taken" || tries === 1) this.deciding.delete(path);
-      else this.system.world.after(5_000, () => this.apply(resolution, path, tries - 1));
+      if (ended === "taken" || tries === 1) {
+        this.deciding.delete(path);
+        this.rejected.set(path, ended === "taken" ? 0 : (this.rejected.get(path) ?? 0) + 1);
+      } else this.system.world.after(5_000, () => this.apply(resolution, path, tries - 1));
     });
   }
 }

@@ -127,17 +127,19 @@ describe("orders that share a message", () => {
   const numbered = (count: number): OrderMessage[] =>
     Array.from({ length: count }, (_, index) => ({ order: `orders/${index}`, status: "PREPARATION", placedAt: index }));
 
-  it("are at most 25, and none is lost or duplicated", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 120 }), (count) => {
-        const payloads = packOrders("shipment", numbered(count));
-        const unpacked = payloads.map((payload) => unpackOrders(JSON.parse(JSON.stringify(payload))));
-        assert.ok(unpacked.every((orders) => orders.length <= 25));
-        assert.deepEqual(unpacked.flat(), numbered(count));
-        assert.equal(payloads.length, Math.ceil(count / 25));
-      }),
-    );
-  });
+  for (const stage of ["shipment", "completion"] as const) {
+    it(`are at most 25 for the stage ${stage}, and none is lost or duplicated`, () => {
+      fc.assert(
+        fc.property(fc.integer({ min: 0, max: 120 }), (count) => {
+          const payloads = packOrders(stage, numbered(count));
+          const unpacked = payloads.map((payload) => unpackOrders(JSON.parse(JSON.stringify(payload))));
+          assert.ok(unpacked.every((orders) => orders.length <= 25));
+          assert.deepEqual(unpacked.flat(), numbered(count));
+          assert.equal(payloads.length, Math.ceil(count / 25));
+        }),
+      );
+    });
+  }
 
   it("are never new orders", () => {
     assert.deepEqual(packOrders("kitchen", numbered(3)), numbered(3));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BusError, ConflictError, callError, StoreError, ValidationError } from "../domain/errors.js";
-import { advanced, blocked, type Outcome, skipped } from "../domain/outcome.js";
+import { advanced, blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
 import { testBed } from "../testing/test-bed.js";
 import { runStage } from "./run-stage.js";
 
@@ -23,6 +23,7 @@ async function take(advance: () => Promise<Outcome>, { payload }: { payload: unk
 describe("a stage that handles a message", () => {
   for (const [result, level] of [
     [advanced("PREPARATION"), "info"],
+    [reported("PREPARATION"), "info"],
     [skipped("the order is NEW"), "debug"],
     [blocked("parked"), "warn"],
   ] as const) {
