@@ -126,6 +126,54 @@ describe("an order that the food service lists but does not answer about", () =>
     });
   }
 
+  for (const [policy, isResent] of [
+    ["idempotency-key", true],
+    ["park", false],
+  ] as const) {
+    it(`is shown to an operator when the process that sent its create died, under the policy ${policy}`, async () => {
+      const bed = await bedWith("NEW");
+      bed.ports.settings.CREATE_POLICY = policy;
+      const leaseUntil = new Date(bed.clock.now() + 20_000);
+      const fields = {
+        schema: 1,
+        order: ORDER,
+        stage: "kitchen",
+        id: "a",
+        state: "SENDING",
+        policy,
+        tries: 1,
+        leaseUntil,
+      };
+      await bed.store.set("attempts/kitchen:1", fields);
+      await ticks(bed, "NEW", 1, FOREIGN);
+      assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING", "its lease is not over");
+      await ticks(bed, "NEW", 1, FOREIGN);
+      const { state, reason, nextTryAt, id } = (await attemptOf(bed, "kitchen")) ?? {};
+      assert.deepEqual({ state, code: reason?.code, id }, { state: "UNCERTAIN", code: "LEASE_EXPIRED", id: "a" });
+      assert.equal(nextTryAt instanceof Date, isResent);
+      await ticks(bed, "NEW", 1);
+      assert.equal(bed.food.created.length, isResent ? 1 : 0);
+    });
+  }
+
+  it("leaves a claim to the sweep whose link was made", async () => {
+    const bed = await bedWith("PREPARATION");
+    const leaseUntil = new Date(bed.clock.now());
+    const fields = {
+      schema: 1,
+      order: ORDER,
+      stage: "kitchen",
+      id: "a",
+      state: "SENDING",
+      policy: "park",
+      tries: 1,
+      leaseUntil,
+    };
+    await bed.store.set("attempts/kitchen:1", fields);
+    await ticks(bed, "NEW", 2, FOREIGN);
+    assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING");
+  });
+
   it("keeps the reason of a create that failed until an operator is asked", async () => {
     const bed = await bedWith("NEW");
     bed.food.hooks.once("createKitchenOrder", "before", () => {

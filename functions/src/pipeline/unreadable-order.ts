@@ -1,5 +1,5 @@
 /** Handles an order that the food service lists but does not reply about. After several lookups, an operator is asked. */
-import { attemptIn, attemptPath, claimFields } from "../attempts/attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields } from "../attempts/attempt.js";
 import { NOT_CLOSED } from "../attempts/park.js";
 import type { ReasonCode } from "../attempts/reason-codes.js";
 import { countLook } from "../domain/absence.js";
@@ -8,7 +8,8 @@ import { type CreatingStage, LAST_CREATING_STAGE, STAGES, type Stage } from "../
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
-import type { Fields, Ports, WaitingOrder, Write } from "../ports.js";
+import type { Fields, Ports, Snapshot, WaitingOrder, Write } from "../ports.js";
+import { relationIn, relationPath } from "../relations/relation.js";
 import type { StageHandler } from "./run-stage.js";
 
 const CODE = "ORDER_UNREADABLE" satisfies ReasonCode;
@@ -36,6 +37,8 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   const attempt = attemptIn(existing);
   const message = storableText(`the food service lists the order but does not answer about it: ${error.message}`);
   if (attempt?.isDismissed && attempt.reason?.code === CODE) return skipped(message);
+  if (existing && attempt && isLeaseExpired(attempt, ports))
+    return declareUncertain(existing, ref, stage, message, ports);
   // Another attempt of this stage is in progress, or waits for an operator.
   if (attempt && attempt.state !== "FAILED" && attempt.state !== "CLOSED") return skipped(message);
 
@@ -61,4 +64,37 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
     if (!(problem instanceof ConflictError)) throw problem;
   }
   return blocked(isBelieved ? `${message}; an operator must resolve the ${stage} attempt` : message);
+}
+
+/** Whether the process that claimed the attempt died or hangs. */
+function isLeaseExpired({ state, leaseUntil }: Attempt, { clock }: Pick<Ports, "clock">): boolean {
+  return state === "SENDING" && leaseUntil !== undefined && leaseUntil !== null && leaseUntil.getTime() <= clock.now();
+}
+
+/**
+ * Shows an operator a create that may have been sent: its stage, which reads the order first, can't judge it. With an honored key, the
+ * stage sends it again once the food service answers about the order.
+ * @throws StoreError
+ */
+async function declareUncertain(
+  { path, version }: Snapshot,
+  ref: OrderRef,
+  stage: CreatingStage,
+  message: string,
+  ports: Ports,
+): Promise<Outcome> {
+  // A claim that was committed late stays behind after its link was made. The sweep deletes it.
+  const [relation] = await ports.store.read(relationPath(ref.id));
+  if (relationIn(relation)?.[stage] !== undefined) return skipped(message);
+  const isKeyed = ports.settings.CREATE_POLICY === "idempotency-key";
+  const nextTryAt = isKeyed ? new Date(ports.clock.now()) : null;
+  const reason = { code: "LEASE_EXPIRED", message: storableText(`the lease expired, and ${message}`) };
+  const fields = { state: "UNCERTAIN", leaseUntil: null, nextTryAt, reason };
+  try {
+    await ports.store.commit([{ kind: "update", path, version, fields }]);
+  } catch (problem) {
+    if (!(problem instanceof ConflictError)) throw problem;
+    return skipped("claimed or settled by another process");
+  }
+  return blocked(`uncertain: ${reason.message}`);
 }
