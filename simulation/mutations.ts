@@ -366,7 +366,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (!loaded.snapshot || !relation?.shipment) return undefined as never;",
   ),
   one(
-    "ask nobody about what can't be read",
+    "ask no operator about an order that can't be read",
     "pipeline/handlers.ts",
     "countingUnreadable(stage, STAGE_HANDLERS[stage])",
     "STAGE_HANDLERS[stage]",

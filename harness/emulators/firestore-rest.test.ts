@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
+import { listenLocally } from "../listen.js";
 import { readCollection, writeDocuments } from "./firestore-rest.js";
 
 const ROOT = "projects/demo-x/databases/(default)/documents";
@@ -22,9 +21,8 @@ describe("reading a collection", () => {
       authorization = request.headers.authorization;
       const page = pages[url.searchParams.get("pageToken") ?? ""];
       response.writeHead(page ? 200 : 500).end(JSON.stringify(page ?? {}));
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    firestore = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    });
+    firestore = `127.0.0.1:${await listenLocally(server)}`;
   });
 
   afterEach(() => {
@@ -98,9 +96,8 @@ describe("writing documents", () => {
       const { writes } = JSON.parse(await text(request)) as { writes: { update: { name: string } }[] };
       written.push(writes.map(({ update }) => update.name.split("/").at(-1) ?? ""));
       response.end(JSON.stringify({ status: (codes.shift() ?? []).map((code) => ({ code, message: "why" })) }));
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    firestore = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    });
+    firestore = `127.0.0.1:${await listenLocally(server)}`;
   });
 
   afterEach(() => {

@@ -70,7 +70,7 @@ describe("child processes", () => {
     assert.equal(child.ended, "was ended by SIGKILL");
   });
 
-  it("leave no process behind when they exit by themselves", async () => {
+  it("leave no process behind when they exit on their own", async () => {
     const { child, grandchild } = await family("setTimeout(() => process.exit(3), 100)");
     assert.equal(await child.exited, "ended with status 3");
     await untilGone(grandchild);

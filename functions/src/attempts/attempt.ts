@@ -121,3 +121,11 @@ export function claimFields(
     reason: null,
   };
 }
+
+/**
+ * The fields that say that a create may have been sent, and why that is unknown.
+ * @param nextTryAt when the same key is sent again; null if an operator decides
+ */
+export function uncertainFields(reason: { code: string; message: string }, nextTryAt: Date | null): Fields {
+  return { state: "UNCERTAIN", leaseUntil: null, nextTryAt, reason };
+}

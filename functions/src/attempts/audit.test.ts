@@ -23,7 +23,7 @@ describe("an audit entry", () => {
     assert.notEqual(auditPath("other"), entry.path);
   });
 
-  it("has its time, and is kept for two years", () => {
+  it("has a time, and expires after two years", () => {
     const stamps = { schema: 1, at: new Date(AT), expireAt: new Date("2028-01-01T00:00:00Z") };
     assert.deepEqual(entry.fields, { ...stamps, ...DECISION });
   });

@@ -19,8 +19,9 @@ import { isPlausibleResourceName } from "../domain/resource-names.js";
 import type { Fields, Ports, Slot, Snapshot, Write } from "../ports.js";
 import { linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { relationIn, relationPath } from "../relations/relation.js";
-import { type Attempt, attemptIn, attemptPath, claimFields, nextAction } from "./attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, nextAction, uncertainFields } from "./attempt.js";
 import { backoffAfter } from "./backoff.js";
+import { commitIfUnchanged } from "./commit-if-unchanged.js";
 import { idempotencyKey } from "./idempotency-key.js";
 import { hasRoomForLink, type LinkTarget, linkWrite } from "./link.js";
 import { NOT_CLOSED, park } from "./park.js";
@@ -225,10 +226,6 @@ async function recordUncertain(claim: Claim, error: unknown, ports: Ports): Prom
   return blocked(`uncertain: ${reason.code} ${reason.message}`);
 }
 
-function uncertainFields(reason: { code: string; message: string }, nextTryAt: Date | null): Fields {
-  return { state: "UNCERTAIN", leaseUntil: null, nextTryAt, reason };
-}
-
 /** Writes to the attempt of a claim, unless another process has claimed or settled it. */
 async function updateAttempt(claim: Claim, fields: Fields, ports: Ports): Promise<void> {
   let version = claim.version;
@@ -316,16 +313,6 @@ function reportOrphan(request: CreateRequest, name: string, ports: Ports): Outco
 
 function orphanFields({ ref, stage }: CreateRequest, name: string) {
   return { component: stage, order: ref.name, name, outcome: "not_linked" };
-}
-
-async function commitIfUnchanged(write: Write, ports: Ports): Promise<boolean> {
-  try {
-    await ports.store.commit([write]);
-    return true;
-  } catch (error) {
-    if (error instanceof ConflictError) return false;
-    throw error;
-  }
 }
 
 /** Runs a store operation, and retries it a few times after a conflict or a failure. Retries get `isRetry`. */

@@ -9,6 +9,7 @@ import { type TestBed, testBed } from "../testing/test-bed.js";
 import { completeOrder } from "./complete-order.js";
 import { dispatchShipment } from "./dispatch-shipment.js";
 import { readLinked, readRemembered } from "./linked-resource.js";
+import type { StageHandler } from "./run-stage.js";
 import { sendToKitchen } from "./send-to-kitchen.js";
 
 const REF = { name: "orders/1", id: "1" };
@@ -35,6 +36,22 @@ const PREPARED = { state: "PREPARATION", kitchen: K };
 const SENT = { state: "IN_FLIGHT", kitchen: K, shipment: S };
 const skips = (reason: string): Outcome => ({ outcome: "skipped", reason });
 const advances = (to: string): Outcome => ({ outcome: "advanced", to });
+
+type Case = [what: string, given: Given, outcome: Outcome, created: string[]];
+
+/** A test for each case: the outcome of the stage, and the stages whose resources it created. */
+function holdEach(cases: readonly Case[], stage: StageHandler): void {
+  for (const [what, given, outcome, created] of cases) {
+    it(what, async () => {
+      const bed = await bedOf(given);
+      assert.deepEqual(await stage(REF, bed.ports), outcome);
+      assert.deepEqual(
+        bed.food.created.map((each) => each.stage),
+        created,
+      );
+    });
+  }
+}
 
 describe("sendToKitchen", () => {
   const cases: [what: string, given: Given, outcome: Outcome, created: number][] = [
@@ -69,7 +86,7 @@ describe("sendToKitchen", () => {
 });
 
 describe("dispatchShipment", () => {
-  const cases: [what: string, given: Given, outcome: Outcome, created: string[]][] = [
+  const cases: Case[] = [
     [
       "creates a shipment for a packaged meal",
       { order: "PREPARATION", kitchen: "PACKAGED", relation: PREPARED },
@@ -143,16 +160,7 @@ describe("dispatchShipment", () => {
       [],
     ],
   ];
-  for (const [what, given, outcome, created] of cases) {
-    it(what, async () => {
-      const bed = await bedOf(given);
-      assert.deepEqual(await dispatchShipment(REF, bed.ports), outcome);
-      assert.deepEqual(
-        bed.food.created.map(({ stage }) => stage),
-        created,
-      );
-    });
-  }
+  holdEach(cases, dispatchShipment);
 
   it("asks an operator which kitchen order it is, if none was ever linked", async () => {
     const bed = await bedOf({ order: "PREPARATION" });
@@ -190,7 +198,7 @@ describe("dispatchShipment", () => {
 
 describe("completeOrder", () => {
   const both = { kitchen: K, shipment: S };
-  const cases: [what: string, given: Given, outcome: Outcome, created: string[]][] = [
+  const cases: Case[] = [
     [
       "closes the relation of a delivered shipment",
       { order: "IN_FLIGHT", shipment: "DELIVERED", relation: SENT },
@@ -276,16 +284,7 @@ describe("completeOrder", () => {
       [],
     ],
   ];
-  for (const [what, given, outcome, created] of cases) {
-    it(what, async () => {
-      const bed = await bedOf(given);
-      assert.deepEqual(await completeOrder(REF, bed.ports), outcome);
-      assert.deepEqual(
-        bed.food.created.map(({ stage }) => stage),
-        created,
-      );
-    });
-  }
+  holdEach(cases, completeOrder);
 
   it("asks an operator which shipment it is, if none was ever linked", async () => {
     const bed = await bedOf({ order: "IN_FLIGHT", kitchen: "PACKAGED", relation: PREPARED });

@@ -12,6 +12,9 @@ const MINUTE_MS = 60_000;
 const ORDER = "orders/1";
 const FOREIGN = callError("BAD_REPLY", "asked for orders/1, the food service answered with orders/2", true);
 
+/** A kitchen attempt whose create is being sent; it has no lease. */
+const SENDING = { schema: 1, order: ORDER, stage: "kitchen", id: "a", state: "SENDING", policy: "park", tries: 1 };
+
 /** An order of this status, which has a kitchen order that is packaged and, in flight, a shipment. */
 async function bedWith(status: OrderStatus): Promise<TestBed> {
   const bed = testBed({ MISSING_AFTER_MINUTES: 10 });
@@ -119,32 +122,23 @@ describe("an order that the food service lists but does not answer about", () =>
   for (const state of ["UNCERTAIN", "PARKED", "SENDING"] as const) {
     it(`leaves an attempt that is ${state} unchanged`, async () => {
       const bed = await bedWith("NEW");
-      const fields = { schema: 1, order: ORDER, stage: "kitchen", id: "a", state, policy: "park", tries: 1 };
+      const fields = { ...SENDING, state };
       await bed.store.set("attempts/kitchen:1", fields);
       await ticks(bed, "NEW", 12, FOREIGN);
       assert.deepEqual(await bed.store.fields("attempts/kitchen:1"), fields);
     });
   }
 
-  for (const [policy, isResent] of [
-    ["idempotency-key", true],
-    ["park", false],
+  for (const [policy, today, isResent] of [
+    ["idempotency-key", "idempotency-key", true],
+    ["park", "park", false],
+    ["park", "idempotency-key", false],
   ] as const) {
-    it(`is shown to an operator when the process that sent its create died, under the policy ${policy}`, async () => {
+    it(`is shown to an operator when the process that sent its create under ${policy} died, if the policy is ${today} now`, async () => {
       const bed = await bedWith("NEW");
-      bed.ports.settings.CREATE_POLICY = policy;
+      bed.ports.settings.CREATE_POLICY = today;
       const leaseUntil = new Date(bed.clock.now() + 20_000);
-      const fields = {
-        schema: 1,
-        order: ORDER,
-        stage: "kitchen",
-        id: "a",
-        state: "SENDING",
-        policy,
-        tries: 1,
-        leaseUntil,
-      };
-      await bed.store.set("attempts/kitchen:1", fields);
+      await bed.store.set("attempts/kitchen:1", { ...SENDING, policy, leaseUntil });
       await ticks(bed, "NEW", 1, FOREIGN);
       assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING", "its lease is not over");
       await ticks(bed, "NEW", 1, FOREIGN);
@@ -159,17 +153,7 @@ describe("an order that the food service lists but does not answer about", () =>
   it("leaves a claim to the sweep whose link was made", async () => {
     const bed = await bedWith("PREPARATION");
     const leaseUntil = new Date(bed.clock.now());
-    const fields = {
-      schema: 1,
-      order: ORDER,
-      stage: "kitchen",
-      id: "a",
-      state: "SENDING",
-      policy: "park",
-      tries: 1,
-      leaseUntil,
-    };
-    await bed.store.set("attempts/kitchen:1", fields);
+    await bed.store.set("attempts/kitchen:1", { ...SENDING, leaseUntil });
     await ticks(bed, "NEW", 2, FOREIGN);
     assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING");
   });

@@ -1,9 +1,10 @@
 /** Handles an order that the food service lists but does not reply about. After several lookups, an operator is asked. */
-import { type Attempt, attemptIn, attemptPath, claimFields } from "../attempts/attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, nextAction, uncertainFields } from "../attempts/attempt.js";
+import { commitIfUnchanged } from "../attempts/commit-if-unchanged.js";
 import { NOT_CLOSED } from "../attempts/park.js";
 import type { ReasonCode } from "../attempts/reason-codes.js";
 import { countLook } from "../domain/absence.js";
-import { type CallError, ConflictError, isNotFound } from "../domain/errors.js";
+import { type CallError, isNotFound } from "../domain/errors.js";
 import { type CreatingStage, LAST_CREATING_STAGE, STAGES, type Stage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
@@ -37,8 +38,7 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   const attempt = attemptIn(existing);
   const message = storableText(`the food service lists the order but does not answer about it: ${error.message}`);
   if (attempt?.isDismissed && attempt.reason?.code === CODE) return skipped(message);
-  if (existing && attempt && isLeaseExpired(attempt, ports))
-    return declareUncertain(existing, ref, stage, message, ports);
+  if (existing && attempt?.state === "SENDING") return judgeClaim(existing, attempt, ref, message, ports);
   // Another attempt of this stage is in progress, or waits for an operator.
   if (attempt && attempt.state !== "FAILED" && attempt.state !== "CLOSED") return skipped(message);
 
@@ -57,44 +57,31 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   const write: Write = existing
     ? { kind: "update", path, version: existing.version, fields }
     : { kind: "create", path, fields };
-  try {
-    await ports.store.commit([write]);
-  } catch (problem) {
-    // Another process counted the same lookup, or started an attempt.
-    if (!(problem instanceof ConflictError)) throw problem;
-  }
+  // If it is not committed, another process counted the same lookup, or started an attempt.
+  await commitIfUnchanged(write, ports);
   return blocked(isBelieved ? `${message}; an operator must resolve the ${stage} attempt` : message);
 }
 
-/** Whether the process that claimed the attempt died or hangs. */
-function isLeaseExpired({ state, leaseUntil }: Attempt, { clock }: Pick<Ports, "clock">): boolean {
-  return state === "SENDING" && leaseUntil !== undefined && leaseUntil !== null && leaseUntil.getTime() <= clock.now();
-}
-
 /**
- * Shows an operator a create that may have been sent: its stage, which reads the order first, can't judge it. With an honored key, the
- * stage sends it again once the food service answers about the order.
+ * Shows an operator a create whose process died: its stage, which reads the order first, can't judge it. With an honored key, the stage
+ * sends it again once the food service answers about the order.
  * @throws StoreError
  */
-async function declareUncertain(
+async function judgeClaim(
   { path, version }: Snapshot,
+  attempt: Attempt,
   ref: OrderRef,
-  stage: CreatingStage,
   message: string,
   ports: Ports,
 ): Promise<Outcome> {
+  const { action } = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
+  if (action === "wait") return skipped(message);
   // A claim that was committed late stays behind after its link was made. The sweep deletes it.
   const [relation] = await ports.store.read(relationPath(ref.id));
-  if (relationIn(relation)?.[stage] !== undefined) return skipped(message);
-  const isKeyed = ports.settings.CREATE_POLICY === "idempotency-key";
-  const nextTryAt = isKeyed ? new Date(ports.clock.now()) : null;
+  if (relationIn(relation)?.[attempt.stage] !== undefined) return skipped(message);
   const reason = { code: "LEASE_EXPIRED", message: storableText(`the lease expired, and ${message}`) };
-  const fields = { state: "UNCERTAIN", leaseUntil: null, nextTryAt, reason };
-  try {
-    await ports.store.commit([{ kind: "update", path, version, fields }]);
-  } catch (problem) {
-    if (!(problem instanceof ConflictError)) throw problem;
-    return skipped("claimed or settled by another process");
-  }
-  return blocked(`uncertain: ${reason.message}`);
+  const fields = uncertainFields(reason, action === "send" ? new Date(ports.clock.now()) : null);
+  if (await commitIfUnchanged({ kind: "update", path, version, fields }, ports))
+    return blocked(`uncertain: ${reason.message}`);
+  return skipped("claimed or settled by another process");
 }

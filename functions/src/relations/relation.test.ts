@@ -240,5 +240,5 @@ describe("the state of a relation", () => {
     }
   });
 
-  it("is of no document where there is none", () => assert.equal(relationIn(undefined), undefined));
+  it("is undefined if there is no document", () => assert.equal(relationIn(undefined), undefined));
 });

@@ -12,6 +12,7 @@ import {
   attemptIn,
   expiryOf,
   nextAction,
+  uncertainFields,
 } from "../attempts/attempt.js";
 import { park } from "../attempts/park.js";
 import { countLook, isLargeShare } from "../domain/absence.js";
@@ -397,7 +398,7 @@ async function planAttemptUpdate(
   if (next.action !== "declare uncertain" && !ended) return undefined;
   const message = ended ? "the order ended before an answer was saved" : next.reason;
   const reason = { code: "LEASE_EXPIRED", message };
-  return { state: "UNCERTAIN", leaseUntil: null, nextTryAt: null, reason };
+  return uncertainFields(reason, null);
 }
 
 /** Closes an attempt that created nothing, once its order has ended or its problem has resolved itself. */
