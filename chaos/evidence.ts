@@ -21,6 +21,7 @@ import type { Operation } from "../simulation/faults.js";
 import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";
 import type { Delivery, Pause } from "./fleet.js";
+import type { EndedOrder } from "./other-program.js";
 
 /** Everything that a run recorded. */
 export interface Records {
@@ -29,6 +30,7 @@ export interface Records {
   deliveries: readonly Delivery[];
   pauses: readonly Pause[];
   writes: readonly DocumentWrite[];
+  endedByOther: readonly EndedOrder[];
   truth: GroundTruth;
 }
 

@@ -4,6 +4,7 @@ import type { Randomness } from "../functions/src/ports.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Call, FoodServiceProxy, Moment } from "../harness/food-service-proxy.js";
 import type { Fleet, FunctionName, Instance } from "./fleet.js";
+import type { OtherProgram } from "./other-program.js";
 
 /** Every kind of fault that a full run must inject. */
 const KINDS = [
@@ -23,6 +24,7 @@ const KINDS = [
   "message redelivered",
   "event doubled",
   "event redelivered",
+  "order ended by another program",
   "deploy",
 ] as const;
 
@@ -70,6 +72,7 @@ export interface InjectorOptions {
   fleet: Fleet;
   food: FoodServiceProcess;
   proxy: FoodServiceProxy;
+  other: OtherProgram;
   random: Randomness;
   counts: Counts;
   kills: number;
@@ -113,6 +116,8 @@ export class Injector {
     spread(share(0.04), () => this.stopFood());
     spread(share(0.15), () => this.reset());
     spread(share(0.1), () => this.slowDown());
+    // At least two: one of each status.
+    spread(Math.max(2, share(0.05)), () => this.options.other.endOne(signal));
     plan.push({ at: span / 2, strike: () => this.deploy() });
     plan.sort((one, other) => one.at - other.at);
 

@@ -43,6 +43,7 @@ try {
   progress.end();
   const missing = kills >= ENOUGH_KILLS ? faults.missing.map((kind) => `the fault "${kind}" never struck`) : [];
   for (const problem of [...problems, ...missing]) console.log(`VIOLATED ${problem}`);
+  if (missing.length === 0 && faults.missing.length > 0) console.log(`NOT TESTED ${faults.missing.join(", ")}`);
   if (problems.length > 0) console.log(`The log and the records are in ${directory}`);
   console.log(JSON.stringify({ orders, policy, seed, ...outcome, faults: faults.byKind, seconds: elapsed() }));
   status = problems.length + missing.length > 0 ? 1 : 0;

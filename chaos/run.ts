@@ -24,6 +24,7 @@ import { NotPlacedError, placeOrders } from "../services/food-service/place-orde
 import { settingsFor } from "../simulation/schedule.js";
 import { Counts, Injector } from "./fault-injector.js";
 import { Fleet } from "./fleet.js";
+import { endsThatStood, OtherProgram } from "./other-program.js";
 import { type Documents, type Judged, judge, whyNotSettled } from "./verdict.js";
 
 export interface ChaosOptions {
@@ -84,6 +85,7 @@ interface ChaosSystem {
   firestore: string;
   food: FoodServiceProcess;
   proxy: FoodServiceProxy;
+  other: OtherProgram;
   fleet: Fleet;
   bridge: Bridge;
   counts: Counts;
@@ -134,7 +136,8 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
     ticking.abort();
     return ticks;
   };
-  const parts = { directory, firestore, food, proxy, fleet, bridge, counts, nextBuild, stopTicks };
+  const other = new OtherProgram(food);
+  const parts = { directory, firestore, food, proxy, other, fleet, bridge, counts, nextBuild, stopTicks };
   const system: ChaosSystem = { ...parts, injector: undefined, isTroubled: false };
 
   await bridge.subscribe(pubsub);
@@ -158,12 +161,12 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
 /** Places the orders while faults strike; resolves when the last fault is over. */
 async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<void> {
   const { orders, kills, onProgress, signal } = options;
-  const { fleet, food, proxy, counts, nextBuild } = system;
+  const { fleet, food, proxy, other, counts, nextBuild } = system;
   const span = FIRST_KILL_MS + kills * KILL_INTERVAL_MS;
   onProgress(`Placing ${orders} orders and killing ${kills} times within ${Math.round(span / 1000)} s`);
   const lease = CREATE_LEASE_SECONDS * 1000;
   const random = randomFor(options, "faults");
-  const injector = new Injector({ fleet, food, proxy, random, counts, kills, span, lease, nextBuild, signal });
+  const injector = new Injector({ fleet, food, proxy, other, random, counts, kills, span, lease, nextBuild, signal });
   Object.assign(system, { injector, isTroubled: true });
   const counting = setInterval(() => options.onKills(injector.kills), 1_000);
   try {
@@ -176,7 +179,7 @@ async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<vo
 
 async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promise<Outcome> {
   const { orders, policy, onProgress, signal } = options;
-  const { directory, firestore, food, proxy, fleet, bridge, counts, injector, stopTicks } = system;
+  const { directory, firestore, food, proxy, other, fleet, bridge, counts, injector, stopTicks } = system;
   onProgress("No more faults: waiting until every order has ended or needs an operator");
   const isOver = await ordersSettle(options, system);
   const overAtWrite = isOver ? bridge.writes.length : Number.POSITIVE_INFINITY;
@@ -188,9 +191,11 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
 
   const truth = food.truth();
   countFailures(proxy, truth, counts);
+  for (const _ of endsThatStood(other.ended, truth)) counts.add("order ended by another program");
   const { calls, breaks } = proxy;
   const { deliveries, pauses } = fleet;
-  const records = { calls, breaks, deliveries, pauses, writes: bridge.writes, truth };
+  const endedByOther = other.ended;
+  const records = { calls, breaks, deliveries, pauses, endedByOther, writes: bridge.writes, truth };
   const judged = judge({ ...records, documents, settings: settingsFor(policy, 7), unsettled, overAtWrite });
   if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
   return { ...judged, kills: injector?.kills ?? 0, faults: counts, directory };
