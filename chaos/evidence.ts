@@ -20,6 +20,7 @@ import { allCreated, type GroundTruth } from "../services/food-service/model/foo
 import type { Operation } from "../simulation/faults.js";
 import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";
+import type { EmptyTime } from "./empty-replica.js";
 import type { Delivery, Pause } from "./fleet.js";
 import type { EndedOrder } from "./other-program.js";
 
@@ -31,6 +32,7 @@ export interface Records {
   pauses: readonly Pause[];
   writes: readonly DocumentWrite[];
   endedByOther: readonly EndedOrder[];
+  emptied: readonly EmptyTime[];
   truth: GroundTruth;
 }
 

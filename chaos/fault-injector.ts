@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Randomness } from "../functions/src/ports.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Call, FoodServiceProxy, Moment } from "../harness/food-service-proxy.js";
+import type { EmptyReplica } from "./empty-replica.js";
 import type { Fleet, FunctionName, Instance } from "./fleet.js";
 import type { OtherProgram } from "./other-program.js";
 
@@ -25,6 +26,8 @@ const KINDS = [
   "event doubled",
   "event redelivered",
   "order ended by another program",
+  "list without its orders",
+  "order not found by a sweep",
   "deploy",
 ] as const;
 
@@ -73,9 +76,12 @@ export interface InjectorOptions {
   food: FoodServiceProcess;
   proxy: FoodServiceProxy;
   other: OtherProgram;
+  emptyReplica: EmptyReplica;
   random: Randomness;
   counts: Counts;
   kills: number;
+  /** How many orders another program ends. */
+  ends: number;
   /** How long faults are injected, in milliseconds. */
   span: number;
   /** How long a claim lasts, in milliseconds. */
@@ -116,8 +122,8 @@ export class Injector {
     spread(share(0.04), () => this.stopFood());
     spread(share(0.15), () => this.reset());
     spread(share(0.1), () => this.slowDown());
-    // At least two: one of each status.
-    spread(Math.max(2, share(0.05)), () => this.options.other.endOne(signal));
+    spread(share(0.02), () => this.options.emptyReplica.serve(signal));
+    spread(this.options.ends, () => this.options.other.endOne(signal));
     plan.push({ at: span / 2, strike: () => this.deploy() });
     plan.sort((one, other) => one.at - other.at);
 

@@ -3,11 +3,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { foodServiceChannel } from "../functions/src/adapters/firebase/grpc-food-service.js";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
 import { isCallError } from "../functions/src/domain/errors.js";
-import { ORDER_STATUSES } from "../functions/src/domain/order-lifecycle.js";
+import { ORDER_STATUSES, type OrderStatus } from "../functions/src/domain/order-lifecycle.js";
 import { OrderServiceService } from "../functions/src/generated/food/v1/food.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import { CONNECTION_OPTIONS, connectionTo } from "../services/food-service/connection-options.js";
 import type { GroundTruth } from "../services/food-service/model/food-service-model.js";
+
+/** The statuses of the orders that it ends: we have created something for them. */
+const STATUSES: OrderStatus[] = ["PREPARATION", "IN_FLIGHT"];
 
 /** The statuses that it sets, in turn. */
 const ENDS = ["REJECTED", "CANCELLED"] as const;
@@ -29,11 +32,11 @@ export class OtherProgram {
 
   constructor(private readonly food: FoodServiceProcess) {}
 
-  /** Ends one order that is in preparation. Ends none if there is no such order for a while. */
+  /** Ends one order that has a relation. Ends none if there is no such order for a while. */
   async endOne(signal: AbortSignal): Promise<void> {
     for (const deadline = Date.now() + LOOK_TIMEOUT_MS; Date.now() < deadline; ) {
       const { orders } = this.food.truth();
-      const found = orders.find(({ name, status }) => status === "PREPARATION" && !this.hasEnded(name));
+      const found = orders.find(({ name, status }) => STATUSES.includes(status) && !this.hasEnded(name));
       if (found && (await this.end(found.name))) return;
       await sleep(LOOK_INTERVAL_MS, undefined, { signal });
     }

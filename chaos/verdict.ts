@@ -64,7 +64,7 @@ export interface Case extends Records {
 }
 
 export function judge(given: Case): Judged {
-  const { truth, documents, settings, writes, endedByOther, unsettled, overAtWrite } = given;
+  const { truth, documents, settings, writes, endedByOther, emptied, unsettled, overAtWrite } = given;
   const reading = new TraceReader(given);
   const stuck = truth.orders.flatMap((order) => {
     const why = whyNotSettled(order, documents);
@@ -78,7 +78,7 @@ export function judge(given: Case): Judged {
     settings,
     poisoned: new Set(),
     stuckAtHorizon: stuck,
-    absences: [],
+    absences: emptied.map((time) => ({ name: undefined, fault: "empty replica", ...time })),
     setByOthers: endedByOther.map(({ order, status, visibleFrom }) => ({ order, status, at: visibleFrom })),
     replaced: new Map(),
     listsWithoutSlot: new Map(),
@@ -88,8 +88,8 @@ export function judge(given: Case): Judged {
   });
   const orphans = orphansIn(truth, documents);
   const certainty = judgeCertainty(reading, truth, documents);
-  const stood = endsThatStood(endedByOther, truth);
-  const ends = [...wrongEnds(truth, stood), ...wrongClosings(truth, documents), ...lateCreates(stood, reading)];
+  const late = lateCreates(endsThatStood(endedByOther, truth), reading);
+  const ends = [...wrongEnds(truth, endedByOther), ...wrongClosings(truth, documents), ...late];
   const wrong = [...violations.filter(isWrong).map(said), ...certainty.problems, ...ends];
   const duplicates = duplicatesIn(truth);
   const attempts = [...documents].filter(([path]) => path.startsWith("attempts/")).map(([, fields]) => fields);
