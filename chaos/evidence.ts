@@ -118,7 +118,10 @@ export class TraceReader {
     entries.sort((one, other) => one.at - other.at);
     const history = entries.map((entry, index) => ({ ...entry, effect: index }));
     const awaited = { endedBefore: Number.POSITIVE_INFINITY, pending: [] };
-    const runs = this.records.deliveries.map(({ number, process, ended }) => ({ number, process, ended, ...awaited }));
+    const runs = this.records.deliveries.map(({ number, process, policy, ended }) => ({
+      ...{ number, process, policy, ended },
+      ...awaited,
+    }));
     return { history, runs };
   }
 

@@ -4,7 +4,7 @@ import type { Randomness } from "../functions/src/ports.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Call, FoodServiceProxy, Moment } from "../harness/food-service-proxy.js";
 import type { EmptyReplica } from "./empty-replica.js";
-import type { Fleet, FunctionName, Instance } from "./fleet.js";
+import type { Fleet, FunctionName, Instance, Release } from "./fleet.js";
 import type { OtherProgram } from "./other-program.js";
 
 /** Every kind of fault that a full run must inject. */
@@ -62,6 +62,9 @@ const MOMENTS: Moment[] = ["asked", "carried out", "answered"];
 /** An armed fault that meets no call within this time is injected immediately. */
 const ARMED_FAULT_TIMEOUT_MS = 1_500;
 
+/** How often a create is awaited before a deploy that changes the policy. */
+const MAX_CUT_OFF_TRIES = 8;
+
 /** The maximum of instances that start at a time, so the rest of the system can run. */
 const MOST_STARTING = 3;
 
@@ -86,13 +89,15 @@ export interface InjectorOptions {
   span: number;
   /** How long a claim lasts, in milliseconds. */
   lease: number;
-  /** The build that is deployed in the middle of the run. */
-  nextBuild: string;
+  /** What is deployed in the middle of the run. */
+  next: Release;
   signal: AbortSignal;
 }
 
 export class Injector {
   kills = 0;
+  /** When the last instances of the first release stopped to take work, in milliseconds since the epoch. */
+  deployedAt = Number.POSITIVE_INFINITY;
   private readonly armed = new Set<ArmedFault>();
   /** The number of polls that may be killed during their work: each delays all others until its lease expires. */
   private pollsToKill: number;
@@ -311,7 +316,31 @@ export class Injector {
   }
 
   private async deploy(): Promise<void> {
-    this.options.counts.add("deploy");
-    await this.options.fleet.deploy(this.options.nextBuild);
+    const { fleet, next, counts } = this.options;
+    counts.add("deploy");
+    await fleet.deploy(next, async () => {
+      for (let tries = 0; tries < MAX_CUT_OFF_TRIES && !(await this.cutOffCreate()); tries++);
+      this.deployedAt = Date.now();
+    });
+  }
+
+  /**
+   * If the next release has another policy, kills an instance of the first one over a create, which leaves an open attempt to the next.
+   * Resolves with whether it did, or need not.
+   */
+  private async cutOffCreate(): Promise<boolean> {
+    const { fleet, next } = this.options;
+    const isOld = (instance: Instance | undefined) => instance?.state === "ready" && instance.policy !== next.policy;
+    if (!fleet.all.some(isOld)) return true;
+    let isCutOff = false;
+    await this.armFault({
+      moment: "carried out",
+      matches: (call) => call.key !== "" && isOld(this.instanceOf(call)),
+      inject: (call) => {
+        const victim = call && this.instanceOf(call);
+        isCutOff = victim !== undefined && fleet.kill(victim);
+      },
+    });
+    return isCutOff;
   }
 }

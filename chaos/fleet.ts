@@ -21,6 +21,8 @@ const FUNCTIONS = {
   sweep: { takes: "requests", instances: 1 },
 } as const;
 
+export type Policy = "park" | "idempotency-key";
+
 export type FunctionName = keyof typeof FUNCTIONS;
 
 /** An event that no instance can accept is held for this long; then it must be redelivered. */
@@ -37,11 +39,20 @@ export interface Delivery {
   number: number;
   function: FunctionName;
   process: number;
+  /** The create policy of the instance. */
+  policy: Policy;
   /** The names of the orders that the event is about; none for ticks. */
   orders: readonly string[];
   from: number;
   to: number | undefined;
   ended: "taken" | "thrown" | "lost" | "running";
+}
+
+/** A build and the create policy that it is deployed with. */
+export interface Release {
+  /** The folder of the build. */
+  build: string;
+  policy: Policy;
 }
 
 /** When an instance was suspended. */
@@ -60,6 +71,7 @@ export class Instance {
   constructor(
     readonly number: number,
     readonly name: FunctionName,
+    readonly policy: Policy,
   ) {}
 
   get child(): Child | undefined {
@@ -72,8 +84,8 @@ export interface FleetOptions {
   random: Randomness;
   /** The environment that all instances share. */
   env: Record<string, string>;
-  /** The folder of the first build. */
-  build: string;
+  /** The first release. */
+  release: Release;
   onLine(line: string): void;
 }
 
@@ -81,12 +93,12 @@ export class Fleet implements FunctionRunner {
   readonly deliveries: Delivery[] = [];
   readonly pauses: Pause[] = [];
   private readonly instances = new Set<Instance>();
-  private build: string;
+  private release: Release;
   private numbers = 0;
   private stopping = false;
 
   constructor(private readonly options: FleetOptions) {
-    this.build = options.build;
+    this.release = options.release;
   }
 
   /** Starts all instances and resolves when they listen. */
@@ -110,10 +122,10 @@ export class Fleet implements FunctionRunner {
   async deliver(name: FunctionName, orders: readonly string[], body: object): Promise<number | undefined> {
     const instance = await this.hold(name, orders);
     if (!instance) return undefined;
-    const { number: process } = instance;
+    const { number: process, policy } = instance;
     const number = this.deliveries.length + 1;
     const running = { to: undefined, ended: "running" } as const;
-    const delivery: Delivery = { number, function: name, process, orders, from: Date.now(), ...running };
+    const delivery: Delivery = { number, function: name, process, policy, orders, from: Date.now(), ...running };
     this.deliveries.push(delivery);
     instance.inFlight.add(delivery);
     try {
@@ -153,11 +165,12 @@ export class Fleet implements FunctionRunner {
     return true;
   }
 
-  /** Starts this build next to the old one, then drains and stops the old one. */
-  async deploy(build: string): Promise<void> {
-    this.build = build;
+  /** Starts this release next to the old one, then drains and stops the old one. */
+  async deploy(release: Release, beforeDrain: () => Promise<void>): Promise<void> {
+    this.release = release;
     const old = this.all;
     await this.startAll();
+    await beforeDrain();
     for (const instance of old) if (instance.state !== "dead") instance.state = "draining";
     await Promise.all(
       old.map(async (instance) => {
@@ -183,15 +196,16 @@ export class Fleet implements FunctionRunner {
 
   private async startOne(name: FunctionName): Promise<void> {
     const { proxy, env, onLine } = this.options;
+    const { build, policy } = this.release;
     const number = ++this.numbers;
-    const instance = new Instance(number, name);
+    const instance = new Instance(number, name, policy);
     const foodPort = await proxy.open(number);
     this.instances.add(instance);
     const process = await FunctionInstance.spawn({
-      build: this.build,
+      build,
       target: name,
       takes: FUNCTIONS[name].takes,
-      env: { ...env, FOOD_SERVICE_ADDRESS: `localhost:${foodPort}` },
+      env: { ...env, CREATE_POLICY: policy, FOOD_SERVICE_ADDRESS: `localhost:${foodPort}` },
       onLine: (line) => onLine(`${name} ${number}: ${line}`),
     });
     instance.process = process;

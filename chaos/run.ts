@@ -12,7 +12,7 @@ import { readCollection } from "../harness/emulators/firestore-rest.js";
 import { copyFunctions } from "../harness/emulators/functions-copy.js";
 import { startEmulators } from "../harness/emulators/standalone.js";
 import { PROJECT } from "../harness/emulators/suite.js";
-import { Bridge } from "../harness/event-bridge.js";
+import { Bridge, type DocumentWrite } from "../harness/event-bridge.js";
 import { FoodServiceProcess, type SimulationOptions } from "../harness/food-service-process.js";
 import { FoodServiceProxy } from "../harness/food-service-proxy.js";
 import { functionEnvironment } from "../harness/function-instance.js";
@@ -24,14 +24,16 @@ import { NotPlacedError, placeOrders } from "../services/food-service/place-orde
 import { settingsFor } from "../simulation/schedule.js";
 import { EmptyReplica } from "./empty-replica.js";
 import { Counts, Injector } from "./fault-injector.js";
-import { Fleet } from "./fleet.js";
+import { Fleet, type Policy, type Release } from "./fleet.js";
 import { endsThatStood, OtherProgram } from "./other-program.js";
 import { type Documents, type Judged, judge, whyNotSettled } from "./verdict.js";
 
 export interface ChaosOptions {
   orders: number;
   kills: number;
-  policy: "park" | "idempotency-key";
+  policy: Policy;
+  /** The policy from the deploy in the middle of the run on. */
+  nextPolicy: Policy;
   seed: number;
   onProgress(message: string): void;
   /** Called from time to time with the number of kills so far. */
@@ -42,6 +44,8 @@ export interface ChaosOptions {
 export interface Outcome extends Judged {
   kills: number;
   faults: Counts;
+  /** How many attempts were open when the policy changed; undefined if it does not. */
+  openAtChange: number | undefined;
   /** The folder of the logs. */
   directory: string;
 }
@@ -98,13 +102,13 @@ interface ChaosSystem {
   injector: Injector | undefined;
   /** Whether faults are enabled now. */
   isTroubled: boolean;
-  nextBuild: string;
+  next: Release;
   /** Ends the schedules and resolves when their last ticks are over. */
   stopTicks(): Promise<unknown>;
 }
 
 async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): Promise<ChaosSystem> {
-  const { orders, policy, onProgress, signal } = options;
+  const { orders, policy, nextPolicy, onProgress, signal } = options;
   const directory = makeRunDirectory(ROOT);
   const log = createWriteStream(join(directory, "chaos.log"));
   onEnd(() => new Promise((resolve) => log.end(resolve)));
@@ -129,10 +133,9 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
   const env = functionEnvironment(PROJECT, emulators, food, {
     CALL_DEADLINE_SECONDS: String(CALL_DEADLINE_SECONDS),
     CREATE_LEASE_SECONDS: String(CREATE_LEASE_SECONDS),
-    CREATE_POLICY: policy,
     POLL_PAGE_SIZE: "100",
   });
-  const fleet = new Fleet({ proxy, random: randomFor(options, "routes"), env, build, onLine });
+  const fleet = new Fleet({ proxy, random: randomFor(options, "routes"), env, release: { build, policy }, onLine });
   onEnd(() => fleet.stop());
   const random = randomFor(options, "events");
   const isTroubled = () => system.isTroubled;
@@ -145,7 +148,8 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
     return ticks;
   };
   const other = new OtherProgram(food);
-  const parts = { directory, firestore, food, proxy, other, emptyReplica, fleet, bridge, counts, nextBuild, stopTicks };
+  const next = { build: nextBuild, policy: nextPolicy };
+  const parts = { directory, firestore, food, proxy, other, emptyReplica, fleet, bridge, counts, next, stopTicks };
   const system: ChaosSystem = { ...parts, injector: undefined, isTroubled: false };
 
   await bridge.subscribe(pubsub);
@@ -169,13 +173,13 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
 /** Places the orders while faults strike; resolves when the last fault is over. */
 async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<void> {
   const { orders, kills, onProgress, signal } = options;
-  const { fleet, food, proxy, other, emptyReplica, counts, nextBuild } = system;
+  const { fleet, food, proxy, other, emptyReplica, counts, next } = system;
   const span = FIRST_KILL_MS + kills * KILL_INTERVAL_MS;
   onProgress(`Placing ${orders} orders and killing ${kills} times within ${Math.round(span / 1000)} s`);
   const lease = CREATE_LEASE_SECONDS * 1000;
   const random = randomFor(options, "faults");
   const injector = new Injector({
-    ...{ fleet, food, proxy, other, emptyReplica, random, counts, kills, span, lease, nextBuild, signal },
+    ...{ fleet, food, proxy, other, emptyReplica, random, counts, kills, span, lease, next, signal },
     ends: Math.max(2, Math.round(ENDED_BY_OTHER_SHARE * orders)),
   });
   Object.assign(system, { injector, isTroubled: true });
@@ -189,7 +193,7 @@ async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<vo
 }
 
 async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promise<Outcome> {
-  const { orders, policy, onProgress, signal } = options;
+  const { orders, policy, nextPolicy, onProgress, signal } = options;
   const { directory, firestore, food, proxy, other, emptyReplica, fleet, bridge, counts, injector, stopTicks } = system;
   onProgress("No more faults: waiting until every order has ended or needs an operator");
   const isOver = await ordersSettle(options, system);
@@ -207,16 +211,21 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
   const { deliveries, pauses } = fleet;
   const outside = { endedByOther: other.ended, emptied: emptyReplica.emptied };
   const records = { calls, breaks, deliveries, pauses, ...outside, writes: bridge.writes, truth };
-  const judged = judge({ ...records, documents, settings: settingsFor(policy, 7), unsettled, overAtWrite });
+  const judged = judge({ ...records, documents, settings: settingsFor(nextPolicy, 7), unsettled, overAtWrite });
   if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
-  return { ...judged, kills: injector?.kills ?? 0, faults: counts, directory };
+  const openAtChange =
+    policy === nextPolicy ? undefined : openAttempts(bridge.writes, injector?.deployedAt ?? 0, policy);
+  return { ...judged, kills: injector?.kills ?? 0, faults: counts, openAtChange, directory };
 }
 
 /** Whether every order has ended or needs an operator, and every event was acknowledged, in time. */
-async function ordersSettle({ onProgress, signal }: ChaosOptions, { firestore, food, bridge }: ChaosSystem) {
+async function ordersSettle(
+  { nextPolicy, onProgress, signal }: ChaosOptions,
+  { firestore, food, bridge }: ChaosSystem,
+) {
   for (const deadline = Date.now() + ORDERS_TIMEOUT_MS; ; ) {
     const documents = await documentsIn(firestore);
-    const active = food.truth().orders.filter((order) => whyNotSettled(order, documents) !== undefined);
+    const active = food.truth().orders.filter((order) => whyNotSettled(order, documents, nextPolicy) !== undefined);
     const isOver = active.length === 0 && bridge.isIdle;
     if (isOver || Date.now() > deadline) return isOver;
     onProgress(`${active.length} orders are active`);
@@ -231,9 +240,23 @@ function randomFor({ seed }: ChaosOptions, part: (typeof RANDOM_PARTS)[number]):
   return seededRandomness(seed * 7919 + 1 + RANDOM_PARTS.indexOf(part));
 }
 
-function simulationOf({ seed, policy }: ChaosOptions): SimulationOptions {
+/** How many attempts of this policy were open at this time, in milliseconds since the epoch. */
+function openAttempts(writes: readonly DocumentWrite[], at: number, policy: Policy): number {
+  const before = writes.filter((write) => write.path.startsWith(`${ATTEMPTS}/`) && write.at <= at);
+  const latest = new Map(before.map(({ path, after }) => [path, after]));
+  const isOpen = (attempt: Fields | undefined) => attempt?.state === "SENDING" || attempt?.state === "UNCERTAIN";
+  return [...latest.values()].filter((attempt) => isOpen(attempt) && attempt?.policy === policy).length;
+}
+
+function simulationOf({ seed, policy, nextPolicy }: ChaosOptions): SimulationOptions {
   const shares = { rejected: 0.1, cancelled: 0.08, failures: 0.01, lostAnswers: 0.01 };
-  return { ...shares, speed: 600, delay: 20, seed: String(seed), honoursKeys: policy === "idempotency-key" };
+  return {
+    ...shares,
+    speed: 600,
+    delay: 20,
+    seed: String(seed),
+    honoursKeys: [policy, nextPolicy].includes("idempotency-key"),
+  };
 }
 
 /** The build, and a copy with different bytes but the same behavior as the next release. */

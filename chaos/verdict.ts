@@ -35,8 +35,12 @@ export interface Judged {
   problems: string[];
 }
 
-/** Why an order is not settled; undefined if it has ended or needs an operator. */
-export function whyNotSettled(order: GroundTruth["orders"][number], documents: Documents): string | undefined {
+/** Why an order is not settled under the deployed policy; undefined if it has ended or needs an operator. */
+export function whyNotSettled(
+  order: GroundTruth["orders"][number],
+  documents: Documents,
+  policy: Settings["CREATE_POLICY"],
+): string | undefined {
   const id = order.name.slice("orders/".length);
   const ended = closingState(order.status) !== undefined;
   const attempts = CREATING_STAGES.map((stage) => documents.get(attemptPath(stage, id))).filter(
@@ -45,7 +49,8 @@ export function whyNotSettled(order: GroundTruth["orders"][number], documents: D
   const state = documents.get(`relations/${id}`)?.state as RelationState | undefined;
   const open = attempts.find((attempt) => attempt.state === "SENDING" || attempt.state === "FAILED");
   if (open) return `its ${String(open.stage)} attempt is ${String(open.state)}`;
-  if (!ended && attempts.some((attempt) => attempt.state === "UNCERTAIN" && attempt.nextTryAt))
+  const isKeyed = policy === "idempotency-key";
+  if (!ended && isKeyed && attempts.some((attempt) => attempt.state === "UNCERTAIN" && attempt.nextTryAt))
     return "it is sent again";
   if (ended) return state && RELATION_STATES[state].open ? `it is ${order.status}, its relation ${state}` : undefined;
   if (attempts.some((attempt) => attempt.state === "UNCERTAIN" || attempt.state === "PARKED")) return undefined;
@@ -67,7 +72,7 @@ export function judge(given: Case): Judged {
   const { truth, documents, settings, writes, endedByOther, emptied, unsettled, overAtWrite } = given;
   const reading = new TraceReader(given);
   const stuck = truth.orders.flatMap((order) => {
-    const why = whyNotSettled(order, documents);
+    const why = whyNotSettled(order, documents, settings.CREATE_POLICY);
     return why ? [`${order.name}: ${why}`] : [];
   });
   const violations = check({
