@@ -101,6 +101,7 @@ describe("a lease", () => {
   for (const [what, broken] of [
     ["of wrong types", { holder: 7, step: "0", until: "soon" }],
     ["without an end", { holder: "a", step: 0 }],
+    ["with half a step", { holder: "a", step: 0.5, until: new Date(0) }],
     ["that is empty", {}],
   ] as const) {
     it(`${what} is rejected with a message that says what to do, and not overwritten`, async () => {

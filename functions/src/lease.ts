@@ -42,7 +42,7 @@ export async function resumeLease(
  * @param more fields to leave in the document for the next run and for the console, in the same write
  */
 export async function releaseLease(lease: Lease, ports: Ports, more: Fields = {}): Promise<void> {
-  const fields = { ...more, holder: "", step: 0, until: new Date(0) };
+  const fields = { ...more, holder: "", until: new Date(0) };
   await write({ kind: "update", path: lease.path, version: lease.version, fields }, ports);
 }
 
