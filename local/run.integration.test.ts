@@ -197,6 +197,14 @@ describe("running a program from a fresh clone", function () {
       assert.deepEqual(calls(), ["ci root", "ci functions", "build"]);
     });
 
+    it("prints no warning about experimental features of Node.js", async () => {
+      placeNode("new");
+      program('process.emitWarning("SQLite is an experimental feature", "ExperimentalWarning");');
+      await startFromShell().ended;
+      const { status, err } = await startFromShell().ended;
+      assert.deepEqual([status, err], [0, ""]);
+    });
+
     it("runs itself and its children on an installed Node.js if the machine's own is older, and installs it once", async () => {
       placeNode("old");
       const first = await startFromShell().ended;

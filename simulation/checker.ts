@@ -173,16 +173,21 @@ function checkCreates(evidence: Evidence, keys: Keys, violate: Violate): void {
   checkParked(evidence, retries, violate);
 }
 
-/** A stage's create is applied once, and once more for each retry that an operator decided on and for a new order with the same name. */
+/**
+ * A stage's create is applied once, and once more for each retry that an operator decided on and for a new order with the same name. What
+ * the food service had lost for good before the last create no longer counts: it forgot the key with it.
+ */
 function checkAppliedOnce(
-  { truth, replaced }: Evidence,
+  { truth, replaced, absences }: Evidence,
   keys: Keys,
   retries: readonly Decision[],
   violate: Violate,
 ): void {
-  const applied = new Map<string, number>();
-  for (const { idempotencyKey: key } of allCreated(truth)) applied.set(key ?? "", (applied.get(key ?? "") ?? 0) + 1);
-  for (const [key, count] of applied) {
+  const wasLostBy = (name: string, time: number) =>
+    absences.some((absence) => absence.name === name && isForGood(absence) && absence.from <= time);
+  for (const [key, created] of Map.groupBy(allCreated(truth), ({ idempotencyKey }) => idempotencyKey ?? "")) {
+    const latest = Math.max(...created.map(({ createdAt }) => Date.parse(createdAt)));
+    const count = created.filter(({ name }) => !wasLostBy(name, latest)).length;
     const { order, stage } = keys.get(key) ?? {};
     const retried = retries.filter((retry) => retry.order === order && retry.stage === stage).length;
     if (!order) violate("at most one applied create", `a create with the key ${key} belongs to no order and stage`);
@@ -653,7 +658,11 @@ function unpublishedOrders(entries: readonly Entry[]): string[] {
 const isActive = (status: string) => (ACTIVE_STATUSES as string[]).includes(status);
 
 function isLostForGood(name: string, { absences }: Pick<Evidence, "absences">): boolean {
-  return absences.some((absence) => absence.name === name && absence.until === Number.POSITIVE_INFINITY);
+  return absences.some((absence) => absence.name === name && isForGood(absence));
+}
+
+function isForGood({ until }: Evidence["absences"][number]): boolean {
+  return until === Number.POSITIVE_INFINITY;
 }
 
 type Order = GroundTruth["orders"][number];

@@ -1,5 +1,5 @@
 /** Virtual time and the processes that live in it. Nothing waits for real: the next thing due simply comes next. */
-import { setImmediate as settled } from "node:timers/promises";
+import { setImmediate as eventLoopTurned } from "node:timers/promises";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import type { Randomness } from "../functions/src/ports.js";
 import { type Due, DueQueue } from "../services/food-service/model/due-queue.js";
@@ -70,6 +70,9 @@ const BUG = /^(Aggregate|Assertion|Eval|Internal|Range|Reference|Syntax|Type|URI
 
 const START = Date.UTC(2026, 0, 1);
 
+/** Resolves once no microtask is left; a turn of the event loop would take longer. */
+const microtasksDone = () => new Promise<void>((resolve) => process.nextTick(resolve));
+
 export class World {
   now = START;
   readonly history: Entry[] = [];
@@ -125,9 +128,11 @@ export class World {
       this.now = next.at;
       next.happen();
       // Every handler runs on until it waits for the world again.
-      await settled();
+      await microtasksDone();
     }
     this.now = time;
+    // The process can still read its messages, and be ended.
+    await eventLoopTurned();
   }
 
   startProcess(): Process {
