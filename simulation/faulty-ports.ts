@@ -99,9 +99,9 @@ interface Effect<T> {
   about: string;
   subject?: string;
   apply(): Promise<T>;
-  /** Takes note of what is asked for. */
+  /** Records the request. */
   note?(entry: Entry): void;
-  /** Takes note of what comes back. */
+  /** Records the reply. */
   record?(entry: Entry, reply: T): void;
   /** Changes what comes back, for faults of the reply. */
   distort?(fault: Fault, reply: T): T;

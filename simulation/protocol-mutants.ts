@@ -21,7 +21,7 @@ export function allMutants(): GeneratedMutant[] {
   return files.flatMap((file) => mutantsOf(file, readFileSync(join(FUNCTIONS, file), "utf8")));
 }
 
-/** So many of the mutants, chosen by the seed. */
+/** This many of the mutants, chosen by the seed. */
 export function sample(mutants: GeneratedMutant[], count: number, seed: number): GeneratedMutant[] {
   const random = seededRandomness(seed);
   const ranked = mutants.map((mutant) => ({ mutant, rank: random.fraction() }));
