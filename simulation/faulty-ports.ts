@@ -217,6 +217,9 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
       subject: options.idempotencyKey,
       apply: async () => apply(),
       failure: (message) => callError("UNAVAILABLE", message, true),
+      note: (entry) => {
+        entry.deadline = options.deadline;
+      },
       distort: (fault, reply) => distortCreate(fault, reply, prefix, linked),
     });
   };

@@ -9,7 +9,7 @@ import { type GeneratedMutant, mutantsOf } from "./mutation-operators.js";
 /** The files that make up the protocol, relative to `functions/src`. */
 const PROTOCOL = [
   /^(attempts|relations|pipeline|domain)\/[^/]+(?<!\.test)\.ts$/,
-  /^(lease|list-orders)\.ts$/,
+  /^(commit-if-unchanged|lease|list-orders)\.ts$/,
   /^adapters\/firebase\/verified-replies\.ts$/,
 ];
 
