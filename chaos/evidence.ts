@@ -20,7 +20,9 @@ import { allCreated, type GroundTruth } from "../services/food-service/model/foo
 import type { Operation } from "../simulation/faults.js";
 import type { Run } from "../simulation/system.js";
 import type { Entry } from "../simulation/world.js";
+import type { EmptyTime } from "./empty-replica.js";
 import type { Delivery, Pause } from "./fleet.js";
+import type { EndedOrder } from "./other-program.js";
 
 /** Everything that a run recorded. */
 export interface Records {
@@ -29,6 +31,8 @@ export interface Records {
   deliveries: readonly Delivery[];
   pauses: readonly Pause[];
   writes: readonly DocumentWrite[];
+  endedByOther: readonly EndedOrder[];
+  emptied: readonly EmptyTime[];
   truth: GroundTruth;
 }
 

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Randomness } from "../functions/src/ports.js";
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Call, FoodServiceProxy, Moment } from "../harness/food-service-proxy.js";
+import type { EmptyReplica } from "./empty-replica.js";
 import type { Fleet, FunctionName, Instance } from "./fleet.js";
+import type { OtherProgram } from "./other-program.js";
 
 /** Every kind of fault that a full run must inject. */
 const KINDS = [
@@ -23,6 +25,9 @@ const KINDS = [
   "message redelivered",
   "event doubled",
   "event redelivered",
+  "order ended by another program",
+  "list without its orders",
+  "order not found by a sweep",
   "deploy",
 ] as const;
 
@@ -70,9 +75,13 @@ export interface InjectorOptions {
   fleet: Fleet;
   food: FoodServiceProcess;
   proxy: FoodServiceProxy;
+  other: OtherProgram;
+  emptyReplica: EmptyReplica;
   random: Randomness;
   counts: Counts;
   kills: number;
+  /** How many orders another program ends. */
+  ends: number;
   /** How long faults are injected, in milliseconds. */
   span: number;
   /** How long a claim lasts, in milliseconds. */
@@ -113,6 +122,8 @@ export class Injector {
     spread(share(0.04), () => this.stopFood());
     spread(share(0.15), () => this.reset());
     spread(share(0.1), () => this.slowDown());
+    spread(share(0.02), () => this.options.emptyReplica.serve(signal));
+    spread(this.options.ends, () => this.options.other.endOne(signal));
     plan.push({ at: span / 2, strike: () => this.deploy() });
     plan.sort((one, other) => one.at - other.at);
 

@@ -22,8 +22,10 @@ import { connectionTo } from "../services/food-service/connection-options.js";
 import { allCreated } from "../services/food-service/model/food-service-model.js";
 import { NotPlacedError, placeOrders } from "../services/food-service/place-orders.js";
 import { settingsFor } from "../simulation/schedule.js";
+import { EmptyReplica } from "./empty-replica.js";
 import { Counts, Injector } from "./fault-injector.js";
 import { Fleet } from "./fleet.js";
+import { endsThatStood, OtherProgram } from "./other-program.js";
 import { type Documents, type Judged, judge, whyNotSettled } from "./verdict.js";
 
 export interface ChaosOptions {
@@ -57,6 +59,9 @@ const sweepIntervalMs = (orders: number) => Math.min(10_000, 3_000 + 20 * orders
 const KILL_INTERVAL_MS = 1_100;
 const FIRST_KILL_MS = 2_000;
 
+/** The share of orders that another program ends; at least two orders, one by each status. */
+const ENDED_BY_OTHER_SHARE = 0.1;
+
 /** Once faults have stopped, every order must have ended or need an operator within this time. */
 const ORDERS_TIMEOUT_MS = 300_000;
 
@@ -84,6 +89,8 @@ interface ChaosSystem {
   firestore: string;
   food: FoodServiceProcess;
   proxy: FoodServiceProxy;
+  other: OtherProgram;
+  emptyReplica: EmptyReplica;
   fleet: Fleet;
   bridge: Bridge;
   counts: Counts;
@@ -109,8 +116,12 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
   const { firestore, pubsub } = emulators;
   const food = await FoodServiceProcess.start({ directory, simulation: simulationOf(options), onLine });
   onEnd(() => food.kill());
+  const counts = new Counts();
+  const isSweep = (process: number) => fleet.all.some(({ number, name }) => number === process && name === "sweep");
+  const emptyReplica = new EmptyReplica({ isSweep, counts });
   const proxy = new FoodServiceProxy({
     foodService: food,
+    replaceReply: (call, reply) => emptyReplica.replaceReply(call, reply),
     onMoment: (call, moment) => system.injector?.onMoment(call, moment),
   });
   onEnd(() => proxy.closeAll());
@@ -123,7 +134,6 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
   });
   const fleet = new Fleet({ proxy, random: randomFor(options, "routes"), env, build, onLine });
   onEnd(() => fleet.stop());
-  const counts = new Counts();
   const random = randomFor(options, "events");
   const isTroubled = () => system.isTroubled;
   const bridge = new Bridge({ functions: fleet, project: PROJECT, random, counts, isTroubled });
@@ -134,7 +144,8 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
     ticking.abort();
     return ticks;
   };
-  const parts = { directory, firestore, food, proxy, fleet, bridge, counts, nextBuild, stopTicks };
+  const other = new OtherProgram(food);
+  const parts = { directory, firestore, food, proxy, other, emptyReplica, fleet, bridge, counts, nextBuild, stopTicks };
   const system: ChaosSystem = { ...parts, injector: undefined, isTroubled: false };
 
   await bridge.subscribe(pubsub);
@@ -158,12 +169,15 @@ async function startSystem(options: ChaosOptions, onEnd: (stop: Stop) => void): 
 /** Places the orders while faults strike; resolves when the last fault is over. */
 async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<void> {
   const { orders, kills, onProgress, signal } = options;
-  const { fleet, food, proxy, counts, nextBuild } = system;
+  const { fleet, food, proxy, other, emptyReplica, counts, nextBuild } = system;
   const span = FIRST_KILL_MS + kills * KILL_INTERVAL_MS;
   onProgress(`Placing ${orders} orders and killing ${kills} times within ${Math.round(span / 1000)} s`);
   const lease = CREATE_LEASE_SECONDS * 1000;
   const random = randomFor(options, "faults");
-  const injector = new Injector({ fleet, food, proxy, random, counts, kills, span, lease, nextBuild, signal });
+  const injector = new Injector({
+    ...{ fleet, food, proxy, other, emptyReplica, random, counts, kills, span, lease, nextBuild, signal },
+    ends: Math.max(2, Math.round(ENDED_BY_OTHER_SHARE * orders)),
+  });
   Object.assign(system, { injector, isTroubled: true });
   const counting = setInterval(() => options.onKills(injector.kills), 1_000);
   try {
@@ -176,7 +190,7 @@ async function applyLoad(options: ChaosOptions, system: ChaosSystem): Promise<vo
 
 async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promise<Outcome> {
   const { orders, policy, onProgress, signal } = options;
-  const { directory, firestore, food, proxy, fleet, bridge, counts, injector, stopTicks } = system;
+  const { directory, firestore, food, proxy, other, emptyReplica, fleet, bridge, counts, injector, stopTicks } = system;
   onProgress("No more faults: waiting until every order has ended or needs an operator");
   const isOver = await ordersSettle(options, system);
   const overAtWrite = isOver ? bridge.writes.length : Number.POSITIVE_INFINITY;
@@ -188,9 +202,11 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
 
   const truth = food.truth();
   countFailures(proxy, truth, counts);
+  for (const _ of endsThatStood(other.ended, truth)) counts.add("order ended by another program");
   const { calls, breaks } = proxy;
   const { deliveries, pauses } = fleet;
-  const records = { calls, breaks, deliveries, pauses, writes: bridge.writes, truth };
+  const outside = { endedByOther: other.ended, emptied: emptyReplica.emptied };
+  const records = { calls, breaks, deliveries, pauses, ...outside, writes: bridge.writes, truth };
   const judged = judge({ ...records, documents, settings: settingsFor(policy, 7), unsettled, overAtWrite });
   if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
   return { ...judged, kills: injector?.kills ?? 0, faults: counts, directory };

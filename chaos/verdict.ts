@@ -14,6 +14,7 @@ import type { Settings } from "../functions/src/settings.js";
 import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
 import { check, type Violation } from "../simulation/checker.js";
 import { type Records, TraceReader } from "./evidence.js";
+import { type EndedOrder, endsThatStood } from "./other-program.js";
 
 export type Documents = ReadonlyMap<string, Fields>;
 
@@ -63,7 +64,7 @@ export interface Case extends Records {
 }
 
 export function judge(given: Case): Judged {
-  const { truth, documents, settings, writes, unsettled, overAtWrite } = given;
+  const { truth, documents, settings, writes, endedByOther, emptied, unsettled, overAtWrite } = given;
   const reading = new TraceReader(given);
   const stuck = truth.orders.flatMap((order) => {
     const why = whyNotSettled(order, documents);
@@ -77,8 +78,8 @@ export function judge(given: Case): Judged {
     settings,
     poisoned: new Set(),
     stuckAtHorizon: stuck,
-    absences: [],
-    setByOthers: [],
+    absences: emptied.map((time) => ({ name: undefined, fault: "empty replica", ...time })),
+    setByOthers: endedByOther.map(({ order, status, visibleFrom }) => ({ order, status, at: visibleFrom })),
     replaced: new Map(),
     listsWithoutSlot: new Map(),
     bugs: [],
@@ -87,7 +88,8 @@ export function judge(given: Case): Judged {
   });
   const orphans = orphansIn(truth, documents);
   const certainty = judgeCertainty(reading, truth, documents);
-  const ends = wrongEnds(truth);
+  const late = lateCreates(endsThatStood(endedByOther, truth), reading);
+  const ends = [...wrongEnds(truth, endedByOther), ...wrongClosings(truth, documents), ...late];
   const wrong = [...violations.filter(isWrong).map(said), ...certainty.problems, ...ends];
   const duplicates = duplicatesIn(truth);
   const attempts = [...documents].filter(([path]) => path.startsWith("attempts/")).map(([, fields]) => fields);
@@ -164,12 +166,40 @@ function judgeCertainty(reading: TraceReader, truth: GroundTruth, documents: Doc
   return { undecidable, problems };
 }
 
-/** An order ends only as one of its shipments did. */
-function wrongEnds(truth: GroundTruth): string[] {
-  const ends = new Map(truth.shipments.map(({ idempotencyKey: key, status }) => [key, status]));
+/** An order ends only as its shipment did, or as another program ended it. */
+function wrongEnds(truth: GroundTruth, endedByOther: readonly EndedOrder[]): string[] {
+  const ends = shipmentEnds(truth);
   return truth.orders.flatMap(({ name, status }) => {
     if (!ORDER_STATUSES[status].ended || status === "CANCELLED") return [];
-    const shipment = ends.get(idempotencyKey(name, "shipment"));
-    return shipment === status ? [] : [`${name} is ${status}, its shipment ${shipment ?? "missing"}`];
+    if (endedByOther.some(({ order }) => order === name)) return [];
+    const shipment = ends.get(name);
+    return shipment === status ? [] : [`${name} is ${status}, its shipment is ${shipment}`];
   });
+}
+
+/** A relation is closed as its order ended. If another program ended the order just then, its shipment may have ended first. */
+function wrongClosings(truth: GroundTruth, documents: Documents): string[] {
+  const ends = shipmentEnds(truth);
+  return truth.orders.flatMap(({ name, status }) => {
+    const state = documents.get(`relations/${name.slice("orders/".length)}`)?.state as RelationState | undefined;
+    if (!state || RELATION_STATES[state].open || !ORDER_STATUSES[status].ended) return [];
+    return state === status || state === ends.get(name)
+      ? []
+      : [`${name} is ${status}, its relation is closed as ${state}`];
+  });
+}
+
+/** A run that begins after an order was ended must see the end, and create nothing for the order. */
+function lateCreates(endedByOther: readonly EndedOrder[], { creates }: TraceReader): string[] {
+  return endedByOther.flatMap(({ order, status, visibleFrom }) =>
+    creates
+      .filter((made) => made.order === order && made.run && made.run.from > visibleFrom)
+      .map(({ stage }) => `${order}: its ${stage} was sent by a run that began after the order was ${status}`),
+  );
+}
+
+/** The status of each order's shipment. */
+function shipmentEnds({ orders, shipments }: GroundTruth): Map<string, string> {
+  const ends = new Map(shipments.map(({ idempotencyKey: key, status }) => [key, status]));
+  return new Map(orders.map(({ name }) => [name, ends.get(idempotencyKey(name, "shipment")) ?? "missing"]));
 }

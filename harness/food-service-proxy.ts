@@ -51,12 +51,25 @@ export interface Break {
 /** Moments of a call at which a fault can be injected. */
 export type Moment = "asked" | "carried out" | "answered";
 
+/** A reply as the caller sees it. */
+export interface Reply {
+  /** gRPC's status number, 0 for success. */
+  status: number;
+  /** Undefined for an error. */
+  response: unknown;
+}
+
 export interface ProxyOptions {
   /** Its key and certificate, in PEM form, serve both sides. */
   foodService: { port: number; key: string; certificate: string };
   /** Called at each moment of each call; the call waits for the result. */
   onMoment(call: Call, moment: Moment): Promise<void> | void;
+  /** Called with the food service's reply; returns another one for the caller, or undefined to pass the reply on. */
+  replaceReply?(call: Call, reply: Reply): Reply | undefined;
 }
+
+/** A flag for compression and the length of the message, before each message. */
+const FRAME_HEADER_BYTES = 5;
 
 const METHODS = new Map<string, { name: string; definition: MethodDefinition<unknown, unknown> }>(
   [OrderServiceService, KitchenServiceService, DroneServiceService].flatMap((service) =>
@@ -203,7 +216,7 @@ class Door {
     const call: Call = {
       process: this.process,
       method: method.name,
-      request: method.definition.requestDeserialize(body.subarray(5)),
+      request: method.definition.requestDeserialize(body.subarray(FRAME_HEADER_BYTES)),
       key: String(headers["idempotency-key"] ?? ""),
       at: Date.now(),
       timeoutMs: millisecondsIn(headers["grpc-timeout"]),
@@ -216,9 +229,15 @@ class Door {
 
     const request = behind.request(headers);
     stream.once("close", () => request.close(constants.NGHTTP2_CANCEL));
-    const { answer, trailers, message } = await exchange(request, body);
-    const status = trailers["grpc-status"] ?? answer["grpc-status"];
+    const received = await exchange(request, body);
+    const status = received.trailers["grpc-status"] ?? received.answer["grpc-status"];
     if (status === undefined) return stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    const { responseDeserialize, responseSerialize } = method.definition;
+    const isSuccess = Number(status) === 0;
+    const response = isSuccess ? responseDeserialize(received.message.subarray(FRAME_HEADER_BYTES)) : undefined;
+    const real: Reply = { status: Number(status), response };
+    const replaced = this.options.replaceReply?.(call, real);
+    const { answer, trailers, message } = replaced ? encoded(replaced, received, responseSerialize) : received;
     await this.options.onMoment(call, "carried out");
 
     if (stream.destroyed || stream.closed) return;
@@ -230,14 +249,34 @@ class Door {
       stream.respond({ ...answer, ...trailers }, { endStream: true });
     }
     call.answeredAt = Date.now();
-    call.status = Number(status);
-    if (call.status === 0) call.response = method.definition.responseDeserialize(message.subarray(5));
+    Object.assign(call, replaced ?? real);
     await this.options.onMoment(call, "answered");
   }
 }
 
+/** What comes back for a call: the headers, the trailers and the body. */
+interface Received {
+  answer: IncomingHttpHeaders;
+  trailers: IncomingHttpHeaders;
+  message: Buffer;
+}
+
+/** Another reply, in the form of the one that it replaces. */
+function encoded(
+  { status, response }: Reply,
+  { answer }: Received,
+  serialize: (response: unknown) => Buffer,
+): Received {
+  const trailers = { "grpc-status": String(status) };
+  if (status !== 0) return { answer, trailers, message: Buffer.alloc(0) };
+  const content = serialize(response);
+  const header = Buffer.alloc(FRAME_HEADER_BYTES);
+  header.writeUInt32BE(content.length, 1);
+  return { answer, trailers, message: Buffer.concat([header, content]) };
+}
+
 /** Sends the body and resolves with all that comes back. */
-async function exchange(request: ClientHttp2Stream, body: Buffer) {
+async function exchange(request: ClientHttp2Stream, body: Buffer): Promise<Received> {
   let answer: IncomingHttpHeaders = {};
   let trailers: IncomingHttpHeaders = {};
   request.on("response", (received) => {

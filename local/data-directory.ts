@@ -1,7 +1,7 @@
 /** The folder with a run's persistent state, and the lock that allows one run at a time to use it. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { ATTEMPTS } from "../functions/src/attempts/attempt.js";
 import { RELATIONS } from "../functions/src/relations/relation.js";
 import { StartError } from "../services/server.js";
@@ -27,7 +27,7 @@ export interface DataDirectory {
  */
 export function openDataDirectory(directory: string): DataDirectory {
   const path = resolve(directory);
-  let lock: DatabaseSyncInstance;
+  let lock: DatabaseSync;
   try {
     mkdirSync(path, { recursive: true });
     lock = new DatabaseSync(join(path, "lock"), { timeout: LOCK_TIMEOUT_MS });

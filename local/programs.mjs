@@ -14,7 +14,7 @@ const PROGRAMS = [
 ];
 
 /** Packages that need their own files, or contain native programs. */
-const EXTERNAL = ["@photostructure/sqlite", "esbuild", "firebase-tools", "playwright-core"];
+const EXTERNAL = ["esbuild", "firebase-tools", "playwright-core"];
 
 /** Most packages are CommonJS and need what ES modules lack. esbuild does not know these names, so nothing else may use them. */
 const COMMON_JS = `

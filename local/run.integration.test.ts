@@ -37,7 +37,7 @@ while (existsSync("slow"));
 rmSync("busy");
 `;
 
-/** Stands for npm: makes node_modules as `npm ci` does, its list of what is there last. The package of Node.js contains ours. */
+/** Stands in for npm: makes node_modules as `npm ci` does, with its list of packages last. The package of Node.js contains ours. */
 const NPM = `#!/usr/bin/env node
 const args = process.argv.slice(2);
 const folder = args[args.indexOf("--prefix") + 1];
@@ -60,7 +60,7 @@ writeFileSync(join(folder, "node_modules", ".package-lock.json"), readFileSync(j
 console.error("added 1 package");
 `;
 
-/** Stands for an older Node.js: ours, which says that it is older. */
+/** Stands in for an older Node.js: ours, which reports an older version. */
 const OLD_NODE = (preload: string) => `#!/bin/sh
 exec ${JSON.stringify(process.execPath)} --require ${JSON.stringify(preload)} "$@"
 `;
@@ -195,6 +195,14 @@ describe("running a program from a fresh clone", function () {
       const { out, err } = await startFromShell().ended;
       assert.equal(out, "old false false\n", err);
       assert.deepEqual(calls(), ["ci root", "ci functions", "build"]);
+    });
+
+    it("prints no warning about experimental features of Node.js", async () => {
+      placeNode("new");
+      program('process.emitWarning("SQLite is an experimental feature", "ExperimentalWarning");');
+      await startFromShell().ended;
+      const { status, err } = await startFromShell().ended;
+      assert.deepEqual([status, err], [0, ""]);
     });
 
     it("runs itself and its children on an installed Node.js if the machine's own is older, and installs it once", async () => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConflictError } from "../functions/src/domain/errors.js";
 import { fieldsFromJson, fieldsToJson } from "./field-json.js";
@@ -113,8 +114,14 @@ describe("the SQLite store", () => {
     assert.deepEqual(delivered, ["relations/1", "relations/3"]);
   });
 
-  it("rejects a file with a newer layout", async () => {
-    const { DatabaseSync } = await import("@photostructure/sqlite");
+  it("leaves only the database file when it is closed", async () => {
+    const store = open();
+    await create(store, "things/1");
+    store.close();
+    assert.deepEqual(readdirSync(folder), ["documents.db"]);
+  });
+
+  it("rejects a file with a newer layout", () => {
     const database = new DatabaseSync(file);
     database.exec("PRAGMA user_version = 99");
     database.close();

@@ -2,8 +2,8 @@
  * The store in one SQLite file: an acknowledged commit survives a crash of the process and of the machine. Changes of
  * relations are recorded in the same transaction, and redelivered after a restart until their reactions are done.
  */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { isDeepStrictEqual } from "node:util";
-import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite";
 import { ConflictError, StoreError, ValidationError } from "../functions/src/domain/errors.js";
 import { assertDocumentFits, assertWritable } from "../functions/src/firestore-limits.js";
 import type { Fields, Matching, Query, Snapshot, Store, Write } from "../functions/src/ports.js";
@@ -70,8 +70,8 @@ interface Recorded {
 type Row = { path: string; fields: string; version: number };
 
 export class SqliteStore implements Store {
-  private readonly database: DatabaseSyncInstance;
-  private readonly statements = new Map<string, StatementSyncInstance>();
+  private readonly database: DatabaseSync;
+  private readonly statements = new Map<string, StatementSync>();
   private pending: PendingCommit[] = [];
   /** Numbers of changes that are being delivered, and of those that were; the next transaction deletes the latter. */
   private readonly inDelivery = new Set<number>();
@@ -113,7 +113,7 @@ export class SqliteStore implements Store {
     const { condition, values, order } = page(matching, after, afterTime);
     const sql = `SELECT path, fields, version FROM documents ${where(matching)} ${condition} ORDER BY ${order} LIMIT ?`;
     return translateErrors(() => {
-      const rows = this.prepared(sql).all(collection, ...oneOf, ...values, limit) as unknown as Row[];
+      const rows = this.prepared(sql).all(collection, ...oneOf, ...values, limit) as Row[];
       // In SQLite, the number 7 may equal the text "7", and a list its text.
       return rows.map(snapshotOf).filter(({ fields }) => oneOf.includes(fields[field] as string));
     });
@@ -130,13 +130,13 @@ export class SqliteStore implements Store {
   /** Every document of a collection. */
   all(collection: string): Snapshot[] {
     const sql = "SELECT path, fields, version FROM documents WHERE collection = ? ORDER BY path";
-    return (this.prepared(sql).all(collection) as unknown as Row[]).map(snapshotOf);
+    return (this.prepared(sql).all(collection) as Row[]).map(snapshotOf);
   }
 
   /** Every document of every collection. */
   everything(): Snapshot[] {
     const sql = "SELECT path, fields, version FROM documents ORDER BY path";
-    return (this.prepared(sql).all() as unknown as Row[]).map(snapshotOf);
+    return (this.prepared(sql).all() as Row[]).map(snapshotOf);
   }
 
   /** Whether there is a document in a collection. */
@@ -156,7 +156,7 @@ export class SqliteStore implements Store {
   }
 
   private deliverOutstanding(): void {
-    const numbers = this.prepared("SELECT number FROM changes ORDER BY number").all() as unknown as {
+    const numbers = this.prepared("SELECT number FROM changes ORDER BY number").all() as {
       number: number;
     }[];
     for (const { number } of numbers) {
@@ -303,7 +303,7 @@ export class SqliteStore implements Store {
     return this.prepared(sql).get() as object;
   }
 
-  private prepared(sql: string): StatementSyncInstance {
+  private prepared(sql: string): StatementSync {
     const there = this.statements.get(sql);
     if (there) return there;
     const statement = this.database.prepare(sql);

@@ -1,4 +1,5 @@
 /** Measures which situations of the protocol a search has met: the states of orders, the transitions between them, and pairs of transitions. */
+import { hash } from "node:crypto";
 import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import { CREATING_STAGES } from "../functions/src/domain/order-lifecycle.js";
@@ -86,16 +87,19 @@ export interface Surroundings extends Observed {
 /**
  * In which situation an effect is about to be tried: what the process did before it in the same run, what other runs are doing, and
  * the documents, without names and times. The same fault in the same situation has the same consequences, except for their times.
+ * @returns a digest, in hexadecimal
  */
 export function situationOf({ operation, about, run }: Entry, world: Surroundings): string {
-  const own = world.history.filter((entry) => run !== 0 && entry.run === run);
+  const own = run === 0 ? [] : world.history.filter((entry) => entry.run === run);
   const others = world.running
     .filter((number) => number !== run)
     .map((number) => world.history.findLast((entry) => entry.run === number)?.operation ?? "begins");
   const held = ["poll", "sweep"].filter((lease) => isLater(world.fieldsAt(`leases/${lease}`)?.until, world.now));
   const orders = world.orders.map((id) => `${protocolState(id, world)} ${detailsOf(id, world)}`);
   const trail = own.map((entry) => `${entry.operation} ${entry.result}`).join(", ");
-  return [operation, about, trail, others.sort(), held, orders, world.conditions].join("|").replace(NAMES, "#");
+  const text = [operation, about, trail, others.sort(), held, orders, world.conditions].join("|").replace(NAMES, "#");
+  // Of a hundred thousand situations, the texts do not fit into memory.
+  return hash("sha1", text);
 }
 
 const NAMES = /[0-9a-f]{8}-[0-9a-f-]{27}/g;

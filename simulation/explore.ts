@@ -46,59 +46,66 @@ export function noFindings(): Findings {
   };
 }
 
+/** The part of a search that a process does, of so many. */
+export interface Share {
+  part: number;
+  parts: number;
+  /** The situations in which a pair of faults did not make the create policy matter. It need not be tried with the other policy. */
+  policyFree?: Set<string>;
+}
+
 /**
  * One order: every fault at every effect of its life, and each fault again in every situation to which a first one leads. Two effects in
  * the same situation are one: what a fault does there is the same but for its times. Every part finds the situations itself.
  */
 export async function exhaustive(
   base: Scenario,
-  share: { part: number; parts: number },
+  { part, parts, policyFree = new Set() }: Share,
   withPairs: boolean,
   onSchedule: OnSchedule = () => {},
   choosePoints = pointsOf,
 ): Promise<Findings & { points: number; singles: number; pairs: number }> {
   const findings = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
   const { coverage } = findings;
-  const isOurs = (index: number) => index % share.parts === share.part;
   const calm = await replay(base, new Map(), { coverage });
   await note(findings, base, calm);
   const points = choosePoints(calm.history);
   findings.points = new Set(points.map(([effect]) => effect)).size;
-  const situations = new Set<string>();
-  const pairs: Schedule[] = [];
-  for (const [index, [effect, fault]] of points.entries()) {
-    const single = await replay(base, new Map([[effect, fault]]), { coverage, situations: withPairs });
-    if (isOurs(index)) {
-      findings.singles++;
-      await note(findings, base, single);
-      onSchedule(findings);
-    }
-    if (!withPairs) continue;
-    for (const [later, second] of pointsOf(single.history)) {
-      // Of a hundred thousand situations, the texts do not fit into memory.
-      const situation = digestOf(`${second} ${single.history[later]?.situation}`);
-      if (later <= effect || situations.has(situation)) continue;
-      situations.add(situation);
-      pairs.push(
-        new Map([
-          [effect, fault],
-          [later, second],
-        ]),
-      );
-    }
+  const pairs = new Map<string, Schedule>();
+  for (const [index, point] of points.entries()) {
+    const isOurs = index % parts === part;
+    if (!isOurs && !withPairs) continue;
+    const single = await replay(base, new Map([point]), { coverage, situations: withPairs });
+    if (withPairs) addPairs(point, single.history, pairs);
+    if (!isOurs) continue;
+    findings.singles++;
+    await note(findings, base, single);
+    onSchedule(findings);
   }
-  for (const [index, schedule] of pairs.entries()) {
-    if (!isOurs(index)) continue;
+  for (const [situation, schedule] of pairs) {
+    if (numberOf(situation) % parts !== part || policyFree.has(situation)) continue;
+    const outcome = await replay(base, schedule, { coverage });
+    if (outcome.isPolicyFree) policyFree.add(situation);
     findings.pairs++;
-    await note(findings, base, await replay(base, schedule, { coverage }));
+    await note(findings, base, outcome);
     onSchedule(findings);
     if (findings.failures.length >= MOST_FAILURES) break;
   }
   return findings;
 }
 
-function digestOf(text: string): string {
-  return createHash("sha1").update(text).digest("base64");
+/** Adds the fault with each second one that may strike after it, by the situation of the second, unless that situation is known. */
+export function addPairs(first: [number, Fault], history: readonly Entry[], pairs: Map<string, Schedule>): void {
+  for (const second of pointsOf(history)) {
+    const [effect, fault] = second;
+    const situation = `${fault} ${history[effect]?.situation}`;
+    if (effect > first[0] && !pairs.has(situation)) pairs.set(situation, new Map([first, second]));
+  }
+}
+
+/** The same number for the same situation in every part of a search. */
+function numberOf(situation: string): number {
+  return Number.parseInt(situation.slice(-6), 16);
 }
 
 /** Where the order's life ends: the last effect that is about it, and not merely the next empty tick. */

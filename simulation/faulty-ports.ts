@@ -99,9 +99,9 @@ interface Effect<T> {
   about: string;
   subject?: string;
   apply(): Promise<T>;
-  /** Takes note of what is asked for. */
+  /** Records the request. */
   note?(entry: Entry): void;
-  /** Takes note of what comes back. */
+  /** Records the reply. */
   record?(entry: Entry, reply: T): void;
   /** Changes what comes back, for faults of the reply. */
   distort?(fault: Fault, reply: T): T;
@@ -217,6 +217,9 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
       subject: options.idempotencyKey,
       apply: async () => apply(),
       failure: (message) => callError("UNAVAILABLE", message, true),
+      note: (entry) => {
+        entry.deadline = options.deadline;
+      },
       distort: (fault, reply) => distortCreate(fault, reply, prefix, linked),
     });
   };
@@ -366,167 +369,249 @@ function performIn<T>(
   const entry = world.effect({ process: process.id, run, operation, about, subject });
   effects.push(entry);
   effect.note?.(entry);
-  const service = SERVICE_OF[operation];
+  entry.fault ??= lastingFault(effect, world);
+  return new Promise<unknown>((resolve, reject) => {
+    const call = new Call(world, process, food, effect, entry, { resolve, reject });
+    const strike = (call.fault && STRIKES[call.fault]) ?? answerUnlessLost;
+    strike(call);
+  }) as Promise<T>;
+}
+
+/** The fault that an earlier effect met, if it still lasts and strikes this effect too. */
+function lastingFault(effect: Effect<unknown>, world: World): Fault | undefined {
+  const { operation, subject = "" } = effect;
   // A connection may stand while every call on it fails: then `ready` gives no warning.
-  if (!entry.fault && operation !== "ready" && world.now < world.outageUntil[service]) entry.fault = "outage";
+  if (operation !== "ready" && world.now < world.outageUntil[SERVICE_OF[operation]]) return "outage";
   const isLookup = (FAULTS[operation] as readonly Fault[]).includes("empty replica");
-  if (!entry.fault && isLookup && world.now < world.emptyUntil) entry.fault = "empty replica";
-  entry.fault ??= absenceFault(effect, world);
+  if (isLookup && world.now < world.emptyUntil) return "empty replica";
+  const absence = absenceFault(effect, world);
+  if (absence) return absence;
   const isFailing = operation === "listOrders" && world.now < (world.failingUntil.get(subject) ?? 0);
-  if (!entry.fault && isFailing) entry.fault = "failing pages";
-  return new Promise<T>((resolve, reject) => {
-    const apply = async (): Promise<T> => {
-      const done = effect.apply();
-      // Applied is what did not fail; a refused precondition changed nothing.
-      return done.then((reply) => {
-        entry.applied = true;
-        if (operation === "commit" && CLAIM.test(about)) world.claimed(process);
-        return reply;
-      });
-    };
-    const succeed = (reply: T) =>
-      world.resume(process, () => {
-        entry.result = summary(reply, subject);
-        effect.record?.(entry, reply);
-        resolve(reply);
-      });
-    const fail = (error: unknown) =>
-      world.resume(process, () => {
-        entry.result = `${(error as Error).name} ${(error as Error).message}`;
-        reject(error);
-      });
-    const isSlow =
-      operation === "listOrders" && world.now < Math.max(world.slowPagesUntil, world.endlessUntil.get(subject) ?? 0);
-    const latency = world.between(1, 30) + (isSlow ? SLOW_PAGE_MS : 0);
-    const { fault } = entry;
-    switch (fault) {
-      case "crash before":
-        return world.after(0, () => world.kill(process));
-      case "crash after":
-        return world.after(
-          latency,
-          () =>
-            void apply()
-              .catch(() => {})
-              .finally(() => world.kill(process)),
-        );
-      case "hang":
-        world.faultLasts(HANG_MS);
-        return undefined;
-      case "pause":
-      case "suspend":
-        return world.after(latency, () => {
-          if (fault === "pause") world.pause(process, world.between(20_000, 150_000));
-          else world.suspend(process);
-          apply().then(succeed, fail);
-        });
-      case "error":
-        return world.after(latency, () => fail(effect.failure("failed before it was carried out")));
-      case "error after":
-        return world.after(
-          latency,
-          () =>
-            void apply()
-              .catch(() => {})
-              .finally(() => fail(effect.failure("the answer was lost"))),
-        );
-      case "slow":
-        world.faultLasts(CALL_TIMEOUT_MS);
-        return world.after(CALL_TIMEOUT_MS, () => fail(effect.failure("no answer in time")));
-      case "late": {
-        const lateness = world.between(CALL_TIMEOUT_MS, 120_000);
-        world.faultLasts(lateness);
-        world.after(lateness, () => void apply().catch(() => {}));
-        return world.after(CALL_TIMEOUT_MS, () => fail(effect.failure("no answer in time")));
-      }
-      case "outage": {
-        if (world.now >= world.outageUntil[service]) {
-          const length = world.between(60_000, 900_000);
-          world.outageUntil[service] = world.now + length;
-          world.faultLasts(length);
-        }
-        const error =
-          service === "food" ? callError("UNAVAILABLE", "no connection", false) : effect.failure("unavailable");
-        return world.after(latency, () => fail(error));
-      }
-      case "empty replica": {
-        if (world.now >= world.emptyUntil) {
-          const length = world.between(5_000, EMPTY_MS);
-          world.emptyUntil = world.now + length;
-          world.emptied.push({ name: undefined, fault, from: world.now, until: world.emptyUntil });
-          world.faultLasts(length);
-        }
-        if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));
-        return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
-      }
-      case "lost for a while":
-      case "lost for good":
-        if (!world.absenceOf(subject)) {
-          if (fault === "lost for good") food.forgetKey(subject);
-          world.lose(subject, fault, fault === "lost for good" ? undefined : world.between(...LONG_LOSS_MS));
-        }
-        return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
-      case "foreign replies for a while":
-      case "foreign replies for good":
-        if (!world.absenceOf(subject)) {
-          world.lose(subject, fault, fault === "foreign replies for good" ? undefined : world.between(...LONG_LOSS_MS));
-        }
-        return world.after(latency, () => {
-          apply().then((reply) => succeed(effect.distort ? effect.distort("foreign reply", reply) : reply), fail);
-        });
-      case "empty for long":
-        if (!world.absenceOf("")) world.lose(undefined, fault, world.between(...LONG_LOSS_MS));
-        if (operation === "listOrders") return world.after(latency, () => succeed(NO_ORDERS as T));
-        return world.after(latency, () => fail(callError("NOT_FOUND", `there is no ${subject}`, true)));
-      case "failing pages":
-        lasting(world, world.failingUntil, subject);
-        return world.after(latency, () => fail(callError("INTERNAL", "the page can't be read", true)));
-      case "endless pages":
-        lasting(world, world.endlessUntil, subject);
-        return world.after(latency + SLOW_PAGE_MS, () => void apply().then(succeed, fail));
-      case "slow pages": {
-        const length = world.between(...PAGES_TROUBLE_MS);
-        world.slowPagesUntil = world.now + length;
-        world.faultLasts(length);
-        return world.after(latency + SLOW_PAGE_MS, () => void apply().then(succeed, fail));
-      }
-      case "page too large":
-        return world.after(latency, () => fail(callError("RESOURCE_EXHAUSTED", "message larger than max", true)));
-      case "filter ignored":
-        world.isFilterIgnored = true;
-        return world.after(latency, () => void apply().then(succeed, fail));
-      case "rejected":
-        // The backoff after a few rejections is longer than the longest between two creates.
-        world.faultLasts(REPORT_BACKOFF_MS);
-        return world.after(latency, () => fail(callError("FAILED_PRECONDITION", "not now", true)));
-      case "ignored":
-        world.faultLasts(REPORT_BACKOFF_MS);
-        return world.after(latency, () => succeed(undefined as T));
-      case "refused":
-        return world.after(latency, () => fail(callError("INVALID_ARGUMENT", "refused", true)));
-      case "refused at length":
-        return world.after(latency, () => fail(callError("INVALID_ARGUMENT", UNSTORABLE_TEXT, true)));
-      case "unsent":
-        return world.after(latency, () => fail(callError("UNAVAILABLE", "no connection", false)));
-      case "cancel":
-        return world.after(latency, () => {
-          cancelSomething(food, world);
-          apply().then(succeed, fail);
-        });
-      case "ended by others":
-      case "set back":
-        return world.after(latency, () => {
-          changeByOthers(fault, subject, food, world);
-          apply().then(succeed, fail);
-        });
-      default:
-        return world.after(latency, () => {
-          // A request that was under way when its process died may or may not arrive.
-          if (!process.alive && world.random.fraction() < 0.5) return;
-          apply().then((reply) => succeed(fault && effect.distort ? effect.distort(fault, reply) : reply), fail);
-        });
+  return isFailing ? "failing pages" : undefined;
+}
+
+/** One effect in progress, with the ways in which it can end. */
+class Call {
+  readonly operation: Operation;
+  readonly subject: string;
+  readonly service: Service;
+  readonly fault: Fault | undefined;
+  private readonly latencyMs: number;
+
+  constructor(
+    readonly world: World,
+    readonly process: Process,
+    readonly food: FoodServiceModel,
+    readonly effect: Effect<unknown>,
+    private readonly entry: Entry,
+    private readonly caller: { resolve(reply: unknown): void; reject(error: unknown): void },
+  ) {
+    this.operation = effect.operation;
+    this.subject = effect.subject ?? "";
+    this.service = SERVICE_OF[effect.operation];
+    this.fault = entry.fault;
+    const slowUntil = Math.max(world.slowPagesUntil, world.endlessUntil.get(this.subject) ?? 0);
+    const isSlow = effect.operation === "listOrders" && world.now < slowUntil;
+    this.latencyMs = world.between(1, 30) + (isSlow ? SLOW_PAGE_MS : 0);
+  }
+
+  /** Does the work after the usual latency, and `extraMs` more. */
+  afterLatency(work: () => void, extraMs = 0): void {
+    this.world.after(this.latencyMs + extraMs, work);
+  }
+
+  async apply(): Promise<unknown> {
+    // Applied is what did not fail; a refused precondition changed nothing.
+    return this.effect.apply().then((reply) => {
+      this.entry.applied = true;
+      if (this.operation === "commit" && CLAIM.test(this.effect.about)) this.world.claimed(this.process);
+      return reply;
+    });
+  }
+
+  /** Applies the effect, and then does something else than answer. */
+  applyThen(next: () => void): void {
+    void this.apply()
+      .catch(() => {})
+      .finally(next);
+  }
+
+  /** Applies the effect and answers with its reply, which a fault may distort. */
+  answer(distortion?: Fault): void {
+    const { effect } = this;
+    void this.apply().then(
+      (reply) => this.succeed(distortion && effect.distort ? effect.distort(distortion, reply) : reply),
+      (error) => this.fail(error),
+    );
+  }
+
+  succeed(reply: unknown): void {
+    this.world.resume(this.process, () => {
+      this.entry.result = summary(reply, this.subject);
+      this.effect.record?.(this.entry, reply);
+      this.caller.resolve(reply);
+    });
+  }
+
+  fail(error: unknown): void {
+    this.world.resume(this.process, () => {
+      this.entry.result = `${(error as Error).name} ${(error as Error).message}`;
+      this.caller.reject(error);
+    });
+  }
+
+  /** Fails after the usual latency. */
+  failLater(...[code, message, sent]: Parameters<typeof callError>): void {
+    this.afterLatency(() => this.fail(callError(code, message, sent)));
+  }
+
+  /** Fails when the client stops waiting. */
+  timeOut(): void {
+    this.world.after(CALL_TIMEOUT_MS, () => this.fail(this.effect.failure("no answer in time")));
+  }
+
+  /** Answers as if there were nothing to list or to get. */
+  findNothing(): void {
+    if (this.operation === "listOrders") this.afterLatency(() => this.succeed(NO_ORDERS));
+    else this.failLater("NOT_FOUND", `there is no ${this.subject}`, true);
+  }
+}
+
+/** What a fault does to the call that it strikes. All others only distort the reply. */
+const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
+  "crash before": ({ world, process }) => world.after(0, () => world.kill(process)),
+  "crash after": (call) => call.afterLatency(() => call.applyThen(() => call.world.kill(call.process))),
+  hang: ({ world }) => world.faultLasts(HANG_MS),
+  pause: (call) =>
+    call.afterLatency(() => {
+      call.world.pause(call.process, call.world.between(20_000, 150_000));
+      call.answer();
+    }),
+  suspend: (call) =>
+    call.afterLatency(() => {
+      call.world.suspend(call.process);
+      call.answer();
+    }),
+  error: (call) => call.afterLatency(() => call.fail(call.effect.failure("failed before it was carried out"))),
+  "error after": (call) =>
+    call.afterLatency(() => call.applyThen(() => call.fail(call.effect.failure("the answer was lost")))),
+  slow: (call) => {
+    call.world.faultLasts(CALL_TIMEOUT_MS);
+    call.timeOut();
+  },
+  late: (call) => {
+    const lateness = call.world.between(CALL_TIMEOUT_MS, 120_000);
+    call.world.faultLasts(lateness);
+    call.world.after(lateness, () => void call.apply().catch(() => {}));
+    call.timeOut();
+  },
+  outage: (call) => {
+    startOutage(call);
+    if (call.service === "food") call.failLater("UNAVAILABLE", "no connection", false);
+    else call.afterLatency(() => call.fail(call.effect.failure("unavailable")));
+  },
+  "empty replica": (call) => {
+    emptyReplica(call.world);
+    call.findNothing();
+  },
+  "empty for long": (call) => {
+    if (!call.world.absenceOf("")) call.world.lose(undefined, "empty for long", call.world.between(...LONG_LOSS_MS));
+    call.findNothing();
+  },
+  "lost for a while": (call) => {
+    loseForAWhile(call, "lost for a while");
+    call.findNothing();
+  },
+  "lost for good": (call) => {
+    if (!call.world.absenceOf(call.subject)) {
+      call.food.forgetKey(call.subject);
+      call.world.lose(call.subject, "lost for good", undefined);
     }
+    call.findNothing();
+  },
+  "foreign replies for a while": (call) => {
+    loseForAWhile(call, "foreign replies for a while");
+    call.afterLatency(() => call.answer("foreign reply"));
+  },
+  "foreign replies for good": (call) => {
+    if (!call.world.absenceOf(call.subject)) call.world.lose(call.subject, "foreign replies for good", undefined);
+    call.afterLatency(() => call.answer("foreign reply"));
+  },
+  "failing pages": (call) => {
+    lasting(call.world, call.world.failingUntil, call.subject);
+    call.failLater("INTERNAL", "the page can't be read", true);
+  },
+  "endless pages": (call) => {
+    lasting(call.world, call.world.endlessUntil, call.subject);
+    call.afterLatency(() => call.answer(), SLOW_PAGE_MS);
+  },
+  "slow pages": (call) => {
+    const length = call.world.between(...PAGES_TROUBLE_MS);
+    call.world.slowPagesUntil = call.world.now + length;
+    call.world.faultLasts(length);
+    call.afterLatency(() => call.answer(), SLOW_PAGE_MS);
+  },
+  "page too large": (call) => call.failLater("RESOURCE_EXHAUSTED", "message larger than max", true),
+  "filter ignored": (call) => {
+    call.world.isFilterIgnored = true;
+    call.afterLatency(() => call.answer());
+  },
+  rejected: (call) => {
+    // The backoff after a few rejections is longer than the longest between two creates.
+    call.world.faultLasts(REPORT_BACKOFF_MS);
+    call.failLater("FAILED_PRECONDITION", "not now", true);
+  },
+  ignored: (call) => {
+    call.world.faultLasts(REPORT_BACKOFF_MS);
+    call.afterLatency(() => call.succeed(undefined));
+  },
+  refused: (call) => call.failLater("INVALID_ARGUMENT", "refused", true),
+  "refused at length": (call) => call.failLater("INVALID_ARGUMENT", UNSTORABLE_TEXT, true),
+  unsent: (call) => call.failLater("UNAVAILABLE", "no connection", false),
+  cancel: (call) =>
+    call.afterLatency(() => {
+      cancelSomething(call.food, call.world);
+      call.answer();
+    }),
+  "ended by others": (call) =>
+    call.afterLatency(() => {
+      changeByOthers("ended by others", call.subject, call.food, call.world);
+      call.answer();
+    }),
+  "set back": (call) =>
+    call.afterLatency(() => {
+      changeByOthers("set back", call.subject, call.food, call.world);
+      call.answer();
+    }),
+};
+
+function answerUnlessLost(call: Call): void {
+  call.afterLatency(() => {
+    // A request that was in transit when its process died may or may not arrive.
+    if (!call.process.alive && call.world.random.fraction() < 0.5) return;
+    call.answer(call.fault);
   });
+}
+
+function startOutage({ world, service }: Call): void {
+  if (world.now < world.outageUntil[service]) return;
+  const length = world.between(60_000, 900_000);
+  world.outageUntil[service] = world.now + length;
+  world.faultLasts(length);
+}
+
+/** Lets the food service answer from an empty replica for a while. */
+function emptyReplica(world: World): void {
+  if (world.now < world.emptyUntil) return;
+  const length = world.between(5_000, EMPTY_MS);
+  world.emptyUntil = world.now + length;
+  world.emptied.push({ name: undefined, fault: "empty replica", from: world.now, until: world.emptyUntil });
+  world.faultLasts(length);
+}
+
+/** Hides the subject of a call, for longer than MISSING_AFTER_MINUTES. */
+function loseForAWhile({ world, subject }: Call, fault: Fault): void {
+  if (!world.absenceOf(subject)) world.lose(subject, fault, world.between(...LONG_LOSS_MS));
 }
 
 /** The fault with which the food service answers while it does not find a name, or any. */

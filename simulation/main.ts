@@ -7,7 +7,7 @@ import { bundle, FROM_STDIN } from "./bundle.js";
 import { add, type Findings, hashOf, lineOf, noFindings, scenarioOf, singleOrder } from "./explore.js";
 import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay } from "./schedule.js";
-import type { Search, SearchProgress, Share } from "./worker.js";
+import type { Search, SearchProgress, Task } from "./worker.js";
 
 /** A search over fewer seeds than this need not have met every fault. */
 const ENOUGH_SEEDS = 500;
@@ -56,7 +56,7 @@ async function inParallel(options: Options): Promise<Findings> {
       serialization: "advanced",
     });
     child.stdin?.end(program);
-    child.send({ options, part, parts } satisfies Share);
+    child.send({ options, part, parts } satisfies Task);
     return new Promise<Findings>((resolve, reject) => {
       child.on("message", ({ findings, progress: update }: { findings?: Findings; progress?: SearchProgress }) => {
         if (findings) resolve(findings);

@@ -7,7 +7,7 @@
 // First, since a mutant may be at the top level of a module that the others import.
 import "./mutant-switch.js";
 import { Coverage } from "./coverage.js";
-import { guided, pointsOf, singleOrder } from "./explore.js";
+import { addPairs, guided, pointsOf, singleOrder } from "./explore.js";
 import type { Schedule } from "./faults.js";
 import { NO_MUTANT, switchOn, takeReached } from "./mutant-switch.js";
 import { replay, type Scenario } from "./schedule.js";
@@ -64,21 +64,27 @@ async function searchAtLength(): Promise<SearchResult> {
     }
   };
   await searchAtRandom(FIRST_SEEDS);
+  const rare: { scenario: Scenario; pairs: Map<string, Schedule> }[] = [];
   for (const policy of POLICIES) {
-    const base = singleOrder(policy);
-    for (const point of pointsOf((await replay(base, new Map())).history)) {
+    const scenario = singleOrder(policy);
+    const pairs = new Map<string, Schedule>();
+    rare.push({ scenario, pairs });
+    for (const point of pointsOf((await replay(scenario, new Map())).history)) {
       if (isFound()) break;
-      const single = await replay(base, new Map([point]));
-      note(single.violations);
       // Rare situations: every second fault while a process is suspended, or after a rejection.
-      if (SEEDS < ENOUGH_FOR_PAIRS || (point[1] !== "suspend" && point[1] !== "refused")) continue;
-      for (const second of pointsOf(single.history)) {
-        if (isFound()) break;
-        if (second[0] > point[0]) note((await replay(base, new Map([point, second]))).violations);
-      }
+      const leadsOn = SEEDS >= ENOUGH_FOR_PAIRS && (point[1] === "suspend" || point[1] === "refused");
+      const single = await replay(scenario, new Map([point]), { situations: leadsOn });
+      note(single.violations);
+      if (leadsOn) addPairs(point, single.history, pairs);
     }
   }
   await searchAtRandom(SEEDS);
+  for (const { scenario, pairs } of rare) {
+    for (const pair of pairs.values()) {
+      if (isFound()) break;
+      note((await replay(scenario, pair)).violations);
+    }
+  }
   return { invariants: [...invariants], schedules: first || schedules };
 }
 

@@ -40,6 +40,8 @@ export interface Outcome {
   history: readonly Entry[];
   /** What struck, by effect: the schedule that replays this run. */
   struck: Map<number, Fault>;
+  /** Whether the create policy could not matter: the run is the same under the other policy. */
+  isPolicyFree: boolean;
 }
 
 const HOUR_MS = 3_600_000;
@@ -173,7 +175,18 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
       });
     }
   }
-  return { violations, history, struck };
+  const isPolicyFree = world.replaced.size === 0 && history.every(isClear) && writes.every(isPlainClaim);
+  return { violations, history, struck, isPolicyFree };
+}
+
+/** Whether an effect is not a create, or is one that the food service received once and answered. */
+function isClear({ operation, fault, result }: Entry): boolean {
+  return !operation.startsWith("create") || (fault === undefined && result !== undefined);
+}
+
+/** Whether a write is not about an attempt, or claims or ends one. Whatever else becomes of an attempt, the policy may decide. */
+function isPlainClaim({ path, before, after }: DocumentWrite): boolean {
+  return !path.startsWith("attempts/") || (before ? !after : after?.state === "SENDING");
 }
 
 /** How orders fare. A lone order is quick, so its life has few effects and every pair of faults can be tried. */

@@ -23,7 +23,7 @@ export interface Search {
 }
 
 /** The part of it that this process is to do. */
-export interface Share {
+export interface Task {
   options: Search;
   part: number;
   parts: number;
@@ -45,16 +45,17 @@ function tell({ schedules, failures: [first] }: Findings): void {
   process.send?.({ progress: { schedules, finding: first?.violations[0] } satisfies SearchProgress });
 }
 
-async function work({ options, part, parts }: Share): Promise<Findings> {
+async function work({ options, part, parts }: Task): Promise<Findings> {
   if (options.exhaustive) {
     const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
+    const policyFree = new Set<string>();
     for (const policy of ["park", "idempotency-key"] as const) {
       for (const waits of [false, true]) {
         const base = singleOrder(policy, options.seed, waits);
         const before = totals.schedules;
         const onSchedule = (findings: Findings) => tell({ ...findings, schedules: before + findings.schedules });
         // An order that waits has so many effects that their pairs are too many to try.
-        add(totals, await exhaustive(base, { part, parts }, options.pairs && !waits, onSchedule));
+        add(totals, await exhaustive(base, { part, parts, policyFree }, options.pairs && !waits, onSchedule));
       }
     }
     return totals;
@@ -82,6 +83,6 @@ async function work({ options, part, parts }: Share): Promise<Findings> {
 Error.stackTraceLimit = 0;
 // The parent process is gone: the answer has no reader.
 process.once("disconnect", () => process.exit());
-process.once("message", (share) => {
-  void work(share as Share).then((findings) => process.send?.({ findings }, () => process.exit(0)));
+process.once("message", (task) => {
+  void work(task as Task).then((findings) => process.send?.({ findings }, () => process.exit(0)));
 });

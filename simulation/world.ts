@@ -1,5 +1,5 @@
 /** Virtual time and the processes that live in it. Nothing waits for real: the next thing due simply comes next. */
-import { setImmediate as settled } from "node:timers/promises";
+import { setImmediate as eventLoopTurned } from "node:timers/promises";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import type { Randomness } from "../functions/src/ports.js";
 import { type Due, DueQueue } from "../services/food-service/model/due-queue.js";
@@ -27,6 +27,8 @@ export interface Entry {
   applied: boolean;
   /** What a page listed, and the token of the next one. */
   page?: { orders: { name: string; status: string }[]; next: string };
+  /** Until when a create may arrive, by the clock of its process. */
+  deadline?: number;
   /** What was published. */
   published?: { orders: string[] } | { positions: { status: string; pageToken: string }[] };
   /** In which situation it was tried, if the run takes note of situations: see `situationOf`. */
@@ -67,6 +69,9 @@ const LOSS_SETTLES_MS = 1_500_000;
 const BUG = /^(Aggregate|Assertion|Eval|Internal|Range|Reference|Syntax|Type|URI|Vali)?Error$/;
 
 const START = Date.UTC(2026, 0, 1);
+
+/** Resolves once no microtask is left; a turn of the event loop would take longer. */
+const microtasksDone = () => new Promise<void>((resolve) => process.nextTick(resolve));
 
 export class World {
   now = START;
@@ -123,9 +128,11 @@ export class World {
       this.now = next.at;
       next.happen();
       // Every handler runs on until it waits for the world again.
-      await settled();
+      await microtasksDone();
     }
     this.now = time;
+    // The process can still read its messages, and be ended.
+    await eventLoopTurned();
   }
 
   startProcess(): Process {

@@ -3,7 +3,7 @@
  * reject what Firestore would reject. Sources: Firestore's page on quotas and limits, and its emulator.
  */
 import { ValidationError } from "./domain/errors.js";
-import { isStorableTime, isWellFormed } from "./domain/storable.js";
+import { isStorableTime } from "./domain/storable.js";
 import type { Field, Fields, Write } from "./ports.js";
 
 const MAX_ID_BYTES = 1_500;
@@ -43,7 +43,7 @@ export function documentBytes(path: string, fields: Fields): number {
 /** Whether Firestore accepts this as an id of a document or collection. */
 function isFirestoreId(id: string): boolean {
   const isReserved = id === "" || id === "." || id === ".." || id.includes("/") || /^__.*__$/s.test(id);
-  return !isReserved && Buffer.byteLength(id) <= MAX_ID_BYTES && isWellFormed(id);
+  return !isReserved && Buffer.byteLength(id) <= MAX_ID_BYTES && id.isWellFormed();
 }
 
 function pathProblem(path: string): string | undefined {
@@ -60,37 +60,41 @@ function fieldsProblem({ kind, path, fields }: Exclude<Write, { kind: "delete" }
 
 /** @param path the value's location: the names of the fields around it, joined by dots */
 function valueProblem(value: Field, path: string, depth: number): string | undefined {
-  const field = path === "" ? "the document" : `the field ${brief(path)}`;
   switch (typeof value) {
     case "string":
-      if (!isWellFormed(value)) return `${field} has a lone surrogate`;
-      return Buffer.byteLength(value) > MAX_VALUE_BYTES ? `${field} is too long` : undefined;
+      if (!value.isWellFormed()) return `${fieldAt(path)} has a lone surrogate`;
+      return Buffer.byteLength(value) > MAX_VALUE_BYTES ? `${fieldAt(path)} is too long` : undefined;
     case "number":
     case "boolean":
       return undefined;
     case "object":
       break;
     default:
-      return `${field} is ${typeof value}`;
+      return `${fieldAt(path)} is ${typeof value}`;
   }
   if (value === null) return undefined;
-  if (value instanceof Date) return isStorableTime(value) ? undefined : `${field} is not a time in the years 1 to 9999`;
-  if (depth > MAX_DEPTH) return `${field} is nested more than ${MAX_DEPTH} levels deep`;
+  if (value instanceof Date)
+    return isStorableTime(value) ? undefined : `${fieldAt(path)} is not a time in the years 1 to 9999`;
+  if (depth > MAX_DEPTH) return `${fieldAt(path)} is nested more than ${MAX_DEPTH} levels deep`;
   if (Array.isArray(value)) {
-    if (value.some(Array.isArray)) return `${field} is a list within a list`;
+    if (value.some(Array.isArray)) return `${fieldAt(path)} is a list within a list`;
     return firstProblem(value, (each) => valueProblem(each, path, depth + 1));
   }
-  if (Object.getPrototypeOf(value) !== Object.prototype) return `${field} is an object of a class`;
+  if (Object.getPrototypeOf(value) !== Object.prototype) return `${fieldAt(path)} is an object of a class`;
   return firstProblem(Object.entries(value), ([name, each]) => {
     const below = path === "" ? name : `${path}.${name}`;
     return nameProblem(name, below) ?? valueProblem(each, below, depth + 1);
   });
 }
 
+function fieldAt(path: string): string {
+  return path === "" ? "the document" : `the field ${brief(path)}`;
+}
+
 function nameProblem(name: string, path: string): string | undefined {
   if (name === "") return "a field has no name";
   if (/^__.*__$/s.test(name)) return `the field name ${brief(name)} is reserved`;
-  if (!isWellFormed(name)) return `the field name ${brief(name)} has a lone surrogate`;
+  if (!name.isWellFormed()) return `the field name ${brief(name)} has a lone surrogate`;
   return Buffer.byteLength(path) > MAX_FIELD_PATH_BYTES ? `the field name ${brief(path)} is too long` : undefined;
 }
 

@@ -60,6 +60,19 @@ describe("a lease", () => {
     assert.equal(await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports), undefined);
   });
 
+  it("is continued by one of two duplicates that meet, each of which began at another time", async () => {
+    const bed = testBed();
+    const { holder, step } = await taken(bed);
+    const resume = () => resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
+    let faster: Lease | undefined;
+    bed.store.hooks.once("commit", "before", async () => {
+      bed.clock.advance(1);
+      faster = await resume();
+    });
+    assert.equal(await resume(), undefined);
+    assert.equal(faster?.step, 1);
+  });
+
   it("lasts its whole term again when it is continued", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);

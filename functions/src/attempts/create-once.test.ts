@@ -392,6 +392,17 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
+    it("stays uncertain if the resend of a create whose process died is rejected: the first may have been applied", async () => {
+      const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
+      bed.food.hooks.once(call, "after", () => new Promise(() => {}));
+      void deliver(bed, stage);
+      await until(() => bed.food.created.length === 1);
+      bed.clock.advance(LEASE_MS);
+      bed.food.hooks.once(call, "before", fails(callError("INVALID_ARGUMENT", "no", true)));
+      await deliver(bed, stage);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
+
     it("never resends with a key a create that was sent under park", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "after", fails(callError("UNKNOWN", "no answer", true)));
@@ -498,6 +509,15 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.ok(JSON.stringify(attempt?.reason).length < 1_000, "short enough to read");
       });
     }
+
+    it("does not link a resource that an earlier order of the same name had", async () => {
+      const bed = await bedFor(stage);
+      await bed.store.memory.commit([linkEntry(ORDER, stage, "made/1", bed.clock.now(), "an earlier claim")]);
+      bed.food.nextNames.push("made/1");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
+      assert.equal(await linkOf(bed, stage), undefined);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
 
     it("does not link a resource that another order has", async () => {
       const bed = await bedFor(stage);
@@ -628,6 +648,22 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await attemptOf(bed, stage), undefined);
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
+
+    for (const [what, decided] of [
+      ["dismissed", { state: "CLOSED", isDismissed: true }],
+      ["retried", { state: "FAILED", tries: 0, nextTryAt: new Date(0), reason: null }],
+    ] as const) {
+      it(`leaves an attempt that an operator ${what} unchanged when a late reply rejects its create`, async () => {
+        const bed = await bedFor(stage);
+        bed.food.hooks.once(call, "before", async () => {
+          await bed.store.set(path, { leaseUntil: null, ...decided });
+          throw callError("INVALID_ARGUMENT", "no", true);
+        });
+        await deliver(bed, stage);
+        const attempt = await attemptOf(bed, stage);
+        assert.deepEqual({ ...attempt, ...decided }, attempt);
+      });
+    }
 
     it("calls the food service's methods with their own this", async () => {
       const bed = await bedFor(stage);

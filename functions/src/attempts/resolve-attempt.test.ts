@@ -280,6 +280,23 @@ describe("what a decision does", () => {
     assert.equal(await attemptOf(bed), undefined);
   });
 
+  it("links nothing that an earlier order of this name had", async () => {
+    for (const relation of [undefined, { ...PREPARED, kitchen: "kitchenorders/1" }]) {
+      const bed = await bedFor(relation ? "LINK_NOT_FOUND" : "INVALID_ARGUMENT", relation);
+      bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "PACKAGED" });
+      await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/9", 0, "claim-0")]);
+      await assert.rejects(resolveAttempt(LINK, bed.ports), AlreadyLinkedError);
+      assert.equal((await relationOf(bed))?.kitchen, relation?.kitchen);
+      assert.equal((await attemptOf(bed))?.state, "PARKED");
+    }
+  });
+
+  it("closes for good: what is dismissed is never deleted by a time-to-live policy", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    assert.equal(await apply(bed, DISMISS), "CLOSED");
+    assert.equal((await attemptOf(bed))?.expireAt ?? null, null);
+  });
+
   it("is on record with who decided what, why and when, for two years", async () => {
     const bed = await bedFor("INVALID_ARGUMENT");
     await apply(bed, { ...RETRY, by: `ana\ud800`, reason: "x".repeat(2_000), key: "k" });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isStorableTime, isWellFormed, storableText, storableTime } from "./storable.js";
+import { isStorableTime, storableText, storableTime } from "./storable.js";
 
 describe("external text", () => {
   it("is stored unchanged up to 1,500 bytes", () => {
@@ -21,7 +21,7 @@ describe("external text", () => {
     fc.assert(
       fc.property(units, (text) => {
         const stored = storableText(text);
-        assert.ok(isWellFormed(stored));
+        assert.ok(stored.isWellFormed());
         assert.ok(Buffer.byteLength(stored) <= 1_500);
         assert.ok(Buffer.byteLength(text) <= 1_500 || Buffer.byteLength(stored) > 1_490);
         assert.equal(storableText(stored), stored);

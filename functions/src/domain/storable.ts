@@ -21,11 +21,6 @@ export function storableText(text: string): string {
   return bytes.toString("utf8", 0, end) + ellipsis;
 }
 
-/** Whether the text has no lone surrogate, which UTF-8 can't express. */
-export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
-}
-
 /** Whether Firestore accepts the time. */
 export function isStorableTime(time: Date): boolean {
   // An invalid date is NaN, which is in no range.

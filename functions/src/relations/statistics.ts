@@ -7,7 +7,7 @@
  */
 
 import * as v from "valibot";
-import { ConflictError } from "../domain/errors.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import { hourOf } from "../domain/hours.js";
 import { ACTIVE_STATUSES, type ActiveStatus, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
@@ -81,12 +81,8 @@ export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "
   const write: Write = found
     ? { kind: "update", path: STATISTICS_PATH, version: found.version, fields }
     : { kind: "create", path: STATISTICS_PATH, fields };
-  try {
-    await store.commit([write]);
-  } catch (error) {
-    // Another sweep, or our own retried commit, has already counted these hours.
-    if (!(error instanceof ConflictError)) throw error;
-  }
+  // If it is not committed, another sweep, or our own retried commit, has already counted these hours.
+  await commitIfUnchanged([write], { store });
 }
 
 /** The past hours after the newest known one, from the oldest that is stored on; only the last hour if none is known. */

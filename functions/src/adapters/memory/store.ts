@@ -34,7 +34,7 @@ export class MemoryStore implements Store {
       const before = this.peek(write.path);
       if (write.kind === "delete") this.documents.delete(write.path);
       else {
-        const fields = frozen({ ...before?.fields, ...write.fields });
+        const fields: Fields = Object.freeze({ ...before?.fields, ...frozen(write.fields) });
         // Firestore triggers no event for a write that changes nothing.
         if (before && isDeepStrictEqual(before.fields, fields)) continue;
         this.documents.set(write.path, { fields, version });
