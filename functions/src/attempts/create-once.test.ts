@@ -763,7 +763,7 @@ describe("what is said of a create", () => {
   it("is that it was not sent, if its lease would end before its deadline, and no try is counted", async () => {
     const bed = await bedFor("kitchen", { CREATE_LEASE_SECONDS: 20, CALL_DEADLINE_SECONDS: 10 });
     bed.store.hooks.once("commit", "after", () => bed.clock.advance(10_001));
-    assert.match(await reasonOf(send(bed)), /^blocked: .*DEADLINE_EXCEEDED the kitchen create was not sent/);
+    assert.match(await reasonOf(send(bed)), /^blocked: not sent: DEADLINE_EXCEEDED the kitchen create was not sent/);
     assert.equal((await bed.store.fields(PATH))?.tries, 0);
     assert.deepEqual(bed.food.created, []);
   });
@@ -838,6 +838,38 @@ describe("what is said of a create", () => {
     const name = "kitchenorders/1";
     const reason = { code: "StoreError", message: "down" };
     assert.deepEqual(line?.fields, { component: "kitchen", order: ORDER, name, outcome: "not_linked", reason });
+  });
+
+  it("is tried again only when its wait is over", async () => {
+    const bed = await bedFor("kitchen");
+    let isWaiting = false;
+    bed.ports.clock.sleep = async () => {
+      isWaiting = true;
+      await turn();
+      await turn();
+      isWaiting = false;
+    };
+    atLink(bed, "kitchen", "before", fails(new StoreError("down")), () => assert.ok(!isWaiting, "it still waits"));
+    assert.equal((await send(bed)).outcome, "advanced");
+  });
+
+  it("is that its relation has no room for a link, before anything is claimed", async () => {
+    const bed = await bedFor("kitchen");
+    await bed.store.set(RELATION, { note: "x".repeat(1_048_000) });
+    assert.equal(
+      await reasonOf(send(bed)),
+      "blocked: the relation is too large for a link; an operator must resolve the kitchen attempt",
+    );
+    assert.equal(((await bed.store.field(PATH, "reason")) as Fields).code, "RELATION_TOO_LARGE");
+    assert.deepEqual(bed.food.created, []);
+  });
+
+  it("is that its name was linked to an earlier order of the same name", async () => {
+    const bed = await bedFor("kitchen");
+    await bed.store.memory.commit([linkEntry(ORDER, "kitchen", "kitchenorders/1", 0)]);
+    const message = "created kitchenorders/1: kitchenorders/1 was linked to an earlier order of this name";
+    assert.equal(await reasonOf(send(bed)), `blocked: uncertain: BAD_REPLY ${message}`);
+    assert.equal(await bed.store.field(RELATION, "kitchen"), undefined);
   });
 
   it("is tried again at once after a conflict, and the link is saved", async () => {

@@ -62,9 +62,11 @@ describe("an operator's decision", () => {
 
   it("makes the next poll retry the create if nothing was created", async () => {
     await attemptIs("UNCERTAIN");
-    assert.equal((await decide()).outcome, "advanced");
+    const result = await decide();
     assert.equal(store.peek(path)?.fields.state, "FAILED");
     assert.deepEqual(await audits(), ["try again"]);
+    assert.ok(result.outcome === "advanced");
+    assert.deepEqual(result.entry, store.peek(result.entry.path), "the recorded entry is returned");
   });
 
   it("is rejected for an attempt that needs no decision, and for an order without an attempt", async () => {
@@ -85,7 +87,11 @@ describe("an operator's decision", () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     await store.commit([linkEntry("orders/other", "kitchen", name, clock.now())]);
-    await assert.rejects(decide({ link: name }), AlreadyLinkedError);
+    await assert.rejects(decide({ link: name }), (error: unknown) => {
+      assert.ok(error instanceof AlreadyLinkedError);
+      assert.equal(error.message, `${name} is linked to orders/other already`);
+      return true;
+    });
     assert.equal(relation(), undefined);
   });
 

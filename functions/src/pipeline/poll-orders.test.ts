@@ -591,6 +591,16 @@ describe("what the poll logs", () => {
     );
   });
 
+  it("shows a single order that is not active", async () => {
+    const bed = bedListing(({ status }) => ({
+      orders: status === "NEW" ? [order("orders/2", "CANCELLED")] : [],
+      nextPageToken: "",
+    }));
+    await pollOrders(bed.ports);
+    const [problem = ""] = (problemsOf(bed)?.fields.problems as string[] | undefined) ?? [];
+    assert.match(problem, /^1 listed orders are not active \("orders\/2" is CANCELLED/);
+  });
+
   it("counts all names that can't be stored, of which the first twenty are parked", async () => {
     const names = Array.from({ length: 25 }, (_, index) => `orders/a/${index}`);
     const bed = bedListing(pages("NEW", names));
