@@ -63,7 +63,7 @@ export async function run(bench: Bench, context: BenchContext, save: boolean): P
   return result;
 }
 
-/** Whether the median keeps to the target; a figure that is not there does not. */
+/** Whether the median meets the target. A missing figure does not. */
 export function isMet(figure: Summary | undefined, target: Target): boolean {
   if (!figure) return false;
   return "atMost" in target ? figure.median <= target.atMost : figure.median >= target.atLeast;
@@ -77,7 +77,7 @@ function machine() {
     model: first?.model ?? "unknown",
     memoryBytes: totalmem(),
     node: process.version,
-    // What else the machine does disturbs the result; this tells how much it was.
+    // Other work on the machine disturbs the result; this shows how much there was.
     loadBefore,
   };
 }

@@ -86,7 +86,7 @@ async function startFunctions(
 class BuiltFunctions implements FunctionRunner {
   readonly deliveries = [];
   readonly instances = new Map<FunctionName, FunctionInstance>();
-  /** How many events each function got, repeated ones included. */
+  /** How many events each function received, including repeated ones. */
   readonly received = new Map<FunctionName, number>();
   private inProgress = 0;
   private stopped = false;

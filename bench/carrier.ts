@@ -1,4 +1,4 @@
-/** The sides of the pipeline bench, each of which carries orders from NEW to DELIVERED in its own way. */
+/** The sides of the pipeline bench, each of which moves orders from NEW to DELIVERED in its own way. */
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
 import type { Usage } from "../harness/process-usage.js";
 import type { World } from "./world.js";

@@ -30,7 +30,7 @@ export const consoleBench: Bench = {
 
 /** A console to measure. */
 interface Side {
-  /** Brings a page to where one more press, or the address, shows the console; then shows it. Resolves when that has begun. */
+  /** Prepares a page until one more click, or the address, shows the console, and shows it. Resolves when that has begun. */
   open(page: Page): Promise<void>;
   /** Moves the order with this number into flight. */
   fly(index: number): Promise<void>;

@@ -1,5 +1,5 @@
 /**
- * What a poll and an idle tick cost with so many finished orders behind them: operations counted first, then time.
+ * What a poll and an idle tick cost as the number of finished orders grows: operations counted first, then time.
  *
  * The food service keeps every finished order. Firestore's emulator, which keeps all in memory, has the relation of one in
  * fifty; Firestore itself finds a document by its name in the same time however many there are.
@@ -32,7 +32,7 @@ const SIZES = {
   smoke: { finished: [0, 500, 1_000], active: 10, polls: 2 },
 };
 
-/** So many finished orders for one relation in Firestore, and so many relations in one commit. */
+/** How many finished orders there are for each relation in Firestore, and how many relations one commit writes. */
 const ORDERS_A_RELATION = 50;
 const RELATIONS_A_COMMIT = 400;
 

@@ -19,13 +19,13 @@ export function clientOf(food: FoodServiceProcess): GrpcFoodService {
   return new GrpcFoodService(settings, { now: () => Date.now(), sleep: async () => {} });
 }
 
-/** Places so many orders; their names. */
+/** Places this many orders and returns their names. */
 export async function place(food: FoodServiceProcess, count: number): Promise<string[]> {
   const placing = { connection: connectionTo(food.address, food.certificate), customer: "krithik", count };
   return Array.fromAsync(placeOrders(placing));
 }
 
-/** So many orders are seeded or carried concurrently. */
+/** How many orders are seeded or carried concurrently. */
 const CONCURRENCY = 40;
 
 /** Does the work for each, some concurrently. */
@@ -39,7 +39,7 @@ export interface Waiting {
   relation: Document;
 }
 
-/** Brings an order to where it waits, and keeps its relation as the functions would have. */
+/** Moves an order to the status in which it waits, and writes its relation as the functions would. */
 export async function seedOrderAt(
   status: "PREPARATION" | "IN_FLIGHT",
   order: string,

@@ -1,6 +1,6 @@
 /**
  * What an order costs from NEW to DELIVERED: through the built functions, through functions as Google's guides write them, as a
- * durable workflow on Restate and on DBOS, and with nothing but the calls. Kitchen and drones are as good as instant, so no side
+ * durable workflow on Restate and on DBOS, and with nothing but the calls. Kitchen and drones are practically instant, so no side
  * waits or looks twice.
  */
 import type { FoodServiceProcess } from "../harness/food-service-process.js";
@@ -22,7 +22,7 @@ const SIZES = {
   smoke: { orders: 10, warmUp: 3 },
 };
 
-/** At most so many orders are active: a message that waits too long would be pushed again. */
+/** The most orders that are active: a message that waits too long would be pushed again. */
 const MAX_ACTIVE = 150;
 
 const PEERS = ["plain", "requestResponse", "bidirectional", "dbos"] as const;

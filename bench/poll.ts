@@ -14,7 +14,7 @@ import type { World } from "./world.js";
 
 const SIZES = { full: [1_000, 10_000, 100_000], smoke: [200] };
 
-/** A poll of so many orders is long enough to be its own warm-up. */
+/** A poll of this many orders is long enough to be its own warm-up. */
 const LARGE = 100_000;
 
 const SIDES = ["ours", "list", "publish"] as const;
@@ -105,7 +105,7 @@ async function continueAll(world: World, topics: PubSubTopics, env: Record<strin
     if (continuation === undefined) return;
     await continuePoll(world, [continuation], env);
   }
-  throw new BenchError("a poll never came to its end");
+  throw new BenchError("a poll never ended");
 }
 
 /** Makes a fresh instance handle these continuations, and returns its usage. */

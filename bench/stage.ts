@@ -105,14 +105,14 @@ async function load({ world, smoke }: BenchContext, side: Side, which: Case, bas
   return result;
 }
 
-/** The events in which a poll brings orders that wait for the kitchen. */
+/** The events with which a poll delivers orders that wait for the kitchen. */
 function packedEvents(names: string[]): object[] {
   const { topic, takes } = STAGES.shipment;
   const messages = names.map((order) => ({ order, status: takes }));
   return packOrders("shipment", messages).map((payload) => messageEvent(topic, payload));
 }
 
-/** Brings all events, and measures those after the warm-up, which have so many orders. */
+/** Delivers all events, and measures those after the warm-up, which contain `orders` orders. */
 async function invokeAll(instance: FunctionInstance, events: object[], warmUp: number, orders: number): Promise<Load> {
   await instance.invokeAll(events.slice(0, warmUp));
   const before = instance.usage();

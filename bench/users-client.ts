@@ -1,4 +1,4 @@
-/** The calling side of the users' bench: keeps so many calls going until all are answered, and checks each answer. */
+/** The calling side of the users' bench: makes a fixed number of concurrent calls until all are answered, and checks each answer. */
 import type { Client } from "@grpc/grpc-js";
 import pMap from "p-map";
 import { MockUserDataServiceService, Orchestrator1ServiceService } from "../functions/src/generated/user/user.js";

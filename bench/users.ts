@@ -32,7 +32,7 @@ const PEERS = ["bare", "http2", "go"] as const;
 
 export type Side = "direct" | "chain" | (typeof PEERS)[number];
 
-/** What a client does: so many calls, and so many before those that count, so many at once. */
+/** What a client does: the number of measured calls, of warm-up calls before them, and of concurrent calls. */
 export interface Load {
   calls: number;
   warmUp: number;

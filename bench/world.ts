@@ -31,7 +31,7 @@ export interface WorldOptions {
   profile: boolean;
 }
 
-/** Gives the work a world; whatever was started in it is stopped again. */
+/** Runs the work in a world, and stops everything that was started in it. */
 export async function inWorld<T>(options: WorldOptions, work: (world: World) => Promise<T>): Promise<T> {
   const world = new World(options);
   try {

@@ -37,7 +37,7 @@ while (existsSync("slow"));
 rmSync("busy");
 `;
 
-/** Stands for npm: makes node_modules as `npm ci` does, its list of what is there last. The package of Node.js contains ours. */
+/** Stands in for npm: makes node_modules as `npm ci` does, with its list of packages last. The package of Node.js contains ours. */
 const NPM = `#!/usr/bin/env node
 const args = process.argv.slice(2);
 const folder = args[args.indexOf("--prefix") + 1];
@@ -60,7 +60,7 @@ writeFileSync(join(folder, "node_modules", ".package-lock.json"), readFileSync(j
 console.error("added 1 package");
 `;
 
-/** Stands for an older Node.js: ours, which says that it is older. */
+/** Stands in for an older Node.js: ours, which reports an older version. */
 const OLD_NODE = (preload: string) => `#!/bin/sh
 exec ${JSON.stringify(process.execPath)} --require ${JSON.stringify(preload)} "$@"
 `;

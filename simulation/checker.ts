@@ -51,6 +51,9 @@ export const INVARIANTS = [
   "a run awaits what it starts",
   "no run meets a bug",
   "a new order gets its own meal",
+  "a create ends within its lease",
+  "the order is read last",
+  "what prevents a create does not expire",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -165,6 +168,8 @@ function checkCreates(evidence: Evidence, keys: Keys, violate: Violate): void {
   const retries = decisionsIn(evidence.writes).filter(({ link }) => link === undefined);
   checkAppliedOnce(evidence, keys, retries, violate);
   checkResends(evidence, keys, retries, violate);
+  checkLeases(evidence, keys, violate);
+  checkExpiry(evidence, violate);
   checkParked(evidence, retries, violate);
 }
 
@@ -246,12 +251,38 @@ function checkParked(
   }
 }
 
+/** Some claim covers each create until its deadline: no other process takes the claim over while the create may still arrive. */
+function checkLeases({ history, writes }: Evidence, keys: Keys, violate: Violate): void {
+  const leases = new Map<string, number[]>();
+  for (const { path, after } of writes) {
+    const until = path.startsWith("attempts/") && after?.state === "SENDING" ? after.leaseUntil : undefined;
+    if (until instanceof Date) leases.set(path, [...(leases.get(path) ?? []), until.getTime()]);
+  }
+  for (const { operation, subject, effect, deadline = 0 } of history) {
+    const { order = "", stage } = keys.get(subject) ?? {};
+    if (!isCreate({ operation }) || leases.get(attemptPathOf(stage, order))?.some((until) => until >= deadline))
+      continue;
+    violate("a create ends within its lease", `effect ${effect} creates for ${order} until after its lease`);
+  }
+}
+
+/** A time-to-live policy deletes only attempts that are over: any other one still prevents a create. */
+function checkExpiry({ writes }: Evidence, violate: Violate): void {
+  for (const { path, after } of writes) {
+    if (!path.startsWith("attempts/") || !after?.expireAt) continue;
+    if (after.state === "CLOSED" && !after.isDismissed) continue;
+    violate("what prevents a create does not expire", `${path} is ${after.state} and expires`);
+  }
+}
+
 /** What a run has seen so far. */
 interface Seen {
   /** The latest status of each order. */
   statuses: Map<string, OrderStatus>;
   /** The orders whose meal was packaged. */
   packaged: Set<string>;
+  /** The orders whose status was read after the status of their meal. */
+  readLast: Set<string>;
 }
 
 /** Judges each effect of a run by what the run had seen before. */
@@ -259,7 +290,7 @@ function checkRuns(evidence: Evidence, keys: Keys, violate: Violate): void {
   const byRun = entriesByRun(evidence.history);
   const mealOwners = kitchenOrderOwners(evidence.truth, keys);
   for (const run of evidence.runs) {
-    const seen: Seen = { statuses: new Map(), packaged: new Set() };
+    const seen: Seen = { statuses: new Map(), packaged: new Set(), readLast: new Set() };
     for (const entry of byRun.get(run.number) ?? []) {
       addToSeen(seen, entry, mealOwners);
       if (entry.operation === "updateOrder") checkReport(entry, seen.statuses, violate);
@@ -283,8 +314,11 @@ function kitchenOrderOwners({ kitchenOrders }: GroundTruth, keys: Keys): Readonl
 function addToSeen(seen: Seen, entry: Entry, mealOwners: ReadonlyMap<string, string | undefined>): void {
   const { operation, subject, result } = entry;
   if (operation === "getOrder" && result && result in ORDER_STATUSES) seen.statuses.set(subject, result as OrderStatus);
-  const owner = operation === "getKitchenOrder" && result === "PACKAGED" ? mealOwners.get(subject) : undefined;
-  if (owner !== undefined) seen.packaged.add(owner);
+  if (operation === "getOrder") seen.readLast.add(subject);
+  const owner = operation === "getKitchenOrder" ? mealOwners.get(subject) : undefined;
+  if (owner === undefined) return;
+  seen.readLast.delete(owner);
+  if (result === "PACKAGED") seen.packaged.add(owner);
 }
 
 function checkCreateAllowed({ subject, effect }: Entry, keys: Keys, seen: Seen, violate: Violate): void {
@@ -295,6 +329,9 @@ function checkCreateAllowed({ subject, effect }: Entry, keys: Keys, seen: Seen, 
   }
   if (stage === "shipment" && !seen.packaged.has(order)) {
     violate("shipment only for a packaged meal", `effect ${effect} ships ${order} before it saw the meal packaged`);
+  }
+  if (!seen.readLast.has(order)) {
+    violate("the order is read last", `effect ${effect} creates for ${order}, whose meal was read after the order`);
   }
 }
 

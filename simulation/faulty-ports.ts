@@ -99,9 +99,9 @@ interface Effect<T> {
   about: string;
   subject?: string;
   apply(): Promise<T>;
-  /** Takes note of what is asked for. */
+  /** Records the request. */
   note?(entry: Entry): void;
-  /** Takes note of what comes back. */
+  /** Records the reply. */
   record?(entry: Entry, reply: T): void;
   /** Changes what comes back, for faults of the reply. */
   distort?(fault: Fault, reply: T): T;
@@ -217,6 +217,9 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
       subject: options.idempotencyKey,
       apply: async () => apply(),
       failure: (message) => callError("UNAVAILABLE", message, true),
+      note: (entry) => {
+        entry.deadline = options.deadline;
+      },
       distort: (fault, reply) => distortCreate(fault, reply, prefix, linked),
     });
   };

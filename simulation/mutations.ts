@@ -371,4 +371,37 @@ export const MUTATIONS: readonly Mutation[] = [
     "countingUnreadable(stage, STAGE_HANDLERS[stage])",
     "STAGE_HANDLERS[stage]",
   ),
+  one(
+    "send a create that outlasts its lease",
+    createOnce,
+    "if (deadline > claim.leaseUntil) {",
+    "if (clock.now() > claim.leaseUntil) {",
+  ),
+  {
+    name: "read the order before its meal",
+    edits: [
+      {
+        file: "pipeline/dispatch-shipment.ts",
+        from: "const { snapshot: found } = loaded;",
+        to: "const { snapshot: found } = loaded;\n  const order = await ports.food.getOrder(ref.name);",
+      },
+      {
+        file: "pipeline/dispatch-shipment.ts",
+        from: "rejected.\n  const order = await ports.food.getOrder(ref.name);",
+        to: "rejected.",
+      },
+    ],
+  },
+  one(
+    "let a dismissed attempt expire",
+    "attempts/resolve-attempt.ts",
+    'const fields = { state: "CLOSED", isDismissed: true, nextTryAt: null, leaseUntil: null };',
+    'const fields = { state: "CLOSED", isDismissed: true, nextTryAt: null, leaseUntil: null, expireAt: new Date() };',
+  ),
+  one(
+    "let an attempt that is opened again expire",
+    "attempts/park.ts",
+    "export const NOT_CLOSED = { expireAt: null, isDismissed: null,",
+    "export const NOT_CLOSED = { isDismissed: null,",
+  ),
 ];

@@ -9,7 +9,7 @@ import { type GeneratedMutant, mutantsOf } from "./mutation-operators.js";
 /** The files that make up the protocol, relative to `functions/src`. */
 const PROTOCOL = [
   /^(attempts|relations|pipeline|domain)\/[^/]+(?<!\.test)\.ts$/,
-  /^(lease|list-orders)\.ts$/,
+  /^(commit-if-unchanged|lease|list-orders)\.ts$/,
   /^adapters\/firebase\/verified-replies\.ts$/,
 ];
 
@@ -21,7 +21,7 @@ export function allMutants(): GeneratedMutant[] {
   return files.flatMap((file) => mutantsOf(file, readFileSync(join(FUNCTIONS, file), "utf8")));
 }
 
-/** So many of the mutants, chosen by the seed. */
+/** This many of the mutants, chosen by the seed. */
 export function sample(mutants: GeneratedMutant[], count: number, seed: number): GeneratedMutant[] {
   const random = seededRandomness(seed);
   const ranked = mutants.map((mutant) => ({ mutant, rank: random.fraction() }));

@@ -27,6 +27,8 @@ export interface Entry {
   applied: boolean;
   /** What a page listed, and the token of the next one. */
   page?: { orders: { name: string; status: string }[]; next: string };
+  /** Until when a create may arrive, by the clock of its process. */
+  deadline?: number;
   /** What was published. */
   published?: { orders: string[] } | { positions: { status: string; pageToken: string }[] };
   /** In which situation it was tried, if the run takes note of situations: see `situationOf`. */

@@ -84,7 +84,7 @@ describe("a food service that authenticates its callers", function () {
     assert.equal(truthIn(state).orders.length, 1);
   }
 
-  /** A stand-in for the metadata server; each token lasts so many seconds. */
+  /** A stand-in for the metadata server; each token lasts this many seconds. */
   async function startMetadataServer(seconds: number): Promise<{ env: Record<string, string>; audiences: string[] }> {
     const audiences: string[] = [];
     const server = createServer((request, response) => {

@@ -1,4 +1,4 @@
-/** Every deployed function with the events that the cloud brings, on the official emulators and a food service over TLS. */
+/** Every deployed function with the events that the cloud delivers, on the official emulators and a food service over TLS. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -99,7 +99,7 @@ describe("the deployed functions, on emulators", () => {
     await fetch(`${documents}/${path}`, { method: "DELETE" });
   }
 
-  /** Brings every published message to the function of its stage; resolves with how many there were. */
+  /** Delivers every published message to the function of its stage, and resolves with how many there were. */
   async function deliverMessages(): Promise<number> {
     let count = 0;
     for (const [stage, { topic }] of Object.entries(STAGES)) {
@@ -111,7 +111,7 @@ describe("the deployed functions, on emulators", () => {
     return count;
   }
 
-  /** Brings the changes of a relation since the last look to the functions that react. */
+  /** Delivers the changes of a relation since the last call to the functions that react. */
   async function react(id: string, seen: Map<string, WireDocument>): Promise<void> {
     const [now, before] = [await documentAt(`relations/${id}`), seen.get(id)];
     if (!now || now.updateTime === before?.updateTime) return;

@@ -90,7 +90,7 @@ describe("a run against a separate food service", function () {
     return { relations: new Map(relations.map((relation) => [relation.order, relation])), attempts };
   };
 
-  /** Resolves once there are so many kitchen orders or shipments. */
+  /** Resolves once there are this many kitchen orders or shipments. */
   const untilMade = async (what: "kitchenOrders" | "shipments", count: number): Promise<void> => {
     for (const started = Date.now(); truthIn(state)[what].length < count; await sleep(5)) {
       if (Date.now() - started > 8 * MINUTE_MS) throw new Error(`there never were ${count} ${what}`);

@@ -39,7 +39,7 @@ export class Instance {
     return instance;
   }
 
-  /** Calls a function with an event; resolves with what it failed with, after which the cloud would bring the event again. */
+  /** Calls a function with an event; resolves with its error, after which the cloud would deliver the event again. */
   call(name: string, event: object): Promise<string | undefined> {
     const id = ++this.events;
     return new Promise((resolve) => {

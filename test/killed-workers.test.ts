@@ -11,7 +11,7 @@ import { until } from "./program.js";
 
 const ORDERS = 5;
 
-/** The first processes that are seen are killed, so many of them. */
+/** How many processes are killed: the first ones that are seen. */
 const MAX_KILLS = 12;
 
 /** On a busy machine, a process may handle its events before it is seen. More than this is more than one start of each function. */

@@ -20,10 +20,30 @@ export const DURATIONS = join(ROOT, ".local", "test-durations.json");
 
 /** These take longest on a machine that has not run them yet, in this order. */
 const LONGEST = [
-  ...["test/durability.test.ts", "test/start-stop.test.ts", "test/bench.test.ts", "test/browser/console.test.ts"],
-  ...["test/tutorial.test.ts", "test/programs.test.ts", "test/browser/console-views.test.ts", "test/system.test.ts"],
-  ...["chaos/chaos.integration.test.ts", "test/killed-workers.test.ts", "test/overload.test.ts", "test/storm.test.ts"],
-  ...["test/silent-connection.test.ts", "services/users/faults.integration.test.ts", "local/run.integration.test.ts"],
+  "test/durability.test.ts",
+  "test/bench.test.ts",
+  "test/start-stop.test.ts",
+  "test/tutorial.test.ts",
+  "test/browser/console-views.test.ts",
+  "test/browser/console.test.ts",
+  "test/programs.test.ts",
+  "test/overload.test.ts",
+  "test/silent-connection.test.ts",
+  "chaos/chaos.integration.test.ts",
+  "test/storm.test.ts",
+  "test/system.test.ts",
+  "services/users/chain.integration.test.ts",
+  "deploy/manifest.integration.test.ts",
+  "test/credentials.test.ts",
+  "test/killed-workers.test.ts",
+  "test/contract/server-certificates.test.ts",
+  "services/users/faults.integration.test.ts",
+  "test/google-api.test.ts",
+  "test/many-instances.test.ts",
+  "test/contract/food-service.test.ts",
+  "simulation/simulation.integration.test.ts",
+  "local/run.integration.test.ts",
+  "test/interrupted.test.ts",
 ];
 
 /** These take many minutes. CI runs them by name. */

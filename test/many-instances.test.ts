@@ -19,7 +19,7 @@ import { listen } from "../services/server.js";
 const INSTANCES = 20;
 const EVENTS = 80;
 
-/** The service works on so many calls at a time, for so long each; others queue. It sustains 100 calls a second. */
+/** How many calls the service works on at a time, and for how long each; others queue. It sustains 100 calls a second. */
 const WORKERS = 10;
 const CALL_MS = 100;
 

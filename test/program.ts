@@ -20,7 +20,7 @@ export function run(
 /** No wait is shorter: the machine may be busy. */
 const MIN_WAIT_MS = 300_000;
 
-/** Waits until a condition holds, for so many milliseconds at most. */
+/** Waits until a condition holds, for at least five minutes before it gives up, or `milliseconds` if that is longer. */
 export async function until(what: string, holds: () => Promise<boolean>, milliseconds: number): Promise<void> {
   const longest = Math.max(milliseconds, MIN_WAIT_MS);
   for (const started = Date.now(); !(await holds()); await sleep(250)) {

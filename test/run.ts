@@ -14,8 +14,8 @@ import { StartError } from "../services/server.js";
 import { startOwn } from "./emulators.js";
 import { filesOf, isTestFile, type Layer } from "./layers.js";
 
-/** Tests wait for programs much of their time, so more processes than cores keep the cores busy. */
-const JOBS = availableParallelism() + 2;
+/** Tests wait for programs most of their time, so several processes for each core keep the cores busy. */
+const JOBS = 3 * availableParallelism();
 
 /** How long mocha may take to end after a signal, in milliseconds. */
 const STOP_TIMEOUT_MS = 10_000;

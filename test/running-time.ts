@@ -20,7 +20,7 @@ export class RunningTime {
   }
 }
 
-/** Waits until this process could run for so many milliseconds. */
+/** Waits until this process has had this many milliseconds to run. */
 export async function sleepRunning(milliseconds: number): Promise<void> {
   for (const time = new RunningTime(); ; await sleep(TICK_MS)) {
     if (time.milliseconds < milliseconds) continue;

@@ -53,7 +53,7 @@ function terminalFrom(word: string): Terminal {
   return TERMINALS.find((name) => name === word) ?? assert.fail(`there is no ${word} terminal`);
 }
 
-/** Matches a text of the page: an ellipsis stands for anything, and so does a port. */
+/** Matches a text of the page: an ellipsis matches anything, and so does a port. */
 function patternOf(text: string): RegExp {
   const parts = text.replace(/:50051|:5002/g, ":…").split("…");
   return new RegExp(parts.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join(".+"));

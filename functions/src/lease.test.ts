@@ -60,6 +60,19 @@ describe("a lease", () => {
     assert.equal(await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports), undefined);
   });
 
+  it("is continued by one of two duplicates that meet, each of which began at another time", async () => {
+    const bed = testBed();
+    const { holder, step } = await taken(bed);
+    const resume = () => resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
+    let faster: Lease | undefined;
+    bed.store.hooks.once("commit", "before", async () => {
+      bed.clock.advance(1);
+      faster = await resume();
+    });
+    assert.equal(await resume(), undefined);
+    assert.equal(faster?.step, 1);
+  });
+
   it("lasts its whole term again when it is continued", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
@@ -101,6 +114,7 @@ describe("a lease", () => {
   for (const [what, broken] of [
     ["of wrong types", { holder: 7, step: "0", until: "soon" }],
     ["without an end", { holder: "a", step: 0 }],
+    ["with half a step", { holder: "a", step: 0.5, until: new Date(0) }],
     ["that is empty", {}],
   ] as const) {
     it(`${what} is rejected with a message that says what to do, and not overwritten`, async () => {

@@ -1,6 +1,6 @@
 /** A lease: at most one run of its kind at a time. It expires, so a crashed run blocks the next one only briefly. */
 import * as v from "valibot";
-import { ConflictError } from "./domain/errors.js";
+import { commitIfUnchanged } from "./commit-if-unchanged.js";
 import { parse } from "./parse.js";
 import type { Fields, Ports, Snapshot, Write } from "./ports.js";
 
@@ -42,8 +42,8 @@ export async function resumeLease(
  * @param more fields to leave in the document for the next run and for the console, in the same write
  */
 export async function releaseLease(lease: Lease, ports: Ports, more: Fields = {}): Promise<void> {
-  const fields = { ...more, holder: "", step: 0, until: new Date(0) };
-  await write({ kind: "update", path: lease.path, version: lease.version, fields }, ports);
+  const fields = { ...more, holder: "", until: new Date(0) };
+  await commitIfUnchanged([{ kind: "update", path: lease.path, version: lease.version, fields }], ports);
 }
 
 async function take(
@@ -54,26 +54,16 @@ async function take(
   ports: Ports,
 ): Promise<Lease | undefined> {
   const fields = { holder, step, until: new Date(ports.clock.now() + milliseconds) };
-  const version = await write(
-    snapshot ? { kind: "update", path, version: snapshot.version, fields } : { kind: "create", path, fields },
-    ports,
-  );
+  const write: Write = snapshot
+    ? { kind: "update", path, version: snapshot.version, fields }
+    : { kind: "create", path, fields };
+  const [version] = (await commitIfUnchanged([write], ports)) ?? [];
   if (version !== undefined) return { path, holder, step, version, fields: { ...snapshot?.fields, ...fields } };
   // The client may retry a commit that already succeeded, so a conflict can be our own write.
   const [now] = await ports.store.read(path);
   const found = now && read(now);
   const isOurs = found?.holder === holder && found.step === step && found.until.getTime() === fields.until.getTime();
   return now && isOurs ? { path, holder, step, version: now.version, fields: now.fields } : undefined;
-}
-
-async function write(write: Write, ports: Ports): Promise<string | undefined> {
-  try {
-    const [version] = await ports.store.commit([write]);
-    return version;
-  } catch (error) {
-    if (error instanceof ConflictError) return undefined;
-    throw error;
-  }
 }
 
 function read(snapshot: Snapshot): v.InferOutput<typeof schema> {

@@ -20,7 +20,7 @@ const MINUTE_MS = 60_000;
 /** Functions that start for the first time on a busy machine take minutes. */
 const ADVANCE_TIMEOUT_MS = 5 * MINUTE_MS;
 
-/** After a tick, messages need a moment to arrive: so many looks, so far apart. */
+/** After a tick, messages need a moment to arrive: how often to look, and how far apart. */
 const LOOKS = 10;
 const LOOK_AGAIN_MS = 200;
 

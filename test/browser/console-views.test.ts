@@ -17,7 +17,7 @@ import { type SampleDay, sampleDay } from "./sample-day.js";
 
 const MINUTE_MS = 60_000;
 
-/** The views may take so many times as long with many completed orders as with few: a scan would take hundreds of times. */
+/** How many times as long the views may take with many completed orders as with few. A scan would take hundreds of times as long. */
 const MAX_SLOWDOWN = 2;
 const MIN_TOURS = 3;
 const MAX_TOURS = 15;

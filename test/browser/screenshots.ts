@@ -16,7 +16,7 @@ const DEVICES = {
 
 interface Picture {
   address(day: SampleDay): string;
-  /** Brings the view to what the picture shows. */
+  /** Opens what the picture shows. */
   prepare?(page: Page, day: SampleDay): Promise<void>;
   fullPage?: boolean;
 }

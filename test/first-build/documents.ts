@@ -13,7 +13,7 @@ interface FirstBuild {
 
 type Plain = string | number | boolean | null | Plain[] | { [name: string]: Plain };
 
-/** Reads the file anew, so each test has its own. */
+/** Reads the file again on each call, so each test has its own documents. */
 export function firstBuild(): FirstBuild {
   const read = JSON.parse(readFileSync(new URL("documents.json", import.meta.url), "utf8")) as Omit<
     FirstBuild,

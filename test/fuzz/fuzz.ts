@@ -1,4 +1,4 @@
-/** Tries so many hostile inputs of every kind, and tells what did not hold. */
+/** Tries hostile inputs of every kind, and returns what did not hold. */
 import { documents } from "./documents.js";
 import { type Failure, HANDLERS, type Handlers, type Kind, type Reached } from "./kind.js";
 import { messages } from "./messages.js";

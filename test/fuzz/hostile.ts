@@ -59,7 +59,7 @@ export const hostileName: fc.Arbitrary<string> = fc
   .tuple(fc.constantFrom("orders/", "orders/", "kitchenorders/", "shipments/", "Orders/", "/orders/", ""), hostileText)
   .map(([prefix, text]) => prefix + text);
 
-/** What JSON can bring. */
+/** What JSON can contain. */
 export const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
   hostileText,
   fc.jsonValue({ maxDepth: 3 }),

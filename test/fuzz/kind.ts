@@ -1,4 +1,4 @@
-/** A kind of input: how it is made, and what must hold whatever it is. */
+/** A kind of input: how it is made, and what must hold for every input. */
 import fc from "fast-check";
 import type { Api } from "../../functions/src/operator-api/api.js";
 import { continuePoll, handleOrderMessage, runReaction, SCHEDULED } from "../../functions/src/pipeline/handlers.js";
@@ -38,7 +38,7 @@ interface Search {
 }
 
 export interface Kind {
-  /** Of a hundred inputs, so many are of this kind. */
+  /** How many of a hundred inputs are of this kind. */
   share: number;
   /** Tries inputs until one fails or all have held. */
   search(search: Search, handlers: Handlers, reached: Reached): Promise<Failure | undefined>;

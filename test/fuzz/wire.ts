@@ -51,7 +51,7 @@ function withUsualHeaders(request: ApiRequest): ApiRequest {
 
 const USUAL_HEADERS = ["authorization", "idempotency-key", "content-type"];
 
-/** A request as it goes over the wire, whatever is in it. */
+/** A request as it goes over the wire, with any content. */
 function bytesOf({ given: { request }, version, extra, framing }: Sent): Buffer {
   const { method, path, query, headers } = request;
   const body = framing === "gzip" ? gzipSync(request.body) : Buffer.from(request.body);

@@ -142,14 +142,14 @@ export function total(counts: Counts, kind: string): number {
   return ofKind.reduce((sum, [, count]) => sum + count, 0);
 }
 
-/** The counts with so many times the other ones added. */
+/** Adds a multiple of the other counts. */
 function plus(counts: Counts, other: Counts, times = 1): Counts {
   const sum = { ...counts };
   for (const [name, count] of Object.entries(other)) sum[name] = (sum[name] ?? 0) + times * count;
   return Object.fromEntries(Object.entries(sum).filter(([, count]) => count !== 0));
 }
 
-/** So many orders share a message in the stages in which they wait. */
+/** How many orders share a message in the stages in which they wait. */
 export const WAITING_ORDERS = ORDERS_PER_MESSAGE.shipment;
 
 /** What each costs: a poll with no active order, an idle tick of a message's orders, and an order from NEW to DELIVERED without them. */
@@ -179,7 +179,7 @@ export async function measure(): Promise<Costs> {
   const { name } = system.food.placeOrder("krithik");
   let order: Counts = {};
   for (let ticks = 0; (await system.food.getOrder(name)).status !== "DELIVERED"; ticks++) {
-    if (ticks > 100) throw new Error("the order does not come to its end");
+    if (ticks > 100) throw new Error("the order does not end");
     const counts = await tick();
     if (total(counts, "write") > 0) order = plus(order, counts);
   }

@@ -88,7 +88,7 @@ function ordersPerSecond(at: number): number {
   return (orders / seconds) * (rest + height * Math.exp(-((distance / width) ** 2) / 2));
 }
 
-/** Runs a day, after a few hours that fill the system, with at most so many instances of each function. */
+/** Runs a day, after a few hours that fill the system, with at most `maxInstances` of each function. */
 export function runDay(maxInstances: number): Pass[] {
   // What the next stage can take, and what can't be taken yet: orders of the next pass, or in the kitchen, or with a drone.
   const ready: Record<Stage, Cohort[]> = { kitchen: [], shipment: [], completion: [] };
@@ -166,7 +166,7 @@ function count(cohorts: Cohort[]): number {
   return cohorts.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** So many orders from the front of the line. */
+/** Takes this many orders from the front of the queue. */
 function take(line: Cohort[], orders: number): { taken: Cohort[]; left: Cohort[] } {
   const taken: Cohort[] = [];
   const left: Cohort[] = [];

@@ -12,7 +12,7 @@ const SPACING_MS = 30_000;
 
 const MINUTE_MS = 60_000;
 
-/** Each customer placed so many of the orders. */
+/** How many of the orders each customer placed. */
 const ORDERS_OF_CUSTOMER = 1_000;
 
 /** Only the links of so many of the latest orders are found by name: an id can't be turned back into what it was made of. */

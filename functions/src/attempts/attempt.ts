@@ -61,6 +61,8 @@ export function attemptPath(stage: CreatingStage, id: string): string {
  * The attempt in a snapshot, or undefined if there is no document.
  * @throws ValidationError for wrong types, unknown states and newer schemas
  */
+export function attemptIn(snapshot: Snapshot): Attempt;
+export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined;
 export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
   if (!snapshot) return undefined;
   return parse(schema, snapshot.fields, `${snapshot.path} is not an attempt that this build can read`);

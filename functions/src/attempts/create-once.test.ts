@@ -392,6 +392,17 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
+    it("stays uncertain if the resend of a create whose process died is rejected: the first may have been applied", async () => {
+      const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key", CREATE_TRIES: 1 });
+      bed.food.hooks.once(call, "after", () => new Promise(() => {}));
+      void deliver(bed, stage);
+      await until(() => bed.food.created.length === 1);
+      bed.clock.advance(LEASE_MS);
+      bed.food.hooks.once(call, "before", fails(callError("INVALID_ARGUMENT", "no", true)));
+      await deliver(bed, stage);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
+
     it("never resends with a key a create that was sent under park", async () => {
       const bed = await bedFor(stage);
       bed.food.hooks.once(call, "after", fails(callError("UNKNOWN", "no answer", true)));
@@ -498,6 +509,15 @@ for (const stage of ["kitchen", "shipment"] as const) {
         assert.ok(JSON.stringify(attempt?.reason).length < 1_000, "short enough to read");
       });
     }
+
+    it("does not link a resource that an earlier order of the same name had", async () => {
+      const bed = await bedFor(stage);
+      await bed.store.memory.commit([linkEntry(ORDER, stage, "made/1", bed.clock.now(), "an earlier claim")]);
+      bed.food.nextNames.push("made/1");
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
+      assert.equal(await linkOf(bed, stage), undefined);
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
 
     it("does not link a resource that another order has", async () => {
       const bed = await bedFor(stage);
@@ -629,6 +649,22 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
     });
 
+    for (const [what, decided] of [
+      ["dismissed", { state: "CLOSED", isDismissed: true }],
+      ["retried", { state: "FAILED", tries: 0, nextTryAt: new Date(0), reason: null }],
+    ] as const) {
+      it(`leaves an attempt that an operator ${what} unchanged when a late reply rejects its create`, async () => {
+        const bed = await bedFor(stage);
+        bed.food.hooks.once(call, "before", async () => {
+          await bed.store.set(path, { leaseUntil: null, ...decided });
+          throw callError("INVALID_ARGUMENT", "no", true);
+        });
+        await deliver(bed, stage);
+        const attempt = await attemptOf(bed, stage);
+        assert.deepEqual({ ...attempt, ...decided }, attempt);
+      });
+    }
+
     it("calls the food service's methods with their own this", async () => {
       const bed = await bedFor(stage);
       const model = new FoodServiceModel({ clock: bed.clock, random: bed.ports.random });
@@ -727,7 +763,7 @@ describe("what is said of a create", () => {
   it("is that it was not sent, if its lease would end before its deadline, and no try is counted", async () => {
     const bed = await bedFor("kitchen", { CREATE_LEASE_SECONDS: 20, CALL_DEADLINE_SECONDS: 10 });
     bed.store.hooks.once("commit", "after", () => bed.clock.advance(10_001));
-    assert.match(await reasonOf(send(bed)), /^blocked: .*DEADLINE_EXCEEDED the kitchen create was not sent/);
+    assert.match(await reasonOf(send(bed)), /^blocked: not sent: DEADLINE_EXCEEDED the kitchen create was not sent/);
     assert.equal((await bed.store.fields(PATH))?.tries, 0);
     assert.deepEqual(bed.food.created, []);
   });
@@ -802,6 +838,38 @@ describe("what is said of a create", () => {
     const name = "kitchenorders/1";
     const reason = { code: "StoreError", message: "down" };
     assert.deepEqual(line?.fields, { component: "kitchen", order: ORDER, name, outcome: "not_linked", reason });
+  });
+
+  it("is tried again only when its wait is over", async () => {
+    const bed = await bedFor("kitchen");
+    let isWaiting = false;
+    bed.ports.clock.sleep = async () => {
+      isWaiting = true;
+      await turn();
+      await turn();
+      isWaiting = false;
+    };
+    atLink(bed, "kitchen", "before", fails(new StoreError("down")), () => assert.ok(!isWaiting, "it still waits"));
+    assert.equal((await send(bed)).outcome, "advanced");
+  });
+
+  it("is that its relation has no room for a link, before anything is claimed", async () => {
+    const bed = await bedFor("kitchen");
+    await bed.store.set(RELATION, { note: "x".repeat(1_048_000) });
+    assert.equal(
+      await reasonOf(send(bed)),
+      "blocked: the relation is too large for a link; an operator must resolve the kitchen attempt",
+    );
+    assert.equal(((await bed.store.field(PATH, "reason")) as Fields).code, "RELATION_TOO_LARGE");
+    assert.deepEqual(bed.food.created, []);
+  });
+
+  it("is that its name was linked to an earlier order of the same name", async () => {
+    const bed = await bedFor("kitchen");
+    await bed.store.memory.commit([linkEntry(ORDER, "kitchen", "kitchenorders/1", 0)]);
+    const message = "created kitchenorders/1: kitchenorders/1 was linked to an earlier order of this name";
+    assert.equal(await reasonOf(send(bed)), `blocked: uncertain: BAD_REPLY ${message}`);
+    assert.equal(await bed.store.field(RELATION, "kitchen"), undefined);
   });
 
   it("is tried again at once after a conflict, and the link is saved", async () => {

@@ -3,6 +3,8 @@
  * The attempt document decides who may send. One atomic commit then saves the link, records it in the history and deletes
  * the attempt.
  */
+
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import {
   AlreadyLinkedError,
   CallRejectedError,
@@ -21,7 +23,6 @@ import { linkEntry, linkEntryPath, linkedOrder } from "../relations/history.js";
 import { relationIn, relationPath } from "../relations/relation.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, nextAction, uncertainFields } from "./attempt.js";
 import { backoffAfter } from "./backoff.js";
-import { commitIfUnchanged } from "./commit-if-unchanged.js";
 import { idempotencyKey } from "./idempotency-key.js";
 import { hasRoomForLink, type LinkTarget, linkWrite } from "./link.js";
 import { NOT_CLOSED, park } from "./park.js";
@@ -109,7 +110,7 @@ async function acquireClaim(request: CreateRequest, ports: Ports): Promise<Acqui
   if (await isLinked(request, ports)) return notAcquired(skipped("already linked concurrently"));
   if (next.action === "declare uncertain") {
     const fields = uncertainFields({ code: "LEASE_EXPIRED", message: next.reason }, null);
-    const isDeclared = await commitIfUnchanged({ kind: "update", path, version, fields }, ports);
+    const isDeclared = await commitIfUnchanged([{ kind: "update", path, version, fields }], ports);
     return notAcquired(isDeclared ? blocked(`uncertain: ${next.reason}`) : skipped("claimed by another process"));
   }
 
@@ -167,7 +168,7 @@ async function commitClaim(claim: Omit<Claim, "version">, write: Write, ports: P
  * nothing may be sent. Returns whether it did.
  */
 async function releaseClaimIfLinked(request: CreateRequest, { path, version }: Claim, ports: Ports): Promise<boolean> {
-  const release = () => withWriteRetries(ports, () => commitIfUnchanged({ kind: "delete", path, version }, ports));
+  const release = () => withWriteRetries(ports, () => commitIfUnchanged([{ kind: "delete", path, version }], ports));
   try {
     if (!(await withWriteRetries(ports, () => isLinked(request, ports)))) return false;
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Parks an order that can't continue without an operator and for which nothing was sent. */
-import { ConflictError } from "../domain/errors.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
@@ -43,11 +43,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
   const write: Write = existing
     ? { kind: "update", path, version: existing.version, fields: { ...fields, ...NOT_CLOSED } }
     : { kind: "create", path, fields };
-  try {
-    await ports.store.commit([write]);
-  } catch (error) {
-    if (!(error instanceof ConflictError)) throw error;
-  }
+  await commitIfUnchanged([write], ports);
   return blocked(`${reason.message}; an operator must resolve the ${stage} attempt`);
 }
 

@@ -62,9 +62,11 @@ describe("an operator's decision", () => {
 
   it("makes the next poll retry the create if nothing was created", async () => {
     await attemptIs("UNCERTAIN");
-    assert.equal((await decide()).outcome, "advanced");
+    const result = await decide();
     assert.equal(store.peek(path)?.fields.state, "FAILED");
     assert.deepEqual(await audits(), ["try again"]);
+    assert.ok(result.outcome === "advanced");
+    assert.deepEqual(result.entry, store.peek(result.entry.path), "the recorded entry is returned");
   });
 
   it("is rejected for an attempt that needs no decision, and for an order without an attempt", async () => {
@@ -85,7 +87,11 @@ describe("an operator's decision", () => {
     await attemptIs("UNCERTAIN");
     const { name } = food.makeKitchenOrder(null);
     await store.commit([linkEntry("orders/other", "kitchen", name, clock.now())]);
-    await assert.rejects(decide({ link: name }), AlreadyLinkedError);
+    await assert.rejects(decide({ link: name }), (error: unknown) => {
+      assert.ok(error instanceof AlreadyLinkedError);
+      assert.equal(error.message, `${name} is linked to orders/other already`);
+      return true;
+    });
     assert.equal(relation(), undefined);
   });
 
@@ -278,6 +284,23 @@ describe("what a decision does", () => {
       /"order":"orders\/1","state":"PREPARATION","kitchen":"kitchenorders\/9".*"claim":"claim-1"/,
     );
     assert.equal(await attemptOf(bed), undefined);
+  });
+
+  it("links nothing that an earlier order of this name had", async () => {
+    for (const relation of [undefined, { ...PREPARED, kitchen: "kitchenorders/1" }]) {
+      const bed = await bedFor(relation ? "LINK_NOT_FOUND" : "INVALID_ARGUMENT", relation);
+      bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "PACKAGED" });
+      await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/9", 0, "claim-0")]);
+      await assert.rejects(resolveAttempt(LINK, bed.ports), AlreadyLinkedError);
+      assert.equal((await relationOf(bed))?.kitchen, relation?.kitchen);
+      assert.equal((await attemptOf(bed))?.state, "PARKED");
+    }
+  });
+
+  it("closes for good: what is dismissed is never deleted by a time-to-live policy", async () => {
+    const bed = await bedFor("INVALID_ARGUMENT");
+    assert.equal(await apply(bed, DISMISS), "CLOSED");
+    assert.equal((await attemptOf(bed))?.expireAt ?? null, null);
   });
 
   it("is on record with who decided what, why and when, for two years", async () => {

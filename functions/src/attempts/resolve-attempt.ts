@@ -155,8 +155,8 @@ function rejectionOf(
 
 function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefined): ResolveResult | undefined {
   const { order, stage, version, claim } = resolution;
+  if (!snapshot) return noAttempt(resolution);
   const attempt = attemptIn(snapshot);
-  if (!snapshot || !attempt) return noAttempt(resolution);
   const isOther = (version ?? snapshot.version) !== snapshot.version || (claim ?? attempt.id) !== attempt.id;
   if (isOther) {
     const reason = `The ${stage} attempt of ${order} has changed since you loaded it; it is ${attempt.state} now`;

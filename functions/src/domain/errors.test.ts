@@ -55,6 +55,7 @@ describe("failures", () => {
     const error = new StoreError("above", { cause });
     assert.equal(error.cause, cause);
     assert.deepEqual(toErrorInfo(error), { code: "StoreError", message: "above" });
+    for (const code of ["UNAVAILABLE", "NOT_FOUND"]) assert.equal(callError(code, "no", true, { cause }).cause, cause);
     assert.deepEqual(toErrorInfo(callError("ABORTED", "no", true)), { code: "ABORTED", message: "no" });
     assert.deepEqual(toErrorInfo("thrown text"), { code: "UNKNOWN", message: "thrown text" });
   });

@@ -91,6 +91,10 @@ describe("isStorableName", () => {
     }
   });
 
+  it("accepts names of up to 1,400 bytes", () => {
+    for (const name of ["x".repeat(1400), "😀".repeat(350)]) assert.ok(isStorableName(name));
+  });
+
   it("accepts only text that survives UTF-8 unchanged", () => {
     fc.assert(fc.property(anyText, (name) => !isStorableName(name) || Buffer.from(name).toString() === name));
   });
@@ -113,6 +117,8 @@ describe("isPlausibleResourceName", () => {
       "..",
       "-",
       "kitchenorders",
+      "kitchens",
+      "orders",
       "kitchenorders/",
       "/1",
       "kitchens//1",

@@ -45,17 +45,18 @@ const FOREIGN_PREFIXES = recordOf(CREATING_STAGES, (stage) => [
   ...CREATING_STAGES.filter((other) => other !== stage).flatMap((other) => STAGES[other].creates.prefixes),
 ]);
 
-/** The names of collections, which name no single resource. */
-const COLLECTIONS = [ORDER_PREFIX, ...CREATING_STAGES.flatMap((stage) => STAGES[stage].creates.prefixes)].map(
-  (prefix) => prefix.slice(0, -1),
-);
+/** The names of collections, each with a slash: they name no single resource. */
+const COLLECTIONS: readonly string[] = [
+  ORDER_PREFIX,
+  ...CREATING_STAGES.flatMap((stage) => STAGES[stage].creates.prefixes),
+];
 
 /**
  * Whether this can be the name of a resource that this stage creates: each segment has a letter or a digit, and it is not a collection.
  * A reply such as " ", "/", ".." or "kitchenorders/" names nothing that could be looked up.
  */
 export function isPlausibleResourceName(stage: CreatingStage, name: string): boolean {
-  if (!isStorableName(name) || name.trim() !== name || COLLECTIONS.includes(name)) return false;
+  if (!isStorableName(name) || name.trim() !== name || COLLECTIONS.includes(`${name}/`)) return false;
   if (FOREIGN_PREFIXES[stage].some((prefix) => name.startsWith(prefix))) return false;
   return name.split("/").every((segment) => /[\p{L}\p{N}]/u.test(segment));
 }

@@ -431,12 +431,12 @@ describe("the poll's lease", () => {
 
 describe("a poll that runs out of time", () => {
   /** Every page takes so long that about three fit into one run. */
-  function slowBed(names: string[][]) {
+  function slowBed(names: string[][], settings: Partial<Settings> = {}) {
     const bed = bedListing((listing) => {
       bed.clock.advance(10_000);
       const inFlight = pages("IN_FLIGHT", ["orders/last"]);
       return listing.status === "IN_FLIGHT" ? inFlight(listing) : pages("NEW", ...names)(listing);
-    });
+    }, settings);
     return bed;
   }
   const names = Array.from({ length: 8 }, (_, page) => [`orders/${page}`]);
@@ -469,6 +469,14 @@ describe("a poll that runs out of time", () => {
     const [next] = bed.continuations;
     assert.deepEqual([next?.statuses, next?.pageToken, next?.step], [["NEW"], "1", 0]);
     assert.deepEqual(next?.positions, [{ status: "NEW", pageToken: "1", pageSize: 500, pages: 1 }]);
+  });
+
+  it("begins no other pass: its continuation has the lease", async () => {
+    const bed = slowBed(names, { POLL_PASSES: 2 });
+    assert.equal((await pollOrders(bed.ports)).outcome, "continued");
+    assert.equal(bed.continuations.length, 1);
+    const firstPages = bed.listings.filter(({ status, pageToken }) => status === "NEW" && pageToken === "");
+    assert.equal(firstPages.length, 1);
   });
 
   it("does nothing for a continuation that is delivered twice", async () => {
@@ -581,6 +589,16 @@ describe("what the poll logs", () => {
       problem,
       /^2 listed orders are not active \("orders\/2" is CANCELLED and listed as NEW\): the food service/,
     );
+  });
+
+  it("shows a single order that is not active", async () => {
+    const bed = bedListing(({ status }) => ({
+      orders: status === "NEW" ? [order("orders/2", "CANCELLED")] : [],
+      nextPageToken: "",
+    }));
+    await pollOrders(bed.ports);
+    const [problem = ""] = (problemsOf(bed)?.fields.problems as string[] | undefined) ?? [];
+    assert.match(problem, /^1 listed orders are not active \("orders\/2" is CANCELLED/);
   });
 
   it("counts all names that can't be stored, of which the first twenty are parked", async () => {

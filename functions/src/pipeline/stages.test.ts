@@ -286,6 +286,16 @@ describe("completeOrder", () => {
   ];
   holdEach(cases, completeOrder);
 
+  it("asks the food service once about a shipment that it remembers", async () => {
+    const bed = await bedOf({ order: "IN_FLIGHT", shipment: "NEW", relation: SENT });
+    await completeOrder(REF, bed.ports);
+    bed.food.shipments.set(S, { name: S, status: "DELIVERED" });
+    bed.food.hooks.once("getShipment", "after", () => {
+      bed.food.hooks.once("getShipment", "before", () => assert.fail("asks for it again"));
+    });
+    assert.deepEqual(await completeOrder(REF, bed.ports), advances("DELIVERED"));
+  });
+
   it("asks an operator which shipment it is, if none was ever linked", async () => {
     const bed = await bedOf({ order: "IN_FLIGHT", kitchen: "PACKAGED", relation: PREPARED });
     assert.equal((await completeOrder(REF, bed.ports)).outcome, "blocked");
@@ -351,6 +361,16 @@ describe("reading what is linked", () => {
     const between = ["skipped", "skipped", "skipped", "skipped"];
     assert.deepEqual(outcomes, ["blocked", ...between, "blocked", ...between, "blocked"]);
     assert.deepEqual(await bed.store.field("attempts/kitchen:1", "reason"), { code: "LINK_NOT_FOUND", message });
+  });
+
+  it("says what the food service answered, cut to 500 characters", async () => {
+    const bed = await bedOf({ order: "PREPARATION", relation: PREPARED });
+    bed.food.hooks.once("getKitchenOrder", "before", () =>
+      Promise.reject(callError("NOT_FOUND", "x".repeat(1_000), true)),
+    );
+    const result = await read(bed);
+    const reason = `the food service does not find ${K}: NOT_FOUND ${"x".repeat(1_000)}`.slice(0, 500);
+    assert.deepEqual(result, { kind: "missing", outcome: { outcome: "blocked", reason } });
   });
 
   it("counts anew when another name is linked, and leaves other trouble", async () => {

@@ -7,6 +7,7 @@ import type { OrderStatus } from "../domain/order-lifecycle.js";
 import { sweep } from "../relations/sweep.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 import { handleOrderMessage } from "./handlers.js";
+import { countingUnreadable } from "./unreadable-order.js";
 
 const MINUTE_MS = 60_000;
 const ORDER = "orders/1";
@@ -68,6 +69,28 @@ describe("an order that the food service lists but does not answer about", () =>
     assert.equal(await bed.store.field("relations/1", "state"), "DELIVERED");
     await ticks(bed, "IN_FLIGHT", 12, FOREIGN);
     assert.equal((await attemptOf(bed, "shipment"))?.reason?.code, "ORDER_UNREADABLE");
+  });
+
+  it("is shown in the outcome of its stage: counted, skipped between two looks, and left to an operator", async () => {
+    const bed = await bedWith("NEW");
+    const handle = countingUnreadable("kitchen", () => Promise.reject(FOREIGN));
+    const says = `the food service lists the order but does not answer about it: ${FOREIGN.message}`;
+    const counted = { outcome: "blocked", reason: says };
+    const between = { outcome: "skipped", reason: says };
+    const parked = { outcome: "blocked", reason: `${says}; an operator must resolve the kitchen attempt` };
+    let minute = 0;
+    for (const [at, expected] of [
+      [0, counted],
+      [1, between],
+      [5, counted],
+      [6, between],
+      [10, parked],
+      [11, between],
+    ] as const) {
+      bed.clock.advance((at - minute) * MINUTE_MS);
+      minute = at;
+      assert.deepEqual(await handle({ name: ORDER, id: "1" }, bed.ports), expected, `after ${at} minutes`);
+    }
   });
 
   it("is not sent for again within a look's interval, and costs one write for each look", async () => {
@@ -141,7 +164,11 @@ describe("an order that the food service lists but does not answer about", () =>
       await bed.store.set("attempts/kitchen:1", { ...SENDING, policy, leaseUntil });
       await ticks(bed, "NEW", 1, FOREIGN);
       assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING", "its lease is not over");
-      await ticks(bed, "NEW", 1, FOREIGN);
+      const handle = countingUnreadable("kitchen", () => Promise.reject(FOREIGN));
+      const outcome = await handle({ name: ORDER, id: "1" }, bed.ports);
+      assert.equal(outcome.outcome, "blocked");
+      assert.match("reason" in outcome ? outcome.reason : "", /^uncertain: the lease expired, and the food service/);
+      bed.clock.advance(MINUTE_MS);
       const { state, reason, nextTryAt, id } = (await attemptOf(bed, "kitchen")) ?? {};
       assert.deepEqual({ state, code: reason?.code, id }, { state: "UNCERTAIN", code: "LEASE_EXPIRED", id: "a" });
       assert.equal(nextTryAt instanceof Date, isResent);

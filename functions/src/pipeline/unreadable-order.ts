@@ -1,8 +1,8 @@
 /** Handles an order that the food service lists but does not reply about. After several lookups, an operator is asked. */
 import { type Attempt, attemptIn, attemptPath, claimFields, nextAction, uncertainFields } from "../attempts/attempt.js";
-import { commitIfUnchanged } from "../attempts/commit-if-unchanged.js";
 import { NOT_CLOSED } from "../attempts/park.js";
 import type { ReasonCode } from "../attempts/reason-codes.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import { countLook } from "../domain/absence.js";
 import { type CallError, isNotFound } from "../domain/errors.js";
 import { type CreatingStage, LAST_CREATING_STAGE, STAGES, type Stage } from "../domain/order-lifecycle.js";
@@ -58,7 +58,7 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
     ? { kind: "update", path, version: existing.version, fields }
     : { kind: "create", path, fields };
   // If it is not committed, another process counted the same lookup, or started an attempt.
-  await commitIfUnchanged(write, ports);
+  await commitIfUnchanged([write], ports);
   return blocked(isBelieved ? `${message}; an operator must resolve the ${stage} attempt` : message);
 }
 
@@ -81,7 +81,7 @@ async function judgeClaim(
   if (relationIn(relation)?.[attempt.stage] !== undefined) return skipped(message);
   const reason = { code: "LEASE_EXPIRED", message: storableText(`the lease expired, and ${message}`) };
   const fields = uncertainFields(reason, action === "send" ? new Date(ports.clock.now()) : null);
-  if (await commitIfUnchanged({ kind: "update", path, version, fields }, ports))
+  if (await commitIfUnchanged([{ kind: "update", path, version, fields }], ports))
     return blocked(`uncertain: ${reason.message}`);
   return skipped("claimed or settled by another process");
 }

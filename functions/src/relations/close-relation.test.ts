@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { ConflictError, StoreError } from "../domain/errors.js";
 import { completeOrder } from "../pipeline/complete-order.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
+import { closingEntry } from "./history.js";
 
 const ORDER = "orders/1";
 const REF = { name: ORDER, id: "1" };
@@ -48,6 +49,24 @@ describe("closing a relation", () => {
       hour: entry?.fields.hour,
     });
     assert.match(String(entry?.fields.hour), /^2026-01-01T00 DELIVERED [0-3]$/);
+  });
+
+  it("clears the trouble that the order had", async () => {
+    const bed = await deliveredBed();
+    await bed.store.set(RELATION, { trouble: { activeAgain: new Date(0) } });
+    await completeOrder(REF, bed.ports);
+    assert.equal(await bed.store.field(RELATION, "trouble"), null);
+  });
+
+  it("fails if the second end of an order in the same state can't be stored, and succeeds when it is retried", async () => {
+    const bed = await deliveredBed();
+    await bed.store.memory.commit([closingEntry(ORDER, "DELIVERED", 0)]);
+    bed.store.hooks.once("commit", "before", () => {
+      bed.store.hooks.once("commit", "before", () => Promise.reject(new StoreError("no answer")));
+    });
+    await assert.rejects(completeOrder(REF, bed.ports), StoreError);
+    assert.equal(await bed.store.field(RELATION, "state"), "IN_FLIGHT");
+    assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
   });
 
   it("recognizes its own write if the commit was applied and answered with a conflict", async () => {

@@ -75,6 +75,15 @@ describe("an entry of the history", () => {
     );
   });
 
+  it("is in each of the seven parts about as often: the index of a part takes so many writes a second", () => {
+    const counts: { [hour: string]: number } = {};
+    for (let id = 0; id < 7_000; id++) {
+      const hour = String(fieldsOf(closingEntry(`orders/${id}`, "GONE", AT)).hour);
+      counts[hour] = (counts[hour] ?? 0) + 1;
+    }
+    for (const [hour, count] of Object.entries(counts)) assert.ok(count > 875 && count < 1_125, `${hour}: ${count}`);
+  });
+
   it("is found by one query for the entries of all orders that ended in an hour: Firestore takes 30 values", () => {
     const states = Object.keys(RELATION_STATES) as RelationState[];
     const ended = states.filter((state) => !RELATION_STATES[state].open);

@@ -5,7 +5,7 @@ import type { OrderRef } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { adoptLinks } from "./adopt-links.js";
 import { comeBack } from "./come-back.js";
-import { type Relation, relationIn, relationPath } from "./relation.js";
+import { parseRelation, type Relation, relationPath } from "./relation.js";
 import { reportAgain } from "./report-status.js";
 
 export type LoadedRelation =
@@ -25,19 +25,16 @@ export async function loadOrReconcile(
   ports: Ports,
 ): Promise<LoadedRelation> {
   const [snapshot] = await ports.store.read(relationPath(ref.id));
-  const relation = relationIn(snapshot);
-  if (snapshot && relation) {
-    const { state } = relation;
-    const isClosed = state !== undefined && !isOpen(state);
-    if (isClosed && !RELATION_STATES[state].reports) {
-      return { kind: "reconciled", outcome: await comeBack(ref, snapshot, relation, ports) };
-    }
-    if (isClosed || (link && relation[link] !== undefined)) {
-      return { kind: "reconciled", outcome: await reportAgain(snapshot, relation, ports) };
-    }
+  if (!snapshot) return { kind: "loaded", snapshot, relation: undefined };
+  const relation = parseRelation(snapshot.path, snapshot.fields);
+  const { state } = relation;
+  const isClosed = state !== undefined && !isOpen(state);
+  if (isClosed && !RELATION_STATES[state].reports) {
+    return { kind: "reconciled", outcome: await comeBack(ref, snapshot, relation, ports) };
   }
-  if (!snapshot || !relation?.state || snapshot.fields.state === relation.state) {
-    return { kind: "loaded", snapshot, relation };
+  if (isClosed || (link && relation[link] !== undefined)) {
+    return { kind: "reconciled", outcome: await reportAgain(snapshot, relation, ports) };
   }
+  if (!state || snapshot.fields.state === state) return { kind: "loaded", snapshot, relation };
   return { kind: "loaded", ...(await adoptLinks(snapshot, ports)) };
 }

@@ -126,6 +126,19 @@ describe("an order that the food service does not find", () => {
     });
   }
 
+  for (const { missing, open, state } of [
+    { missing: 2, open: 10, state: "GONE" },
+    { missing: 3, open: 14, state: "PREPARATION" },
+  ]) {
+    it(`is ${state} for good if ${missing} of ${open} open orders are missing for long`, async () => {
+      const bed = testBed();
+      for (let id = 1; id <= open; id++) await inPreparation(bed, String(id));
+      for (let id = 1; id <= missing; id++) bed.food.orders.delete(`orders/${id}`);
+      await sweepFor(bed, 120);
+      for (let id = 1; id <= missing; id++) assert.equal(await stateOf(bed, String(id)), state);
+    });
+  }
+
   it("needs an operator, who can close it, if a large share is missing for long", async () => {
     const bed = testBed();
     for (const id of ["1", "2", "3"]) await inPreparation(bed, id);

@@ -107,6 +107,13 @@ describe("a relation that reached a new state", () => {
     assert.equal(await bed.store.field(RELATION, "state"), "PREPARATION");
   });
 
+  it("is adopted, with its state as the outcome, when an older scheduler adds a link", async () => {
+    const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
+    const [after] = await bed.store.memory.read(RELATION);
+    const outcome = await onRelationWritten({ before: undefined, after }, bed.ports);
+    assert.deepEqual(outcome, { outcome: "advanced", to: "PREPARATION" });
+  });
+
   it("does not adopt a link that another order has, and names that order", async () => {
     const bed = await bedOf("NEW", { kitchen: "kitchens/9" });
     await settle(bed);

@@ -238,6 +238,7 @@ describe("the state of a relation", () => {
     for (const times of [[AT], AT, { EATEN: AT }, { PREPARATION: "now" }]) {
       assert.throws(() => parseRelation(PATH, { kitchen: "k/1", times } as Fields), ValidationError);
     }
+    assert.throws(() => parseRelation(PATH, { kitchen: "k/1", times: [AT] } as Fields), /times.*must be a map/);
   });
 
   it("is undefined if there is no document", () => assert.equal(relationIn(undefined), undefined));

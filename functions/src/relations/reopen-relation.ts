@@ -1,5 +1,5 @@
 /** Reopens a closed relation: its order is active after all, and continues with its existing links. */
-import { ConflictError } from "../domain/errors.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import type { RelationState } from "../domain/order-lifecycle.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import type { Ports, Snapshot, Write } from "../ports.js";
@@ -32,11 +32,6 @@ export function planReopening(
 export async function reopenRelation(snapshot: Snapshot, relation: Relation, ports: Ports): Promise<Outcome> {
   const plan = planReopening(snapshot, ports.clock.now());
   if (!plan) return skipped(`the relation is ${relation.state} and has no links`);
-  try {
-    await ports.store.commit(plan.writes);
-  } catch (error) {
-    if (!(error instanceof ConflictError)) throw error;
-    return skipped("the relation was changed concurrently");
-  }
-  return advanced(plan.state);
+  if (await commitIfUnchanged(plan.writes, ports)) return advanced(plan.state);
+  return skipped("the relation was changed concurrently");
 }

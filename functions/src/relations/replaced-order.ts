@@ -1,6 +1,6 @@
 /** Handles an order whose name was used before: the food service lost its state and assigns its names again. */
 import { park } from "../attempts/park.js";
-import { ConflictError } from "../domain/errors.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import { advanced, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import type { Order, Ports, Snapshot } from "../ports.js";
@@ -24,11 +24,7 @@ export async function handleReplacedOrder(
     const message = `the order was placed at ${now}, but its relation is ${relation.state} and of an order placed at ${then}`;
     return park("kitchen", ref, { code: "ORDER_REPLACED", message }, ports);
   }
-  try {
-    await ports.store.commit([{ kind: "delete", path: snapshot.path, version: snapshot.version }]);
-  } catch (error) {
-    if (!(error instanceof ConflictError)) throw error;
-    return skipped("the relation was changed concurrently");
-  }
-  return advanced("REPLACED");
+  const { path, version } = snapshot;
+  if (await commitIfUnchanged([{ kind: "delete", path, version }], ports)) return advanced("REPLACED");
+  return skipped("the relation was changed concurrently");
 }

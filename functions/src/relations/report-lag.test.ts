@@ -29,6 +29,10 @@ describe("the report lag", () => {
     assert.deepEqual(lagOf(["PREPARATION", 20, "NEW"], ["IN_FLIGHT", 90, "PREPARATION"]), [2, 90_000]);
   });
 
+  it("counts a state that was reached when the orders were listed", () => {
+    assert.deepEqual(lagOf(["PREPARATION", 0, "NEW"]), [1, 0]);
+  });
+
   it("is zero if the food service shows every state, or a later one", () => {
     assert.deepEqual(lagOf(["PREPARATION", 20, "PREPARATION"], ["PREPARATION", 20, "IN_FLIGHT"]), [0, 0]);
   });

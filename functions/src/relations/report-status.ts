@@ -1,6 +1,7 @@
 /** Reports the status of a relation's order to the food service. */
 import { park } from "../attempts/park.js";
-import { ConflictError, isCallError } from "../domain/errors.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
+import { isCallError } from "../domain/errors.js";
 import { LAST_CREATING_STAGE, mayReport, RELATION_STATES, stageLeadingTo } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
 import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
@@ -102,15 +103,10 @@ async function recordFailure(
 export async function writeTrouble(
   snapshot: Snapshot,
   trouble: Trouble,
-  { store }: Pick<Ports, "store">,
+  ports: Pick<Ports, "store">,
 ): Promise<Snapshot> {
   const { path, version, fields } = snapshot;
   const field = troubleField(trouble);
-  try {
-    const [written = version] = await store.commit([{ kind: "update", path, version, fields: field }]);
-    return { path, version: written, fields: { ...fields, ...field } };
-  } catch (error) {
-    if (!(error instanceof ConflictError)) throw error;
-    return snapshot;
-  }
+  const written = await commitIfUnchanged([{ kind: "update", path, version, fields: field }], ports);
+  return written ? { path, version: written[0] ?? version, fields: { ...fields, ...field } } : snapshot;
 }

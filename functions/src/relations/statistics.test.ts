@@ -262,6 +262,15 @@ describe("the time in each stage", () => {
   });
 });
 
+describe("an hour in which no order ended", () => {
+  it("has no times in its stages, and no relation is read for them", async () => {
+    const bed = testBed();
+    bed.store.hooks.once("read", "before", () => assert.fail("reads no document: Firestore rejects an empty list"));
+    const stages = await sampleStages("2026-01-01T11", bed.ports.store);
+    assert.deepEqual(stages, { NEW: {}, PREPARATION: {}, IN_FLIGHT: {} });
+  });
+});
+
 describe("histograms", () => {
   it("are added bin by bin", () => {
     assert.deepEqual(mergeHistograms([{ "0": 1, "3": 2 }, { "3": 4 }, {}]), { "0": 1, "3": 6 });

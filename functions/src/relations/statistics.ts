@@ -7,7 +7,7 @@
  */
 
 import * as v from "valibot";
-import { ConflictError } from "../domain/errors.js";
+import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import { hourOf } from "../domain/hours.js";
 import { ACTIVE_STATUSES, type ActiveStatus, RELATION_STATES, type RelationState } from "../domain/order-lifecycle.js";
 import { recordOf } from "../domain/record-of.js";
@@ -70,36 +70,27 @@ export function hoursIn(snapshot: Snapshot | undefined): { [hour: string]: HourS
 export async function rollUpStatistics({ store, clock }: Pick<Ports, "store" | "clock">): Promise<void> {
   const [found, poll] = await store.read(STATISTICS_PATH, POLL_LEASE);
   const known = hoursIn(found);
-  const due = dueHours(Object.keys(known), clock.now());
+  const oldest = hourOf(clock.now() - MAX_HOURS * HOUR_MS);
+  const due = dueHours(Object.keys(known), oldest, clock.now());
   if (due.length === 0) return;
   const hours = { ...known };
   const arrivedIn = arrivalsIn(poll);
   for (const hour of due) hours[hour] = await countHour(hour, arrivedIn(hour), store);
-  const oldest = hourOf(clock.now() - MAX_HOURS * HOUR_MS);
   const recent = Object.fromEntries(Object.entries(hours).filter(([hour]) => hour >= oldest));
   const fields: Fields = { schema: STATISTICS_SCHEMA, hours: recent };
   const write: Write = found
     ? { kind: "update", path: STATISTICS_PATH, version: found.version, fields }
     : { kind: "create", path: STATISTICS_PATH, fields };
-  try {
-    await store.commit([write]);
-  } catch (error) {
-    // Another sweep, or our own retried commit, has already counted these hours.
-    if (!(error instanceof ConflictError)) throw error;
-  }
+  // If it is not committed, another sweep, or our own retried commit, has already counted these hours.
+  await commitIfUnchanged([write], { store });
 }
 
-/** The past hours after the newest known one; only the last hour if none is known. */
-function dueHours(known: string[], now: number): string[] {
+/** The past hours after the newest known one, from the oldest that is stored on; only the last hour if none is known. */
+function dueHours(known: string[], oldest: string, now: number): string[] {
   const last = now - SETTLE_MS - HOUR_MS;
-  const newest = known.sort().at(-1);
+  const newest = known.sort().at(-1) ?? hourOf(last - HOUR_MS);
   const due: string[] = [];
-  for (let at = last; due.length < MAX_HOURS; at -= HOUR_MS) {
-    const hour = hourOf(at);
-    if (newest !== undefined && hour <= newest) break;
-    due.unshift(hour);
-    if (newest === undefined) break;
-  }
+  for (let at = last; hourOf(at) > newest && hourOf(at) >= oldest; at -= HOUR_MS) due.push(hourOf(at));
   return due;
 }
 
@@ -111,10 +102,11 @@ async function countHour(hour: string, arrived: number, store: Store): Promise<H
 
 /** How many orders reached each state in an hour. */
 export async function countStates(hour: string, store: Store): Promise<Record<RelationState, number>> {
-  const counts = await Promise.all(
-    STATES.map((state) => store.count({ collection: HISTORY, field: "hour", oneOf: hourBuckets(hour, [state]) })),
-  );
-  return Object.fromEntries(STATES.map((state, index) => [state, counts[index] ?? 0])) as Record<RelationState, number>;
+  const counts = STATES.map(async (state) => {
+    const oneOf = hourBuckets(hour, [state]);
+    return [state, await store.count({ collection: HISTORY, field: "hour", oneOf })] as const;
+  });
+  return Object.fromEntries(await Promise.all(counts)) as Record<RelationState, number>;
 }
 
 /** How long orders that completed in an hour were in each stage. The entries' ids are hashes, so the first ones are a fair sample. */
@@ -177,10 +169,8 @@ export function samplesIn(bins: Histogram): number {
 export function quantileOf(bins: Histogram, share: number): number {
   const wanted = share * samplesIn(bins);
   let below = 0;
-  for (const bin of Object.keys(bins)
-    .map(Number)
-    .sort((one, other) => one - other)) {
-    const count = bins[String(bin)] ?? 0;
+  const counts = Object.entries(bins).map(([bin, count]) => ({ bin: Number(bin), count }));
+  for (const { bin, count } of counts.sort((one, other) => one.bin - other.bin)) {
     if (below + count >= wanted) {
       const from = bin === 0 ? 0 : BASE_MS * GROWTH ** (bin - 1);
       const to = BASE_MS * GROWTH ** bin;

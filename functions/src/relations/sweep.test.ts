@@ -158,6 +158,25 @@ describe("the sweep", () => {
     });
   });
 
+  it("checks each relation once, over any number of pages and from any cursor", async () => {
+    for (const cursors of [null, { relations: "relations/r150" }, { relations: "relations/r350" }, {}]) {
+      const bed = testBed();
+      for (let count = 100; count < 450; count++) await relate(bed, `r${count}`);
+      await bed.store.set("leases/sweep", { holder: "", step: 0, until: new Date(0), cursors });
+      assert.equal((await sweep(bed.ports)).missing, 350, JSON.stringify(cursors));
+      assert.deepEqual(await bed.store.field("leases/sweep", "cursors"), { relations: null, attempts: null });
+    }
+  });
+
+  it("looks an order up again for its attempt if the lookup for its relation failed", async () => {
+    const bed = testBed();
+    place(bed, "1", "CANCELLED");
+    await relate(bed, "1");
+    await attempt(bed, "1", { state: "FAILED", leaseUntil: null });
+    bed.food.hooks.once("getOrder", "before", () => Promise.reject(callError("UNAVAILABLE", "down", true)));
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1, failed: 1 }));
+  });
+
   it("continues with the other relations if one can't be read or its lookup fails", async () => {
     const bed = testBed();
     await relate(bed, "1", { schema: 2, state: "PREPARATION" });
@@ -273,6 +292,7 @@ describe("the sweep of attempts", () => {
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
     const alerts = bed.lines.filter(({ level }) => level === "error");
     assert.equal(alerts.length, 2);
+    assert.equal(alerts[0]?.message, "Operator action required: 1 attempt is waiting");
     assert.match(
       JSON.stringify(alerts[0]?.fields.examples),
       /^\[\{"order":"orders\/1","stage":"kitchen","state":"UNCERTAIN",/,
@@ -289,6 +309,7 @@ describe("the sweep of attempts", () => {
     const alerts = bed.lines.filter(({ level }) => level === "error");
     assert.equal(alerts.length, 1);
     assert.equal(alerts[0]?.fields.waiting, 40);
+    assert.equal(alerts[0].message, "Operator action required: 40 attempts are waiting");
     assert.ok(Array.isArray(alerts[0]?.fields.examples));
     assert.equal(alerts[0].fields.examples.length, 5);
   });
@@ -351,6 +372,23 @@ describe("the sweep of attempts", () => {
     const { bed, path } = await bedWith({ state: "UNCERTAIN", leaseUntil: null }, "CANCELLED");
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
     assert.equal(await inState(bed, path), "UNCERTAIN");
+  });
+
+  it("leaves an uncertain create with a key to its stage, even if its next try is due and its order has ended", async () => {
+    const reason = { code: "UNAVAILABLE", message: "cut off" };
+    const uncertain = { state: "UNCERTAIN", leaseUntil: null, nextTryAt: new Date(0), reason };
+    const { bed, path } = await bedWith(uncertain, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
+    const before = await bed.store.fields(path);
+    assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
+    assert.deepEqual(await bed.store.fields(path), before);
+  });
+
+  it("counts an attempt as failed if the lookup of its unreadable order fails for another reason", async () => {
+    const reason = { code: "ORDER_UNREADABLE", message: "x" };
+    const { bed, path } = await bedWith({ state: "PARKED", leaseUntil: null, reason });
+    bed.food.hooks.once("getOrder", "before", () => Promise.reject(callError("UNAVAILABLE", "down", true)));
+    assert.deepEqual(await sweep(bed.ports), swept({ failed: 1 }));
+    assert.equal(await inState(bed, path), "PARKED");
   });
 
   it("leaves unreadable attempts unchanged, and continues with the others", async () => {
@@ -448,6 +486,15 @@ describe("what the sweep logs and leaves behind", () => {
     const problems = ["PREPARATION: UNAVAILABLE no PREPARATION", "IN_FLIGHT: UNAVAILABLE no IN_FLIGHT"];
     assert.deepEqual(line?.fields, { component: "sweep", outcome: "degraded", problems });
     assert.match(line?.message ?? "", /: PREPARATION: .*; IN_FLIGHT: /);
+  });
+
+  it("cuts the list of statuses that it can't list after 1,000 characters", async () => {
+    const bed = testBed();
+    bed.food.listOrders = () => Promise.reject(callError("UNAVAILABLE", "x".repeat(1_000), true));
+    await sweep(bed.ports);
+    const { message = "" } = lineOf(bed, "degraded") ?? {};
+    assert.match(message, /^Sweep can't list all orders .*: NEW: UNAVAILABLE x{100}/);
+    assert.equal(message.length, 1_000);
   });
 
   it("lists for a minute at most, then asks for the orders one by one", async () => {

@@ -66,7 +66,7 @@ const OPEN_ATTEMPT_STATES = (Object.keys(ATTEMPT_STATES) as AttemptState[]).filt
 );
 
 /** For each collection, the path of the last document that a sweep checked before it ran out of time. An unreadable cursor starts anew. */
-const cursor = v.optional(v.fallback(v.nullable(v.string()), null), null);
+const cursor = v.fallback(v.nullable(v.string()), null);
 const cursorsSchema = v.fallback(v.object({ relations: cursor, attempts: cursor }), {
   relations: null,
   attempts: null,
