@@ -168,6 +168,21 @@ describe("the sweep", () => {
     }
   });
 
+  it("continues with relations where the last sweep stopped, even if the cursor of attempts can't be read", async () => {
+    const bed = testBed();
+    for (const id of ["1", "2", "3"]) await relate(bed, id);
+    const cursors = { relations: "relations/1", attempts: 7 };
+    await bed.store.set("leases/sweep", { holder: "", step: 0, until: new Date(0), cursors });
+    const asked: string[] = [];
+    const { getOrder } = bed.food;
+    bed.food.getOrder = (name) => {
+      asked.push(name);
+      return getOrder(name);
+    };
+    await sweep(bed.ports);
+    assert.deepEqual(asked, ["orders/2", "orders/3", "orders/1"]);
+  });
+
   it("looks an order up again for its attempt if the lookup for its relation failed", async () => {
     const bed = testBed();
     place(bed, "1", "CANCELLED");
