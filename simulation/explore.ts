@@ -95,7 +95,7 @@ export async function exhaustive(
 }
 
 /** Adds the fault with each second one that may strike after it, by the situation of the second, unless that situation is known. */
-export function addPairs(first: [number, Fault], history: readonly Entry[], pairs: Map<string, Schedule>): void {
+function addPairs(first: [number, Fault], history: readonly Entry[], pairs: Map<string, Schedule>): void {
   for (const second of pointsOf(history)) {
     const [effect, fault] = second;
     const situation = `${fault} ${history[effect]?.situation}`;

@@ -7,8 +7,8 @@
 // First, since a mutant may be at the top level of a module that the others import.
 import "./mutant-switch.js";
 import { Coverage } from "./coverage.js";
-import { addPairs, guided, pointsOf, singleOrder } from "./explore.js";
-import type { Schedule } from "./faults.js";
+import { guided, pointsOf, singleOrder } from "./explore.js";
+import type { Fault, Schedule } from "./faults.js";
 import { NO_MUTANT, switchOn, takeReached } from "./mutant-switch.js";
 import { replay, type Scenario } from "./schedule.js";
 import { watch } from "./watchdog.js";
@@ -24,6 +24,9 @@ const SCHEDULES_AFTER = 10;
 
 /** So many single faults at most are tried with each of several mutants: of those whose schedules reach it, spread over them. */
 const MAX_SINGLES = 400;
+
+/** What leads to rare situations: a process is suspended, or a create was rejected. */
+const LEADING: readonly Fault[] = ["suspend", "refused"];
 
 const POLICIES = ["park", "idempotency-key"] as const;
 
@@ -64,25 +67,24 @@ async function searchAtLength(): Promise<SearchResult> {
     }
   };
   await searchAtRandom(FIRST_SEEDS);
-  const rare: { scenario: Scenario; pairs: Map<string, Schedule> }[] = [];
+  const leading: { scenario: Scenario; point: [number, Fault]; seconds: [number, Fault][] }[] = [];
   for (const policy of POLICIES) {
     const scenario = singleOrder(policy);
-    const pairs = new Map<string, Schedule>();
-    rare.push({ scenario, pairs });
     for (const point of pointsOf((await replay(scenario, new Map())).history)) {
       if (isFound()) break;
-      // Rare situations: every second fault while a process is suspended, or after a rejection.
-      const leadsOn = SEEDS >= ENOUGH_FOR_PAIRS && (point[1] === "suspend" || point[1] === "refused");
-      const single = await replay(scenario, new Map([point]), { situations: leadsOn });
-      note(single.violations);
-      if (leadsOn) addPairs(point, single.history, pairs);
+      const { violations, history } = await replay(scenario, new Map([point]));
+      note(violations);
+      const seconds = pointsOf(history).filter(([effect]) => effect > point[0]);
+      if (LEADING.includes(point[1])) leading.push({ scenario, point, seconds });
     }
   }
   await searchAtRandom(SEEDS);
-  for (const { scenario, pairs } of rare) {
-    for (const pair of pairs.values()) {
+  if (SEEDS < ENOUGH_FOR_PAIRS) leading.length = 0;
+  // In every situation more than once, since a mistake may show at certain times only.
+  for (const { scenario, point, seconds } of leading) {
+    for (const second of seconds) {
       if (isFound()) break;
-      note((await replay(scenario, pair)).violations);
+      note((await replay(scenario, new Map([point, second]))).violations);
     }
   }
   return { invariants: [...invariants], schedules: first || schedules };

@@ -49,6 +49,9 @@ const HOUR_MS = 3_600_000;
 /** How long after the horizon a last create may take to finish: kitchen, drone and sweep, of usual orders and of those that wait. */
 const AFTER_HORIZON_MS = { usual: 10 * TICK_MS, waits: 30 * TICK_MS };
 
+/** So many polls may list nothing, since calls that hang hold the slots of their process: each delays every order by a tick. */
+const MOST_IDLE_POLLS = 5;
+
 /** What else is different after a deploy while orders are in progress. */
 const OTHER_SETTINGS = { CREATE_LEASE_SECONDS: 40, CREATE_TRIES: 3, MISSING_AFTER_MINUTES: 12, POLL_PASSES: 2 };
 
@@ -133,7 +136,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   do {
     await world.until(world.now + TICK_MS);
     quiet = world.now >= faultsUntil;
-    horizon = world.faultsOver + GRACE_MS;
+    horizon = world.faultsOver + GRACE_MS + Math.min(world.listsWithoutSlot.size, MOST_IDLE_POLLS) * TICK_MS;
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
   } while (
     (world.now < world.faultsOver || !(await isOver(system, poisoned, scenario))) &&
