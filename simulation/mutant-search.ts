@@ -80,7 +80,7 @@ async function searchAtLength(): Promise<SearchResult> {
   }
   await searchAtRandom(SEEDS);
   if (SEEDS < ENOUGH_FOR_PAIRS) leading.length = 0;
-  // In every situation more than once, since a mistake may show at certain times only.
+  // At every time, not once for each situation: some mistakes show only at certain times.
   for (const { scenario, point, seconds } of leading) {
     for (const second of seconds) {
       if (isFound()) break;
