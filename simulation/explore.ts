@@ -46,11 +46,11 @@ export function noFindings(): Findings {
   };
 }
 
-/** The part of a search that a process does, of so many. */
+/** Which part of a search a process does, counted from 0, and how many parts there are. */
 export interface Share {
   part: number;
   parts: number;
-  /** The situations in which a pair of faults did not make the create policy matter. It need not be tried with the other policy. */
+  /** Situations whose pairs of faults run the same under both create policies: what one policy has tried, the other skips. */
   policyFree?: Set<string>;
 }
 

@@ -74,12 +74,11 @@ async function searchAtLength(): Promise<SearchResult> {
       if (isFound()) break;
       const { violations, history } = await replay(scenario, new Map([point]));
       note(violations);
-      const seconds = pointsOf(history).filter(([effect]) => effect > point[0]);
-      if (LEADING.includes(point[1])) leading.push({ scenario, point, seconds });
+      if (SEEDS < ENOUGH_FOR_PAIRS || !LEADING.includes(point[1])) continue;
+      leading.push({ scenario, point, seconds: pointsOf(history).filter(([effect]) => effect > point[0]) });
     }
   }
   await searchAtRandom(SEEDS);
-  if (SEEDS < ENOUGH_FOR_PAIRS) leading.length = 0;
   // At every time, not once for each situation: some mistakes show only at certain times.
   for (const { scenario, point, seconds } of leading) {
     for (const second of seconds) {

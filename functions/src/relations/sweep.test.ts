@@ -32,6 +32,18 @@ async function attempt(bed: TestBed, id: string, fields: Fields): Promise<string
   return path;
 }
 
+/** The names of the orders that the food service is asked for from now on, in this order. */
+function recordLookups(bed: TestBed, onLookup = () => {}): string[] {
+  const asked: string[] = [];
+  const { getOrder } = bed.food;
+  bed.food.getOrder = (name) => {
+    asked.push(name);
+    onLookup();
+    return getOrder(name);
+  };
+  return asked;
+}
+
 const swept = (result: Partial<Awaited<ReturnType<typeof sweep>>>) => ({
   outcome: "completed",
   closed: 0,
@@ -83,12 +95,7 @@ describe("the sweep", () => {
     }
     place(bed, "x", "CANCELLED");
     await relate(bed, "x");
-    const asked: string[] = [];
-    const { getOrder } = bed.food;
-    bed.food.getOrder = (name) => {
-      asked.push(name);
-      return getOrder(name);
-    };
+    const asked = recordLookups(bed);
     await sweep(bed.ports);
     assert.deepEqual(asked, ["orders/x"]);
   });
@@ -173,12 +180,7 @@ describe("the sweep", () => {
     for (const id of ["1", "2", "3"]) await relate(bed, id);
     const cursors = { relations: "relations/1", attempts: 7 };
     await bed.store.set("leases/sweep", { holder: "", step: 0, until: new Date(0), cursors });
-    const asked: string[] = [];
-    const { getOrder } = bed.food;
-    bed.food.getOrder = (name) => {
-      asked.push(name);
-      return getOrder(name);
-    };
+    const asked = recordLookups(bed);
     await sweep(bed.ports);
     assert.deepEqual(asked, ["orders/2", "orders/3", "orders/1"]);
   });
@@ -560,13 +562,7 @@ describe("what the sweep logs and leaves behind", () => {
 
   it("judges relations for four minutes, and attempts until seven; it says where it stopped", async () => {
     const bed = testBed();
-    const asked: string[] = [];
-    const { getOrder } = bed.food;
-    bed.food.getOrder = (name) => {
-      asked.push(name);
-      bed.clock.advance(1_000);
-      return getOrder(name);
-    };
+    const asked = recordLookups(bed, () => bed.clock.advance(1_000));
     for (let id = 100; id < 400; id++) {
       place(bed, `r${id}`, "UNKNOWN");
       await relate(bed, `r${id}`);
