@@ -211,7 +211,13 @@ async function settleAndJudge(options: ChaosOptions, system: ChaosSystem): Promi
   const { deliveries, pauses } = fleet;
   const outside = { endedByOther: other.ended, emptied: emptyReplica.emptied };
   const records = { calls, breaks, deliveries, pauses, ...outside, writes: bridge.writes, truth };
-  const judged = judge({ ...records, documents, settings: settingsFor(nextPolicy, 7), unsettled, overAtWrite });
+  const judged = judge({
+    ...records,
+    documents,
+    settings: settingsFor({ policy: nextPolicy, pageSize: 7, passes: 1 }),
+    unsettled,
+    overAtWrite,
+  });
   if (judged.problems.length > 0) writeFileSync(join(directory, "records.json"), JSON.stringify(records));
   const openAtChange =
     policy === nextPolicy ? undefined : openAttempts(bridge.writes, injector?.deployedAt ?? 0, policy);

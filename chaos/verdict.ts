@@ -88,6 +88,7 @@ export function judge(given: Case): Judged {
     replaced: new Map(),
     listsWithoutSlot: new Map(),
     bugs: [],
+    decisions: new Map(),
     unsettled,
     overAtWrite,
   });

@@ -2,6 +2,8 @@
  * Checks a finished run against the invariants. It reads the recorded history, the documents and the food service's own
  * state, and depends on nothing of the handlers' implementation.
  */
+
+import { auditPath } from "../functions/src/attempts/audit.js";
 import { MAX_BACKOFF_MS } from "../functions/src/attempts/backoff.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
@@ -19,7 +21,7 @@ import { closingEntry, linkEntryPath } from "../functions/src/relations/history.
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
-import { DECIDABLE, type Fault, type Operation } from "./faults.js";
+import { DECIDABLE, type Fault, keyOfOthers, type Operation } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
 import type { Entry, World } from "./world.js";
 
@@ -54,6 +56,10 @@ export const INVARIANTS = [
   "a create ends within its lease",
   "the order is read last",
   "what prevents a create does not expire",
+  "a claim belongs to its run until its lease ends",
+  "an operator decides about what they saw",
+  "one poll at a time",
+  "a brief reappearance reopens nothing",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -63,11 +69,19 @@ export interface Violation {
   message: string;
 }
 
+/** A write to the store. */
+export interface RecordedWrite extends DocumentWrite {
+  /** The number of the run that made it, 0 if another program did; undefined if that is not known. */
+  run?: number;
+  /** The document's version before. */
+  version?: string | undefined;
+}
+
 /** Everything that a run is judged by. */
 export interface Evidence {
   history: readonly Entry[];
   runs: readonly Run[];
-  writes: readonly DocumentWrite[];
+  writes: readonly RecordedWrite[];
   documents: (path: string) => Fields | undefined;
   truth: GroundTruth;
   settings: Settings;
@@ -85,6 +99,8 @@ export interface Evidence {
   bugs: readonly string[];
   /** The orders whose name the food service gave to a new order, and when. */
   replaced: World["replaced"];
+  /** The attempts and their versions that operators saw, by the keys of their decisions. */
+  decisions: World["decisions"];
   /** By run number, how many lists got no slot in time. The next poll lists the rest of these statuses. */
   listsWithoutSlot: World["listsWithoutSlot"];
   /** How many writes there were at the end. After it, the system may only read. */
@@ -102,6 +118,10 @@ export function check(evidence: Evidence): Violation[] {
   checkEnds(evidence, violate);
   checkMassAbsence(evidence, violate);
   checkPolls(evidence, violate);
+  checkOnePoll(evidence, violate);
+  checkClaims(evidence, violate);
+  checkDecisions(evidence, violate);
+  checkReopened(evidence, violate);
   checkAwaited(evidence, violate);
   for (const bug of evidence.bugs) violate("no run meets a bug", bug);
   if (evidence.history.every(({ fault }) => fault === undefined)) checkPace(evidence, keys, violate);
@@ -116,7 +136,11 @@ type Keys = ReadonlyMap<string, { order: string; stage: CreatingStage }>;
 function keysOf(truth: GroundTruth): Keys {
   const keys = new Map<string, { order: string; stage: CreatingStage }>();
   for (const { name } of truth.orders) {
-    for (const stage of CREATING_STAGES) keys.set(idempotencyKey(name, stage), { order: name, stage });
+    for (const stage of CREATING_STAGES) {
+      const key = idempotencyKey(name, stage);
+      keys.set(key, { order: name, stage });
+      keys.set(keyOfOthers(key), { order: name, stage });
+    }
   }
   return keys;
 }
@@ -343,7 +367,8 @@ function checkCreateRecorded(entry: Entry, keys: Keys, { documents, replaced }: 
   const { order, stage } = target;
   const link = documents(relationPathOf(order))?.[stage];
   const attempt = documents(attemptPathOf(stage, order))?.state;
-  if (link || attempt === "UNCERTAIN" || attempt === "SENDING") return;
+  const isDismissed = documents(attemptPathOf(stage, order))?.isDismissed;
+  if (link || attempt === "UNCERTAIN" || attempt === "SENDING" || isDismissed) return;
   violate("acknowledged work is durable", `${order}: its ${stage} was created, but no document records it`);
 }
 
@@ -360,8 +385,9 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
   const { history, writes, truth, poisoned, absences, replaced } = evidence;
   const ownerOf = ownersOfCreated(truth, keys);
   const linkedBy = new Map<string, string>();
+  const noticed = noticedIn(evidence);
   for (const write of writes) {
-    checkBelievedAbsence(write, writes, absences, violate);
+    checkBelievedAbsence(write, writes, absences, noticed, violate);
     const [collection, id = "", below] = write.path.split("/");
     if (collection !== "relations" || below) continue;
     const order = `orders/${id}`;
@@ -387,12 +413,51 @@ function checkBelievedAbsence(
   { path, before, after, at }: DocumentWrite,
   writes: readonly DocumentWrite[],
   absences: Evidence["absences"],
+  noticed: Noticed,
   violate: Violate,
 ): void {
   const believed = believedAbsence(path, before, after, writes);
-  if (!believed || believed.names.some((name) => wasLongAbsent(name, at, absences))) return;
+  if (!believed || believed.names.some((name) => wasLongAbsent(name, at, absences, noticed(name, at)))) return;
   violate("absence is not an end", `${path} became ${believed.what}, but what was missing was absent only briefly`);
 }
+
+/** Since when a name may have been absent: until then, it was seen to be there. */
+type Noticed = (name: string, before: number) => number;
+
+/** So many lookups that find a name end an earlier absence: one of them may meet a concurrent write, and is then not saved. */
+const NOTICED_LOOKS = 2;
+
+/** Finds out when names were seen: orders by sweeps that met no fault, kitchen orders and shipments by runs that read their relation. */
+function noticedIn({ history, runs, absences }: Evidence): Noticed {
+  let sweeps: { from: number; to: number }[] | undefined;
+  const byRun = entriesByRun(history);
+  const cleanSweeps = () =>
+    runs.flatMap(({ kind, ended, number }) => {
+      const entries = byRun.get(number) ?? [];
+      const isClean = entries.every(({ fault, result }) => fault === undefined && result !== undefined);
+      const [from, to] = [entries[0]?.at ?? 0, entries.at(-1)?.at ?? 0];
+      return kind === "sweep" && ended === "taken" && isClean && entries.some(isListing) ? [{ from, to }] : [];
+    });
+  const isThere = (name: string, from: number, to: number) =>
+    !absences.some((absence) => (absence.name ?? name) === name && absence.from <= to && absence.until >= from);
+  return (name, before) => {
+    if (name.startsWith("orders/")) {
+      sweeps ??= cleanSweeps();
+      return sweeps.filter(({ from, to }) => to < before && isThere(name, from, to)).at(-NOTICED_LOOKS)?.from ?? 0;
+    }
+    const looks = history.filter(({ subject, at, run, result }) => {
+      if (subject !== name || at >= before || !isActiveReply(result)) return false;
+      const isClean = byRun.get(run)?.every(({ fault }) => fault === undefined);
+      return (
+        isClean && runs[run - 1]?.ended === "taken" && byRun.get(run)?.some(({ operation }) => operation === "read")
+      );
+    });
+    return looks.at(-NOTICED_LOOKS)?.at ?? 0;
+  };
+}
+
+/** Whether a reply is a status: then the name was found. */
+const isActiveReply = (result: string | undefined) => result !== undefined && /^[A-Z_]+$/.test(result);
 
 /** Each link names what was created for this order and stage, is linked by no other order, and never changes. */
 function checkLinks(
@@ -459,9 +524,11 @@ const LEAST_ABSENCE_MS = 480_000;
 /** The maximum age of the latest lookup when its consequence is written. */
 const LOOK_AGE_MS = 300_000;
 
-/** Whether a name was absent recently, and for the first time long before. In between, it may have been present. */
-function wasLongAbsent(name: string, at: number, absences: Evidence["absences"]): boolean {
-  const own = absences.filter((absence) => (absence.name ?? name) === name && absence.from <= at);
+/** Whether a name was absent recently, and long before. In between, it may have been present, unless that was noticed. */
+function wasLongAbsent(name: string, at: number, absences: Evidence["absences"], noticedAt: number): boolean {
+  const own = absences.filter(
+    (absence) => (absence.name ?? name) === name && absence.from <= at && absence.until >= noticedAt,
+  );
   return own.some(({ until }) => until >= at - LOOK_AGE_MS) && own.some(({ from }) => from <= at - LEAST_ABSENCE_MS);
 }
 
@@ -473,16 +540,28 @@ const GIVEN_UP = ["FAILED", "PARKED", "CLOSED"];
 
 function checkGivenUp({ writes, documents, truth, absences, replaced }: Evidence, keys: Keys, violate: Violate): void {
   const createdAt = new Map<string, number>();
+  const madeByOthers = new Set<unknown>();
   for (const { name, idempotencyKey: key, createdAt: at } of allCreated(truth).reverse()) {
     const { order = "", stage } = keys.get(key ?? "") ?? {};
+    if (key !== idempotencyKey(order, stage ?? "kitchen")) {
+      madeByOthers.add(name);
+      continue;
+    }
     // An operator may give up a resource that is lost.
     if (![name, order].some((lost) => isLostForGood(lost, { absences })) && !replaced.has(order))
       createdAt.set(attemptPathOf(stage, order), Date.parse(at));
   }
   const isLinked = (path: string) => {
     const [stage = "", id = ""] = path.slice("attempts/".length).split(":");
-    return documents(`relations/${id}`)?.[stage] !== undefined;
+    const link = documents(`relations/${id}`)?.[stage];
+    return link !== undefined && !madeByOthers.has(link);
   };
+  /** When an operator decided that nothing was created, or that it does not matter. */
+  const givenUp = new Map<string, number>();
+  for (const { order, stage, link, at } of decisionsIn(writes)) {
+    const path = attemptPathOf(stage, order);
+    if (link === undefined) givenUp.set(path, Math.min(at, givenUp.get(path) ?? at));
+  }
   // An attempt can also ask for an operator for another reason, whatever was created.
   const hasReasonCode = (fields: Fields | undefined) =>
     isReasonCode((fields?.reason as { code?: string } | null | undefined)?.code);
@@ -490,6 +569,7 @@ function checkGivenUp({ writes, documents, truth, absences, replaced }: Evidence
   for (const { path, after, at } of writes) {
     const created = createdAt.get(path);
     if (created === undefined || created > at || parkedForReason.has(path)) continue;
+    if (at >= (givenUp.get(path) ?? Number.POSITIVE_INFINITY)) continue;
     if (after ? !GIVEN_UP.includes(String(after.state)) : isLinked(path)) continue;
     violate(
       "given up only if nothing was created",
@@ -544,6 +624,87 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
     }
     if (state && RELATION_STATES[state].open) open.add(path);
     else open.delete(path);
+  }
+}
+
+/** Until a claim's lease ends, by the clock of whoever writes, only the run that made the claim changes it. */
+function checkClaims({ writes, runs }: Evidence, violate: Violate): void {
+  const claimedBy = new Map<unknown, number>();
+  for (const { path, before, after, at, run } of writes) {
+    if (!path.startsWith("attempts/") || run === undefined) continue;
+    const until = before?.state === "SENDING" && before.leaseUntil instanceof Date ? before.leaseUntil.getTime() : 0;
+    if (until > at + (runs[run - 1]?.skew ?? 0) && claimedBy.get(before?.id) !== run) {
+      const message = `run ${run} changed ${path}, which run ${claimedBy.get(before?.id)} had claimed`;
+      violate("a claim belongs to its run until its lease ends", message);
+    }
+    if (after?.state === "SENDING") claimedBy.set(after.id, run);
+  }
+}
+
+/** A decision applies to the attempt as its operator saw it. */
+function checkDecisions({ writes, decisions }: Evidence, violate: Violate): void {
+  const seenBy = new Map([...decisions].map(([key, seen]) => [auditPath(key), seen]));
+  for (const [index, { path, run }] of writes.entries()) {
+    const seen = seenBy.get(path);
+    const decided = seen && writes.slice(0, index).findLast((write) => write.run === run && write.path === seen.path);
+    if (decided && decided.version !== seen.version)
+      violate("an operator decides about what they saw", `run ${run} decided about ${seen.path} as it was before`);
+  }
+}
+
+/**
+ * At most one run at a time lists orders for the poll: a continuation is processed once, a poll takes the lease only when it is free, and
+ * lists only as long as it has it.
+ */
+function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): void {
+  const paused = new Set(history.flatMap(({ fault, process }) => (fault && PAUSES.includes(fault) ? [process] : [])));
+  const leases = new Map<number, number>();
+  for (const { path, before, after, at, run } of writes) {
+    const until = after?.until;
+    if (path !== "leases/poll" || !(until instanceof Date) || after?.holder === "" || run === undefined) continue;
+    const { kind, skew = 0 } = runs[run - 1] ?? {};
+    if (kind === "poll" && before?.until instanceof Date && before.until.getTime() > at + skew)
+      violate("one poll at a time", `run ${run} took the lease of another poll`);
+    leases.set(run, until.getTime());
+  }
+  const processedBy = new Map<number, number>();
+  for (const [number, entries] of Map.groupBy(history.filter(isListing), ({ run }) => run)) {
+    const run = runs[number - 1];
+    if (run?.kind !== "poll" && run?.kind !== "continuation") continue;
+    if (run.continuation !== undefined) {
+      const other = processedBy.get(run.continuation);
+      if (other !== undefined) violate("one poll at a time", `runs ${other} and ${number} continue the same poll`);
+      processedBy.set(run.continuation, number);
+    }
+    const until = leases.get(number) ?? 0;
+    if (!paused.has(run.process) && entries.some(({ at }) => at + run.skew > until))
+      violate("one poll at a time", `run ${number} lists when its lease is over`);
+  }
+}
+
+const PAUSES: readonly Fault[] = ["pause", "suspend"];
+
+/** How long a cancelled order is shown as active before it is reopened. */
+const REAPPEARED_MS = 60_000;
+
+/** A cancelled order whose food service shows it as active is reopened only if that lasts. */
+function checkReopened({ history, runs, writes, truth, replaced }: Evidence, violate: Violate): void {
+  // Times that different clocks took can't be compared.
+  if (runs.some(({ skew }) => skew !== 0)) return;
+  const decided = new Set(writes.flatMap(({ path, run }) => (path.startsWith("audit/") ? [run] : [])));
+  for (const { path, before, after, at, run } of writes) {
+    const state = after?.state as RelationState | undefined;
+    const isReopened = before?.state === "CANCELLED" && state !== undefined && RELATION_STATES[state].open;
+    if (!isReopened || run === undefined || decided.has(run)) continue;
+    const order = path.replace("relations/", "orders/");
+    if (replaced.has(order)) continue;
+    const readAt = history.findLast((entry) => entry.run === run && entry.operation === "getOrder")?.at ?? 0;
+    const changes = truth.orders.find(({ name }) => name === order)?.changes ?? [];
+    const since = changes.findLast(
+      (change, index) => Date.parse(change.at) <= readAt && changes[index - 1]?.status === "CANCELLED",
+    );
+    if (since && at - Date.parse(since.at) < REAPPEARED_MS)
+      violate("a brief reappearance reopens nothing", `${order} was shown as active for less than a minute`);
   }
 }
 

@@ -185,8 +185,10 @@ function oneOf<T>(things: readonly T[], random: Randomness): T | undefined {
 
 /** The life of a single order, for the exhaustive search. */
 export function singleOrder(policy: Scenario["policy"], seed = 1, waits = false): Scenario {
-  return { seed, orders: 1, policy, inherited: false, operator: true, pageSize: 7, redeploys: false, waits };
+  return { seed, orders: 1, policy, inherited: false, operator: true, passes: 1, pageSize: 7, redeploys: false, waits };
 }
+
+const OPERATORS: Scenario["operator"][] = [false, true, "eager", false, true, true];
 
 /** The scenario of a seed: half of them run under each policy, and in two of seven the orders wait. */
 export function scenarioOf(seed: number, orders: number): Scenario {
@@ -196,7 +198,8 @@ export function scenarioOf(seed: number, orders: number): Scenario {
     orders,
     policy,
     inherited: true,
-    operator: seed % 3 !== 0,
+    operator: OPERATORS[seed % OPERATORS.length] ?? false,
+    passes: seed % 11 < 3 ? 2 : 1,
     pageSize: seed % 7 === 3 ? 2 : 7,
     redeploys: seed % 5 < 2,
     waits: seed % 7 < 2,

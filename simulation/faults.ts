@@ -20,16 +20,18 @@ export type Operation =
   | "deliver"
   | "react"
   | "tick"
+  | "continue"
   | "link"
   | "retry"
+  | "dismiss"
   | "deploy";
 
 const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
 const READS = [...CRASHES, "error", "slow", "outage"] as const;
 /** "empty replica": for a while, the food service lists nothing and finds nothing. */
 const LOOKUPS = [...READS, "empty replica"] as const;
-/** Whether what is read disappears for longer than MISSING_AFTER_MINUTES, or for good. */
-const LOSSES = ["lost for a while", "lost for good"] as const;
+/** What is read disappears for longer than MISSING_AFTER_MINUTES, for good, or several times for a short time. */
+const LOSSES = ["lost for a while", "lost for good", "lost again and again"] as const;
 /** For longer than MISSING_AFTER_MINUTES, or for good, the food service answers about another order than the one that it is asked for. */
 export const FOREIGN_REPLIES = ["foreign replies for a while", "foreign replies for good"] as const;
 /**
@@ -38,6 +40,7 @@ export const FOREIGN_REPLIES = ["foreign replies for a while", "foreign replies 
  */
 const LISTINGS = ["failing pages", "slow pages", "endless pages", "empty for long"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
+/** "linked by others": another program creates and links a resource of its own at the same time, and the process may crash. */
 const CREATES = [
   ...WRITES,
   "refused",
@@ -47,7 +50,13 @@ const CREATES = [
   "foreign name",
   "doubled name",
   "cancel",
+  "linked by others",
 ] as const;
+/**
+ * The same decision is sent twice at a time; another operator decides differently at the same time; the same decision is sent again
+ * much later, from a page that was loaded long before.
+ */
+const DECISIONS = ["sent twice", "contradicted", "sent again later"] as const;
 
 /** By operation, the faults that can strike there. */
 export const FAULTS = {
@@ -85,10 +94,17 @@ export const FAULTS = {
   start: ["clock skew"],
   deliver: ["loss", "duplicate", "reorder", "poison"],
   react: ["loss", "duplicate", "reorder"],
-  /** "replaced": the food service loses an order and gives its name to a new one. */
-  tick: ["missed", "doubled", "overlapping", "restore", "replaced"],
-  link: [],
-  retry: [],
+  /** "meeting": several deliveries of a continuation at the same time. */
+  continue: ["loss", "duplicate", "reorder", "meeting"],
+  /**
+   * "replaced": the food service loses an order and gives its name to a new one. "flapping": it shows a cancelled order as active twice,
+   * each time briefly.
+   */
+  tick: ["missed", "doubled", "overlapping", "restore", "replaced", "flapping"],
+  /** "wrong name": first, the operator links another order's resource, or one that does not exist. "overlooked": the operator retries instead. */
+  link: [...DECISIONS, "wrong name", "overlooked"],
+  retry: DECISIONS,
+  dismiss: DECISIONS,
   deploy: [],
 } as const satisfies Record<Operation, readonly string[]>;
 
@@ -96,6 +112,9 @@ export type Fault = (typeof FAULTS)[Operation][number];
 
 /** Every kind of fault, once. */
 export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[];
+
+/** The key with which another program creates a resource for the order and the stage of our key. */
+export const keyOfOthers = (key: string) => `others ${key}`;
 
 /** After these the process can say for certain that a create was not carried out. */
 export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "unsent", "outage"];
@@ -115,7 +134,7 @@ export function following(schedule: Schedule): Choose {
 }
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
-const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, ...LISTINGS, "restore", "replaced"];
+const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, ...LISTINGS, "restore", "replaced", "flapping"];
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */

@@ -2,6 +2,7 @@
 
 import { withCheckedReplies } from "../functions/src/adapters/firebase/verified-replies.js";
 import type { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { BusError, callError, StoreError } from "../functions/src/domain/errors.js";
 import { ORDER_STATUSES, type OrderStatus, stageOf } from "../functions/src/domain/order-lifecycle.js";
 import { AdaptiveFlowControl, withFlowControl } from "../functions/src/flow-control.js";
@@ -19,9 +20,10 @@ import type {
   Ports,
   Store,
 } from "../functions/src/ports.js";
+import { relationPath } from "../functions/src/relations/relation.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { FoodServiceModel } from "../services/food-service/model/food-service-model.js";
-import { FAULTS, type Fault, type Operation } from "./faults.js";
+import { FAULTS, type Fault, keyOfOthers, type Operation } from "./faults.js";
 import type { Entry, Process, Service, World } from "./world.js";
 
 /** Firestore's times begin with the year 1. */
@@ -46,6 +48,11 @@ const EMPTY_MS = 240_000;
 
 /** The shortest and the longest time for which something is lost, or everything: longer than MISSING_AFTER_MINUTES. */
 const LONG_LOSS_MS = [900_000, 1_300_000] as const;
+
+/** How often something is lost briefly, for how long, and how long after the last time. In between, a sweep notices that it is there. */
+const BRIEF_LOSSES = 3;
+const BRIEF_LOSS_MS = 200_000;
+const BRIEF_LOSSES_EVERY_MS = 620_000;
 
 /** The shortest and the longest time for which the pages of a status fail, are slow or never end. */
 const PAGES_TROUBLE_MS = [150_000, 300_000] as const;
@@ -89,7 +96,12 @@ const SERVICE_OF: Record<Operation, Service> = {
   link: "platform",
   retry: "platform",
   deploy: "platform",
+  continue: "platform",
+  dismiss: "platform",
 };
+
+/** The share of processes that crash when another program links what they create. */
+const CRASH_SHARE = 0.5;
 
 /** After this time the platform has ended any run that hangs. */
 const HANG_MS = 180_000;
@@ -112,7 +124,7 @@ interface Effect<T> {
 /** The ports as they are for run number `run` on this process. Its effects are added to `effects`. */
 export function portsOf(outside: Outside, process: Process, run: number, effects: Entry[]): Ports {
   const { world, settings } = outside;
-  const perform = <T>(effect: Effect<T>): Promise<T> => performIn(world, process, run, effect, outside.food, effects);
+  const perform = <T>(effect: Effect<T>): Promise<T> => performIn(outside, process, run, effect, effects);
   const clock: Clock = {
     now: () => world.now + process.skew,
     sleep: (milliseconds) => new Promise((resolve) => world.after(milliseconds, () => world.resume(process, resolve))),
@@ -358,20 +370,20 @@ function faultyBus(bus: Bus, perform: Perform): Bus {
 
 /** Tries one effect under the fault that strikes it. */
 function performIn<T>(
-  world: World,
+  outside: Outside,
   process: Process,
   run: number,
   effect: Effect<T>,
-  food: FoodServiceModel,
   effects: Entry[],
 ): Promise<T> {
+  const { world } = outside;
   const { operation, about, subject = "" } = effect;
   const entry = world.effect({ process: process.id, run, operation, about, subject });
   effects.push(entry);
   effect.note?.(entry);
   entry.fault ??= lastingFault(effect, world);
   return new Promise<unknown>((resolve, reject) => {
-    const call = new Call(world, process, food, effect, entry, { resolve, reject });
+    const call = new Call(outside, process, effect, entry, { resolve, reject });
     const strike = (call.fault && STRIKES[call.fault]) ?? answerUnlessLost;
     strike(call);
   }) as Promise<T>;
@@ -392,6 +404,8 @@ function lastingFault(effect: Effect<unknown>, world: World): Fault | undefined 
 
 /** One effect in progress, with the ways in which it can end. */
 class Call {
+  readonly world: World;
+  readonly food: FoodServiceModel;
   readonly operation: Operation;
   readonly subject: string;
   readonly service: Service;
@@ -399,13 +413,15 @@ class Call {
   private readonly latencyMs: number;
 
   constructor(
-    readonly world: World,
+    readonly outside: Outside,
     readonly process: Process,
-    readonly food: FoodServiceModel,
     readonly effect: Effect<unknown>,
     private readonly entry: Entry,
     private readonly caller: { resolve(reply: unknown): void; reject(error: unknown): void },
   ) {
+    const { world, food } = outside;
+    this.world = world;
+    this.food = food;
     this.operation = effect.operation;
     this.subject = effect.subject ?? "";
     this.service = SERVICE_OF[effect.operation];
@@ -421,8 +437,12 @@ class Call {
   }
 
   async apply(): Promise<unknown> {
+    // The store applies a commit at once.
+    this.world.writer = this.entry.run;
+    const reply = this.effect.apply();
+    this.world.writer = 0;
     // Applied is what did not fail; a refused precondition changed nothing.
-    return this.effect.apply().then((reply) => {
+    return reply.then((reply) => {
       this.entry.applied = true;
       if (this.operation === "commit" && CLAIM.test(this.effect.about)) this.world.claimed(this.process);
       return reply;
@@ -522,6 +542,10 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
     loseForAWhile(call, "lost for a while");
     call.findNothing();
   },
+  "lost again and again": (call) => {
+    if (!call.world.absenceOf(call.subject)) loseAgainAndAgain(call.world, call.subject);
+    call.findNothing();
+  },
   "lost for good": (call) => {
     if (!call.world.absenceOf(call.subject)) {
       call.food.forgetKey(call.subject);
@@ -573,6 +597,14 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
       cancelSomething(call.food, call.world);
       call.answer();
     }),
+  "linked by others": (call) =>
+    call.afterLatency(() => {
+      const crashes = call.world.random.fraction() < CRASH_SHARE;
+      void linkByOthers(call).finally(() => {
+        if (crashes) call.applyThen(() => call.world.kill(call.process));
+        else call.answer();
+      });
+    }),
   "ended by others": (call) =>
     call.afterLatency(() => {
       changeByOthers("ended by others", call.subject, call.food, call.world);
@@ -614,6 +646,16 @@ function loseForAWhile({ world, subject }: Call, fault: Fault): void {
   if (!world.absenceOf(subject)) world.lose(subject, fault, world.between(...LONG_LOSS_MS));
 }
 
+/** Hides a name several times, each time for a short while, and long enough after the last time for that to be over. */
+function loseAgainAndAgain(world: World, name: string): void {
+  for (let time = 0; time < BRIEF_LOSSES; time++) {
+    const lose = () => world.lose(name, "lost again and again", BRIEF_LOSS_MS);
+    if (time === 0) lose();
+    else world.after(time * BRIEF_LOSSES_EVERY_MS, lose);
+  }
+  world.faultLasts(BRIEF_LOSSES * BRIEF_LOSSES_EVERY_MS);
+}
+
 /** The fault with which the food service answers while it does not find a name, or any. */
 function absenceFault({ operation, subject = "", about }: Effect<unknown>, world: World): Fault | undefined {
   if (operation === "listOrders") return world.absences.find(({ name, until }) => !name && until > world.now)?.fault;
@@ -653,6 +695,23 @@ function changeByOthers(
   if (!now || !status || now === status) return;
   food.changeOrder(order, status, ["status"]);
   world.setByOthers.push({ order, status, at: world.now });
+}
+
+/** Another program creates a kitchen order or a shipment for the order of a create, and links it, if nothing is linked yet. */
+async function linkByOthers({ outside, operation, subject }: Call): Promise<void> {
+  const { food, store, world } = outside;
+  const stage = operation === "createKitchenOrder" ? "kitchen" : "shipment";
+  const order = food.truth().orders.find(({ name }) => idempotencyKey(name, stage) === subject);
+  if (!order || world.replaced.has(order.name)) return;
+  const path = relationPath(order.name.slice("orders/".length));
+  const relation = store.peek(path);
+  if (relation?.fields[stage] !== undefined) return;
+  const key = keyOfOthers(subject);
+  const { name } = stage === "kitchen" ? food.makeKitchenOrder(key) : food.makeShipment(key);
+  const fields = { [stage]: name };
+  await store.commit([
+    relation ? { kind: "update", path, version: relation.version, fields } : { kind: "create", path, fields },
+  ]);
 }
 
 /** A customer cancels an order that has not ended. */

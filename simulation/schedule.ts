@@ -11,7 +11,7 @@ import {
 import type { Fields, Randomness } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
-import { check, GRACE_MS, type Violation } from "./checker.js";
+import { check, GRACE_MS, type RecordedWrite, type Violation } from "./checker.js";
 import { type Coverage, situationOf } from "./coverage.js";
 import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
@@ -25,8 +25,10 @@ export interface Scenario {
   policy: Settings["CREATE_POLICY"];
   /** Whether there are orders of an older scheduler and documents that can't be read. */
   inherited: boolean;
-  /** Whether an operator resolves the attempts that need one. */
-  operator: boolean;
+  /** Whether an operator resolves the attempts that need one; an eager one also decides what would be sent again. */
+  operator: boolean | "eager";
+  /** How many passes a poll makes in a tick. */
+  passes: number;
   /** Orders per page of a listing. */
   pageSize: number;
   /** Whether other settings are deployed while orders are in progress, with the other create policy. */
@@ -55,7 +57,7 @@ const MOST_IDLE_POLLS = 5;
 /** What else is different after a deploy while orders are in progress. */
 const OTHER_SETTINGS = { CREATE_LEASE_SECONDS: 40, CREATE_TRIES: 3, MISSING_AFTER_MINUTES: 12, POLL_PASSES: 2 };
 
-export function settingsFor(policy: Settings["CREATE_POLICY"], pageSize: number): Settings {
+export function settingsFor({ policy, pageSize, passes }: Pick<Scenario, "policy" | "pageSize" | "passes">): Settings {
   return {
     FOOD_SERVICE_ADDRESS: "localhost:1",
     FOOD_SERVICE_SECURITY: "tls",
@@ -66,7 +68,7 @@ export function settingsFor(policy: Settings["CREATE_POLICY"], pageSize: number)
     USERS_ADDRESS: "localhost:1",
     USERS_SECURITY: "tls",
     CALL_DEADLINE_SECONDS: 10,
-    POLL_PASSES: 1,
+    POLL_PASSES: passes,
     POLL_PAGE_SIZE: pageSize,
     CREATE_POLICY: policy,
     CREATE_LEASE_SECONDS: 20,
@@ -116,16 +118,16 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     return fault;
   });
   const { policy } = scenario;
-  const settings = settingsFor(policy, scenario.pageSize);
+  const settings = settingsFor(scenario);
   const system = new System(world, settings, lives(scenario), scenario.waits ? 2 : 3);
   const writes = recordWrites(system, notes.coverage);
   if (notes.situations) world.describe = (entry) => situationOf(entry, system.surroundings());
   const poisoned = await placeOrders(system, scenario);
   system.start();
-  if (scenario.operator) new Operator(system).start();
+  if (scenario.operator) new Operator(system, scenario.operator === "eager").start();
   const other = policy === "park" ? "idempotency-key" : "park";
   if (scenario.redeploys) {
-    const next = { ...settingsFor(other, scenario.pageSize), ...OTHER_SETTINGS };
+    const next = { ...settingsFor({ ...scenario, policy: other }), ...OTHER_SETTINGS };
     world.after(world.between(30_000, 4 * TICK_MS), () => system.deploy(next));
   }
 
@@ -169,6 +171,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     replaced: world.replaced,
     listsWithoutSlot: world.listsWithoutSlot,
     bugs: world.bugs,
+    decisions: world.decisions,
   });
   for (const entry of history.slice(overAtEffect)) {
     if (entry.operation === "updateOrder" || entry.operation.startsWith("create")) {
@@ -199,12 +202,13 @@ function lives({ orders, waits }: Scenario): { speed: number; rejected: number; 
 }
 
 /** Records what is written, and the states to which it brings orders. */
-function recordWrites(system: System, coverage?: Coverage): DocumentWrite[] {
-  const writes: DocumentWrite[] = [];
+function recordWrites(system: System, coverage?: Coverage): RecordedWrite[] {
+  const writes: RecordedWrite[] = [];
   coverage?.begin();
   system.onDocument = ({ before, after }) => {
     const path = (after ?? before)?.path ?? "";
-    writes.push({ path, before: before?.fields, after: after?.fields, at: system.world.now });
+    const { now: at, writer: run } = system.world;
+    writes.push({ path, before: before?.fields, after: after?.fields, at, run, version: before?.version });
     const [, id] = /^(?:relations\/|attempts\/[a-z]+:)([^/]+)$/.exec(path) ?? [];
     if (id !== undefined) coverage?.see(id, system);
   };

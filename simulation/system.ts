@@ -2,6 +2,7 @@
 
 import { MemoryBus } from "../functions/src/adapters/memory/bus.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
+import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { toErrorInfo } from "../functions/src/domain/errors.js";
@@ -18,6 +19,7 @@ import type { RelationChange } from "../functions/src/relations/on-relation-writ
 import type { Settings } from "../functions/src/settings.js";
 import { allCreated, FoodServiceModel } from "../services/food-service/model/food-service-model.js";
 import type { Surroundings } from "./coverage.js";
+import type { Fault } from "./faults.js";
 import { type Outside, portsOf } from "./faulty-ports.js";
 import type { Entry, Process, World } from "./world.js";
 
@@ -27,6 +29,13 @@ export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 /** After this time the platform ends a run. */
 const RUN_TIMEOUT_MS = 120_000;
 const POLL_TIMEOUT_MS = 180_000;
+
+/** How many copies of a continuation are delivered at the same time: of so many, some meet in the same millisecond. */
+const MEETING_DELIVERIES = 6;
+
+/** How long a cancelled order is shown as active at most, and the time between two such moments, as the polls see it. */
+const FLAP_MS = 40_000;
+const FLAPS_EVERY_TICKS = 4;
 
 /** How old an order is at least when its name is given to another: creation times that are closer count as equal. */
 const REPLACED_AGE_MS = 2_000;
@@ -38,6 +47,10 @@ const BACKUP_AGE_MS = [100, 240_000] as const;
 export interface Run {
   number: number;
   process: number;
+  /** How far the clock of its process is off, in milliseconds. */
+  skew: number;
+  /** The number of the continuation that it received, if any. */
+  continuation?: number | undefined;
   /** What ran, if it is part of a poll or a sweep. */
   kind?: "poll" | "continuation" | "sweep" | undefined;
   /** The create policy that was deployed when the run began; undefined if it never changes. */
@@ -63,6 +76,7 @@ export class System {
   private ticking = true;
   /** Deliveries that have not been taken yet. */
   private underWay = 0;
+  private continuations = 0;
 
   constructor(
     readonly world: World,
@@ -80,10 +94,7 @@ export class System {
     this.store = new MemoryStore((change) => this.onWrite(change));
     const bus = new MemoryBus(
       (stage, payload) => this.deliver(stage, payload),
-      (payload) =>
-        this.withFault(undefined, () =>
-          this.deliverUntilTaken((ports) => continuePoll(payload, ports), POLL_TIMEOUT_MS, "continuation"),
-        ),
+      (payload) => this.deliverContinuation(payload),
     );
     this.outside = { world, store: this.store, food: this.food, bus, settings, linked: this.linked };
   }
@@ -105,11 +116,17 @@ export class System {
     this.world.effect({ process: 0, run: 0, operation: "deploy", about: settings.CREATE_POLICY, subject: "" });
   }
 
+  /** Notes that an operator is about to decide, and returns what goes wrong. */
+  decides({ order, stage, link, dismiss }: Resolution): Fault | undefined {
+    const operation = dismiss ? "dismiss" : link === undefined ? "retry" : "link";
+    return this.world.effect({ process: 0, run: 0, operation, about: `${stage} ${order}`, subject: "" }).fault;
+  }
+
   /** Sends an operator's decision. A decision that is rejected was received all the same. */
-  resolve(resolution: Resolution, onEnd: (ended: Run["ended"]) => void): void {
-    const { order, stage, link } = resolution;
-    const operation = link === undefined ? "retry" : "link";
-    this.world.effect({ process: 0, run: 0, operation, about: `${stage} ${order}`, subject: "" });
+  resolve(resolution: Resolution, onEnd: (ended: Run["ended"]) => void = () => {}): void {
+    const { stage, order, version = "", key } = resolution;
+    const path = attemptPath(stage, order.slice("orders/".length));
+    if (key !== undefined) this.world.decisions.set(key, { path, version });
     this.world.lossGoesOn();
     this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, { onEnd });
   }
@@ -204,6 +221,31 @@ export class System {
     world.replaced.set(name, world.now);
   }
 
+  /** The food service shows a cancelled order as active, as a replica that is behind, and once more a few ticks later. */
+  private flap(): void {
+    const { food, world } = this;
+    const orders = food
+      .truth()
+      .orders.filter(
+        ({ name, status }) => !world.replaced.has(name) && !world.absenceOf(name) && status === "CANCELLED",
+      );
+    const { name } = orders[Math.floor(world.random.fraction() * orders.length)] ?? {};
+    if (name === undefined) return;
+    const set = (status: OrderStatus) => {
+      food.changeOrder(name, status, ["status"]);
+      world.setByOthers.push({ order: name, status, at: world.now });
+    };
+    const status = world.random.fraction() < 0.8 ? "NEW" : "PREPARATION";
+    const show = () => {
+      if (food.statusOf(name) !== "CANCELLED") return;
+      set(status);
+      world.after(world.between(5_000, FLAP_MS), () => set("CANCELLED"));
+    };
+    show();
+    world.after(FLAPS_EVERY_TICKS * TICK_MS, show);
+    world.faultLasts((FLAPS_EVERY_TICKS + 1) * TICK_MS);
+  }
+
   private every(milliseconds: number, name: "poll" | "sweep", work: (ports: Ports) => Promise<unknown>): void {
     const tick = () => {
       if (!this.ticking) return;
@@ -212,6 +254,7 @@ export class System {
       if (fault === "missed") return;
       if (fault === "restore") this.restore();
       if (fault === "replaced") this.replace();
+      if (fault === "flapping") this.flap();
       const run = () => this.invoke(work, POLL_TIMEOUT_MS, { kind: name });
       run();
       if (fault === "doubled") run();
@@ -231,6 +274,18 @@ export class System {
         this.withFault(undefined, () => this.deliverUntilTaken(taking(given), RUN_TIMEOUT_MS));
     }
     this.withFault(fault, () => this.deliverUntilTaken(taking(payload), RUN_TIMEOUT_MS));
+  }
+
+  private deliverContinuation(payload: unknown): void {
+    const { fault } = this.world.effect({ process: 0, run: 0, operation: "continue", about: "", subject: "" });
+    const work = (ports: Ports) => continuePoll(payload, ports);
+    const about = { kind: "continuation", continuation: ++this.continuations } as const;
+    if (fault === "meeting") {
+      this.world.after(this.world.between(5, 400), () => {
+        for (let copy = 0; copy < MEETING_DELIVERIES; copy++) this.invoke(work, POLL_TIMEOUT_MS, about);
+      });
+    }
+    this.withFault(fault, () => this.deliverUntilTaken(work, POLL_TIMEOUT_MS, about));
   }
 
   private onWrite(change: RelationChange): void {
@@ -266,19 +321,23 @@ export class System {
   }
 
   /** Brings one message until it is taken. */
-  private deliverUntilTaken(work: (ports: Ports) => Promise<unknown>, timeout: number, kind?: Run["kind"]): void {
+  private deliverUntilTaken(
+    work: (ports: Ports) => Promise<unknown>,
+    timeout: number,
+    about: Pick<Run, "kind" | "continuation"> = {},
+  ): void {
     const onEnd = (ended: Run["ended"]) => {
       if (ended === "taken") this.underWay--;
-      else this.world.after(this.world.between(10_000, 20_000), () => this.deliverUntilTaken(work, timeout, kind));
+      else this.world.after(this.world.between(10_000, 20_000), () => this.deliverUntilTaken(work, timeout, about));
     };
-    this.world.after(this.world.between(5, 400), () => this.invoke(work, timeout, { kind, onEnd }));
+    this.world.after(this.world.between(5, 400), () => this.invoke(work, timeout, { ...about, onEnd }));
   }
 
   /** Runs a handler on some instance; `onEnd` receives its outcome. */
   private invoke(
     work: (ports: Ports) => Promise<unknown>,
     timeout: number,
-    { kind, onEnd = () => {} }: { kind?: Run["kind"] | undefined; onEnd?: (ended: Run["ended"]) => void } = {},
+    { onEnd = () => {}, ...about }: Pick<Run, "kind" | "continuation"> & { onEnd?: (ended: Run["ended"]) => void } = {},
   ): void {
     const process = this.instance();
     const number = this.runs.length + 1;
@@ -286,7 +345,8 @@ export class System {
     const run: Run = {
       number,
       process: process.id,
-      kind,
+      skew: process.skew,
+      ...about,
       policy,
       ended: "running",
       endedBefore: Number.POSITIVE_INFINITY,

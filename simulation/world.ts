@@ -100,6 +100,10 @@ export class World {
   describe: ((entry: Entry) => string) | undefined;
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
+  /** The attempt and its version that an operator saw, by the key of the decision. */
+  readonly decisions = new Map<string, { path: string; version: string }>();
+  /** The number of the run whose commit is applied now; 0 if another program writes. */
+  writer = 0;
   /** Errors of an unknown class, which only a bug throws. */
   readonly bugs: string[] = [];
   /** When the last fault was over, but for what losses for good lead to. */
