@@ -143,12 +143,46 @@ export function branching(schedule: Schedule, from: number, choose: Choose): Cho
   return (effect, operation) => (effect < from ? follow : choose)(effect, operation);
 }
 
+/**
+ * How much more often than others an operation is struck. What decides about an order is rare, and what merely finds that nothing has
+ * changed is frequent.
+ */
+const WEIGHTS: { readonly [O in Operation]?: number } = {
+  read: 0.4,
+  query: 0.4,
+  userByName: 0.2,
+  listOrders: 0.5,
+  deliver: 0.4,
+  tick: 3,
+  react: 0.4,
+  commit: 1.5,
+  updateOrder: 3,
+  createKitchenOrder: 6,
+  createShipment: 6,
+  continue: 20,
+  link: 20,
+  retry: 20,
+  dismiss: 20,
+};
+
+/** The share of the choices in which only a few kinds of faults strike, and then more often: together they lead further. */
+const FOCUSED_SHARE = 0.5;
+const FOCUSED_KINDS = 6;
+const FOCUSED_WEIGHT = 4;
+
 /** Strikes at so large a share of the effects, at random, at most so many times. */
 export function choosing(random: Randomness, share: number, most: number): Choose {
   let struck = 0;
+  const isFocused = random.fraction() < FOCUSED_SHARE;
+  const oneKind = () => FAULT_KINDS[Math.floor(random.fraction() * FAULT_KINDS.length)];
+  const focus = isFocused ? Array.from({ length: FOCUSED_KINDS }, oneKind) : FAULT_KINDS;
+  const kindsOf = (operation: Operation) =>
+    (FAULTS[operation] as readonly Fault[]).filter((kind) => focus.includes(kind));
+  const kindsByOperation = new Map((Object.keys(FAULTS) as Operation[]).map((name) => [name, kindsOf(name)]));
+  const weight = share * (isFocused ? FOCUSED_WEIGHT : 1);
   return (_effect, operation) => {
-    if (struck >= most || random.fraction() >= share) return undefined;
-    const kinds: readonly Fault[] = FAULTS[operation];
+    if (struck >= most || random.fraction() >= weight * (WEIGHTS[operation] ?? 1)) return undefined;
+    const kinds = kindsByOperation.get(operation) ?? [];
     const fault = kinds[Math.floor(random.fraction() * kinds.length)];
     if (fault && LONG.includes(fault) && random.fraction() >= LONG_SHARE) return undefined;
     struck++;

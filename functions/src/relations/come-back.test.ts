@@ -98,6 +98,35 @@ describe("a closed relation whose order is looked at again", () => {
     assert.equal(await bed.store.field(PATH, "state"), "CANCELLED");
   });
 
+  it("is not reopened by two brief reappearances, however long ago the first one was", async () => {
+    const bed = await bedWith("CANCELLED", "NEW");
+    await look(bed);
+    for (const later of [180_000, 3_600_000]) {
+      bed.clock.advance(later);
+      assert.equal((await look(bed)).outcome, "skipped");
+      assert.deepEqual(await bed.store.field(PATH, "trouble"), { activeAgain: new Date(bed.clock.now()) });
+    }
+    assert.equal(await bed.store.field(PATH, "state"), "CANCELLED");
+  });
+
+  it("is reopened if the second look is late, but belongs to the same reappearance", async () => {
+    const bed = await bedWith("CANCELLED", "NEW");
+    await look(bed);
+    bed.clock.advance(179_999);
+    assert.equal((await look(bed)).outcome, "advanced");
+  });
+
+  it("waits for an operator, without another write, if the order is further along for long", async () => {
+    const bed = await bedWith("CANCELLED", "IN_FLIGHT");
+    await look(bed);
+    bed.clock.advance(3_600_000);
+    await look(bed);
+    const { length } = bed.store.commits;
+    bed.clock.advance(3_600_000);
+    assert.equal((await look(bed)).outcome, "skipped");
+    assert.equal(bed.store.commits.length, length);
+  });
+
   for (const status of ["PREPARATION", "IN_FLIGHT"] as const) {
     it(`waits for an operator after a minute if it was CANCELLED and the order is ${status}`, async () => {
       const bed = await bedWith("CANCELLED", status);

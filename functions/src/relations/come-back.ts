@@ -16,6 +16,12 @@ import { writeTrouble } from "./report-status.js";
 const ACTIVE_AGAIN_MS = 60_000;
 
 /**
+ * A first look that is older than this, in milliseconds, belongs to an earlier reappearance: while an order is shown as active, the poll
+ * brings it every minute, and nothing looks at it in between.
+ */
+const FIRST_LOOK_EXPIRES_MS = 180_000;
+
+/**
  * Reopens the relation of an order that the food service shows as active again. GONE: immediately. CANCELLED: if the order stays NEW
  * for a while, since we never write NEW. If it is further along, our own late report may have overwritten the cancellation, so an
  * operator decides.
@@ -31,8 +37,11 @@ export async function comeBack(ref: OrderRef, snapshot: Snapshot, relation: Rela
   if (!isSameOrder(relation, order)) return handleReplacedOrder(ref, snapshot, relation, order, ports);
   if (relation.state === "GONE") return reopenRelation(snapshot, relation, ports);
 
-  const since = trouble.activeAgain?.getTime();
   const now = ports.clock.now();
+  const first = trouble.activeAgain?.getTime();
+  // An order that is further along is not reopened, so its first look needs no renewal.
+  const isExpired = first !== undefined && order.status === "NEW" && now >= first + FIRST_LOOK_EXPIRES_MS;
+  const since = isExpired ? undefined : first;
   if (since === undefined) await writeTrouble(snapshot, { ...trouble, activeAgain: new Date(now) }, ports);
   if (since === undefined || now < since + ACTIVE_AGAIN_MS) {
     return skipped(`the order was cancelled and is shown as ${order.status}`);
