@@ -200,7 +200,7 @@ export function scenarioOf(seed: number, orders: number): Scenario {
     inherited: true,
     operator: OPERATORS[seed % OPERATORS.length] ?? false,
     passes: seed % 11 < 3 ? 2 : 1,
-    pageSize: seed % 7 === 3 ? 2 : 7,
+    pageSize: seed % 7 === 3 || seed % 7 === 5 ? 2 : 7,
     redeploys: seed % 5 < 2,
     waits: seed % 7 < 2,
   };

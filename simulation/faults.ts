@@ -134,7 +134,7 @@ export function following(schedule: Schedule): Choose {
 }
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
-const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, ...LISTINGS, "restore", "replaced", "flapping"];
+const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, "empty for long", "restore", "replaced", "flapping"];
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */
@@ -151,7 +151,7 @@ const WEIGHTS: { readonly [O in Operation]?: number } = {
   read: 0.4,
   query: 0.4,
   userByName: 0.2,
-  listOrders: 0.5,
+  listOrders: 0.8,
   deliver: 0.4,
   tick: 3,
   react: 0.4,
@@ -165,6 +165,10 @@ const WEIGHTS: { readonly [O in Operation]?: number } = {
   dismiss: 20,
 };
 
+/** Only these lead to polls that several runs continue, so they are chosen so many times more often than other faults of a list. */
+const CONTINUING: readonly Fault[] = ["slow pages", "endless pages"];
+const CONTINUING_WEIGHT = 5;
+
 /** The share of the choices in which only a few kinds of faults strike, and then more often: together they lead further. */
 const FOCUSED_SHARE = 0.5;
 const FOCUSED_KINDS = 6;
@@ -176,8 +180,10 @@ export function choosing(random: Randomness, share: number, most: number): Choos
   const isFocused = random.fraction() < FOCUSED_SHARE;
   const oneKind = () => FAULT_KINDS[Math.floor(random.fraction() * FAULT_KINDS.length)];
   const focus = isFocused ? Array.from({ length: FOCUSED_KINDS }, oneKind) : FAULT_KINDS;
+  const weighted = (kind: Fault) =>
+    Array.from({ length: CONTINUING.includes(kind) ? CONTINUING_WEIGHT : 1 }, () => kind);
   const kindsOf = (operation: Operation) =>
-    (FAULTS[operation] as readonly Fault[]).filter((kind) => focus.includes(kind));
+    (FAULTS[operation] as readonly Fault[]).filter((kind) => focus.includes(kind)).flatMap(weighted);
   const kindsByOperation = new Map((Object.keys(FAULTS) as Operation[]).map((name) => [name, kindsOf(name)]));
   const weight = share * (isFocused ? FOCUSED_WEIGHT : 1);
   return (_effect, operation) => {

@@ -6,7 +6,7 @@ import { attemptPath } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { type Resolution, resolveAttempt } from "../functions/src/attempts/resolve-attempt.js";
 import { toErrorInfo } from "../functions/src/domain/errors.js";
-import { CREATING_STAGES, type OrderStatus, type Stage } from "../functions/src/domain/order-lifecycle.js";
+import { CREATING_STAGES, type OrderStatus, type Stage, stageOf } from "../functions/src/domain/order-lifecycle.js";
 import {
   continuePoll,
   handleOrderMessage,
@@ -33,7 +33,8 @@ const POLL_TIMEOUT_MS = 180_000;
 /** How many copies of a continuation are delivered at the same time: of so many, some meet in the same millisecond. */
 const MEETING_DELIVERIES = 6;
 
-/** How long a cancelled order is shown as active at most, and the time between two such moments, as the polls see it. */
+/** How often a cancelled order is shown as active, for how long at most, and how many ticks after the last time. */
+const FLAPS = 2;
 const FLAP_MS = 40_000;
 const FLAPS_EVERY_TICKS = 4;
 
@@ -77,6 +78,7 @@ export class System {
   /** Deliveries that have not been taken yet. */
   private underWay = 0;
   private continuations = 0;
+  private flapsDue = false;
 
   constructor(
     readonly world: World,
@@ -221,29 +223,34 @@ export class System {
     world.replaced.set(name, world.now);
   }
 
-  /** The food service shows a cancelled order as active, as a replica that is behind, and once more a few ticks later. */
+  /**
+   * A customer cancels an order whose meal is linked, if none is cancelled. Later, the food service shows it as active, as a replica that is
+   * behind does, and once more a few ticks later; each time briefly, while a poll lists it.
+   */
   private flap(): void {
     const { food, world } = this;
+    const isLinked = (name: string) =>
+      this.fieldsAt(`relations/${name.slice("orders/".length)}`)?.kitchen !== undefined;
     const orders = food
       .truth()
-      .orders.filter(
-        ({ name, status }) => !world.replaced.has(name) && !world.absenceOf(name) && status === "CANCELLED",
-      );
-    const { name } = orders[Math.floor(world.random.fraction() * orders.length)] ?? {};
+      .orders.filter(({ name }) => isLinked(name) && !world.replaced.has(name) && !world.absenceOf(name));
+    const cancelled = orders.filter(({ status }) => status === "CANCELLED");
+    const candidates = cancelled.length > 0 ? cancelled : orders.filter(({ status }) => stageOf(status));
+    const { name, status } = candidates[Math.floor(world.random.fraction() * candidates.length)] ?? {};
     if (name === undefined) return;
-    const set = (status: OrderStatus) => {
-      food.changeOrder(name, status, ["status"]);
-      world.setByOthers.push({ order: name, status, at: world.now });
+    if (status !== "CANCELLED") food.cancelOrder(name);
+    const set = (now: OrderStatus) => {
+      food.changeOrder(name, now, ["status"]);
+      world.setByOthers.push({ order: name, status: now, at: world.now });
     };
-    const status = world.random.fraction() < 0.8 ? "NEW" : "PREPARATION";
+    const shown = world.random.fraction() < 0.8 ? "NEW" : "PREPARATION";
     const show = () => {
       if (food.statusOf(name) !== "CANCELLED") return;
-      set(status);
+      set(shown);
       world.after(world.between(5_000, FLAP_MS), () => set("CANCELLED"));
     };
-    show();
-    world.after(FLAPS_EVERY_TICKS * TICK_MS, show);
-    world.faultLasts((FLAPS_EVERY_TICKS + 1) * TICK_MS);
+    for (let time = 1; time <= FLAPS; time++) world.after(time * FLAPS_EVERY_TICKS * TICK_MS, show);
+    world.faultLasts((FLAPS * FLAPS_EVERY_TICKS + 1) * TICK_MS);
   }
 
   private every(milliseconds: number, name: "poll" | "sweep", work: (ports: Ports) => Promise<unknown>): void {
@@ -254,7 +261,12 @@ export class System {
       if (fault === "missed") return;
       if (fault === "restore") this.restore();
       if (fault === "replaced") this.replace();
-      if (fault === "flapping") this.flap();
+      // At the tick of a poll, so that later polls meet what it shows.
+      this.flapsDue ||= fault === "flapping";
+      if (this.flapsDue && name === "poll") {
+        this.flapsDue = false;
+        this.flap();
+      }
       const run = () => this.invoke(work, POLL_TIMEOUT_MS, { kind: name });
       run();
       if (fault === "doubled") run();

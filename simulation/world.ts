@@ -62,6 +62,11 @@ export type Service = "store" | "food" | "users" | "bus" | "platform";
 /** How long a suspended process sleeps if no other one claims anything. */
 const MAX_SUSPENSION_MS = 900_000;
 
+/** How soon after the claim it wakes at most: in this share of the cases, before the create that follows can be linked. */
+const SOON_SHARE = 0.6;
+const SOON_MS = 50;
+const LATER_MS = 400;
+
 /** How long it takes until a loss for good has led to all that it leads to without an operator, once nothing delays the looks any more. */
 const LOSS_SETTLES_MS = 1_500_000;
 
@@ -172,7 +177,7 @@ export class World {
     for (const process of this.suspended) {
       if (process === by) continue;
       this.suspended.delete(process);
-      const delay = this.between(0, 400);
+      const delay = this.between(0, this.random.fraction() < SOON_SHARE ? SOON_MS : LATER_MS);
       process.pausedUntil = this.now + delay;
       this.after(delay, () => this.wake(process));
     }
