@@ -108,11 +108,14 @@ function isLater(time: unknown, now: number): boolean {
   return time instanceof Date && time.getTime() > now;
 }
 
+/** What does not decide what comes next. The policy is the same in all attempts of a search that compares situations. */
+const IRRELEVANT = ["times", "placedAt", "id", "message", "policy"];
+
 /** Counters, and times as before or after now. */
 function detailsOf(id: string, { fieldsAt, now }: Surroundings): string {
   const documents = [relationPath(id), ...CREATING_STAGES.map((stage) => attemptPath(stage, id))].map(fieldsAt);
   return JSON.stringify(documents, (name, value) => {
-    if (name === "times" || name === "placedAt" || name === "id" || name === "message") return undefined;
+    if (IRRELEVANT.includes(name)) return undefined;
     const time = typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : undefined;
     return time === undefined ? value : time > now;
   });

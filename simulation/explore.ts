@@ -50,8 +50,18 @@ export function noFindings(): Findings {
 export interface Share {
   part: number;
   parts: number;
-  /** Situations whose pairs of faults run the same under both create policies: what one policy has tried, the other skips. */
-  policyFree?: Set<string>;
+  /** What ran the same under both create policies: what one policy has tried, the other skips. */
+  policyFree?: PolicyFree;
+}
+
+/** The schedules for which the create policy does not matter. */
+export class PolicyFree {
+  /** Single faults, by effect and fault. */
+  readonly singles = new Set<string>();
+  /** Situations of second faults. */
+  readonly pairs = new Set<string>();
+  /** The pairs that follow such single faults and depend on the policy themselves, by situation. */
+  readonly dependent = new Map<string, Schedule>();
 }
 
 /**
@@ -60,7 +70,7 @@ export interface Share {
  */
 export async function exhaustive(
   base: Scenario,
-  { part, parts, policyFree = new Set() }: Share,
+  { part, parts, policyFree = new PolicyFree() }: Share,
   withPairs: boolean,
   onSchedule: OnSchedule = () => {},
   choosePoints = pointsOf,
@@ -71,11 +81,12 @@ export async function exhaustive(
   await note(findings, base, calm);
   const points = choosePoints(calm.history);
   findings.points = new Set(points.map(([effect]) => effect)).size;
-  const pairs = new Map<string, Schedule>();
+  const pairs = new Map(policyFree.dependent);
   for (const [index, point] of points.entries()) {
     const isOurs = index % parts === part;
-    if (!isOurs && !withPairs) continue;
+    if ((!isOurs && !withPairs) || policyFree.singles.has(point.join())) continue;
     const single = await replay(base, new Map([point]), { coverage, situations: withPairs });
+    if (single.isPolicyFree) policyFree.singles.add(point.join());
     if (withPairs) addPairs(point, single.history, pairs);
     if (!isOurs) continue;
     findings.singles++;
@@ -83,9 +94,11 @@ export async function exhaustive(
     onSchedule(findings);
   }
   for (const [situation, schedule] of pairs) {
-    if (numberOf(situation) % parts !== part || policyFree.has(situation)) continue;
+    if (numberOf(situation) % parts !== part || policyFree.pairs.has(situation)) continue;
     const outcome = await replay(base, schedule, { coverage });
-    if (outcome.isPolicyFree) policyFree.add(situation);
+    const [first] = schedule;
+    if (outcome.isPolicyFree) policyFree.pairs.add(situation);
+    else if (first && policyFree.singles.has(first.join())) policyFree.dependent.set(situation, schedule);
     findings.pairs++;
     await note(findings, base, outcome);
     onSchedule(findings);

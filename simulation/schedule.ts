@@ -2,6 +2,7 @@
 
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
+import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import {
   CREATING_STAGES,
   closingState,
@@ -141,7 +142,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     horizon = world.faultsOver + GRACE_MS + Math.min(world.listsWithoutSlot.size, MOST_IDLE_POLLS) * TICK_MS;
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
   } while (
-    (world.now < world.faultsOver || !(await isOver(system, poisoned, scenario))) &&
+    (world.now < world.strikesOver || !(await isOver(system, poisoned, scenario))) &&
     world.now < horizon + AFTER_HORIZON_MS[scenario.waits ? "waits" : "usual"]
   );
   quiet = true;
@@ -276,10 +277,20 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator,
     }
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
-    const isDismissed = attempts.some((attempt) => attempt?.isDismissed);
+    const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, system.fieldsAt(`relations/${id}`)));
     if (!ended && state !== "CANCELLED" && needing.length === 0 && !isDismissed) return false;
   }
   return true;
+}
+
+/** The reasons for which an order whose attempt is dismissed goes on, if it can, since it is linked. */
+const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED"];
+
+/** Whether an operator dismissed an attempt without which its order does not go on. */
+function isGivenUp({ isDismissed, stage, reason }: Fields, relation: Fields | undefined): boolean {
+  const code = String((reason as Fields | null | undefined)?.code);
+  const isLinked = relation?.[String(stage)] !== undefined;
+  return isDismissed === true && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
 }
 
 /** The reasons that go away when what was missing is there again. */

@@ -6,6 +6,7 @@ import {
   hashOf,
   lineOf,
   noFindings,
+  PolicyFree,
   random,
   scenarioOf,
   singleOrder,
@@ -48,9 +49,9 @@ function tell({ schedules, failures: [first] }: Findings): void {
 async function work({ options, part, parts }: Task): Promise<Findings> {
   if (options.exhaustive) {
     const totals = { ...noFindings(), points: 0, singles: 0, pairs: 0 };
-    const policyFree = new Set<string>();
-    for (const policy of ["park", "idempotency-key"] as const) {
-      for (const waits of [false, true]) {
+    for (const waits of [false, true]) {
+      const policyFree = new PolicyFree();
+      for (const policy of ["park", "idempotency-key"] as const) {
         const base = singleOrder(policy, options.seed, waits);
         const before = totals.schedules;
         const onSchedule = (findings: Findings) => tell({ ...findings, schedules: before + findings.schedules });

@@ -260,6 +260,11 @@ export class World {
     if (this.isSomethingLost) this.faultLasts(0);
   }
 
+  /** When the last fault was over, but for what losses for good lead to. */
+  get strikesOver(): number {
+    return this.faultsLastUntil;
+  }
+
   /** When the last fault was over, with all that it led to. A loss comes to light only when no other fault delays the looks. */
   get faultsOver(): number {
     return this.faultsLastUntil + (this.isSomethingLost ? LOSS_SETTLES_MS : 0);
