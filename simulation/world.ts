@@ -260,9 +260,14 @@ export class World {
     if (this.isSomethingLost) this.faultLasts(0);
   }
 
-  /** When the last fault was over, but for what losses for good lead to. */
+  /**
+   * When the last fault was over, but for what losses for good lead to: that shows in the documents. Not if an order is still listed: after its
+   * relation is closed, the poll looks at it.
+   */
   get strikesOver(): number {
-    return this.faultsLastUntil;
+    return this.absences.some(({ fault }) => fault === "foreign replies for good")
+      ? this.faultsOver
+      : this.faultsLastUntil;
   }
 
   /** When the last fault was over, with all that it led to. A loss comes to light only when no other fault delays the looks. */
