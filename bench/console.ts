@@ -48,7 +48,7 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
     if (next % 3 === 0) next--;
     return next--;
   };
-  const { emulators, embedded } = await alternate(["emulators", "embedded"], runs, (side) =>
+  const { emulators, embedded } = await alternate(["emulators", "embedded"], { runs, smoke }, (side) =>
     measureOnce(sides[side], browser, { orders, changes, nextInKitchen }),
   );
   const figures: Figures = {

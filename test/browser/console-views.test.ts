@@ -44,10 +44,14 @@ describe("the console's views", function () {
   let browser: Browser;
   let day: SampleDay;
   let served: SeededConsole;
+  /** One test after the other uses it, since a new page takes longer to open than the console. Each test has an origin of its own. */
+  let shared: Watched;
   const opened: Watched[] = [];
 
   before(async () => {
     browser = await startBrowser();
+    shared = await openPage(browser, { locale: "en-GB" });
+    opened.push(shared);
   });
 
   beforeEach(async () => {
@@ -56,22 +60,26 @@ describe("the console's views", function () {
   });
 
   afterEach(async () => {
-    for (const { context } of opened) await context.close();
+    await shared.page.goto("about:blank");
+    for (const watched of opened) if (watched !== shared) await watched.context.close();
     await served.stop();
   });
 
   after(async () => {
     await browser?.close();
-    assert.ok(opened.length > 0);
     const troubles = opened.flatMap(({ troubles: of }) => of);
     assert.deepEqual(troubles, [], "requests to other machines, broken policies, uncaught errors");
   });
 
-  const open = async (path: string, options: Parameters<typeof openPage>[1] = {}): Promise<Page> => {
+  const open = async (path: string, { page } = shared): Promise<Page> => {
+    await page.goto(served.address + path);
+    return page;
+  };
+  /** In a page for this test alone, which may change its clock, its network and its viewport, or needs two pages. */
+  const openAlone = async (path: string, options: Parameters<typeof openPage>[1] = {}): Promise<Page> => {
     const watched = await openPage(browser, { locale: "en-GB", ...options });
     opened.push(watched);
-    await watched.page.goto(served.address + path);
-    return watched.page;
+    return open(path, watched);
   };
 
   const status = (page: Page, title: string) => page.locator(`[data-status="${title}"]`);
@@ -94,7 +102,7 @@ describe("the console's views", function () {
     });
 
     it("turns amber and then red when polls stop, without a reload", async () => {
-      const page = await open("/");
+      const page = await openAlone("/");
       await page.clock.install();
       await status(page, "Last poll").getByText("ago").waitFor();
       const [lease] = await served.store.read("leases/poll");
@@ -202,7 +210,7 @@ describe("the console's views", function () {
       await page.getByRole("button", { name: "Search" }).click();
       await page.getByRole("row").nth(1).getByText("Rejected").waitFor();
       assert.equal(await page.locator("tbody .pill.good").count(), 0);
-      const other = await open(new URL(page.url()).pathname + new URL(page.url()).search);
+      const other = await openAlone(new URL(page.url()).pathname + new URL(page.url()).search);
       await other.getByRole("row").nth(1).getByText("Rejected").waitFor();
       assert.equal(await other.getByLabel("Outcome").inputValue(), "REJECTED");
     });
@@ -415,7 +423,7 @@ describe("the console's views", function () {
   });
 
   it("shows when the server is unavailable, and resumes when it is back", async () => {
-    const page = await open("/");
+    const page = await openAlone("/");
     await count(page, "PREPARATION").getByText("30").waitFor();
     await page.context().setOffline(true);
     await page.getByRole("status").getByText("You're offline").waitFor();
@@ -445,8 +453,9 @@ describe("the console's views", function () {
     for (const colorScheme of schemes) {
       it(`are accessible and need no sideways scrolling, in ${colorScheme} on a ${device}`, async () => {
         const orders = [day.uncertain, day.delivered.id].map((id) => `/orders/${id}`);
-        const look = async (path: string) => {
-          const page = await open(path, { viewport, colorScheme });
+        const page = await openAlone("/", { viewport, colorScheme });
+        for (const path of ["/", "/attention", "/orders", "/flow", ...orders, "/nowhere"]) {
+          await page.goto(served.address + path);
           await page.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
           await page.getByText("Loading…").first().waitFor({ state: "hidden" });
           if (path === "/attention") await page.getByRole("checkbox", { name: "Select all 9" }).check();
@@ -454,8 +463,7 @@ describe("the console's views", function () {
           assert.deepEqual(await accessibilityProblems(page, rules), [], path);
           const overflow = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
           assert.equal(await page.evaluate(overflow), 0, path);
-        };
-        await Promise.all(["/", "/attention", "/orders", "/flow", ...orders, "/nowhere"].map(look));
+        }
       });
     }
   }
@@ -468,7 +476,7 @@ describe("the console's views", function () {
       return { kind: "create", ...manyRelation(index, false, began - index * 1_000) };
     });
     served = await SeededConsole.start(orders);
-    const page = await open("/");
+    const page = await openAlone("/");
     await page.clock.install();
     await page.reload();
     await page.getByText("1–50 of 5,000").waitFor();
@@ -558,7 +566,7 @@ describe("the console's views", function () {
       return {
         console: await SeededConsole.start(day.writes, over),
         past,
-        page: await open("/"),
+        page: await openAlone("/"),
         quickest: Number.POSITIVE_INFINITY,
       };
     };
