@@ -33,13 +33,6 @@ export const EQUIVALENT_MUTANTS: readonly Equivalent[] = [
     reason:
       "The fingerprint only has to differ between a dismissal and a retry. It marks the retry then, instead of the dismissal.",
   },
-  ...["DELIVERED: { code: 4, ended: true, rank: 3 },", "REJECTED: { code: 5, ended: true, rank: 3 },"].map((line) => ({
-    file: "domain/order-lifecycle.ts",
-    operator: "scale constant",
-    from: "3",
-    line,
-    reason: "Ranks are only compared, and this one is above those of all active statuses either way.",
-  })),
   {
     file: "attempts/park-unusable.ts",
     operator: "scale constant",

@@ -166,8 +166,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "report over a cancellation",
     "domain/order-lifecycle.ts",
-    "return !ended && rank !== undefined && rank <",
-    "return (rank ?? -1) <",
+    "return rank !== undefined && rank < ORDER_STATUSES[to].rank",
+    "return (rank ?? -1) < ORDER_STATUSES[to].rank",
   ),
   one(
     "never report again",
@@ -286,8 +286,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "close what is missing at the first look",
     "relations/sweep.ts",
-    "if (!isBelieved || absence) return absence !== undefined;",
-    "if (isMass && isBelieved) return false;",
+    'if (!absence) return isBelieved ? "believed" : "too soon";',
+    'if (!absence || !isBelieved) return "believed";',
   ),
   one(
     "trust the list, not each order's status",

@@ -3,6 +3,7 @@ import { isCallError, toErrorInfo } from "./domain/errors.js";
 import type { ActiveStatus } from "./domain/order-lifecycle.js";
 import type { FoodService, Order } from "./ports.js";
 import { SeenNames } from "./seen-names.js";
+import type { Settings } from "./settings.js";
 
 /** The maximum of pages of one status in one pass. */
 const MAX_PAGES = 50_000;
@@ -31,6 +32,11 @@ export interface ListingPosition {
   pageSize: number;
   /** The number of pages listed so far. */
   pages: number;
+}
+
+/** Where a listing of one status begins. */
+export function firstPosition(status: ActiveStatus, { POLL_PAGE_SIZE: pageSize }: Settings): ListingPosition {
+  return { status, pageToken: "", pageSize, pages: 0 };
 }
 
 /** Why a listing ended early or was slow, and what to do about it. */

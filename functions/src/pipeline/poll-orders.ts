@@ -4,7 +4,7 @@ import { toErrorInfo } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
 import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
-import { type ListingPosition, OrderListing } from "../list-orders.js";
+import { firstPosition, type ListingPosition, OrderListing } from "../list-orders.js";
 import { POLL_LEASE, PollTally } from "../poll-health.js";
 import type { Order, OrderMessage, PollContinuation, PollProgress, Ports } from "../ports.js";
 import { SeenNames } from "../seen-names.js";
@@ -59,15 +59,11 @@ export async function pollOrders(ports: Ports): Promise<PollResult> {
     if (ports.clock.now() >= started + ((pass + 1) * TICK_MS) / passes) continue;
     const wait = started + (pass * TICK_MS) / passes - ports.clock.now();
     if (wait > 0) await ports.clock.sleep(wait);
-    const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));
+    const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports.settings));
     if (await run.runPass({ positions, startedAt: ports.clock.now() })) return run.log();
   }
   await run.release();
   return run.log();
-}
-
-function firstPosition(status: ActiveStatus, { settings }: Ports): ListingPosition {
-  return { status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 };
 }
 
 /** The duration of the lease, in milliseconds: until the last pass, plus its listing, plus the page in progress at its end. */
@@ -95,13 +91,13 @@ function passOf(continuation: PollContinuation, ports: Ports): Pass {
   const { statuses, pageToken, progress } = continuation;
   const now = ports.clock.now();
   const listed = statuses.map((status, index) => ({
-    ...firstPosition(status, ports),
+    ...firstPosition(status, ports.settings),
     ...(index === 0 && { pageToken }),
   }));
   const { positions = listed, startedAt = now } = continuation;
   if (now < startedAt + TICK_MS) return { positions, startedAt, progress };
   const others = ACTIVE_STATUSES.filter((status) => positions.every((position) => position.status !== status));
-  const all = [...positions, ...others.map((status) => firstPosition(status, ports))];
+  const all = [...positions, ...others.map((status) => firstPosition(status, ports.settings))];
   return { positions: all, startedAt: now, progress, again: others };
 }
 
