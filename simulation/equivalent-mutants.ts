@@ -15,25 +15,6 @@ export interface Equivalent {
 
 export const EQUIVALENT_MUTANTS: readonly Equivalent[] = [
   {
-    file: "attempts/audit.ts",
-    operator: "swap operator",
-    from: "one < other",
-    reason: "The names of an object's fields are all different, so two that are compared are never equal.",
-  },
-  {
-    file: "pipeline/poll-orders.ts",
-    operator: "swap operator",
-    from: "wait > 0",
-    reason: "It differs only for a wait of 0 ms, and then sleeps for 0 ms.",
-  },
-  {
-    file: "attempts/resolve-attempt.ts",
-    operator: "swap operator",
-    from: 'dismiss && { dismiss: "yes" }',
-    reason:
-      "The fingerprint only has to differ between a dismissal and a retry. It marks the retry then, instead of the dismissal.",
-  },
-  {
     file: "attempts/park-unusable.ts",
     operator: "scale constant",
     from: "1",

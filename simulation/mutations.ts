@@ -16,12 +16,12 @@ export const MUTATIONS: readonly Mutation[] = [
     'const [version = ""] = await ports.store.commit([write]);',
     'const version = "0";',
   ),
-  one("take any claim for ours", createOnce, "if (snapshot && attempt?.id === claim.id)", "if (snapshot && attempt)"),
+  one("take any claim for ours", createOnce, "if (found?.attempt.id === claim.id)", "if (found)"),
   one(
     "never know our own claim again",
     createOnce,
-    "if (snapshot && attempt?.id === claim.id)",
-    "if (snapshot && !attempt)",
+    "if (found?.attempt.id === claim.id)",
+    "if (found && !found.attempt)",
   ),
   one(
     "send again after an unknown outcome",
@@ -311,7 +311,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "start a continued poll over",
     "pipeline/poll-orders.ts",
     "const { positions = listed, startedAt = now } = continuation;",
-    "const { startedAt = now } = continuation;\n  const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));",
+    "const { startedAt = now } = continuation;\n  const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports.settings));",
   ),
   one(
     "continue only one status",

@@ -13,7 +13,6 @@ const MAX_BARREN_PAGES = 200;
 
 /** The memory for the names of a listing, as a power of two in bytes: 2 MiB. A page with only seen names counts as one without a new order. */
 const NAMES_BYTES_LOG2 = 21;
-const BITS_PER_NAME = 4;
 
 /** A smaller page does not help if the service is unavailable or rejects us. */
 const NOT_ABOUT_SIZE = [
@@ -52,7 +51,7 @@ export class OrderListing {
   /** Undefined if all went well so far. */
   problem: ListingProblem | undefined;
   private readonly tokens = new Set<string>();
-  private readonly names = new SeenNames(NAMES_BYTES_LOG2, BITS_PER_NAME, 0);
+  private readonly names = new SeenNames(NAMES_BYTES_LOG2, 0);
   private barrenPages = 0;
   /** Whether there is nothing more to list. */
   isOver = false;

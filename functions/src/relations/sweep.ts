@@ -479,7 +479,7 @@ async function isOver(
   if (seen.kind !== "missing") return seen.kind === "ended";
   // The attempt waits because its order is missing.
   if (reason?.code === "ORDER_NOT_FOUND") return false;
-  const { absence, isBelieved } = countLook(missing ?? undefined, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
+  const { absence, isBelieved } = countLook(missing, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
   return absence ? { missing: { ...absence } } : isBelieved;
 }
 
