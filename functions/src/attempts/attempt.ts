@@ -111,7 +111,10 @@ export function expiryOf(now: number): Date {
 
 /** The fields of a claim; it has no lease if nothing is sent. */
 export function claimFields(
-  claim: Pick<Attempt, "order" | "stage" | "id" | "policy" | "tries"> & { claimedAt: number; leaseUntil: number | null },
+  claim: Pick<Attempt, "order" | "stage" | "id" | "policy" | "tries"> & {
+    claimedAt: number;
+    leaseUntil: number | null;
+  },
 ): Fields {
   return {
     schema: ATTEMPT_SCHEMA,

@@ -661,7 +661,9 @@ describe("what the poll logs", () => {
     const bed = bedListing(pages("NEW", ["orders/a/1"]));
     await pollOrders(bed.ports);
     const problems = problemsOf(bed)?.fields.problems;
-    assert.deepEqual(problems, [`1 orders have names that can't be stored, such as "orders/a/1"; the first are parked`]);
+    assert.deepEqual(problems, [
+      `1 orders have names that can't be stored, such as "orders/a/1"; the first are parked`,
+    ]);
   });
 
   it("is short, whatever goes wrong and however often: twenty problems, and 1,000 characters of them as text", async () => {

@@ -89,8 +89,18 @@ describe("an order that waits for a link which its instance remembers", () => {
   const waits = { ...REF, placedAt: 7 };
 
   for (const [what, stage, given, reason] of [
-    ["meal", dispatchShipment, { order: "PREPARATION", kitchen: "NEW", relation: PREPARED }, "the kitchen order is NEW"],
-    ["shipment", completeOrder, { order: "IN_FLIGHT", shipment: "COLLECTED", relation: SENT }, "the shipment is COLLECTED"],
+    [
+      "meal",
+      dispatchShipment,
+      { order: "PREPARATION", kitchen: "NEW", relation: PREPARED },
+      "the kitchen order is NEW",
+    ],
+    [
+      "shipment",
+      completeOrder,
+      { order: "IN_FLIGHT", shipment: "COLLECTED", relation: SENT },
+      "the shipment is COLLECTED",
+    ],
   ] as const) {
     it(`says how far its ${what} is`, async () => {
       const bed = await bedOf({ ...given, relation: { ...given.relation, placedAt: new Date(7) } });

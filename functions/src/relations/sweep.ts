@@ -249,12 +249,7 @@ async function countMissing(
   return "counted";
 }
 
-async function closeAsGone(
-  snapshot: Snapshot,
-  { order }: Relation,
-  result: SweepResult,
-  ports: Ports,
-): Promise<void> {
+async function closeAsGone(snapshot: Snapshot, { order }: Relation, result: SweepResult, ports: Ports): Promise<void> {
   await closeRelation(snapshot, "GONE", ports);
   result.closed++;
   logClosed(order, "GONE", ports);
