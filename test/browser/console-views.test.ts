@@ -172,7 +172,8 @@ describe("the console's views", function () {
     it("shows waiting NEW orders, although they have no relation yet", async () => {
       const page = await open("/");
       await count(page, "NEW").getByText("13", { exact: true }).waitFor();
-      await page.getByRole("button", { name: "New", exact: true }).click();
+      await page.getByText("Not listed: 13 new orders.").waitFor();
+      await page.getByRole("link", { name: "Longest waiting" }).click();
       await page.getByRole("link", { name: day.waiting }).last().waitFor();
       assert.match(page.url(), /\?stage=NEW$/);
     });
