@@ -71,7 +71,12 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   one("link at any time", "attempts/link.ts", "storableTime(order.placedAt)", "order.placedAt"),
   one("store any reason", "domain/errors.ts", "message: storableText(message)", "message"),
-  one("link a name twice", createOnce, "if (owner !== undefined && owner !== ref.name) {", 'if (owner === "never") {'),
+  one(
+    "link a name twice",
+    createOnce,
+    "const isRecorded = owner === ref.name && linked === name;",
+    "const isRecorded = owner !== undefined;",
+  ),
   one("link without history", createOnce, "...(plan.isRecorded ? [] : [linkEntry(", "...(name ? [] : [linkEntry("),
   one(
     "close without history",
@@ -338,8 +343,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "hand the same step over again",
     "lease.ts",
-    "return take(path, snapshot, { holder, step: step + 1 }, milliseconds, ports);",
-    "return take(path, snapshot, { holder, step }, milliseconds, ports);",
+    "{ holder: ports.random.uuid(), step: step + 1 }",
+    "{ holder, step }",
   ),
   one(
     "believe an absence at once after the first look",

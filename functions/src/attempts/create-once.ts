@@ -298,13 +298,13 @@ async function planLink(request: CreateRequest, claim: Claim, name: string, port
     };
   }
   const owner = linkedOrder(entry);
-  if (owner !== undefined && owner !== ref.name) {
-    throw new AlreadyLinkedError(entryPath, `${name} is linked to ${owner} already`);
-  }
   // A commit writes the link and its entry or neither. An entry without its link is of an earlier order with this name.
-  if (owner !== undefined && linked !== name)
-    throw new AlreadyLinkedError(entryPath, `${name} was linked to an earlier order of this name`);
-  return { kind: "commit", snapshot, version: attemptSnapshot.version, isRecorded: owner !== undefined };
+  const isRecorded = owner === ref.name && linked === name;
+  if (owner !== undefined && !isRecorded) {
+    const where = owner === ref.name ? "was linked to an earlier order of this name" : `is linked to ${owner} already`;
+    throw new AlreadyLinkedError(entryPath, `${name} ${where}`);
+  }
+  return { kind: "commit", snapshot, version: attemptSnapshot.version, isRecorded };
 }
 
 function reportOrphan(request: CreateRequest, name: string, ports: Ports): Outcome {
