@@ -123,7 +123,10 @@ describe("the console's views", function () {
       await inFlightFor(61 * MINUTE_MS);
       await page.locator('.cell.amber[data-status="Oldest in flight"]').getByText("stuck").waitFor();
       await inFlightFor(150 * MINUTE_MS);
-      await page.locator('.cell.red[data-status="Oldest in flight"]').getByText(/^2 h \d+ min$/).waitFor();
+      await page
+        .locator('.cell.red[data-status="Oldest in flight"]')
+        .getByText(/^2 h \d+ min$/)
+        .waitFor();
       await lagsBy(31_000);
       await page.locator('.cell.amber[data-status="Report lag"]').getByText("3 unreported").waitFor();
       await lagsBy(61_000);
@@ -155,7 +158,10 @@ describe("the console's views", function () {
       const page = await open("/");
       const at = new Date(Date.now() - 3 * 60 * MINUTE_MS);
       await served.set("leases/sweep", { health: { at, unreported: 0, reportLagMs: 0 } });
-      await page.locator('.cell.unknown[data-status="Report lag"]').getByText(/^last checked 3 h/).waitFor();
+      await page
+        .locator('.cell.unknown[data-status="Report lag"]')
+        .getByText(/^last checked 3 h/)
+        .waitFor();
     });
 
     it("shows since when the food service has been failing, and the error", async () => {
