@@ -15,7 +15,7 @@ export type Target = { atMost: number } | { atLeast: number };
 export type Figures = Record<string, Summary>;
 
 /** By figure. */
-export type Labels = Record<string, string>;
+type Labels = Record<string, string>;
 
 export interface Bench {
   name: string;
