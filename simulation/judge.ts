@@ -35,15 +35,20 @@ async function testsFor(file: string): Promise<string[]> {
     .map((test) => `functions/src/${test}`);
 }
 
+/** What tests say about mutants of a file. */
+export interface TestVerdicts {
+  /** The first test that fails with each mutant, null for one with which none does, and the same without any mutant. */
+  verdicts: Map<number, string | null>;
+  /** The mutants whose code runs while the file is loaded: they are switched on too late, so they have no verdict. */
+  atLoad: ReadonlySet<number>;
+}
+
 /**
- * The first test that fails with each of these mutants of a file, null for one with which none does, and the same without any mutant.
+ * Runs the tests with each of these mutants of a file.
  * @param text the text of the file, with the mutants in it: each is switched on by its number
  */
-export async function judgeByTests(
-  file: string,
-  text: string,
-  mutants: readonly number[],
-): Promise<Map<number, string | null>> {
+export async function judgeByTests(file: string, text: string, mutants: readonly number[]): Promise<TestVerdicts> {
+  const atLoad = new Set<number>();
   const verdicts = new Map<number, string | null>();
   const program = await bundleTests(await testsFor(file), [pluginFor(new Map([[file, text]]))]);
   let left = [...mutants];
@@ -51,13 +56,15 @@ export async function judgeByTests(
     let current = NO_MUTANT;
     await runText(program, left.map(String), (line) => {
       const said = JSON.parse(line) as Line;
-      if ("begins" in said) current = said.begins;
+      if ("atLoad" in said) for (const mutant of said.atLoad) atLoad.add(mutant);
+      else if ("begins" in said) current = said.begins;
       else verdicts.set(said.mutant, said.failed);
     });
     if (!verdicts.has(current)) verdicts.set(current, "the tests do not end");
     left = current === NO_MUTANT ? [] : left.filter((mutant) => !verdicts.has(mutant));
   } while (left.length > 0);
-  return verdicts;
+  for (const mutant of atLoad) verdicts.delete(mutant);
+  return { verdicts, atLoad };
 }
 
 /** Searches for schedules that show a mutant which is always on: single faults, so many seeds at most and, with many seeds, pairs of faults. */

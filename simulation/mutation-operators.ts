@@ -168,7 +168,7 @@ function mutate(node: Node, source: (node: unknown) => string, emit: Emit): void
       if (isCall(one(node.expression))) emit("remove call", node, ";", "statements");
       break;
     case "ReturnStatement":
-      if (node.argument) emit("return nothing", one(node.argument), "undefined");
+      if (node.argument && !isFalse(one(node.argument))) emit("return nothing", one(node.argument), "undefined");
       break;
     case "ThrowStatement":
       emit("swallow error", node, ";", "statements");
@@ -180,7 +180,7 @@ function mutate(node: Node, source: (node: unknown) => string, emit: Emit): void
     case "NewExpression": {
       const args = list(node.arguments);
       const [last, previous] = [args.at(-1), args.at(-2)];
-      if (last && previous)
+      if (last && previous && !isFalse(last))
         emit("drop argument", { start: previous.end, end: last.end, loc: last.loc }, "", "argument");
       break;
     }
@@ -220,6 +220,11 @@ function mutateBlock(body: Node[], source: (node: unknown) => string, emit: Emit
       "none",
     );
   }
+}
+
+/** Undefined, or what means the same to the code that gets undefined instead. */
+function isFalse({ type, value, name }: Node): boolean {
+  return (type === "BooleanLiteral" && value === false) || (type === "Identifier" && name === "undefined");
 }
 
 function isCall(expression: Node): boolean {

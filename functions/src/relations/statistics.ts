@@ -113,7 +113,7 @@ export async function countStates(hour: string, store: Store): Promise<Record<Re
 export async function sampleStages(hour: string, store: Store): Promise<HourStatistics["stages"]> {
   const oneOf = hourBuckets(hour, ["DELIVERED", "REJECTED"]);
   const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: SAMPLE_SIZE });
-  const ids = entries.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
+  const ids = entries.map(({ fields }) => orderId(String(fields.order))).filter((id) => id !== undefined);
   const stages: HourStatistics["stages"] = recordOf(ACTIVE_STATUSES, () => ({}));
   if (ids.length === 0) return stages;
   for (const snapshot of await store.read(...ids.map(relationPath))) {
@@ -128,7 +128,7 @@ function readable(snapshot: Snapshot | undefined): Relation | undefined {
   try {
     return relationIn(snapshot);
   } catch {
-    return undefined;
+    return;
   }
 }
 
@@ -138,14 +138,14 @@ function stageTimesOf({ placedAt, times, state }: Relation): [ActiveStatus, numb
   const starts = ACTIVE_STATUSES.map((status) => (status === "NEW" ? placedAt : times[status]));
   return ACTIVE_STATUSES.flatMap((stage, index) => {
     const [from, to] = [starts[index], index + 1 < starts.length ? starts[index + 1] : ended];
-    const ms = from && to ? to.getTime() - from.getTime() : -1;
+    const ms = from && to ? to.getTime() - from.getTime() : Number.NaN;
     // Clocks differ, so ignore negative durations.
     return ms >= 0 ? [[stage, ms]] : [];
   });
 }
 
 function add(bins: Histogram, ms: number): void {
-  const bin = String(Math.max(0, Math.ceil(Math.log(Math.max(ms, 1) / BASE_MS) / Math.log(GROWTH))));
+  const bin = String(Math.max(0, Math.ceil(Math.log(ms / BASE_MS) / Math.log(GROWTH))));
   bins[bin] = (bins[bin] ?? 0) + 1;
 }
 

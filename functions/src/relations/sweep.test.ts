@@ -757,6 +757,40 @@ describe("many orders that are missing at once", () => {
     assert.equal(looks(), 150, "the others come next");
   });
 
+  it("wait for an operator after several looks, and a hundred of them are parked at a sweep", async () => {
+    const bed = await bedWith(150, 10);
+    const parked: number[] = [];
+    for (let sweeps = 0; sweeps < 10; sweeps++) {
+      const { waiting } = await sweep(bed.ports);
+      if (waiting !== (parked.at(-1) ?? 0)) parked.push(waiting);
+      bed.clock.advance(300_000);
+    }
+    assert.deepEqual(parked, [100, 150]);
+  });
+
+  for (const [what, missing, written, sweeps] of [
+    ["a look", 2, "relations/m0", 0],
+    ["a closed relation", 2, "relations/m0", 3],
+    ["a parked order", 8, "attempts/kitchen:m0", 3],
+  ] as const) {
+    it(`are handled one by one: ${what} that can't be saved is counted, and stops no other`, async () => {
+      const bed = await bedWith(missing, 10 - missing);
+      for (let looks = 0; looks < sweeps; looks++) {
+        await sweep(bed.ports);
+        bed.clock.advance(300_000);
+      }
+      const { commit } = bed.store;
+      const saved: string[] = [];
+      bed.ports.store.commit = (writes) => {
+        if (writes.some(({ path }) => path === written)) return Promise.reject(new StoreError("down"));
+        saved.push(...writes.map(({ path }) => path));
+        return commit.call(bed.store, writes);
+      };
+      assert.equal((await sweep(bed.ports)).failed, 1);
+      assert.ok(saved.includes(written.replace("m0", "m1")), saved.join());
+    });
+  }
+
   it("are closed one by one if they are a fifth of the open ones", async () => {
     const bed = await bedWith(2, 8);
     for (let looks = 0; looks < 4; looks++) {

@@ -21,6 +21,7 @@ import {
   ACTIVE_STATUSES,
   type ActiveStatus,
   closingState,
+  type FinalStatus,
   mayReport,
   type OrderStatus,
   RELATION_STATES,
@@ -29,7 +30,7 @@ import {
 } from "../domain/order-lifecycle.js";
 import { orderRefFromId } from "../domain/resource-names.js";
 import { acquireLease, releaseLease } from "../lease.js";
-import { OrderListing } from "../list-orders.js";
+import { firstPosition, OrderListing } from "../list-orders.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
@@ -144,7 +145,7 @@ type WaitingOrder = { order: string; stage: string; state: string; reason: unkno
 /** The current state of an order in the food service. */
 type OrderLook =
   | { kind: "active"; status: OrderStatus }
-  | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
+  | { kind: "ended"; state: FinalStatus }
   /** It does not find the order, or replies about another one, possibly only for a while. */
   | { kind: "missing" };
 
@@ -198,7 +199,7 @@ async function listInto(
   until: number,
   { food, clock, settings }: Ports,
 ): Promise<string | undefined> {
-  const listing = new OrderListing({ status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 }, food);
+  const listing = new OrderListing(firstPosition(status, settings), food);
   for (;;) {
     if (!listing.isOver && clock.now() >= until)
       return `${status}: listing takes longer than ${LISTING_BUDGET_MS / 1000} s`;
@@ -228,34 +229,38 @@ async function handleMissing(
   for (const { snapshot, relation } of missing) {
     if ((isMass && looks >= MAX_MASS_LOOKS) || ports.clock.now() >= until) return;
     await judging(snapshot, result, ports, async () => {
-      if (await handleMissingOrder(snapshot, relation, isMass, result, ports)) looks++;
+      const seen = await countMissing(snapshot, relation, ports);
+      if (seen === "believed" && !isMass) await closeAsGone(snapshot, relation, result, ports);
+      else if (seen === "counted" || (seen === "believed" && (await parkAsMissing(relation, ports)))) looks++;
     });
   }
 }
 
-/** Returns whether it wrote something. */
-async function handleMissingOrder(
+/** Counts a lookup that did not find a relation's order, unless the last one was shortly before. */
+async function countMissing(
   snapshot: Snapshot,
-  relation: Relation,
-  isMass: boolean,
-  result: SweepResult,
+  { trouble }: Relation,
   ports: Ports,
-): Promise<boolean> {
-  const { order, trouble } = relation;
+): Promise<"counted" | "believed" | "too soon"> {
   const windowMs = ports.settings.MISSING_AFTER_MINUTES * 60_000;
   const { absence, isBelieved } = countLook(trouble.missing, ports.clock.now(), windowMs);
-  if (absence) await writeTrouble(snapshot, { ...trouble, missing: absence }, ports);
-  if (!isBelieved || absence) return absence !== undefined;
-  if (isMass) {
-    const message = "the food service does not find the order, nor a large share of the others";
-    const ref = orderRefFromId(order.slice(order.indexOf("/") + 1));
-    const { outcome } = await park("kitchen", ref, { code: "ORDER_NOT_FOUND", message }, ports);
-    return outcome === "blocked";
-  }
+  if (!absence) return isBelieved ? "believed" : "too soon";
+  await writeTrouble(snapshot, { ...trouble, missing: absence }, ports);
+  return "counted";
+}
+
+async function closeAsGone(snapshot: Snapshot, { order }: Relation, result: SweepResult, ports: Ports): Promise<void> {
   await closeRelation(snapshot, "GONE", ports);
   result.closed++;
   logClosed(order, "GONE", ports);
-  return true;
+}
+
+/** Returns whether it parked the order: another sweep may have done so before. */
+async function parkAsMissing({ order }: Relation, ports: Ports): Promise<boolean> {
+  const message = "the food service does not find the order, nor a large share of the others";
+  const ref = orderRefFromId(order.slice(order.indexOf("/") + 1));
+  const { outcome } = await park("kitchen", ref, { code: "ORDER_NOT_FOUND", message }, ports);
+  return outcome === "blocked";
 }
 
 /**
@@ -271,7 +276,7 @@ async function forEachDocument(
   ports: Ports,
   judge: (found: Snapshot) => Promise<void>,
 ): Promise<string | null> {
-  let after = cursor ?? undefined;
+  let after: string | null | undefined = cursor;
   let judged = cursor;
   let hasWrapped = cursor === null;
   for (;;) {
@@ -469,7 +474,7 @@ async function isOver(
   if (seen.kind !== "missing") return seen.kind === "ended";
   // The attempt waits because its order is missing.
   if (reason?.code === "ORDER_NOT_FOUND") return false;
-  const { absence, isBelieved } = countLook(missing ?? undefined, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
+  const { absence, isBelieved } = countLook(missing, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
   return absence ? { missing: { ...absence } } : isBelieved;
 }
 
