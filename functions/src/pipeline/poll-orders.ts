@@ -125,7 +125,9 @@ class PollRun {
   /** Releases the lease, and stores there what the last pass saw. */
   async release(): Promise<void> {
     const { clock, settings } = this.ports;
-    await releaseLease(this.lease, this.ports, this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local"));
+    const hasFailed = this.result.failedPages > 0;
+    const health = this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local", hasFailed);
+    await releaseLease(this.lease, this.ports, health);
   }
 
   /** Lists all statuses concurrently, completely or until time is up. Returns whether another run continues. */
