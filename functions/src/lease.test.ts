@@ -23,6 +23,17 @@ describe("a lease", () => {
     assert.notEqual((await taken(bed)).holder, first.holder);
   });
 
+  it("has the fields of its document, and costs one read and one write", async () => {
+    const bed = testBed();
+    await bed.store.set(PATH, { holder: "", step: 3, until: new Date(0), health: { at: new Date(1) } });
+    bed.store.hooks.once("read", "after", () =>
+      bed.store.hooks.once("read", "before", () => assert.fail("a second read")),
+    );
+    const { fields } = await taken(bed);
+    assert.deepEqual(fields, await bed.store.fields(PATH));
+    assert.deepEqual(fields.health, { at: new Date(1) });
+  });
+
   it("can be acquired immediately after its release", async () => {
     const bed = testBed();
     await releaseLease(await taken(bed), bed.ports);
@@ -56,7 +67,8 @@ describe("a lease", () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
     const next = await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
-    assert.deepEqual([next?.holder, next?.step], [holder, 1]);
+    assert.equal(next?.step, 1);
+    assert.notEqual(next.holder, holder);
     assert.equal(await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports), undefined);
   });
 
@@ -71,6 +83,24 @@ describe("a lease", () => {
     });
     assert.equal(await resume(), undefined);
     assert.equal(faster?.step, 1);
+  });
+
+  it("is continued by one of two duplicates that meet at the same millisecond", async () => {
+    const bed = testBed();
+    const { holder, step } = await taken(bed);
+    const resume = () => resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
+    const both = await Promise.all([resume(), resume()]);
+    assert.equal(both.filter(Boolean).length, 1);
+  });
+
+  it("is continued if the commit was applied and answered with a conflict", async () => {
+    const bed = testBed();
+    const { holder, step } = await taken(bed);
+    bed.store.hooks.once("commit", "after", () => {
+      throw new ConflictError("changed");
+    });
+    const next = await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
+    assert.equal(next?.step, 1, "its own earlier write was mistaken for another run's");
   });
 
   it("lasts its whole term again when it is continued", async () => {

@@ -6,7 +6,10 @@ import type { Fields, Ports, Snapshot, Write } from "./ports.js";
 
 const schema = v.object({ holder: v.string(), step: v.pipe(v.number(), v.integer()), until: v.date() });
 
-/** The run that holds the lease, and its step. Each continuation takes the next step, so a duplicate stops. */
+/**
+ * The run that holds the lease, and its step. Each run has a holder id of its own, and each continuation takes the next step, so a
+ * duplicate stops.
+ */
 export interface Lease {
   path: string;
   holder: string;
@@ -34,7 +37,8 @@ export async function resumeLease(
   if (!snapshot) return undefined;
   const { holder, step } = read(snapshot);
   if (holder !== handed.holder || step !== handed.step) return undefined;
-  return take(path, snapshot, { holder, step: step + 1 }, milliseconds, ports);
+  // A new id distinguishes this run from a duplicate that resumes the same step at the same millisecond.
+  return take(path, snapshot, { holder: ports.random.uuid(), step: step + 1 }, milliseconds, ports);
 }
 
 /**
@@ -62,8 +66,7 @@ async function take(
   // The client may retry a commit that already succeeded, so a conflict can be our own write.
   const [now] = await ports.store.read(path);
   const found = now && read(now);
-  const isOurs = found?.holder === holder && found.step === step && found.until.getTime() === fields.until.getTime();
-  return now && isOurs ? { path, holder, step, version: now.version, fields: now.fields } : undefined;
+  return now && found?.holder === holder ? { path, holder, step, version: now.version, fields: now.fields } : undefined;
 }
 
 function read(snapshot: Snapshot): v.InferOutput<typeof schema> {

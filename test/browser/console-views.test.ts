@@ -88,7 +88,7 @@ describe("the console's views", function () {
   describe("the status strip", () => {
     it("shows the last poll, the food service, the oldest order of each stage, the report lag and the revision", async () => {
       const page = await open("/");
-      await status(page, "Last poll").getByText("orders in 840 ms").waitFor();
+      await status(page, "Last poll").getByText("Took 840 ms: 13 new, 30 in preparation, 16 in flight").waitFor();
       await status(page, "Food service").getByText("Reachable").waitFor();
       await status(page, "Oldest new")
         .getByText(/5[5-9] min/)
@@ -116,6 +116,62 @@ describe("the console's views", function () {
       await page.getByRole("heading", { name: "System status: Critical" }).waitFor();
     });
 
+    it("turns amber and then red for a stuck order and for a report lag", async () => {
+      const page = await open("/");
+      const inFlightFor = (ms: number) =>
+        served.set("relations/stuck", {
+          schema: 1,
+          state: "IN_FLIGHT",
+          kitchen: "k/stuck",
+          shipment: "s/stuck",
+          times: { IN_FLIGHT: new Date(Date.now() - ms) },
+        });
+      const lagsBy = (reportLagMs: number) =>
+        served.set("leases/sweep", { health: { at: new Date(), unreported: 3, reportLagMs } });
+      await inFlightFor(61 * MINUTE_MS);
+      await page.locator('.cell.amber[data-status="Oldest in flight"]').getByText("stuck").waitFor();
+      await inFlightFor(150 * MINUTE_MS);
+      await page
+        .locator('.cell.red[data-status="Oldest in flight"]')
+        .getByText(/^2 h \d+ min$/)
+        .waitFor();
+      await lagsBy(31_000);
+      await page.locator('.cell.amber[data-status="Report lag"]').getByText("3 unreported").waitFor();
+      await lagsBy(61_000);
+      await page.locator('.cell.red[data-status="Report lag"]').getByText("1 min", { exact: true }).waitFor();
+    });
+
+    it("turns red when polls fail now and then, although the last one was complete", async () => {
+      const page = await open("/");
+      const [lease] = await served.store.read("leases/poll");
+      const health = lease?.fields.health as Fields;
+      const failedAgo = (...minutes: number[]) => {
+        const failedRuns = minutes.map((ago) => new Date(Date.now() - ago * MINUTE_MS));
+        return served.set("leases/poll", { health: { ...health, at: new Date(), failedRuns } });
+      };
+      await failedAgo(9, 8, 7, 1);
+      await page
+        .locator('.cell.amber[data-status="Food service"]')
+        .getByText("1 poll failed in the last 5 min")
+        .waitFor();
+      await failedAgo(2, 1, 0);
+      await page
+        .locator('.cell.red[data-status="Food service"]')
+        .getByText("3 polls failed in the last 5 min")
+        .waitFor();
+      await status(page, "Food service").getByText("Reachable").waitFor();
+    });
+
+    it("has no data about the report lag when no sweep has measured it for hours", async () => {
+      const page = await open("/");
+      const at = new Date(Date.now() - 3 * 60 * MINUTE_MS);
+      await served.set("leases/sweep", { health: { at, unreported: 0, reportLagMs: 0 } });
+      await page
+        .locator('.cell.unknown[data-status="Report lag"]')
+        .getByText(/^last checked 3 h/)
+        .waitFor();
+    });
+
     it("shows since when the food service has been failing, and the error", async () => {
       await served.stop();
       served = await SeededConsole.start(sampleDay(Date.now(), { failedPages: 3 }).writes);
@@ -130,7 +186,8 @@ describe("the console's views", function () {
     it("shows waiting NEW orders, although they have no relation yet", async () => {
       const page = await open("/");
       await count(page, "NEW").getByText("13", { exact: true }).waitFor();
-      await page.getByRole("button", { name: "New", exact: true }).click();
+      await page.getByText("Not listed: 13 new orders.").waitFor();
+      await page.getByRole("link", { name: "Longest waiting" }).click();
       await page.getByRole("link", { name: day.waiting }).last().waitFor();
       assert.match(page.url(), /\?stage=NEW$/);
     });
@@ -157,6 +214,8 @@ describe("the console's views", function () {
       await page.getByRole("link", { name: "7 days" }).click();
       await page.getByText("Arrivals and completions per day").first().waitFor();
       assert.match(page.url(), /period=week/);
+      const hours = page.getByRole("table", { name: "Arrivals and completions per hour" });
+      assert.equal(await hours.getByRole("row").count(), 1 + 7 * 24);
     });
 
     it("has the same figures in tables, for people who can't see charts", async () => {
@@ -275,9 +334,14 @@ describe("the console's views", function () {
     });
 
     it("shows an order that only the food service has as not sent to the kitchen yet", async () => {
-      served.bed.food.orders.set("orders/fresh", { name: "orders/fresh", customerId: "krithik", status: "NEW" });
+      const placedAt = new Date(Date.now() - 5 * MINUTE_MS);
+      const fresh = { name: "orders/fresh", customerId: "krithik", status: "NEW", placedAt } as const;
+      served.bed.food.orders.set(fresh.name, fresh);
       const page = await open("/orders/fresh");
       await page.getByText("Not sent to the kitchen yet.").waitFor();
+      const timeline = page.getByRole("region", { name: "Timeline" });
+      await timeline.getByText(/min( \d+ s)? so far$/).waitFor();
+      await timeline.getByText(/× the median of/).waitFor();
       await page.getByRole("region", { name: "Food service" }).getByText("New", { exact: true }).waitFor();
     });
 
