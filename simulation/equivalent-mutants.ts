@@ -13,12 +13,4 @@ export interface Equivalent {
   reason: string;
 }
 
-export const EQUIVALENT_MUTANTS: readonly Equivalent[] = [
-  {
-    file: "attempts/park-unusable.ts",
-    operator: "scale constant",
-    from: "1",
-    line: ".slice(0, MAX_QUOTED + 1)",
-    reason: "This bounds the text that is escaped. What exceeds MAX_QUOTED afterwards is cut in any case.",
-  },
-];
+export const EQUIVALENT_MUTANTS: readonly Equivalent[] = [];

@@ -83,7 +83,11 @@ export function mutantsOf(file: string, text: string): GeneratedMutant[] {
     });
   };
   const lines = text.split("\n");
-  const source = (node: unknown) => text.slice((node as Node).start, (node as Node).end);
+  const source = (node: unknown) => {
+    const { start, end, extra } = node as Node;
+    const { parenthesized = false } = (extra ?? {}) as { parenthesized?: boolean };
+    return parenthesized ? `(${text.slice(start, end)})` : text.slice(start, end);
+  };
   const program = parse(text, { sourceType: "module", plugins: ["typescript"] }).program as unknown as Node;
   walk(program, (node) => {
     if (FUNCTION.test(node.type)) functions.push(node);

@@ -51,7 +51,7 @@ export class OrderListing {
   /** Undefined if all went well so far. */
   problem: ListingProblem | undefined;
   private readonly tokens = new Set<string>();
-  private readonly names = new SeenNames(NAMES_BYTES_LOG2, 0);
+  private readonly names = new SeenNames(NAMES_BYTES_LOG2);
   private barrenPages = 0;
   /** Whether there is nothing more to list. */
   isOver = false;

@@ -19,11 +19,11 @@ export class SeenNames {
 
   /**
    * @param bytesLog2 the memory of the filter, as a power of two
-   * @param seed from 0 up to 1
+   * @param seed from 0 up to 1, 0 by default
    */
   constructor(
     private readonly bytesLog2: number,
-    seed: number,
+    seed = 0,
   ) {
     this.mask = 2 ** (bytesLog2 + 3) - 1;
     this.seed = Math.floor(seed * 2 ** 32) | 0;

@@ -16,7 +16,7 @@ import { parse } from "../parse.js";
 import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
 import type { Fields, Ports, Snapshot, Store, Write } from "../ports.js";
 import { HISTORY, hourBuckets } from "./history.js";
-import { type Relation, relationIn, relationPath } from "./relation.js";
+import { parseRelation, type Relation, relationPath } from "./relation.js";
 
 export const STATISTICS_PATH = "statistics/hours";
 
@@ -116,19 +116,17 @@ export async function sampleStages(hour: string, store: Store): Promise<HourStat
   const ids = entries.map(({ fields }) => orderId(String(fields.order))).filter((id) => id !== undefined);
   const stages: HourStatistics["stages"] = recordOf(ACTIVE_STATUSES, () => ({}));
   if (ids.length === 0) return stages;
-  for (const snapshot of await store.read(...ids.map(relationPath))) {
-    const relation = readable(snapshot);
-    if (!relation) continue;
-    for (const [stage, ms] of stageTimesOf(relation)) add(stages[stage], ms);
-  }
+  const relations = (await store.read(...ids.map(relationPath))).filter((snapshot) => snapshot !== undefined);
+  for (const [stage, ms] of relations.flatMap(stageTimesIn)) add(stages[stage], ms);
   return stages;
 }
 
-function readable(snapshot: Snapshot | undefined): Relation | undefined {
+/** None for a relation that this build can't read. */
+function stageTimesIn({ path, fields }: Snapshot): [ActiveStatus, number][] {
   try {
-    return relationIn(snapshot);
+    return stageTimesOf(parseRelation(path, fields));
   } catch {
-    return;
+    return [];
   }
 }
 

@@ -34,7 +34,7 @@ import { firstPosition, OrderListing } from "../list-orders.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
-import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
+import { parseRelation, RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
 import { ReportLag } from "./report-lag.js";
 import { writeTrouble } from "./report-status.js";
 
@@ -327,8 +327,7 @@ async function sweepRelation(
   result: SweepResult,
   ports: Ports,
 ): Promise<Relation | undefined> {
-  const relation = relationIn(found);
-  if (!relation) return undefined;
+  const relation = parseRelation(found.path, found.fields);
   const seen = await look(relation.order);
   if (seen.kind === "missing") return relation;
   if (seen.kind === "active") {
@@ -345,10 +344,10 @@ function logClosed(order: string, to: RelationState, { log }: Ports): void {
   log.info(`Sweep closed the relation as ${to}`, { order, component: "sweep", outcome: "advanced", to });
 }
 
-/** The age of a relation in seconds; 0 if another program wrote it and we have not adopted it yet. */
+/** The age of a relation in seconds; negative if another program wrote it and we have not adopted it yet. */
 function ageSeconds({ times }: Relation, { clock }: Ports): number {
   const began = Math.min(...Object.values(times).map((time) => time.getTime()));
-  return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
+  return Math.round((clock.now() - began) / 1000);
 }
 
 async function sweepAttempt(
@@ -359,7 +358,6 @@ async function sweepAttempt(
   ports: Ports,
 ): Promise<void> {
   const attempt = attemptIn(found);
-  if (!attempt) return;
   const fields = await planAttemptUpdate(attempt, look, ports);
   if (fields === "settled") {
     await ports.store.commit([{ kind: "delete", path: found.path, version: found.version }]);
@@ -416,10 +414,9 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   if (code === "ORDER_UNREADABLE" && seen.kind === "active") {
     return (await isReadable(attempt, ports)) ? closedFields(ports) : undefined;
   }
-  const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
+  const isParked = attempt.state === "PARKED";
   const over =
-    (attempt.state === "PARKED" && isResolved(attempt, seen, relationIn(snapshot))) ||
-    (await isOver(attempt, seen, ports));
+    (isParked && isResolved(attempt, seen, await relationOf(attempt, ports))) || (await isOver(attempt, seen, ports));
   if (typeof over === "object") return over;
   if (over) return closedFields(ports);
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
@@ -461,8 +458,10 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
 
 /** Whether the food service shows an order behind its relation. */
 function isBehind(seen: OrderLook, { state }: Relation): boolean {
-  const target = state && RELATION_STATES[state].reports;
-  return seen.kind !== "ended" && target !== undefined && (seen.kind === "missing" || mayReport(seen.status, target));
+  if (!state) return false;
+  const { reports } = RELATION_STATES[state];
+  if (!reports) return false;
+  return seen.kind === "missing" || (seen.kind === "active" && mayReport(seen.status, reports));
 }
 
 /** Whether an attempt's order has ended. For a missing order, the fields that count the lookup, until it counts as gone. */
@@ -483,17 +482,13 @@ async function isOver(
  * link, and its owner saw the link before it sent anything.
  */
 async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
-  const link = await linkOf(attempt, ports);
+  const link = (await relationOf(attempt, ports))?.[attempt.stage];
   if (link === undefined) return false;
   const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
   return wasLinkedByUs(entry);
 }
 
-async function linkOf(attempt: Attempt, { store }: Ports): Promise<string | undefined> {
-  const [snapshot] = await store.read(pathOfRelation(attempt));
-  return relationIn(snapshot)?.[attempt.stage];
-}
-
-function pathOfRelation({ order }: Attempt): string {
-  return relationPath(order.slice(order.indexOf("/") + 1));
+async function relationOf({ order }: Attempt, { store }: Ports): Promise<Relation | undefined> {
+  const [snapshot] = await store.read(relationPath(order.slice(order.indexOf("/") + 1)));
+  return relationIn(snapshot);
 }
