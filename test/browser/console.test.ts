@@ -27,6 +27,8 @@ describe("the operators' page", function () {
   this.timeout(15 * MINUTE_MS);
   let system: System;
   let browser: Browser;
+  /** For the story of 5,000 orders. */
+  let emulatorsOfMany: Awaited<ReturnType<typeof startOwn>> | undefined;
   let address: string;
   const opened: Watched[] = [];
 
@@ -38,6 +40,7 @@ describe("the operators' page", function () {
 
   after(async () => {
     await browser?.close();
+    await emulatorsOfMany?.stop();
     await system?.stop();
   });
 
@@ -273,10 +276,6 @@ describe("the operators' page", function () {
     await page.keyboard.press("Escape");
     await page.getByLabel("Reason").waitFor({ state: "detached" });
   });
-
-  /** For the next story alone. */
-  let emulatorsOfMany: Awaited<ReturnType<typeof startOwn>> | undefined;
-  after(() => emulatorsOfMany?.stop());
 
   it("shows 5,000 open orders, finds one of them, and shows a change of it", async () => {
     // Its own emulator: if another test writes while a page starts to listen to so many documents, the emulator may never report
