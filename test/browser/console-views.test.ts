@@ -263,6 +263,36 @@ describe("the console's views", function () {
       }
     });
 
+    it("finds an active order in the same ways, and one that has only an attempt", async () => {
+      const [flying] = await served.store.read(`relations/${day.flying}`);
+      const { kitchen, shipment, customerId } = flying?.fields ?? {};
+      const page = await open("/");
+      for (const text of [day.flying, String(kitchen), String(shipment), String(customerId)]) {
+        await search(page, text);
+        const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: day.flying }) });
+        await row.getByText("In flight").waitFor();
+        assert.equal(new URL(page.url()).searchParams.get("q"), text);
+      }
+      await search(page, day.uncertain);
+      await page
+        .getByRole("row")
+        .filter({ hasText: day.uncertain })
+        .getByText("kitchen order needs attention")
+        .waitFor();
+    });
+
+    it("narrows a customer's orders by outcome", async () => {
+      const { id, customer } = day.delivered;
+      const page = await open(`/orders?q=${customer}`);
+      await page.getByRole("link", { name: id }).waitFor();
+      await page.getByLabel("Outcome").selectOption("Rejected");
+      await page.getByRole("button", { name: "Search" }).click();
+      await page.getByRole("link", { name: id }).waitFor({ state: "detached" });
+      await page.getByRole("row").nth(1).getByText("Rejected").waitFor();
+      assert.equal(await page.locator("tbody tr").filter({ hasNotText: "Rejected" }).count(), 0);
+      assert.equal(new URL(page.url()).search, `?q=${customer}&outcome=REJECTED`);
+    });
+
     it("finds orders by outcome and day, and its URL shows the same again", async () => {
       const page = await open("/orders");
       await page.getByLabel("Outcome").selectOption("Rejected");
