@@ -14,12 +14,17 @@ export type Target = { atMost: number } | { atLeast: number };
 /** By name; a name ends with its unit, a ratio has none. */
 export type Figures = Record<string, Summary>;
 
+/** By figure. */
+type Labels = Record<string, string>;
+
 export interface Bench {
   name: string;
   /** What it answers, for people who choose one. */
   question: string;
   /** By figure. */
   targets: Record<string, Target>;
+  /** What figures are called in docs/performance.md, which shows those with a target or a label. */
+  labels?: Labels;
   /** @throws BenchError if it could not measure */
   measure(context: BenchContext): Promise<Figures>;
 }
@@ -41,6 +46,7 @@ export interface Result {
   met: boolean;
   figures: Figures;
   targets: Record<string, Target>;
+  labels?: Labels;
 }
 
 export interface SavedResult extends Result {
@@ -53,9 +59,9 @@ export interface SavedResult extends Result {
 export async function run(bench: Bench, context: BenchContext, save: boolean): Promise<Result> {
   const before = machine();
   const figures = await bench.measure(context);
-  const { name, targets } = bench;
+  const { name, targets, labels } = bench;
   const met = Object.entries(targets).every(([figure, target]) => isMet(figures[figure], target));
-  const result = { bench: name, met, figures, targets };
+  const result = { bench: name, met, figures, targets, ...(labels && { labels }) };
   if (!save) return result;
   mkdirSync(RESULTS, { recursive: true });
   const line: SavedResult = { date: new Date().toISOString(), machine: before, runs: context.runs, ...result };

@@ -73,7 +73,7 @@ async function measure(context: BenchContext): Promise<Figures> {
     const kind = KINDS[name];
     const baseline = await buildBaseline(world.directory, `noop-${kind}`);
     const compared: Side[] = peers && isInPlain(name) ? ["ours", "plain", "baseline"] : ["ours", "baseline"];
-    const starts = await alternate(compared, runs, (side) => startOnce(world, stand, name, side, baseline));
+    const starts = await alternate(compared, { runs, smoke }, (side) => startOnce(world, stand, name, side, baseline));
     Object.assign(figures, {
       [`${name}Ratio`]: ratioOf("milliseconds", starts.ours, starts.baseline),
       [`${name}CpuRatio`]: ratioOf("cpu", starts.ours, starts.baseline),

@@ -74,7 +74,7 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
     figures[`${size}PollOperations`] = summary([poll]);
     figures[`${size}TickOperations`] = summary([tick]);
   }
-  const times = await alternate(NAMES, runs, (size) => timeOf(world, emulators, pasts[size], polls, active));
+  const times = await alternate(NAMES, { runs, smoke }, (size) => timeOf(world, emulators, pasts[size], polls, active));
   for (const size of NAMES) Object.assign(figures, figuresOf(size, times[size], { PollMs: "poll", TickMs: "tick" }));
   const operations = (name: string) => [figures[name]?.median ?? Number.NaN];
   figures.pollOperationsRatio = ratio(operations("manyPollOperations"), operations("nonePollOperations"));

@@ -12,14 +12,17 @@ export class BenchError extends Error {
   override readonly name = "BenchError";
 }
 
-/** Measures each side this many times. The sides take turns going first; the first round is a warm-up and does not count. */
+/**
+ * Measures each side this many times. The sides take turns going first. The first round is a warm-up and does not count; a smoke test has
+ * none.
+ */
 export async function alternate<S extends string, R>(
   sides: readonly S[],
-  runs: number,
+  { runs, smoke }: { runs: number; smoke: boolean },
   measure: (side: S) => Promise<R>,
 ): Promise<Record<S, R[]>> {
   const results = Object.fromEntries(sides.map((side) => [side, [] as R[]])) as Record<S, R[]>;
-  for (let run = 0; run <= runs; run++) {
+  for (let run = smoke ? 1 : 0; run <= runs; run++) {
     for (const side of run % 2 === 0 ? sides : sides.toReversed()) {
       const result = await measure(side);
       if (run > 0) results[side].push(result);

@@ -53,7 +53,7 @@ async function measure({ world, runs, smoke, peers, say }: BenchContext): Promis
     for (const peer of ["plain", "restate", "dbos"] as const) await installPeer(peer, say);
   }
   let number = 0;
-  const results = await alternate(sides, runs, async (side) => {
+  const results = await alternate(sides, { runs, smoke }, async (side) => {
     const carried = await carryAll(world, side, `bench-pipeline-${++number}`, size);
     const { perSecond, ownCpu, cpu } = carried;
     say(`${side}: ${perSecond.toFixed(0)} orders/s, own CPU ${ownCpu.toFixed(2)} ms an order, ${JSON.stringify(cpu)}`);

@@ -40,7 +40,9 @@ async function measure({ world, runs, smoke, say }: BenchContext): Promise<Figur
   const baseline = await buildBaseline(world.directory, "poll");
   const figures: Figures = {};
   for (const orders of SIZES[smoke ? "smoke" : "full"]) {
-    const { ours, list, publish } = await alternate(SIDES, runs, (side) => pollOnce(world, side, orders, baseline));
+    const { ours, list, publish } = await alternate(SIDES, { runs, smoke }, (side) =>
+      pollOnce(world, side, orders, baseline),
+    );
     const slower = list.map(({ perSecond }, run) => Math.min(perSecond, publish[run]?.perSecond ?? 0));
     const name = `orders${orders}`;
     Object.assign(figures, {

@@ -55,11 +55,11 @@ interface Load {
 const PARTS = { PerSecond: "perSecond", P50Ms: "p50", P99Ms: "p99", CpuMs: "cpu", MiB: "memory" } as const;
 
 async function measure(context: BenchContext): Promise<Figures> {
-  const { world, runs, say } = context;
+  const { world, say } = context;
   const baseline = await buildBaseline(world.directory, "stage");
   const figures: Figures = {};
   for (const which of Object.keys(CASES) as Case[]) {
-    const { ours, baseline: bare } = await alternate(SIDES, runs, (side) => load(context, side, which, baseline));
+    const { ours, baseline: bare } = await alternate(SIDES, context, (side) => load(context, side, which, baseline));
     Object.assign(figures, {
       [`${which}ThroughputRatio`]: ratioOf("perSecond", ours, bare),
       [`${which}CpuRatio`]: ratioOf("cpu", ours, bare),

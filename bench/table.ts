@@ -1,4 +1,4 @@
-/** Writes the table in docs/performance.md: the newest result of each figure that has a target. The rest is in bench/results. */
+/** Writes the table in docs/performance.md: the newest result of each figure that has a target or a label. The rest is in bench/results. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../harness/root.js";
@@ -27,10 +27,11 @@ function newestResults(): SavedResult[] {
 
 function tableOf(results: SavedResult[]): string {
   const head = ["| bench | figure | median | min to max | target | met |", "|---|---|---|---|---|---|"];
-  const rows = results.flatMap(({ bench, figures, targets }) =>
+  const rows = results.flatMap(({ bench, figures, targets, labels = {} }) =>
     Object.entries(figures).flatMap(([name, figure]) => {
-      const target = targets[name];
-      return target ? [rowOf(bench, name, figure, target)] : [];
+      const [target, label] = [targets[name], labels[name]];
+      if (!target && !label) return [];
+      return [rowOf(bench, label ? `${label} (\`${name}\`)` : `\`${name}\``, figure, target)];
     }),
   );
   const where = results.map(({ bench, date, runs, machine }) => {
@@ -41,8 +42,11 @@ function tableOf(results: SavedResult[]): string {
   return [...head, ...rows, "", "Measured:", "", ...where].join("\n");
 }
 
-function rowOf(bench: string, name: string, { median, min, max }: Summary, target: Target): string {
-  const wanted = "atMost" in target ? `at most ${target.atMost}` : `at least ${target.atLeast}`;
-  const met = isMet({ median, min, max }, target) ? "yes" : "no";
-  return `| ${bench} | \`${name}\` | ${median} | ${min} to ${max} | ${wanted} | ${met} |`;
+function rowOf(bench: string, name: string, figure: Summary, target: Target | undefined): string {
+  const { median, min, max } = figure;
+  return `| ${bench} | ${name} | ${median} | ${min} to ${max} | ${target ? `${wanted(target)} | ${isMet(figure, target) ? "yes" : "no"}` : "– | –"} |`;
+}
+
+function wanted(target: Target): string {
+  return "atMost" in target ? `at most ${target.atMost}` : `at least ${target.atLeast}`;
 }

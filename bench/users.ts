@@ -67,7 +67,7 @@ async function measure({ world, runs, smoke, peers, say }: BenchContext): Promis
     go: () => startPeer(world, go ?? "", []),
   };
   const sides: Side[] = go === undefined ? ["direct", "chain"] : ["direct", "chain", ...PEERS];
-  const results = await alternate(sides, runs, async (side) => {
+  const results = await alternate(sides, { runs, smoke }, async (side) => {
     const servers = await start[side]();
     try {
       const used = () => servers.groups.reduce((sum, group) => sum + usageOf(group).cpu, 0);

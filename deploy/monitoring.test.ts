@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { CREATING_STAGES } from "../functions/src/domain/order-lifecycle.js";
-import { THRESHOLDS } from "../operator-console/src/thresholds.js";
+import { FAILED_POLLS_MS, THRESHOLDS } from "../operator-console/src/thresholds.js";
 import { delivery, FAILURE_SCENARIOS } from "../test/scenarios.js";
 import { namesIn } from "./gcloud-steps.js";
 import { extract, type LogEntry, matches } from "./log-filter.js";
@@ -20,7 +20,11 @@ interface Alert {
   userLabels: { alert: string };
   documentation: { content: string };
   conditions: {
-    conditionThreshold?: { filter: string; thresholdValue?: number };
+    conditionThreshold?: {
+      filter: string;
+      thresholdValue?: number;
+      aggregations?: { alignmentPeriod: string }[];
+    };
     conditionAbsent?: { filter: string; duration?: string };
   }[];
 }
@@ -52,9 +56,10 @@ function countedBy(entries: LogEntry[]): string[] {
   return counting.map(([name]) => name);
 }
 
-/** What each threshold of the console's status strip is in the alert of the same meaning, in milliseconds. */
+/** What each threshold of the console's status strip is in the alert of the same meaning. Times are in milliseconds. */
 const CONSOLE_ALERTS: Record<keyof typeof THRESHOLDS, () => number> = {
   pollAgeMs: () => 1_000 * Number.parseInt(ALERTS["poll-late"]?.conditions[0]?.conditionAbsent?.duration ?? "", 10),
+  failedPolls: () => ALERTS["poll-failing"]?.conditions[0]?.conditionThreshold?.thresholdValue ?? Number.NaN,
   oldestOrderMs: () =>
     1_000 * (ALERTS["oldest-order"]?.conditions[0]?.conditionThreshold?.thresholdValue ?? Number.NaN),
   reportLagMs: () => ALERTS["report-lag"]?.conditions[0]?.conditionThreshold?.thresholdValue ?? Number.NaN,
@@ -65,6 +70,11 @@ describe("the console's status strip", () => {
     it(`turns red at the threshold of the alert: ${name}`, () =>
       assert.equal(THRESHOLDS[name].red, CONSOLE_ALERTS[name]()));
   }
+
+  it("counts failed polls in the same period as the alert", () => {
+    const [aggregation] = ALERTS["poll-failing"]?.conditions[0]?.conditionThreshold?.aggregations ?? [];
+    assert.equal(aggregation?.alignmentPeriod, `${FAILED_POLLS_MS / 1_000}s`);
+  });
 });
 
 describe("the metrics", () => {

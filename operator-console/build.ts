@@ -34,6 +34,9 @@ const LOADED_LATER = ["attention", "orders", "order", "flow", "sign-in", "keys"]
 const LINE_BREAK_BEFORE_BLOCK =
   /(?<=[>}])\n(?=<\/?(?:article|d[dlt]|details|div|fig\w+|form|h[1-3]|header|li|main|nav|ol|option|p|section|summary|svg|t(?:able|body|[dhr]|head)|ul)\b)/g;
 
+/** A static attribute of a template whose value needs no quotes. The formatter puts a space before every other quote after `=`. */
+const QUOTED_WORD = /(?<=\s[a-z-]+=)"([\w.:#-]+)"(?=[\s>])/g;
+
 const compactViews: Plugin = {
   name: "compact views",
   setup(building) {
@@ -43,8 +46,11 @@ const compactViews: Plugin = {
       return { contents: code.trim(), loader: "text" };
     });
     building.onLoad({ filter: /operator-console\/src\/.*\.ts$/ }, ({ path }) => {
-      // Templates lose their indentation, and line breaks before blocks, which browsers ignore too.
-      const source = readFileSync(path, "utf8").replace(/\n\s+/g, "\n").replace(LINE_BREAK_BEFORE_BLOCK, "");
+      // Templates lose their indentation, line breaks before blocks, and quotes around words, all of which browsers ignore too.
+      const source = readFileSync(path, "utf8")
+        .replace(/\n\s+/g, "\n")
+        .replace(LINE_BREAK_BEFORE_BLOCK, "")
+        .replace(QUOTED_WORD, "$1");
       // Only the app loads views, so what it shares with them can be in its own file, and not in one for each set of views.
       const isLater = LOADED_LATER.some((view) => path.endsWith(`/views/${view}.ts`));
       return { contents: isLater ? `${source}\nimport "../app.js";` : source, loader: "ts" };

@@ -50,13 +50,17 @@ async function judgeFile(mutants: readonly GeneratedMutant[], onVerdict: (verdic
     onVerdict({ mutant, caughtBy: typeof failed === "string" ? `tests: ${failed}` : undefined });
   const switchable = mutants.filter((mutant) => mutant.switch !== undefined);
   if (switchable.length > 0) {
-    const verdicts = await judgeByTests(file, withSwitches(text, switchable), [...switchable.keys()]);
+    const { verdicts, atLoad } = await judgeByTests(file, withSwitches(text, switchable), [...switchable.keys()]);
     const failed = verdicts.get(NO_MUTANT);
     if (failed) throw new Error(`Without any mutant of ${file}, a test fails: ${failed}`);
-    for (const [index, mutant] of switchable.entries()) report(mutant, verdicts.get(index));
+    for (const [index, mutant] of switchable.entries()) {
+      // The mutated text is loaded instead, here and in the simulation.
+      if (atLoad.has(index)) mutant.switch = undefined;
+      else report(mutant, verdicts.get(index));
+    }
   }
   for (const mutant of mutants.filter((mutant) => mutant.switch === undefined)) {
-    const verdicts = await judgeByTests(file, mutated(text, mutant), []);
+    const { verdicts } = await judgeByTests(file, mutated(text, mutant), []);
     report(mutant, verdicts.get(NO_MUTANT));
   }
 }

@@ -15,9 +15,8 @@ export type Mutant = ReadonlyMap<string, string>;
 /** A search that uses more processor time than this, in seconds, hangs because of its mutant. */
 const MAX_SEARCH_SECONDS = 900;
 
-/** The tests that can notice a mutant of the protocol, relative to `functions/src`. Those of the connections can't. */
-const TESTS =
-  /^((attempts|relations|pipeline|domain|operator-api)\/[^/]+|adapters\/(memory\/[^/]+|firebase\/verified-replies)|[^/]+)\.test\.ts$/;
+/** The tests that can notice a mutant of the protocol, relative to `functions/src`: all unit tests but those of the triggers, whose SDK can't be bundled. */
+const TESTS = /(?<!\.integration|firebase\/triggers)\.test\.ts$/;
 
 function pluginFor(mutant: Mutant) {
   return replacing(new Map([...mutant].map(([file, text]) => [join(FUNCTIONS, file), text])));
@@ -35,15 +34,20 @@ async function testsFor(file: string): Promise<string[]> {
     .map((test) => `functions/src/${test}`);
 }
 
+/** What tests say about mutants of a file. */
+export interface TestVerdicts {
+  /** The first test that fails with each mutant, null for one with which none does, and the same without any mutant. */
+  verdicts: Map<number, string | null>;
+  /** The mutants whose code runs while the file is loaded: they are switched on too late, so they have no verdict. */
+  atLoad: ReadonlySet<number>;
+}
+
 /**
- * The first test that fails with each of these mutants of a file, null for one with which none does, and the same without any mutant.
+ * Runs the tests with each of these mutants of a file.
  * @param text the text of the file, with the mutants in it: each is switched on by its number
  */
-export async function judgeByTests(
-  file: string,
-  text: string,
-  mutants: readonly number[],
-): Promise<Map<number, string | null>> {
+export async function judgeByTests(file: string, text: string, mutants: readonly number[]): Promise<TestVerdicts> {
+  const atLoad = new Set<number>();
   const verdicts = new Map<number, string | null>();
   const program = await bundleTests(await testsFor(file), [pluginFor(new Map([[file, text]]))]);
   let left = [...mutants];
@@ -51,13 +55,15 @@ export async function judgeByTests(
     let current = NO_MUTANT;
     await runText(program, left.map(String), (line) => {
       const said = JSON.parse(line) as Line;
-      if ("begins" in said) current = said.begins;
+      if ("atLoad" in said) for (const mutant of said.atLoad) atLoad.add(mutant);
+      else if ("begins" in said) current = said.begins;
       else verdicts.set(said.mutant, said.failed);
     });
     if (!verdicts.has(current)) verdicts.set(current, "the tests do not end");
     left = current === NO_MUTANT ? [] : left.filter((mutant) => !verdicts.has(mutant));
   } while (left.length > 0);
-  return verdicts;
+  for (const mutant of atLoad) verdicts.delete(mutant);
+  return { verdicts, atLoad };
 }
 
 /** Searches for schedules that show a mutant which is always on: single faults, so many seeds at most and, with many seeds, pairs of faults. */

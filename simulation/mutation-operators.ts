@@ -83,7 +83,11 @@ export function mutantsOf(file: string, text: string): GeneratedMutant[] {
     });
   };
   const lines = text.split("\n");
-  const source = (node: unknown) => text.slice((node as Node).start, (node as Node).end);
+  const source = (node: unknown) => {
+    const { start, end, extra } = node as Node;
+    const { parenthesized = false } = (extra ?? {}) as { parenthesized?: boolean };
+    return parenthesized ? `(${text.slice(start, end)})` : text.slice(start, end);
+  };
   const program = parse(text, { sourceType: "module", plugins: ["typescript"] }).program as unknown as Node;
   walk(program, (node) => {
     if (FUNCTION.test(node.type)) functions.push(node);
@@ -168,7 +172,7 @@ function mutate(node: Node, source: (node: unknown) => string, emit: Emit): void
       if (isCall(one(node.expression))) emit("remove call", node, ";", "statements");
       break;
     case "ReturnStatement":
-      if (node.argument) emit("return nothing", one(node.argument), "undefined");
+      if (node.argument && !isFalse(one(node.argument))) emit("return nothing", one(node.argument), "undefined");
       break;
     case "ThrowStatement":
       emit("swallow error", node, ";", "statements");
@@ -180,7 +184,7 @@ function mutate(node: Node, source: (node: unknown) => string, emit: Emit): void
     case "NewExpression": {
       const args = list(node.arguments);
       const [last, previous] = [args.at(-1), args.at(-2)];
-      if (last && previous)
+      if (last && previous && !isFalse(last))
         emit("drop argument", { start: previous.end, end: last.end, loc: last.loc }, "", "argument");
       break;
     }
@@ -220,6 +224,11 @@ function mutateBlock(body: Node[], source: (node: unknown) => string, emit: Emit
       "none",
     );
   }
+}
+
+/** Undefined, or what means the same to the code that gets undefined instead. */
+function isFalse({ type, value, name }: Node): boolean {
+  return (type === "BooleanLiteral" && value === false) || (type === "Identifier" && name === "undefined");
 }
 
 function isCall(expression: Node): boolean {

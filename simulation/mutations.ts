@@ -16,12 +16,12 @@ export const MUTATIONS: readonly Mutation[] = [
     'const [version = ""] = await ports.store.commit([write]);',
     'const version = "0";',
   ),
-  one("take any claim for ours", createOnce, "if (snapshot && attempt?.id === claim.id)", "if (snapshot && attempt)"),
+  one("take any claim for ours", createOnce, "if (found?.attempt.id === claim.id)", "if (found)"),
   one(
     "never know our own claim again",
     createOnce,
-    "if (snapshot && attempt?.id === claim.id)",
-    "if (snapshot && !attempt)",
+    "if (found?.attempt.id === claim.id)",
+    "if (found && !found.attempt)",
   ),
   one(
     "send again after an unknown outcome",
@@ -166,8 +166,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "report over a cancellation",
     "domain/order-lifecycle.ts",
-    "return !ended && rank !== undefined && rank <",
-    "return (rank ?? -1) <",
+    "return rank !== undefined && rank < ORDER_STATUSES[to].rank",
+    "return (rank ?? -1) < ORDER_STATUSES[to].rank",
   ),
   one(
     "never report again",
@@ -286,8 +286,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "close what is missing at the first look",
     "relations/sweep.ts",
-    "if (!isBelieved || absence) return absence !== undefined;",
-    "if (isMass && isBelieved) return false;",
+    'if (!absence) return isBelieved ? "believed" : "too soon";',
+    'if (!absence || !isBelieved) return "believed";',
   ),
   one(
     "trust the list, not each order's status",
@@ -311,7 +311,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "start a continued poll over",
     "pipeline/poll-orders.ts",
     "const { positions = listed, startedAt = now } = continuation;",
-    "const { startedAt = now } = continuation;\n  const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));",
+    "const { startedAt = now } = continuation;\n  const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports.settings));",
   ),
   one(
     "continue only one status",

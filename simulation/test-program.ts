@@ -7,8 +7,8 @@ import Mocha from "mocha";
 import { NO_MUTANT, switchOn, takeReached } from "./mutant-switch.js";
 import { watch } from "./watchdog.js";
 
-/** A line that the program prints. Without a mutant all tests must pass. */
-export type Line = { begins: number } | { mutant: number; failed: string | null };
+/** A line that the program prints, first the mutants whose code runs while files are loaded. Without a mutant all tests must pass. */
+export type Line = { atLoad: number[] } | { begins: number } | { mutant: number; failed: string | null };
 
 /** Tests of handlers take milliseconds; one that waits this long waits for what never happens. */
 const TIMEOUT_MS = 60_000;
@@ -23,13 +23,14 @@ mocha.suite.emit("pre-require", globalThis, "", mocha);
 
 let isRunning = false;
 
-/** The mutants that each test reaches, and those that are reached outside of tests: while files are loaded, and in hooks. */
+/** The mutants that each test reaches, and those that are reached outside of tests: in hooks. */
 const reachedBy = new Map<Mocha.Test, Set<number>>();
 const reachedOutside = new Set<number>();
 
 /** Runs all tests once without a mutant, then for each mutant those that reach it, and ends the process. */
 export async function runTests(): Promise<void> {
   const begins = watch(MAX_SECONDS);
+  await print({ atLoad: [...takeReached()] });
   for (const mutant of [NO_MUTANT, ...process.argv.slice(2).map(Number)]) {
     begins();
     await print({ begins: mutant });

@@ -23,6 +23,17 @@ describe("a lease", () => {
     assert.notEqual((await taken(bed)).holder, first.holder);
   });
 
+  it("has the fields of its document, and costs one read and one write", async () => {
+    const bed = testBed();
+    await bed.store.set(PATH, { holder: "", step: 3, until: new Date(0), health: { at: new Date(1) } });
+    bed.store.hooks.once("read", "after", () =>
+      bed.store.hooks.once("read", "before", () => assert.fail("a second read")),
+    );
+    const { fields } = await taken(bed);
+    assert.deepEqual(fields, await bed.store.fields(PATH));
+    assert.deepEqual(fields.health, { at: new Date(1) });
+  });
+
   it("can be acquired immediately after its release", async () => {
     const bed = testBed();
     await releaseLease(await taken(bed), bed.ports);

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { callError } from "./domain/errors.js";
-import { OrderListing } from "./list-orders.js";
+import { firstPosition, OrderListing } from "./list-orders.js";
 import type { FoodService, Order, OrderPage } from "./ports.js";
+import { TEST_SETTINGS } from "./testing/test-bed.js";
 
 type Request = Parameters<FoodService["listOrders"]>[0];
 
 const order = (name: string): Order => ({ name, status: "NEW", customerId: "ada" });
-const BEGIN = { status: "NEW", pageToken: "", pageSize: 500, pages: 0 } as const;
+const BEGIN = firstPosition("NEW", TEST_SETTINGS);
 
 /** A listing of a food service that answers like this, and the requests that it makes. */
 function listing(answer: (request: Request, count: number) => OrderPage, from: OrderListing["position"] = BEGIN) {
@@ -87,6 +88,10 @@ describe("a listing", () => {
     }));
     assert.equal(await listAll(orders), 600);
     assert.equal(orders.problem, undefined);
+  });
+
+  it("begins at the first page, with the page size that is set", () => {
+    assert.deepEqual(BEGIN, { status: "NEW", pageToken: "", pageSize: 500, pages: 0 });
   });
 
   it("ends after 50,000 pages, those of earlier runs included", async () => {

@@ -3,6 +3,7 @@ import { isCallError, toErrorInfo } from "./domain/errors.js";
 import type { ActiveStatus } from "./domain/order-lifecycle.js";
 import type { FoodService, Order } from "./ports.js";
 import { SeenNames } from "./seen-names.js";
+import type { Settings } from "./settings.js";
 
 /** The maximum of pages of one status in one pass. */
 const MAX_PAGES = 50_000;
@@ -12,7 +13,6 @@ const MAX_BARREN_PAGES = 200;
 
 /** The memory for the names of a listing, as a power of two in bytes: 2 MiB. A page with only seen names counts as one without a new order. */
 const NAMES_BYTES_LOG2 = 21;
-const BITS_PER_NAME = 4;
 
 /** A smaller page does not help if the service is unavailable or rejects us. */
 const NOT_ABOUT_SIZE = [
@@ -33,6 +33,11 @@ export interface ListingPosition {
   pages: number;
 }
 
+/** Where a listing of one status begins. */
+export function firstPosition(status: ActiveStatus, { POLL_PAGE_SIZE: pageSize }: Settings): ListingPosition {
+  return { status, pageToken: "", pageSize, pages: 0 };
+}
+
 /** Why a listing ended early or was slow, and what to do about it. */
 export interface ListingProblem {
   /** Whether orders of this status may be missing from what was listed. */
@@ -46,7 +51,7 @@ export class OrderListing {
   /** Undefined if all went well so far. */
   problem: ListingProblem | undefined;
   private readonly tokens = new Set<string>();
-  private readonly names = new SeenNames(NAMES_BYTES_LOG2, BITS_PER_NAME, 0);
+  private readonly names = new SeenNames(NAMES_BYTES_LOG2);
   private barrenPages = 0;
   /** Whether there is nothing more to list. */
   isOver = false;

@@ -23,7 +23,7 @@ function run(before: Fields, at: number, orders: Order[], failure?: string): Fie
     );
   }
   if (failure !== undefined) tally.fail({ code: "UNAVAILABLE", message: failure });
-  return tally.fieldsAt(at + 800, "rev-1");
+  return tally.fieldsAt(at + 800, "rev-1", failure !== undefined);
 }
 
 const healthIn = ({ health }: Fields) => health as Fields;
@@ -64,6 +64,25 @@ describe("the poll's health", () => {
       { order: "orders/1", since: new Date(NOON) },
       { order: "orders/2", since: new Date(NOON + MINUTE_MS) },
     ]);
+  });
+
+  it("lists the failed runs of the last ten minutes, ten at most", () => {
+    let lease: Fields = {};
+    const failedRuns = () =>
+      (healthIn(lease).failedRuns as Date[]).map((at) => (at.getTime() - 800 - NOON) / MINUTE_MS);
+    for (const minute of [0, 2, 4]) lease = run(lease, NOON + minute * MINUTE_MS, [], "down");
+    lease = run(lease, NOON + 5 * MINUTE_MS, []);
+    assert.deepEqual(failedRuns(), [0, 2, 4], "they outlast a run without failures");
+    lease = run(lease, NOON + 11 * MINUTE_MS, []);
+    assert.deepEqual(failedRuns(), [2, 4]);
+    for (let tenth = 0; tenth < 20; tenth++) lease = run(lease, NOON + (12 + tenth / 10) * MINUTE_MS, [], "down");
+    assert.equal(failedRuns().length, 10);
+  });
+
+  it("reads the health that an earlier build stored, without failed runs", () => {
+    const { failedRuns: _, ...earlier } = healthIn(run({}, NOON, [order(1, NOON)]));
+    const health = healthIn(run({ health: earlier }, NOON + MINUTE_MS, [], "down"));
+    assert.deepEqual([health.active, health.failedRuns], [earlier.active, [new Date(NOON + MINUTE_MS + 800)]]);
   });
 
   it("has one point for every ten minutes of the last day", () => {

@@ -22,6 +22,12 @@ const MAX_CLOCK_SKEW_MS = 3_600_000;
 const POINT_MS = 600_000;
 const HISTORY_MS = 24 * 3_600_000;
 
+/** Failed runs of this long are listed: longer than the window of the alert "Poll errors". */
+const FAILED_RUNS_MS = 600_000;
+
+/** The alert fires at the third failed run, so more of them say nothing new. */
+const MAX_FAILED_RUNS = 10;
+
 /** By status. A document of a build with fewer statuses has no count of the others. */
 const counts = v.object(recordOf(ACTIVE_STATUSES, () => v.optional(v.number(), 0)));
 const error = v.object({ code: v.string(), message: v.string() });
@@ -33,6 +39,8 @@ const healthSchema = v.object({
   active: counts,
   failedPages: v.number(),
   error: v.optional(v.nullable(error)),
+  /** When recent runs ended that could not list or publish every page. */
+  failedRuns: v.optional(v.array(v.date()), []),
   /** When the newest order that any run saw was placed. Younger orders have arrived since. */
   newest: v.optional(v.nullable(v.date())),
   waiting: v.array(v.object({ order: v.string(), since: v.date() })),
@@ -129,8 +137,12 @@ export class PollTally {
       .slice(0, MAX_WAITING);
   }
 
-  /** The fields to store when the run ends at this time; `revision` names what is deployed. */
-  fieldsAt(now: number, revision: string): Fields {
+  /**
+   * The fields to store when the run ends at this time.
+   * @param revision names what is deployed
+   * @param hasFailed whether this or an earlier pass of the run could not list or publish every page
+   */
+  fieldsAt(now: number, revision: string, hasFailed: boolean): Fields {
     const { progress, previous } = this;
     const { active, failedPages, waiting, startedAt } = progress;
     const isComplete = failedPages === 0;
@@ -146,12 +158,18 @@ export class PollTally {
         active: { ...shown },
         failedPages,
         error: progress.error ?? null,
+        failedRuns: this.failedRunsAt(now, hasFailed),
         newest: newest > 0 ? new Date(newest) : null,
         waiting: waiting.map(({ order, since }) => ({ order, since: new Date(since) })),
         points: isComplete ? this.pointsAt(now) : (previous?.points ?? []),
         revision,
       },
     };
+  }
+
+  private failedRunsAt(now: number, hasFailed: boolean): Date[] {
+    const recent = (this.previous?.failedRuns ?? []).filter((at) => at.getTime() > now - FAILED_RUNS_MS);
+    return [...recent, ...(hasFailed ? [new Date(now)] : [])].slice(-MAX_FAILED_RUNS);
   }
 
   /** The history including this run. */

@@ -3,6 +3,9 @@
 /** The number of names that are stored exactly. Most polls see no more, so they allocate no filter. */
 const MAX_EXACT = 1_000;
 
+/** The number of bits per name in the filter. */
+const BITS_PER_NAME = 8;
+
 /**
  * The names that were seen, in constant memory for any number of names. The first ones are stored exactly. More of them are in a Bloom
  * filter, which rarely mistakes a new name for a seen one; which names depends on the seed.
@@ -16,13 +19,11 @@ export class SeenNames {
 
   /**
    * @param bytesLog2 the memory of the filter, as a power of two
-   * @param bitsPerName the number of bits per name in the filter
-   * @param seed from 0 up to 1
+   * @param seed from 0 up to 1, 0 by default
    */
   constructor(
     private readonly bytesLog2: number,
-    private readonly bitsPerName: number,
-    seed: number,
+    seed = 0,
   ) {
     this.mask = 2 ** (bytesLog2 + 3) - 1;
     this.seed = Math.floor(seed * 2 ** 32) | 0;
@@ -54,7 +55,7 @@ export class SeenNames {
     at ^= at >>> 15;
     step |= 1;
     let isNew = false;
-    for (let bit = 0; bit < this.bitsPerName; bit++) {
+    for (let bit = 0; bit < BITS_PER_NAME; bit++) {
       const position = at & this.mask;
       const word = position >>> 5;
       const one = 1 << (position & 31);

@@ -63,6 +63,8 @@ export interface Health {
   tookMs: number;
   active: Counts | undefined;
   failedPages: number;
+  /** When recent polls failed. */
+  failedAt: Date[];
   error: string | undefined;
   waiting: WaitingOrder[];
   points: FlowPoint[];
@@ -117,6 +119,7 @@ export function healthIn(poll: Data | undefined, sweep: Data | undefined): Healt
     tookMs: numberIn(found.tookMs),
     active: found.active === undefined ? undefined : countsIn(active),
     failedPages: numberIn(found.failedPages),
+    failedAt: Array.isArray(found.failedRuns) ? found.failedRuns.flatMap((at) => dateIn(at) ?? []) : [],
     error: textIn(mapIn(found.error).message),
     waiting: listIn(found.waiting).flatMap((one) => {
       const [order, since] = [textIn(one.order), dateIn(one.since)];

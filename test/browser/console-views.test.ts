@@ -44,10 +44,14 @@ describe("the console's views", function () {
   let browser: Browser;
   let day: SampleDay;
   let served: SeededConsole;
+  /** One test after the other uses it, since a new page takes longer to open than the console. Each test has an origin of its own. */
+  let shared: Watched;
   const opened: Watched[] = [];
 
   before(async () => {
     browser = await startBrowser();
+    shared = await openPage(browser, { locale: "en-GB" });
+    opened.push(shared);
   });
 
   beforeEach(async () => {
@@ -56,22 +60,26 @@ describe("the console's views", function () {
   });
 
   afterEach(async () => {
-    for (const { context } of opened) await context.close();
+    await shared.page.goto("about:blank");
+    for (const watched of opened) if (watched !== shared) await watched.context.close();
     await served.stop();
   });
 
   after(async () => {
     await browser?.close();
-    assert.ok(opened.length > 0);
     const troubles = opened.flatMap(({ troubles: of }) => of);
     assert.deepEqual(troubles, [], "requests to other machines, broken policies, uncaught errors");
   });
 
-  const open = async (path: string, options: Parameters<typeof openPage>[1] = {}): Promise<Page> => {
+  const open = async (path: string, { page } = shared): Promise<Page> => {
+    await page.goto(served.address + path);
+    return page;
+  };
+  /** In a page for this test alone, which may change its clock, its network and its viewport, or needs two pages. */
+  const openAlone = async (path: string, options: Parameters<typeof openPage>[1] = {}): Promise<Page> => {
     const watched = await openPage(browser, { locale: "en-GB", ...options });
     opened.push(watched);
-    await watched.page.goto(served.address + path);
-    return watched.page;
+    return open(path, watched);
   };
 
   const status = (page: Page, title: string) => page.locator(`[data-status="${title}"]`);
@@ -80,7 +88,7 @@ describe("the console's views", function () {
   describe("the status strip", () => {
     it("shows the last poll, the food service, the oldest order of each stage, the report lag and the revision", async () => {
       const page = await open("/");
-      await status(page, "Last poll").getByText("orders in 840 ms").waitFor();
+      await status(page, "Last poll").getByText("Took 840 ms: 13 new, 30 in preparation, 16 in flight").waitFor();
       await status(page, "Food service").getByText("Reachable").waitFor();
       await status(page, "Oldest new")
         .getByText(/5[5-9] min/)
@@ -94,7 +102,7 @@ describe("the console's views", function () {
     });
 
     it("turns amber and then red when polls stop, without a reload", async () => {
-      const page = await open("/");
+      const page = await openAlone("/");
       await page.clock.install();
       await status(page, "Last poll").getByText("ago").waitFor();
       const [lease] = await served.store.read("leases/poll");
@@ -106,6 +114,62 @@ describe("the console's views", function () {
       await polledAgo(6 * MINUTE_MS);
       await page.locator('.cell.red[data-status="Last poll"]').waitFor();
       await page.getByRole("heading", { name: "System status: Critical" }).waitFor();
+    });
+
+    it("turns amber and then red for a stuck order and for a report lag", async () => {
+      const page = await open("/");
+      const inFlightFor = (ms: number) =>
+        served.set("relations/stuck", {
+          schema: 1,
+          state: "IN_FLIGHT",
+          kitchen: "k/stuck",
+          shipment: "s/stuck",
+          times: { IN_FLIGHT: new Date(Date.now() - ms) },
+        });
+      const lagsBy = (reportLagMs: number) =>
+        served.set("leases/sweep", { health: { at: new Date(), unreported: 3, reportLagMs } });
+      await inFlightFor(61 * MINUTE_MS);
+      await page.locator('.cell.amber[data-status="Oldest in flight"]').getByText("stuck").waitFor();
+      await inFlightFor(150 * MINUTE_MS);
+      await page
+        .locator('.cell.red[data-status="Oldest in flight"]')
+        .getByText(/^2 h \d+ min$/)
+        .waitFor();
+      await lagsBy(31_000);
+      await page.locator('.cell.amber[data-status="Report lag"]').getByText("3 unreported").waitFor();
+      await lagsBy(61_000);
+      await page.locator('.cell.red[data-status="Report lag"]').getByText("1 min", { exact: true }).waitFor();
+    });
+
+    it("turns red when polls fail now and then, although the last one was complete", async () => {
+      const page = await open("/");
+      const [lease] = await served.store.read("leases/poll");
+      const health = lease?.fields.health as Fields;
+      const failedAgo = (...minutes: number[]) => {
+        const failedRuns = minutes.map((ago) => new Date(Date.now() - ago * MINUTE_MS));
+        return served.set("leases/poll", { health: { ...health, at: new Date(), failedRuns } });
+      };
+      await failedAgo(9, 8, 7, 1);
+      await page
+        .locator('.cell.amber[data-status="Food service"]')
+        .getByText("1 poll failed in the last 5 min")
+        .waitFor();
+      await failedAgo(2, 1, 0);
+      await page
+        .locator('.cell.red[data-status="Food service"]')
+        .getByText("3 polls failed in the last 5 min")
+        .waitFor();
+      await status(page, "Food service").getByText("Reachable").waitFor();
+    });
+
+    it("has no data about the report lag when no sweep has measured it for hours", async () => {
+      const page = await open("/");
+      const at = new Date(Date.now() - 3 * 60 * MINUTE_MS);
+      await served.set("leases/sweep", { health: { at, unreported: 0, reportLagMs: 0 } });
+      await page
+        .locator('.cell.unknown[data-status="Report lag"]')
+        .getByText(/^last checked 3 h/)
+        .waitFor();
     });
 
     it("shows since when the food service has been failing, and the error", async () => {
@@ -122,7 +186,8 @@ describe("the console's views", function () {
     it("shows waiting NEW orders, although they have no relation yet", async () => {
       const page = await open("/");
       await count(page, "NEW").getByText("13", { exact: true }).waitFor();
-      await page.getByRole("button", { name: "New", exact: true }).click();
+      await page.getByText("Not listed: 13 new orders.").waitFor();
+      await page.getByRole("link", { name: "Longest waiting" }).click();
       await page.getByRole("link", { name: day.waiting }).last().waitFor();
       assert.match(page.url(), /\?stage=NEW$/);
     });
@@ -149,6 +214,8 @@ describe("the console's views", function () {
       await page.getByRole("link", { name: "7 days" }).click();
       await page.getByText("Arrivals and completions per day").first().waitFor();
       assert.match(page.url(), /period=week/);
+      const hours = page.getByRole("table", { name: "Arrivals and completions per hour" });
+      assert.equal(await hours.getByRole("row").count(), 1 + 7 * 24);
     });
 
     it("has the same figures in tables, for people who can't see charts", async () => {
@@ -196,13 +263,43 @@ describe("the console's views", function () {
       }
     });
 
+    it("finds an active order in the same ways, and one that has only an attempt", async () => {
+      const [flying] = await served.store.read(`relations/${day.flying}`);
+      const { kitchen, shipment, customerId } = flying?.fields ?? {};
+      const page = await open("/");
+      for (const text of [day.flying, String(kitchen), String(shipment), String(customerId)]) {
+        await search(page, text);
+        const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: day.flying }) });
+        await row.getByText("In flight").waitFor();
+        assert.equal(new URL(page.url()).searchParams.get("q"), text);
+      }
+      await search(page, day.uncertain);
+      await page
+        .getByRole("row")
+        .filter({ hasText: day.uncertain })
+        .getByText("kitchen order needs attention")
+        .waitFor();
+    });
+
+    it("narrows a customer's orders by outcome", async () => {
+      const { id, customer } = day.delivered;
+      const page = await open(`/orders?q=${customer}`);
+      await page.getByRole("link", { name: id }).waitFor();
+      await page.getByLabel("Outcome").selectOption("Rejected");
+      await page.getByRole("button", { name: "Search" }).click();
+      await page.getByRole("link", { name: id }).waitFor({ state: "detached" });
+      await page.getByRole("row").nth(1).getByText("Rejected").waitFor();
+      assert.equal(await page.locator("tbody tr").filter({ hasNotText: "Rejected" }).count(), 0);
+      assert.equal(new URL(page.url()).search, `?q=${customer}&outcome=REJECTED`);
+    });
+
     it("finds orders by outcome and day, and its URL shows the same again", async () => {
       const page = await open("/orders");
       await page.getByLabel("Outcome").selectOption("Rejected");
       await page.getByRole("button", { name: "Search" }).click();
       await page.getByRole("row").nth(1).getByText("Rejected").waitFor();
       assert.equal(await page.locator("tbody .pill.good").count(), 0);
-      const other = await open(new URL(page.url()).pathname + new URL(page.url()).search);
+      const other = await openAlone(new URL(page.url()).pathname + new URL(page.url()).search);
       await other.getByRole("row").nth(1).getByText("Rejected").waitFor();
       assert.equal(await other.getByLabel("Outcome").inputValue(), "REJECTED");
     });
@@ -267,9 +364,14 @@ describe("the console's views", function () {
     });
 
     it("shows an order that only the food service has as not sent to the kitchen yet", async () => {
-      served.bed.food.orders.set("orders/fresh", { name: "orders/fresh", customerId: "krithik", status: "NEW" });
+      const placedAt = new Date(Date.now() - 5 * MINUTE_MS);
+      const fresh = { name: "orders/fresh", customerId: "krithik", status: "NEW", placedAt } as const;
+      served.bed.food.orders.set(fresh.name, fresh);
       const page = await open("/orders/fresh");
       await page.getByText("Not sent to the kitchen yet.").waitFor();
+      const timeline = page.getByRole("region", { name: "Timeline" });
+      await timeline.getByText(/min( \d+ s)? so far$/).waitFor();
+      await timeline.getByText(/× the median of/).waitFor();
       await page.getByRole("region", { name: "Food service" }).getByText("New", { exact: true }).waitFor();
     });
 
@@ -415,7 +517,7 @@ describe("the console's views", function () {
   });
 
   it("shows when the server is unavailable, and resumes when it is back", async () => {
-    const page = await open("/");
+    const page = await openAlone("/");
     await count(page, "PREPARATION").getByText("30").waitFor();
     await page.context().setOffline(true);
     await page.getByRole("status").getByText("You're offline").waitFor();
@@ -445,8 +547,9 @@ describe("the console's views", function () {
     for (const colorScheme of schemes) {
       it(`are accessible and need no sideways scrolling, in ${colorScheme} on a ${device}`, async () => {
         const orders = [day.uncertain, day.delivered.id].map((id) => `/orders/${id}`);
-        const look = async (path: string) => {
-          const page = await open(path, { viewport, colorScheme });
+        const page = await openAlone("/", { viewport, colorScheme });
+        for (const path of ["/", "/attention", "/orders", "/flow", ...orders, "/nowhere"]) {
+          await page.goto(served.address + path);
           await page.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
           await page.getByText("Loading…").first().waitFor({ state: "hidden" });
           if (path === "/attention") await page.getByRole("checkbox", { name: "Select all 9" }).check();
@@ -454,8 +557,7 @@ describe("the console's views", function () {
           assert.deepEqual(await accessibilityProblems(page, rules), [], path);
           const overflow = () => document.documentElement.scrollWidth - document.documentElement.clientWidth;
           assert.equal(await page.evaluate(overflow), 0, path);
-        };
-        await Promise.all(["/", "/attention", "/orders", "/flow", ...orders, "/nowhere"].map(look));
+        }
       });
     }
   }
@@ -468,7 +570,7 @@ describe("the console's views", function () {
       return { kind: "create", ...manyRelation(index, false, began - index * 1_000) };
     });
     served = await SeededConsole.start(orders);
-    const page = await open("/");
+    const page = await openAlone("/");
     await page.clock.install();
     await page.reload();
     await page.getByText("1–50 of 5,000").waitFor();
@@ -558,7 +660,7 @@ describe("the console's views", function () {
       return {
         console: await SeededConsole.start(day.writes, over),
         past,
-        page: await open("/"),
+        page: await openAlone("/"),
         quickest: Number.POSITIVE_INFINITY,
       };
     };

@@ -42,16 +42,14 @@ export function sampleDay(
   const create = (path: string, fields: Fields) => writes.push({ kind: "create", path, fields });
 
   const actives = Array.from({ length: active }, (_, index) => activeOrder(index, now, random));
-  for (const { id, fields } of actives) create(`relations/${id}`, fields);
+  for (const { id, fields } of actives) {
+    create(`relations/${id}`, fields);
+    writes.push(...linkEntries(id, fields));
+  }
   const completed = Array.from({ length: 80 }, (_, index) => completedOrder(index, now, random));
   for (const { id, fields, state, at } of completed) {
     create(`relations/${id}`, fields);
-    const { PREPARATION, IN_FLIGHT } = fields.times as { PREPARATION: Date; IN_FLIGHT: Date };
-    writes.push(
-      linkEntry(`orders/${id}`, "kitchen", String(fields.kitchen), PREPARATION.getTime()),
-      linkEntry(`orders/${id}`, "shipment", String(fields.shipment), IN_FLIGHT.getTime()),
-      closingEntry(`orders/${id}`, state, at),
-    );
+    writes.push(...linkEntries(id, fields), closingEntry(`orders/${id}`, state, at));
   }
 
   const uncertain = random.uuid();
@@ -103,6 +101,14 @@ export function sampleDay(
     parked: parkedIds,
     waiting: waiting[0] ?? "",
   };
+}
+
+/** The history of a relation's links. */
+function linkEntries(id: string, { kitchen, shipment, times }: Fields): Write[] {
+  const { PREPARATION, IN_FLIGHT } = times as { PREPARATION: Date; IN_FLIGHT?: Date };
+  const entry = linkEntry(`orders/${id}`, "kitchen", String(kitchen), PREPARATION.getTime());
+  if (!IN_FLIGHT) return [entry];
+  return [entry, linkEntry(`orders/${id}`, "shipment", String(shipment), IN_FLIGHT.getTime())];
 }
 
 function activeOrder(index: number, now: number, random: Randomness): { id: string; fields: Fields } {

@@ -109,16 +109,19 @@ export function expiryOf(now: number): Date {
   return new Date(now + RETENTION_MS);
 }
 
-/** The fields of a claim. */
+/** The fields of a claim; it has no lease if nothing is sent. */
 export function claimFields(
-  claim: Pick<Attempt, "order" | "stage" | "id" | "policy" | "tries"> & { claimedAt: number; leaseUntil: number },
+  claim: Pick<Attempt, "order" | "stage" | "id" | "policy" | "tries"> & {
+    claimedAt: number;
+    leaseUntil: number | null;
+  },
 ): Fields {
   return {
     schema: ATTEMPT_SCHEMA,
     ...claim,
     state: "SENDING",
     claimedAt: new Date(claim.claimedAt),
-    leaseUntil: new Date(claim.leaseUntil),
+    leaseUntil: claim.leaseUntil === null ? null : new Date(claim.leaseUntil),
     nextTryAt: null,
     reason: null,
   };

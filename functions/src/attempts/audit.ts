@@ -43,7 +43,7 @@ export function auditPath(key: string): string {
 
 /** Identifies a decision: the same fields give the same text. */
 export function fingerprintOf(fields: Record<string, string | null>): string {
-  const sorted = Object.entries(fields).sort(([one], [other]) => (one < other ? -1 : 1));
+  const sorted = Object.entries(fields).sort();
   return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");
 }
 

@@ -121,14 +121,20 @@ for (const stage of ["kitchen", "shipment"] as const) {
   describe(`creating once at the ${stage} stage`, () => {
     it("claims before it sends, and writes link, attempt and history in one commit", async () => {
       const bed = await bedFor(stage);
+      let id: unknown;
       bed.food.hooks.once(call, "before", async () => {
         const claim = await attemptOf(bed, stage);
+        id = claim?.id;
         assert.deepEqual([claim?.state, claim?.tries, claim?.order], ["SENDING", 1, ORDER]);
         assert.deepEqual(claim?.leaseUntil, new Date(bed.clock.now() + LEASE_MS));
       });
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
       const written = bed.store.commits.at(-1)?.map((write) => write.path.split("/")[0]);
       assert.deepEqual(written?.sort(), ["attempts", "history", "relations"]);
+      assert.deepEqual(
+        bed.store.memory.all("history").map(({ fields }) => [fields[stage], fields.claim]),
+        [[await linkOf(bed, stage), id]],
+      );
       await expectLinkedOnce(bed, stage);
     });
 
@@ -262,6 +268,27 @@ for (const stage of ["kitchen", "shipment"] as const) {
       });
     }
 
+    it("reads nothing between an answer and the commit of its link", async () => {
+      const bed = await bedFor(stage);
+      let reads = 0;
+      bed.food.hooks.once(call, "after", () => bed.store.hooks.once("read", "before", () => reads++));
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
+      assert.equal(reads, 0);
+    });
+
+    it("settles the attempt if another program has saved the same link and its history entry", async () => {
+      const bed = await bedFor(stage);
+      bed.food.nextNames.push("made/1");
+      const entry = linkEntry(ORDER, stage, "made/1", bed.clock.now());
+      atLink(bed, stage, "before", async () => {
+        await bed.store.set(RELATION, { [stage]: "made/1" });
+        await bed.store.memory.commit([entry]);
+      });
+      assert.equal((await deliver(bed, stage)).outcome, "advanced");
+      assert.deepEqual([await linkOf(bed, stage), await attemptOf(bed, stage)], ["made/1", undefined]);
+      assert.equal(await bed.store.field(entry.path, "claim"), undefined);
+    });
+
     it("sends nothing if the claim could not be saved, and tries again at the next delivery", async () => {
       const bed = await bedFor(stage);
       const lost = new StoreError("no answer");
@@ -270,6 +297,29 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.deepEqual(bed.food.created, []);
       assert.equal(await attemptOf(bed, stage), undefined);
       assert.equal((await deliver(bed, stage)).outcome, "advanced");
+      await expectLinkedOnce(bed, stage);
+    });
+
+    it("sends nothing if another process has claimed and settled the attempt at that moment", async () => {
+      const bed = await bedFor(stage);
+      bed.store.hooks.once("commit", "before", fails(new ConflictError("exists already")));
+      assert.deepEqual(await deliver(bed, stage), { thrown: undefined, outcome: "skipped" });
+      assert.deepEqual(bed.food.created, []);
+      assert.equal(bed.lines.at(-1)?.fields.reason, "the attempt is already settled");
+    });
+
+    it("claims an attempt again without another look at the relation, which could lose what the first try left", async () => {
+      const bed = await bedFor(stage, { CREATE_POLICY: "idempotency-key" });
+      bed.food.hooks.once(call, "before", fails(callError("UNAVAILABLE", "no answer", true)));
+      await deliver(bed, stage);
+      bed.clock.advance(YEAR_MS);
+      // The first commit fails, because the attempt exists.
+      bed.store.hooks.once("commit", "before", () =>
+        bed.store.hooks.once("commit", "after", () => {
+          for (let reads = 0; reads < 5; reads++) bed.store.hooks.once("read", "before", fails(new StoreError("down")));
+        }),
+      );
+      assert.deepEqual(await deliver(bed, stage), { thrown: undefined, outcome: "advanced" });
       await expectLinkedOnce(bed, stage);
     });
 

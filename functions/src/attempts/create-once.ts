@@ -153,13 +153,11 @@ async function commitClaim(claim: Omit<Claim, "version">, write: Write, ports: P
     const [version = ""] = await ports.store.commit([write]);
     return { kind: "claimed", claim: { ...claim, version } };
   } catch (error) {
-    if (!(error instanceof ConflictError || error instanceof StoreError)) throw error;
     const [snapshot] = await ports.store.read(claim.path);
-    const attempt = attemptIn(snapshot);
-    if (snapshot && attempt?.id === claim.id)
-      return { kind: "claimed", claim: { ...claim, version: snapshot.version } };
+    const found = snapshot && { attempt: attemptIn(snapshot), version: snapshot.version };
+    if (found?.attempt.id === claim.id) return { kind: "claimed", claim: { ...claim, version: found.version } };
     if (!(error instanceof ConflictError)) throw error;
-    return snapshot && attempt ? { kind: "exists", attempt, version: snapshot.version } : { kind: "settled" };
+    return found ? { kind: "exists", ...found } : { kind: "settled" };
   }
 }
 
@@ -205,7 +203,7 @@ async function sendCreate(
 /** Records what is known after a create that did not succeed. */
 async function recordFailure(claim: Claim, error: unknown, ports: Ports): Promise<Outcome> {
   const wasNotApplied = isCallError(error) && (!error.sent || error instanceof CallRejectedError);
-  if (claim.mayHaveBeenApplied || !wasNotApplied) return recordUncertain(claim, error, ports);
+  if (claim.mayHaveBeenApplied || !wasNotApplied) return recordUncertain(claim, toErrorInfo(error), ports);
 
   // A request that was never sent does not count as a try.
   const tries = error.sent ? claim.tries : claim.tries - 1;
@@ -218,25 +216,22 @@ async function recordFailure(claim: Claim, error: unknown, ports: Ports): Promis
   return blocked(`${what}: ${reason.code} ${reason.message}`);
 }
 
+type Reason = ReturnType<typeof toErrorInfo>;
+
 /** Records that a create may have been applied. It may only be resent with the same key. */
-async function recordUncertain(claim: Claim, error: unknown, ports: Ports): Promise<Outcome> {
+async function recordUncertain(claim: Claim, reason: Reason, ports: Ports): Promise<Outcome> {
   const isKeyed = ports.settings.CREATE_POLICY === "idempotency-key";
   const nextTryAt = isKeyed ? new Date(ports.clock.now() + backoffAfter(claim.tries, ports.random)) : null;
-  const reason = toErrorInfo(error);
   await updateAttempt(claim, uncertainFields(reason, nextTryAt), ports);
   return blocked(`uncertain: ${reason.code} ${reason.message}`);
 }
 
 /** Writes to the attempt of a claim, unless another process has claimed or settled it. */
 async function updateAttempt(claim: Claim, fields: Fields, ports: Ports): Promise<void> {
-  let version = claim.version;
-  await withWriteRetries(ports, async (isRetry) => {
-    if (isRetry) {
-      const [snapshot] = await ports.store.read(claim.path);
-      if (!snapshot || !isStillOurs(attemptIn(snapshot), claim)) return;
-      version = snapshot.version;
-    }
-    await ports.store.commit([{ kind: "update", path: claim.path, version, fields }]);
+  await withWriteRetries(ports, async () => {
+    const [snapshot] = await ports.store.read(claim.path);
+    if (!snapshot || !isStillOurs(attemptIn(snapshot), claim)) return;
+    await ports.store.commit([{ kind: "update", path: claim.path, version: snapshot.version, fields }]);
   });
 }
 
@@ -261,7 +256,8 @@ async function commitLink(request: CreateRequest, claim: Claim, name: string, po
     });
   } catch (error) {
     if (error instanceof AlreadyLinkedError || error instanceof ValidationError) {
-      return recordUncertain(claim, callError("BAD_REPLY", `created ${name}: ${error.message}`, true), ports);
+      const message = `created ${name}: ${toErrorInfo(error).message}`;
+      return recordUncertain(claim, { code: "BAD_REPLY", message }, ports);
     }
     ports.log.error("Created, but failed to save the link", {
       ...orphanFields(request, name),
@@ -277,7 +273,7 @@ type LinkPlan =
 
 /**
  * Decides what is left to do for a link, given what is stored now.
- * @throws AlreadyLinkedError if another order has the name
+ * @throws AlreadyLinkedError if another order has the name, ValidationError if the relation has another link
  */
 async function planLink(request: CreateRequest, claim: Claim, name: string, ports: Ports): Promise<LinkPlan> {
   const { stage, ref } = request;
@@ -291,11 +287,7 @@ async function planLink(request: CreateRequest, claim: Claim, name: string, port
   }
   if (linked !== undefined && linked !== name) {
     reportOrphan(request, name, ports);
-    const error = new ValidationError(`${name} was created, but the relation links ${linked}`);
-    return {
-      kind: "done",
-      outcome: await recordUncertain({ ...claim, version: attemptSnapshot.version }, error, ports),
-    };
+    throw new ValidationError(`the relation links ${linked}`);
   }
   const owner = linkedOrder(entry);
   // A commit writes the link and its entry or neither. An entry without its link is of an earlier order with this name.

@@ -13,9 +13,7 @@ const MAX_QUOTED = 200;
 
 /** The name quoted, shortened and escaped to ASCII for logs and documents: it may contain anything. */
 export function quoteName(name: string): string {
-  const ascii = name
-    .slice(0, MAX_QUOTED + 1)
-    .replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const ascii = name.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return `"${ascii.slice(0, MAX_QUOTED)}${ascii.length > MAX_QUOTED ? "..." : ""}"`;
 }
 

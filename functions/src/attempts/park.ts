@@ -34,10 +34,9 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
       policy: ports.settings.CREATE_POLICY,
       tries: 0,
       claimedAt: ports.clock.now(),
-      leaseUntil: 0,
+      leaseUntil: null,
     }),
     state: "PARKED",
-    leaseUntil: null,
     reason: { code: reason.code, message: storableText(reason.message) },
   };
   const write: Write = existing

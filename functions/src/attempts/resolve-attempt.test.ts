@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
 import { ManualClock } from "../adapters/memory/clock.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { MemoryStore } from "../adapters/memory/store.js";
 import { AlreadyLinkedError, ConflictError } from "../domain/errors.js";
 import type { Fields } from "../ports.js";
-import { linkEntry } from "../relations/history.js";
+import { closingEntry, linkEntry } from "../relations/history.js";
 import { type TestBed, testBed } from "../testing/test-bed.js";
 import { claimFields } from "./attempt.js";
 import { type Resolution, resolveAttempt } from "./resolve-attempt.js";
@@ -259,6 +260,38 @@ describe("what a decision does", () => {
     assert.equal((await relationOf(closed))?.state, "CANCELLED");
   });
 
+  it("closes the relation of an order that was missing and closed before, with another entry in the history", async () => {
+    const bed = await bedFor("ORDER_NOT_FOUND", PREPARED);
+    await bed.store.memory.commit([closingEntry("orders/1", "GONE", 0)]);
+    assert.equal(await apply(bed, DISMISS), "CLOSED");
+    assert.equal((await relationOf(bed))?.state, "GONE");
+    assert.equal(bed.store.memory.all("history").length, 2);
+  });
+
+  it("needs no relation", async () => {
+    for (const [code, decision, to] of [
+      ["REPORT_REJECTED", RETRY, "RESUMED"],
+      ["ORDER_REPLACED", DISMISS, "CLOSED"],
+      ["LINK_NOT_FOUND", RETRY, "FAILED"],
+    ] as const) {
+      const bed = await bedFor(code);
+      assert.equal(await apply(bed, decision), to);
+      assert.equal(await relationOf(bed), undefined);
+    }
+  });
+
+  it("links again what was lost and found, which has its entry in the history", async () => {
+    const trouble = { missingLink: { ...LOOKS, name: "kitchenorders/9" } };
+    const bed = await bedFor("LINK_NOT_FOUND", { ...PREPARED, kitchen: "kitchenorders/9", trouble });
+    bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "NEW" });
+    await bed.store.memory.commit([linkEntry("orders/1", "kitchen", "kitchenorders/9", 0, "claim-0")]);
+    assert.equal(await apply(bed, LINK), "LINKED");
+    assert.equal((await relationOf(bed))?.kitchen, "kitchenorders/9");
+    assert.equal(await attemptOf(bed), undefined);
+    const claims = bed.store.memory.all("history").map(({ fields }) => fields.claim);
+    assert.deepEqual(claims, ["claim-0"]);
+  });
+
   it("takes an order for the same that has another creation time, if that is dismissed", async () => {
     const bed = await bedFor("ORDER_REPLACED", { ...PREPARED, placedAt: new Date(0) });
     assert.equal(await apply(bed, DISMISS), "CLOSED");
@@ -306,7 +339,7 @@ describe("what a decision does", () => {
   it("is on record with who decided what, why and when, for two years", async () => {
     const bed = await bedFor("INVALID_ARGUMENT");
     await apply(bed, { ...RETRY, by: `ana\ud800`, reason: "x".repeat(2_000), key: "k" });
-    const { path, fields } = bed.store.writes.at(-1) as { path: string; fields: Fields };
+    const { path, fields } = bed.store.writes[0] as { path: string; fields: Fields };
     assert.match(path, /^audit\/[0-9a-f-]{36}$/);
     const { request, reason, ...rest } = fields;
     const at = new Date(bed.clock.now());
@@ -328,6 +361,7 @@ describe("what a decision does", () => {
 });
 
 describe("a decision that is not applied", () => {
+  const KEY_REUSED = "This idempotency key was used for another decision; use a new key for each decision";
   const BY = { order: "orders/1", stage: "kitchen", by: "ana", reason: "asked the kitchen" } as const;
   const LINKED = { state: "PREPARATION", kitchen: "kitchenorders/1" };
 
@@ -413,7 +447,29 @@ describe("a decision that is not applied", () => {
       { stage: "shipment" as const },
     ]) {
       const result = await resolveAttempt({ ...BY, key: "k", claim: "claim-1", ...other }, bed.ports);
-      assert.equal(result.outcome === "blocked" && result.code, "key reused", JSON.stringify(other));
+      assert.ok(result.outcome === "blocked");
+      assert.deepEqual([result.code, result.reason], ["key reused", KEY_REUSED], JSON.stringify(other));
+    }
+  });
+
+  it("has the same fingerprint in every build, so a repeat is known after a deploy", async () => {
+    const link = "kitchenorders/9";
+    const claim = "claim-1";
+    const common = { order: "orders/1", reason: BY.reason, stage: "kitchen" };
+    for (const [decision, fields] of [
+      [{}, { link: null, ...common, version: null }],
+      [{ dismiss: true }, { dismiss: "yes", link: null, ...common, version: null }],
+      [
+        { link, claim },
+        { claim, link, ...common, version: null },
+      ],
+    ] as const) {
+      const bed = await bedFor("INVALID_ARGUMENT");
+      bed.food.kitchenOrders.set(link, { name: link, status: "NEW" });
+      await resolveAttempt({ ...BY, ...decision, key: "k" }, bed.ports);
+      const text = JSON.stringify(Object.entries(fields));
+      const [entry] = bed.store.memory.all("audit");
+      assert.equal(entry?.fields.request, createHash("sha256").update(text).digest("hex"));
     }
   });
 
@@ -438,7 +494,7 @@ describe("a decision that is not applied", () => {
       bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "NEW" });
       const decision = { ...BY, key: "k", ...(link && { link }) };
       await resolveAttempt(decision, bed.ports);
-      const entry = bed.store.writes.at(-1)?.path ?? "";
+      const entry = bed.store.writes[0]?.path ?? "";
       await bed.store.set(entry, { to: "SOMETHING" });
       const again = await resolveAttempt(decision, bed.ports);
       assert.equal(again.outcome === "advanced" && again.to, to);

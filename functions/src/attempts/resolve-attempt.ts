@@ -77,8 +77,11 @@ export async function resolveAttempt(resolution: Resolution, ports: ResolvePorts
   const paths = [entryPath, attemptPath(stage, ref.id), relationPath(ref.id)] as const;
   const [entry, attempt, relation] = await ports.store.read(...paths);
   if (entry) return repeatedResult(entry, resolution);
-  const rejected = rejectionOf(resolution, attempt, relation);
-  if (rejected || !attempt) return rejected ?? noAttempt(resolution);
+  const linked = relationIn(relation)?.[stage];
+  // The commit that saved a link deleted the attempt.
+  if (!attempt) return linked === undefined ? noAttempt(resolution) : linkedAlready(resolution, linked);
+  const rejected = rejectionOf(resolution, attempt, linked);
+  if (rejected) return rejected;
 
   const decided = await decide(resolution, { ref, attempt, relation }, ports);
   return commitDecision(resolution, decided, auditWrite(entryPath, resolution, decided.to, ports), ports);
@@ -102,8 +105,8 @@ async function commitDecision(
   { store }: ResolvePorts,
 ): Promise<ResolveResult> {
   try {
-    const versions = await store.commit([...writes, audit]);
-    const entry = { path: audit.path, fields: audit.fields, version: versions.at(-1) ?? "" };
+    const [version = ""] = await store.commit([audit, ...writes]);
+    const entry = { path: audit.path, fields: audit.fields, version };
     return { outcome: "advanced", to, entry, isRepeat: false };
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
@@ -122,6 +125,10 @@ function noAttempt({ order, stage }: Resolution): ResolveResult {
   return rejected("no attempt", `There is no ${stage} attempt of ${order}`);
 }
 
+function linkedAlready({ order }: Resolution, linked: string): ResolveResult {
+  return rejected("linked already", `${order} is linked to ${linked} already`);
+}
+
 /** The action that a resolution requests. */
 export function actionOf({ link, dismiss }: Pick<Resolution, "link" | "dismiss">): Action {
   if (link !== undefined) return "link";
@@ -130,16 +137,13 @@ export function actionOf({ link, dismiss }: Pick<Resolution, "link" | "dismiss">
 
 function rejectionOf(
   resolution: Resolution,
-  snapshot: Snapshot | undefined,
-  relation: Snapshot | undefined,
+  snapshot: Snapshot,
+  linked: string | undefined,
 ): ResolveResult | undefined {
   const { order, stage } = resolution;
-  const code = attemptIn(snapshot)?.reason?.code;
-  const linked = relationIn(relation)?.[stage];
+  const code = attemptIn(snapshot).reason?.code;
   const action = actionOf(resolution);
-  // If the attempt exists, the retry is about it. If not, the commit that saved the link deleted it.
-  const isLinked = linked !== undefined && code !== "LINK_NOT_FOUND" && (action === "link" || !snapshot);
-  if (isLinked) return rejected("linked already", `${order} is linked to ${linked} already`);
+  if (linked !== undefined && action === "link" && code !== "LINK_NOT_FOUND") return linkedAlready(resolution, linked);
   const other = rejectionOfAttempt(resolution, snapshot);
   if (other || actionsFor(code).includes(action)) return other;
   if (code === "STRANDED") {
@@ -153,9 +157,8 @@ function rejectionOf(
   );
 }
 
-function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefined): ResolveResult | undefined {
+function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot): ResolveResult | undefined {
   const { order, stage, version, claim } = resolution;
-  if (!snapshot) return noAttempt(resolution);
   const attempt = attemptIn(snapshot);
   const isOther = (version ?? snapshot.version) !== snapshot.version || (claim ?? attempt.id) !== attempt.id;
   if (isOther) {
@@ -166,6 +169,10 @@ function rejectionOfAttempt(resolution: Resolution, snapshot: Snapshot | undefin
   return rejected("not waiting", `The ${stage} attempt of ${order} is ${attempt.state}`);
 }
 
+function updating(snapshot: Snapshot | undefined, fields: Fields): Write[] {
+  return snapshot ? [{ kind: "update", path: snapshot.path, version: snapshot.version, fields }] : [];
+}
+
 /** The operator knows that nothing was created, or wants the order to continue as its reason code says. */
 function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Stored, { clock }: ResolvePorts): Decided {
   const { path, version } = attempt;
@@ -173,12 +180,10 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
   const code = attemptIn(attempt)?.reason?.code;
   const relation = relationIn(snapshot);
   const removal: Write = { kind: "delete", path, version };
-  const inRelation = (fields: Fields): Write[] =>
-    snapshot ? [{ kind: "update", path: snapshot.path, version: snapshot.version, fields }] : [];
 
   if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") {
     const fields = relation ? troubleField({ ...relation.trouble, report: undefined }) : {};
-    return { to: "RESUMED", writes: [removal, ...inRelation(fields)] };
+    return { to: "RESUMED", writes: [removal, ...updating(snapshot, fields)] };
   }
   if (code === "ACTIVE_AFTER_CANCELLATION") {
     const isClosed = snapshot && relation?.state === "CANCELLED";
@@ -200,7 +205,7 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
     ...troubleField({ ...relation.trouble, missingLink: undefined }),
     state: stateWithoutLink(stage),
   };
-  return { to: "FAILED", writes: [claim, ...inRelation(fields)] };
+  return { to: "FAILED", writes: [claim, ...updating(snapshot, fields)] };
 }
 
 /** The state of a relation that lost this stage's link: that of the stage before, or of this one if it is the first. */
@@ -216,17 +221,15 @@ async function decideDismissal({ ref, attempt, relation: snapshot }: Stored, por
   const writes: Write[] = [{ kind: "update", path, version, fields }];
   const relation = relationIn(snapshot);
   const code = attemptIn(attempt)?.reason?.code;
-  const inRelation = (fields: Fields): Write[] =>
-    snapshot ? [{ kind: "update", path: snapshot.path, version: snapshot.version, fields }] : [];
 
   if (code === "ORDER_NOT_FOUND" && relation?.state && isOpen(relation.state)) {
     const now = ports.clock.now();
-    writes.push(...inRelation({ ...stateFields(relation, "GONE", now), trouble: null }));
+    writes.push(...updating(snapshot, { ...stateFields(relation, "GONE", now), trouble: null }));
     writes.push(closingEntry(ref.name, "GONE", now, now));
   }
   if (code === "ORDER_REPLACED") {
     const placedAt = storableTime((await ports.food.getOrder(ref.name)).placedAt);
-    if (placedAt) writes.push(...inRelation({ placedAt }));
+    if (placedAt) writes.push(...updating(snapshot, { placedAt }));
   }
   return { to: "CLOSED", writes };
 }

@@ -22,7 +22,7 @@ export interface Absence {
  * @returns what to store, undefined if this lookup is too soon after the latest one to count; and whether it counts as gone
  */
 export function countLook(
-  earlier: Absence | undefined,
+  earlier: Absence | null | undefined,
   now: number,
   windowMs: number,
 ): { absence: Absence | undefined; isBelieved: boolean } {

@@ -89,6 +89,10 @@ export const STATE_TITLES = {
 } as const satisfies Record<keyof typeof ORDER_STATUSES | keyof typeof RELATION_STATES, string>;
 
 export type OrderStatus = keyof typeof ORDER_STATUSES;
+/** The statuses of an order that has ended. */
+export type FinalStatus = {
+  [S in OrderStatus]: (typeof ORDER_STATUSES)[S]["ended"] extends true ? S : never;
+}[OrderStatus];
 export type KitchenStatus = keyof typeof KITCHEN_STATUSES;
 export type ShipmentStatus = keyof typeof SHIPMENT_STATUSES;
 export type Stage = keyof typeof STAGES;
@@ -137,8 +141,8 @@ export function statusFromCode<S extends string>(
 
 /** Whether an order that the food service shows as `from` may be reported as `to`: forward only, and never from a final status. */
 export function mayReport(from: OrderStatus, to: ReportedStatus): boolean {
-  const { ended, rank } = ORDER_STATUSES[from];
-  return !ended && rank !== undefined && rank < ORDER_STATUSES[to].rank;
+  const { rank } = ORDER_STATUSES[from];
+  return rank !== undefined && rank < ORDER_STATUSES[to].rank;
 }
 
 /** Whether an active order has this status before the other one. */
@@ -148,6 +152,10 @@ export function isBefore(status: OrderStatus, other: ActiveStatus): boolean {
 }
 
 /** The final state of the relation of an order with this status, or undefined if the order has not ended. */
-export function closingState(status: OrderStatus): "DELIVERED" | "REJECTED" | "CANCELLED" | undefined {
-  return status === "DELIVERED" || status === "REJECTED" || status === "CANCELLED" ? status : undefined;
+export function closingState(status: OrderStatus): FinalStatus | undefined {
+  return isFinal(status) ? status : undefined;
+}
+
+function isFinal(status: OrderStatus): status is FinalStatus {
+  return ORDER_STATUSES[status].ended;
 }

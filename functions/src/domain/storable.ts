@@ -17,7 +17,7 @@ export function storableText(text: string): string {
   const ellipsis = "…";
   let end = MAX_TEXT_BYTES - Buffer.byteLength(ellipsis);
   // Continuation bytes of a character are 10xxxxxx.
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  while ((bytes.readUInt8(end) & 0xc0) === 0x80) end--;
   return bytes.toString("utf8", 0, end) + ellipsis;
 }
 

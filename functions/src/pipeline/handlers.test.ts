@@ -37,6 +37,13 @@ describe("the reactions to relations", () => {
     });
   }
 
+  it("log a lag that lasts until they are done", async () => {
+    const { bed, after } = await prepared();
+    bed.food.hooks.once("updateOrder", "after", () => bed.clock.advance(2_000));
+    await runReaction("report", "1", { before: undefined, after, at: bed.clock.now() - 1_000 }, bed.ports);
+    assert.equal(bed.lines.at(-1)?.fields.lag, 3_000);
+  });
+
   it("log no lag if the time of the write is unknown", async () => {
     const { bed, after } = await prepared();
     await runReaction("customer", "1", { before: undefined, after }, bed.ports);

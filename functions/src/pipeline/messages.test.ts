@@ -7,6 +7,7 @@ import { handleStageMessage } from "./handlers.js";
 import { packOrders, parseContinuation, parseOrderMessage, unpackOrders } from "./messages.js";
 
 const ORDER = { order: "orders/7f3c", status: "NEW" };
+const POSITION = { status: "NEW", pageToken: "next", pageSize: 500, pages: 0 };
 const CONTINUATION = { holder: "a", step: 0, statuses: ["NEW", "IN_FLIGHT"], pageToken: "next" };
 
 function refuses(parse: (payload: unknown) => unknown, payload: unknown, says: RegExp = /not a valid message/) {
@@ -89,7 +90,14 @@ describe("an order message", () => {
 });
 
 describe("a continuation", () => {
-  it("contains the positions to continue from", () => assert.deepEqual(parseContinuation(CONTINUATION), CONTINUATION));
+  it("contains the positions to continue from", () => {
+    for (const given of [CONTINUATION, { ...CONTINUATION, positions: [POSITION] }])
+      assert.deepEqual(parseContinuation(given), given);
+  });
+
+  it("continues without its progress if that can't be read", () => {
+    assert.equal(parseContinuation({ ...CONTINUATION, progress: "much" }).progress, undefined);
+  });
 
   const wrong: [why: string, payload: unknown][] = [
     ["it is nothing", undefined],
@@ -101,6 +109,10 @@ describe("a continuation", () => {
     ["the page token is missing", { holder: "a", step: 0, statuses: ["NEW"] }],
     ["the step is not whole", { ...CONTINUATION, step: 0.5 }],
     ["the step is text", { ...CONTINUATION, step: "0" }],
+    ["there are no positions", { ...CONTINUATION, positions: [] }],
+    ["a page size is negative", { ...CONTINUATION, positions: [{ ...POSITION, pageSize: -1 }] }],
+    ["a page size is not whole", { ...CONTINUATION, positions: [{ ...POSITION, pageSize: 0.5 }] }],
+    ["a number of pages is negative", { ...CONTINUATION, positions: [{ ...POSITION, pages: -1 }] }],
     ["the holder is missing", { ...CONTINUATION, holder: null }],
     ["the holder is empty, as in a released lease", { ...CONTINUATION, holder: "" }],
   ];

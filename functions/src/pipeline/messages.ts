@@ -23,12 +23,8 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const orderMessage = v.object({
   order: v.pipe(
     v.string(),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      const ref = orderRef(dataset.value);
-      if (ref) return ref;
-      addIssue({ message: "must be an order's name, such as orders/7f3c" });
-      return NEVER;
-    }),
+    v.transform(orderRef),
+    v.object({ name: v.string(), id: v.string() }, "must be an order's name, such as orders/7f3c"),
   ),
   status,
   placedAt: v.fallback(v.optional(v.number()), undefined),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
 import { FoodServiceModel } from "../../../services/food-service/model/food-service-model.js";
 import { seededRandomness } from "../adapters/memory/random.js";
 import { BusError, callError, StoreError, ValidationError } from "../domain/errors.js";
@@ -347,6 +348,38 @@ describe("the poll's passes", () => {
     );
   });
 
+  it("are skipped if their time has passed, and wait for their time otherwise", async () => {
+    let passes = 0;
+    let isWaiting = false;
+    const bed = bedListing(
+      ({ status }) => {
+        assert.ok(!isWaiting, "it still waits");
+        if (status === "NEW" && ++passes === 1) bed.clock.advance(20_000);
+        return { orders: [], nextPageToken: "" };
+      },
+      { POLL_PASSES: 12 },
+    );
+    const waits: number[] = [];
+    bed.ports.clock.sleep = async (ms) => {
+      isWaiting = true;
+      for (let turns = 0; turns < 50; turns++) await turn();
+      isWaiting = false;
+      waits.push(ms);
+      bed.clock.advance(ms);
+    };
+    await pollOrders(bed.ports);
+    // The time of those at 5, 10 and 15 s has passed.
+    assert.deepEqual([passes, waits], [9, [0, 0, ...Array.from({ length: 7 }, () => 5_000)]]);
+  });
+
+  it("mistake different orders for published ones: each has a filter with another seed", async () => {
+    const bed = bedListing(pages("NEW", ["orders/1"]), { POLL_PASSES: 3 });
+    let seeds = 0;
+    bed.ports.random = { ...bed.ports.random, fraction: () => ++seeds / 10 };
+    await pollOrders(bed.ports);
+    assert.equal(seeds, 3);
+  });
+
   it("add up to one result", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"]), { POLL_PASSES: 3 });
     assert.equal((await pollOrders(bed.ports)).published, 3);
@@ -622,6 +655,27 @@ describe("what the poll logs", () => {
     assert.equal(reads, 1);
     const problems = problemsOf(bed)?.fields.problems as string[];
     assert.equal(problems[0], "failed to store an unusable name: down");
+  });
+
+  it("mentions a single name that can't be stored", async () => {
+    const bed = bedListing(pages("NEW", ["orders/a/1"]));
+    await pollOrders(bed.ports);
+    const problems = problemsOf(bed)?.fields.problems;
+    assert.deepEqual(problems, [
+      `1 orders have names that can't be stored, such as "orders/a/1"; the first are parked`,
+    ]);
+  });
+
+  it("is short, whatever goes wrong and however often: twenty problems, and 1,000 characters of them as text", async () => {
+    const bed = bedListing(pages("NEW", ...Array.from({ length: 30 }, (_, page) => [`orders/${page}`])));
+    let published = 0;
+    bed.ports.bus.publishOrders = () => Promise.reject(new BusError(`${published++} ${"x".repeat(2_000)}`));
+    await pollOrders(bed.ports);
+    const line = problemsOf(bed);
+    const problems = line?.fields.problems as string[];
+    assert.deepEqual([problems.length, line?.message.length], [20, 1_000]);
+    assert.match(line?.message ?? "", /^Poll met problems: failed to publish to orders-new: BusError 0 x+$/);
+    assert.ok(problems.every((problem) => problem.length < 1_600));
   });
 
   it("says which topic a page could not be published to, and does not count its orders", async () => {

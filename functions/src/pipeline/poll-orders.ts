@@ -4,7 +4,7 @@ import { toErrorInfo } from "../domain/errors.js";
 import { ACTIVE_STATUSES, type ActiveStatus, STAGES, type Stage, stageOf } from "../domain/order-lifecycle.js";
 import { orderId } from "../domain/resource-names.js";
 import { acquireLease, type Lease, releaseLease, resumeLease } from "../lease.js";
-import { type ListingPosition, OrderListing } from "../list-orders.js";
+import { firstPosition, type ListingPosition, OrderListing } from "../list-orders.js";
 import { POLL_LEASE, PollTally } from "../poll-health.js";
 import type { Order, OrderMessage, PollContinuation, PollProgress, Ports } from "../ports.js";
 import { SeenNames } from "../seen-names.js";
@@ -19,9 +19,8 @@ const TICK_MS = 60_000;
 /** The maximum of pages of a status that are published while the next one is listed. */
 const MAX_PAGES_IN_FLIGHT = 4;
 
-/** The memory for published orders, as a power of two in bytes, and the bits per order. */
+/** The memory for published orders, as a power of two in bytes. */
 const PUBLISHED_BYTES_LOG2 = 24;
-const PUBLISHED_BITS_PER_NAME = 8;
 
 /** The maximum of unusable names that one run records, so a service that lists nothing else can't fill the store. */
 const MAX_PARKED_NAMES = 20;
@@ -58,16 +57,12 @@ export async function pollOrders(ports: Ports): Promise<PollResult> {
     // Skip a pass whose time has passed: the lease covers no pass that begins after the tick.
     if (ports.clock.now() >= started + ((pass + 1) * TICK_MS) / passes) continue;
     const wait = started + (pass * TICK_MS) / passes - ports.clock.now();
-    if (wait > 0) await ports.clock.sleep(wait);
-    const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports));
+    await ports.clock.sleep(Math.max(0, wait));
+    const positions = ACTIVE_STATUSES.map((status) => firstPosition(status, ports.settings));
     if (await run.runPass({ positions, startedAt: ports.clock.now() })) return run.log();
   }
   await run.release();
   return run.log();
-}
-
-function firstPosition(status: ActiveStatus, { settings }: Ports): ListingPosition {
-  return { status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 };
 }
 
 /** The duration of the lease, in milliseconds: until the last pass, plus its listing, plus the page in progress at its end. */
@@ -95,22 +90,14 @@ function passOf(continuation: PollContinuation, ports: Ports): Pass {
   const { statuses, pageToken, progress } = continuation;
   const now = ports.clock.now();
   const listed = statuses.map((status, index) => ({
-    ...firstPosition(status, ports),
+    ...firstPosition(status, ports.settings),
     ...(index === 0 && { pageToken }),
   }));
   const { positions = listed, startedAt = now } = continuation;
   if (now < startedAt + TICK_MS) return { positions, startedAt, progress };
   const others = ACTIVE_STATUSES.filter((status) => positions.every((position) => position.status !== status));
-  const all = [...positions, ...others.map((status) => firstPosition(status, ports))];
+  const all = [...positions, ...others.map((status) => firstPosition(status, ports.settings))];
   return { positions: all, startedAt: now, progress, again: others };
-}
-
-/**
- * The filter that records what a pass has published: 16 MiB at most, however many orders there are. Among two million orders, it skips less
- * than one by mistake. The next pass has another seed and publishes it.
- */
-function publishedNames({ random }: Ports): SeenNames {
-  return new SeenNames(PUBLISHED_BYTES_LOG2, PUBLISHED_BITS_PER_NAME, random.fraction());
 }
 
 /** One run under one lease: what it has published so far, its problems, and its end time. */
@@ -122,29 +109,32 @@ class PollRun {
   /** The number of orders whose name can't be stored, and the first of these names. */
   private unusable = 0;
   private readonly unusableNames = new Set<string>();
-  /** What this pass has published, by stage and name, so an order in several lists is published once. */
-  private published: SeenNames;
-  private tally: PollTally;
+  /**
+   * What the current pass has published, by stage and name, so an order in several lists is published once: 16 MiB at most, however many
+   * orders there are. Among two million orders, it skips less than one by mistake. The next pass has another seed and publishes it.
+   */
+  private published!: SeenNames;
+  /** What the current pass has seen. */
+  private tally!: PollTally;
 
   constructor(
     private readonly lease: Lease,
     private readonly ports: Ports,
-  ) {
-    this.tally = new PollTally(lease.fields, ports.clock.now());
-    this.published = publishedNames(ports);
-  }
+  ) {}
 
   /** Releases the lease, and stores there what the last pass saw. */
   async release(): Promise<void> {
     const { clock, settings } = this.ports;
-    await releaseLease(this.lease, this.ports, this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local"));
+    const hasFailed = this.result.failedPages > 0;
+    const health = this.tally.fieldsAt(clock.now(), settings.K_REVISION ?? "local", hasFailed);
+    await releaseLease(this.lease, this.ports, health);
   }
 
   /** Lists all statuses concurrently, completely or until time is up. Returns whether another run continues. */
   async runPass({ positions, startedAt, progress, again = [] }: Pass): Promise<boolean> {
     const now = this.ports.clock.now();
     this.tally = new PollTally(this.lease.fields, now, progress);
-    this.published = publishedNames(this.ports);
+    this.published = new SeenNames(PUBLISHED_BYTES_LOG2, this.ports.random.fraction());
     const isCounted = ({ status }: ListingPosition) => !again.includes(status);
     const stopped = await Promise.all(
       positions.map((position) => this.list(position, now + LISTING_BUDGET_MS, isCounted(position))),
@@ -201,7 +191,7 @@ class PollRun {
       } catch (error) {
         const { code, message } = toErrorInfo(error);
         this.fail({ code, message });
-        this.problems.add(`failed to publish to ${STAGES[stage].topic}: ${code} ${message.slice(0, 300)}`);
+        this.problems.add(`failed to publish to ${STAGES[stage].topic}: ${code} ${message}`);
       }
     }
   }
@@ -235,7 +225,7 @@ class PollRun {
       try {
         await parkUnusable(name, this.ports);
       } catch (error) {
-        this.problems.add(`failed to store an unusable name: ${toErrorInfo(error).message.slice(0, 300)}`);
+        this.problems.add(`failed to store an unusable name: ${toErrorInfo(error).message}`);
         return;
       }
     }

@@ -5,7 +5,7 @@ import { isStorableName } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
 import type { Fields, Ports, Snapshot } from "../ports.js";
 import type { RelationChange } from "../relations/on-relation-written.js";
-import { type Relation, relationIn } from "../relations/relation.js";
+import { parseRelation, type Relation, relationIn } from "../relations/relation.js";
 
 /** How many conflicts to retry before the event must be redelivered. */
 const TRIES = 3;
@@ -15,8 +15,8 @@ const TRIES = 3;
  * @throws CallError if the chain or the food service can't be reached, StoreError, ConflictError, ValidationError
  */
 export async function resolveCustomer({ after }: RelationChange, ports: Ports): Promise<Outcome> {
-  const relation = relationIn(after);
-  if (!after || !relation) return skipped("the relation is deleted");
+  if (!after) return skipped("the relation is deleted");
+  const relation = parseRelation(after.path, after.fields);
   if (relation.customer) return skipped("the customer is resolved");
   return keep(after, await answerFor(relation, ports), ports);
 }

@@ -85,6 +85,50 @@ describe("sendToKitchen", () => {
   }
 });
 
+describe("an order that waits for a link which its instance remembers", () => {
+  const waits = { ...REF, placedAt: 7 };
+
+  for (const [what, stage, given, reason] of [
+    [
+      "meal",
+      dispatchShipment,
+      { order: "PREPARATION", kitchen: "NEW", relation: PREPARED },
+      "the kitchen order is NEW",
+    ],
+    [
+      "shipment",
+      completeOrder,
+      { order: "IN_FLIGHT", shipment: "COLLECTED", relation: SENT },
+      "the shipment is COLLECTED",
+    ],
+  ] as const) {
+    it(`says how far its ${what} is`, async () => {
+      const bed = await bedOf({ ...given, relation: { ...given.relation, placedAt: new Date(7) } });
+      for (let tick = 0; tick < 3; tick++) assert.deepEqual(await stage(waits, bed.ports), skips(reason));
+      const { length } = bed.lines;
+      bed.store.hooks.once("read", "before", () => assert.fail("it remembers the link"));
+      assert.deepEqual(await stage(waits, bed.ports), skips(reason));
+      assert.equal(bed.lines.length, length);
+    });
+  }
+
+  it("is looked up once when its meal is packaged", async () => {
+    const relation = { ...PREPARED, placedAt: new Date(7) };
+    const bed = await bedOf({ order: "PREPARATION", kitchen: "NEW", relation });
+    bed.food.orders.set(REF.name, { name: REF.name, customerId: "ada", status: "PREPARATION", placedAt: new Date(7) });
+    await dispatchShipment(waits, bed.ports);
+    bed.food.kitchenOrders.set(K, { name: K, status: "PACKAGED" });
+    let lookups = 0;
+    const { getKitchenOrder } = bed.food;
+    bed.food.getKitchenOrder = (name) => {
+      lookups++;
+      return getKitchenOrder(name);
+    };
+    assert.deepEqual(await dispatchShipment(waits, bed.ports), advances("IN_FLIGHT"));
+    assert.equal(lookups, 1);
+  });
+});
+
 describe("dispatchShipment", () => {
   const cases: Case[] = [
     [

@@ -43,6 +43,13 @@ async function attemptOf(bed: TestBed, stage: "kitchen" | "shipment") {
   return attemptIn(found);
 }
 
+const UNANSWERED = `the food service lists the order but does not answer about it: ${FOREIGN.message}`;
+
+/** What a stage says of an order if the food service answers about another one. */
+function outcomeOf(bed: TestBed, stage: "kitchen" | "shipment") {
+  return countingUnreadable(stage, () => Promise.reject(FOREIGN))({ name: ORDER, id: "1" }, bed.ports);
+}
+
 describe("an order that the food service lists but does not answer about", () => {
   for (const [status, stage, error] of [
     ["NEW", "kitchen", FOREIGN],
@@ -73,11 +80,9 @@ describe("an order that the food service lists but does not answer about", () =>
 
   it("is shown in the outcome of its stage: counted, skipped between two looks, and left to an operator", async () => {
     const bed = await bedWith("NEW");
-    const handle = countingUnreadable("kitchen", () => Promise.reject(FOREIGN));
-    const says = `the food service lists the order but does not answer about it: ${FOREIGN.message}`;
-    const counted = { outcome: "blocked", reason: says };
-    const between = { outcome: "skipped", reason: says };
-    const parked = { outcome: "blocked", reason: `${says}; an operator must resolve the kitchen attempt` };
+    const counted = { outcome: "blocked", reason: UNANSWERED };
+    const between = { outcome: "skipped", reason: UNANSWERED };
+    const parked = { outcome: "blocked", reason: `${UNANSWERED}; an operator must resolve the kitchen attempt` };
     let minute = 0;
     for (const [at, expected] of [
       [0, counted],
@@ -89,7 +94,7 @@ describe("an order that the food service lists but does not answer about", () =>
     ] as const) {
       bed.clock.advance((at - minute) * MINUTE_MS);
       minute = at;
-      assert.deepEqual(await handle({ name: ORDER, id: "1" }, bed.ports), expected, `after ${at} minutes`);
+      assert.deepEqual(await outcomeOf(bed, "kitchen"), expected, `after ${at} minutes`);
     }
   });
 
@@ -131,6 +136,8 @@ describe("an order that the food service lists but does not answer about", () =>
     await ticks(bed, "PREPARATION", 1, FOREIGN);
     const { state, unreadable } = (await attemptOf(bed, "shipment")) ?? {};
     assert.deepEqual([state, unreadable?.looks], ["FAILED", 1]);
+    const { expireAt, isDismissed, missing } = (await bed.store.fields("attempts/shipment:1")) ?? {};
+    assert.deepEqual([expireAt, isDismissed, missing], [null, null, null], "what closed it no longer counts");
   });
 
   it("stays closed when an operator dismisses it", async () => {
@@ -138,6 +145,7 @@ describe("an order that the food service lists but does not answer about", () =>
     await ticks(bed, "PREPARATION", 12, FOREIGN);
     await resolveAttempt({ order: ORDER, stage: "shipment", dismiss: true, by: "ada", reason: "known" }, bed.ports);
     await ticks(bed, "PREPARATION", 12, FOREIGN);
+    assert.deepEqual(await outcomeOf(bed, "shipment"), { outcome: "skipped", reason: UNANSWERED });
     const { state, isDismissed } = (await attemptOf(bed, "shipment")) ?? {};
     assert.deepEqual({ state, isDismissed }, { state: "CLOSED", isDismissed: true });
   });
@@ -148,9 +156,19 @@ describe("an order that the food service lists but does not answer about", () =>
       const fields = { ...SENDING, state };
       await bed.store.set("attempts/kitchen:1", fields);
       await ticks(bed, "NEW", 12, FOREIGN);
+      assert.deepEqual(await outcomeOf(bed, "kitchen"), { outcome: "skipped", reason: UNANSWERED });
       assert.deepEqual(await bed.store.fields("attempts/kitchen:1"), fields);
     });
   }
+
+  it("leaves a claim unchanged that another process changes at that moment", async () => {
+    const bed = await bedWith("NEW");
+    await bed.store.set("attempts/kitchen:1", { ...SENDING, leaseUntil: new Date(bed.clock.now()) });
+    bed.store.hooks.once("commit", "before", () => bed.store.set("attempts/kitchen:1", { id: "b" }));
+    const reason = "claimed or settled by another process";
+    assert.deepEqual(await outcomeOf(bed, "kitchen"), { outcome: "skipped", reason });
+    assert.deepEqual((await attemptOf(bed, "kitchen"))?.state, "SENDING");
+  });
 
   for (const [policy, today, isResent] of [
     ["idempotency-key", "idempotency-key", true],
@@ -164,8 +182,7 @@ describe("an order that the food service lists but does not answer about", () =>
       await bed.store.set("attempts/kitchen:1", { ...SENDING, policy, leaseUntil });
       await ticks(bed, "NEW", 1, FOREIGN);
       assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING", "its lease is not over");
-      const handle = countingUnreadable("kitchen", () => Promise.reject(FOREIGN));
-      const outcome = await handle({ name: ORDER, id: "1" }, bed.ports);
+      const outcome = await outcomeOf(bed, "kitchen");
       assert.equal(outcome.outcome, "blocked");
       assert.match("reason" in outcome ? outcome.reason : "", /^uncertain: the lease expired, and the food service/);
       bed.clock.advance(MINUTE_MS);
@@ -182,6 +199,7 @@ describe("an order that the food service lists but does not answer about", () =>
     const leaseUntil = new Date(bed.clock.now());
     await bed.store.set("attempts/kitchen:1", { ...SENDING, leaseUntil });
     await ticks(bed, "NEW", 2, FOREIGN);
+    assert.deepEqual(await outcomeOf(bed, "kitchen"), { outcome: "skipped", reason: UNANSWERED });
     assert.equal((await attemptOf(bed, "kitchen"))?.state, "SENDING");
   });
 

@@ -43,7 +43,7 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   if (attempt && attempt.state !== "FAILED" && attempt.state !== "CLOSED") return skipped(message);
 
   const now = ports.clock.now();
-  const earlier = attempt?.state === "FAILED" ? (attempt.unreadable ?? undefined) : undefined;
+  const earlier = attempt?.state === "FAILED" ? attempt.unreadable : undefined;
   const { absence, isBelieved } = countLook(earlier, now, ports.settings.MISSING_AFTER_MINUTES * 60_000);
   if (!absence && !isBelieved) return skipped(message);
 
@@ -51,9 +51,9 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   const parked = isBelieved ? { state: "PARKED", nextTryAt: null, reason } : {};
   const counted = { ...(absence && { unreadable: { ...absence } }), ...parked };
   const policy = ports.settings.CREATE_POLICY;
-  const claim = { order: ref.name, stage, id: ports.random.uuid(), policy, tries: 0, claimedAt: now, leaseUntil: 0 };
-  const first: Fields = { ...claimFields(claim), state: "FAILED", leaseUntil: null, reason, ...counted };
-  const fields = attempt?.state === "FAILED" ? counted : { ...(existing && NOT_CLOSED), ...first };
+  const claim = { order: ref.name, stage, id: ports.random.uuid(), policy, tries: 0, claimedAt: now, leaseUntil: null };
+  const first: Fields = { ...claimFields(claim), state: "FAILED", reason, ...counted };
+  const fields = attempt?.state === "FAILED" ? counted : { ...NOT_CLOSED, ...first };
   const write: Write = existing
     ? { kind: "update", path, version: existing.version, fields }
     : { kind: "create", path, fields };

@@ -23,8 +23,7 @@ export async function closeRelation(snapshot: Snapshot, state: RelationState, po
     // The client may retry a commit that already succeeded, so a conflict can be our own write.
     const [now] = await ports.store.read(path);
     if (relationIn(now)?.state === state) return advanced(state);
-    if (now?.version !== version) throw error;
-    // The order had ended like this before and was reopened, so this end has its own entry.
+    // If the order had ended like this before and was reopened, this end has its own entry. If the relation has changed, this conflicts too.
     await ports.store.commit([update, closingEntry(relation.order, state, at, at)]);
   }
   return advanced(state);

@@ -36,6 +36,15 @@ describe("an entry of the history", () => {
     assert.match(String(hour), /^2026-01-01T11 PREPARATION [0-6]$/);
   });
 
+  it("is read with its link, and says which document can't be read", () => {
+    const kitchen = linkEntry("orders/1", "kitchen", "kitchenorders/1", AT, "claim-1");
+    const shipment = linkEntry("orders/1", "shipment", "shipments/1", AT);
+    assert.equal(historyEntryIn(snapshotOf(kitchen)).kitchen, "kitchenorders/1");
+    assert.equal(historyEntryIn(snapshotOf(shipment)).shipment, "shipments/1");
+    const unreadable = { ...snapshotOf(kitchen), path: "history/x", fields: { ...fieldsOf(kitchen), kitchen: 7 } };
+    assert.throws(() => historyEntryIn(unreadable), /^ValidationError: history\/x is not a history entry that/);
+  });
+
   it("has the same path in every build", () => {
     assert.equal(linkEntryPath("kitchen", "kitchenorders/1"), "history/67d76979-f00f-5dfe-bcb4-82049462c688");
   });

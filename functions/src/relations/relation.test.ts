@@ -70,7 +70,7 @@ describe("a relation document", () => {
     ["kitchen is null", { kitchen: null }, "kitchen"],
     ["kitchen is empty", { kitchen: "" }, "kitchen"],
     ["kitchen is a list", { kitchen: ["kitchens/9"] }, "kitchen"],
-    ["kitchen is oversized", { kitchen: "k".repeat(1401) }, "kitchen"],
+    ["kitchen is oversized", { kitchen: "k".repeat(1401) }, "kitchen: must be a resource name"],
     ["kitchen has a control character", { kitchen: "kitchens/\n" }, "kitchen"],
     ["shipment is a map", { kitchen: "k/1", shipment: { name: "s/1" } }, "shipment"],
     ["the state is foreign", { kitchen: "k/1", state: "BAKING" }, "state"],

@@ -4,7 +4,7 @@ import { ReportLag } from "./report-lag.js";
 
 const NOW = Date.parse("2026-01-01T12:00:00Z");
 
-const relation = (state: RelationState, secondsAgo: number) => ({
+const relation = (state: RelationState | undefined, secondsAgo: number) => ({
   order: "orders/1",
   kitchen: "k/1",
   shipment: undefined,
@@ -12,12 +12,12 @@ const relation = (state: RelationState, secondsAgo: number) => ({
   customerId: undefined,
   placedAt: undefined,
   customer: undefined,
-  times: { [state]: new Date(NOW - secondsAgo * 1000) },
+  times: state ? { [state]: new Date(NOW - secondsAgo * 1000) } : {},
   discarded: {},
   trouble: {},
 });
 
-function lagOf(...seen: [RelationState, number, OrderStatus | undefined][]) {
+function lagOf(...seen: [RelationState | undefined, number, OrderStatus | undefined][]) {
   const lag = new ReportLag(NOW);
   for (const [state, secondsAgo, status] of seen) lag.see(relation(state, secondsAgo), status);
   const { unreported, reportLagMs } = lag.fieldsAt(NOW).health as { unreported: number; reportLagMs: number };
@@ -35,6 +35,13 @@ describe("the report lag", () => {
 
   it("is zero if the food service shows every state, or a later one", () => {
     assert.deepEqual(lagOf(["PREPARATION", 20, "PREPARATION"], ["PREPARATION", 20, "IN_FLIGHT"]), [0, 0]);
+  });
+
+  it("ignores relations without a state or its time, and states that are not reported", () => {
+    assert.deepEqual(lagOf([undefined, 20, "NEW"], ["CANCELLED", 20, "NEW"]), [0, 0]);
+    const lag = new ReportLag(NOW);
+    lag.see({ ...relation("PREPARATION", 20), times: {} }, "NEW");
+    assert.deepEqual(lag.fieldsAt(NOW).health, { at: new Date(NOW), unreported: 0, reportLagMs: 0 });
   });
 
   it("ignores states that were reached after the orders were listed, and orders that were not listed", () => {

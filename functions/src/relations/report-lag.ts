@@ -12,10 +12,10 @@ export class ReportLag {
 
   /** @param status the order's status in the list, undefined if it was not listed */
   see({ state, times }: Relation, status: OrderStatus | undefined): void {
-    const reports = state && RELATION_STATES[state].reports;
-    const since = state && times[state]?.getTime();
-    if (!reports || status === undefined || since === undefined || since > this.listedAt) return;
-    if (!mayReport(status, reports)) return;
+    if (!state || !status) return;
+    const { reports } = RELATION_STATES[state];
+    const since = times[state]?.getTime();
+    if (!reports || since === undefined || since > this.listedAt || !mayReport(status, reports)) return;
     this.unreported++;
     this.maxMs = Math.max(this.maxMs, this.listedAt - since);
   }

@@ -51,6 +51,20 @@ describe("reporting a status", () => {
     assert.deepEqual(await run(reportStatus, bed), { outcome: "reported", to: "PREPARATION" });
   });
 
+  it("is not repeated for an order that has the status, or a relation that has no state", async () => {
+    const { bed, updates } = await bedWith(() => {});
+    bed.food.orders.set("orders/1", { name: "orders/1", customerId: "krithik", status: "IN_FLIGHT" });
+    const reason = "the order is IN_FLIGHT already";
+    assert.deepEqual(await run(reportAgain, bed), { outcome: "skipped", reason });
+    await bed.store.set("relations/2", { note: "x" });
+    const [snapshot] = await bed.ports.store.read("relations/2");
+    const relation = relationIn(snapshot);
+    assert.ok(snapshot && relation);
+    const empty = { outcome: "skipped", reason: "a relation that is empty is not reported" };
+    assert.deepEqual(await reportAgain(snapshot, relation, bed.ports), empty);
+    assert.deepEqual(updates, []);
+  });
+
   it("is repeated with the outcome skipped while an order is behind its relation for less than a minute", async () => {
     const { bed, updates } = await bedWith(() => {});
     for (let poll = 1; poll <= 3; poll++) {

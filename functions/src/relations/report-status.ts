@@ -108,5 +108,7 @@ export async function writeTrouble(
   const { path, version, fields } = snapshot;
   const field = troubleField(trouble);
   const written = await commitIfUnchanged([{ kind: "update", path, version, fields: field }], ports);
-  return written ? { path, version: written[0] ?? version, fields: { ...fields, ...field } } : snapshot;
+  if (!written) return snapshot;
+  const [newVersion = version] = written;
+  return { path, version: newVersion, fields: { ...fields, ...field } };
 }

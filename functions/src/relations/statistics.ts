@@ -16,7 +16,7 @@ import { parse } from "../parse.js";
 import { arrivalsIn, POLL_LEASE } from "../poll-health.js";
 import type { Fields, Ports, Snapshot, Store, Write } from "../ports.js";
 import { HISTORY, hourBuckets } from "./history.js";
-import { type Relation, relationIn, relationPath } from "./relation.js";
+import { parseRelation, type Relation, relationPath } from "./relation.js";
 
 export const STATISTICS_PATH = "statistics/hours";
 
@@ -113,22 +113,20 @@ export async function countStates(hour: string, store: Store): Promise<Record<Re
 export async function sampleStages(hour: string, store: Store): Promise<HourStatistics["stages"]> {
   const oneOf = hourBuckets(hour, ["DELIVERED", "REJECTED"]);
   const entries = await store.query({ collection: HISTORY, field: "hour", oneOf, limit: SAMPLE_SIZE });
-  const ids = entries.flatMap(({ fields }) => orderId(String(fields.order)) ?? []);
+  const ids = entries.map(({ fields }) => orderId(String(fields.order))).filter((id) => id !== undefined);
   const stages: HourStatistics["stages"] = recordOf(ACTIVE_STATUSES, () => ({}));
   if (ids.length === 0) return stages;
-  for (const snapshot of await store.read(...ids.map(relationPath))) {
-    const relation = readable(snapshot);
-    if (!relation) continue;
-    for (const [stage, ms] of stageTimesOf(relation)) add(stages[stage], ms);
-  }
+  const relations = (await store.read(...ids.map(relationPath))).filter((snapshot) => snapshot !== undefined);
+  for (const [stage, ms] of relations.flatMap(stageTimesIn)) add(stages[stage], ms);
   return stages;
 }
 
-function readable(snapshot: Snapshot | undefined): Relation | undefined {
+/** None for a relation that this build can't read. */
+function stageTimesIn({ path, fields }: Snapshot): [ActiveStatus, number][] {
   try {
-    return relationIn(snapshot);
+    return stageTimesOf(parseRelation(path, fields));
   } catch {
-    return undefined;
+    return [];
   }
 }
 
@@ -138,14 +136,14 @@ function stageTimesOf({ placedAt, times, state }: Relation): [ActiveStatus, numb
   const starts = ACTIVE_STATUSES.map((status) => (status === "NEW" ? placedAt : times[status]));
   return ACTIVE_STATUSES.flatMap((stage, index) => {
     const [from, to] = [starts[index], index + 1 < starts.length ? starts[index + 1] : ended];
-    const ms = from && to ? to.getTime() - from.getTime() : -1;
+    const ms = from && to ? to.getTime() - from.getTime() : Number.NaN;
     // Clocks differ, so ignore negative durations.
     return ms >= 0 ? [[stage, ms]] : [];
   });
 }
 
 function add(bins: Histogram, ms: number): void {
-  const bin = String(Math.max(0, Math.ceil(Math.log(Math.max(ms, 1) / BASE_MS) / Math.log(GROWTH))));
+  const bin = String(Math.max(0, Math.ceil(Math.log(ms / BASE_MS) / Math.log(GROWTH))));
   bins[bin] = (bins[bin] ?? 0) + 1;
 }
 

@@ -44,6 +44,18 @@ function recordLookups(bed: TestBed, onLookup = () => {}): string[] {
   return asked;
 }
 
+/** Makes commits that write to this document fail. */
+function failCommitsTo(bed: TestBed, path: string): void {
+  const { store } = bed;
+  bed.ports.store = {
+    read: (...paths) => store.read(...paths),
+    query: (query) => store.query(query),
+    count: (matching) => store.count(matching),
+    commit: (writes) =>
+      writes.some((write) => write.path === path) ? Promise.reject(new StoreError("down")) : store.commit(writes),
+  };
+}
+
 const swept = (result: Partial<Awaited<ReturnType<typeof sweep>>>) => ({
   outcome: "completed",
   closed: 0,
@@ -166,13 +178,46 @@ describe("the sweep", () => {
   });
 
   it("checks each relation once, over any number of pages and from any cursor", async () => {
-    for (const cursors of [null, { relations: "relations/r150" }, { relations: "relations/r350" }, {}]) {
+    const UNREADABLE = { relations: 7, attempts: 7 };
+    for (const cursors of [
+      null,
+      { relations: "relations/r150" },
+      { relations: "relations/r350" },
+      {},
+      "none",
+      UNREADABLE,
+    ]) {
       const bed = testBed();
       for (let count = 100; count < 450; count++) await relate(bed, `r${count}`);
       await bed.store.set("leases/sweep", { holder: "", step: 0, until: new Date(0), cursors });
       assert.equal((await sweep(bed.ports)).missing, 350, JSON.stringify(cursors));
       assert.deepEqual(await bed.store.field("leases/sweep", "cursors"), { relations: null, attempts: null });
     }
+  });
+
+  it("reads 300 documents at a time", async () => {
+    const bed = testBed();
+    const limits = new Set<number>();
+    const { store } = bed;
+    bed.ports.store.query = (query) => {
+      limits.add(query.limit);
+      return store.memory.query(query);
+    };
+    await sweep(bed.ports);
+    assert.deepEqual([...limits], [300]);
+  });
+
+  it("forgets that an order was missing once it is listed, and nothing else", async () => {
+    const activeAgain = new Date(5);
+    const missing = { since: new Date(0), last: new Date(0), looks: 2 };
+    const bed = testBed();
+    place(bed, "1", "PREPARATION");
+    await relate(bed, "1", { schema: 1, state: "PREPARATION", trouble: { missing, activeAgain } });
+    failCommitsTo(bed, "relations/1");
+    assert.deepEqual(await sweep(bed.ports), swept({ failed: 1 }));
+    bed.ports.store = bed.store;
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+    assert.deepEqual(await bed.store.field("relations/1", "trouble"), { activeAgain });
   });
 
   it("continues with relations where the last sweep stopped, even if the cursor of attempts can't be read", async () => {
@@ -288,6 +333,12 @@ describe("the sweep", () => {
 describe("the sweep of attempts", () => {
   const inState = (bed: TestBed, path: string) => bed.store.field(path, "state");
 
+  /** Links the order as a claim of ours did. */
+  async function linkByClaim(bed: TestBed): Promise<void> {
+    await relate(bed, "1");
+    await bed.store.memory.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", 0, "a")]);
+  }
+
   async function bedWith(fields: Fields, status: OrderStatus = "NEW", settings: Partial<Settings> = {}) {
     const bed = testBed(settings);
     place(bed, "1", status);
@@ -305,7 +356,8 @@ describe("the sweep of attempts", () => {
     const { bed, path } = await bedWith({});
     bed.clock.advance(HOUR_MS);
     assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
-    assert.equal(await inState(bed, path), "UNCERTAIN");
+    const reason = { code: "LEASE_EXPIRED", message: "the lease expired before an answer was recorded" };
+    assert.deepEqual([await inState(bed, path), await bed.store.field(path, "reason")], ["UNCERTAIN", reason]);
     assert.deepEqual(await sweep(bed.ports), swept({ waiting: 1 }));
     const alerts = bed.lines.filter(({ level }) => level === "error");
     assert.equal(alerts.length, 2);
@@ -320,7 +372,7 @@ describe("the sweep of attempts", () => {
     const bed = testBed();
     for (let order = 0; order < 40; order++) {
       place(bed, String(order), "NEW");
-      await attempt(bed, String(order), { state: "PARKED", leaseUntil: null });
+      await attempt(bed, String(order), { state: "PARKED", leaseUntil: null, reason: { code: "42", message: "no" } });
     }
     await sweep(bed.ports);
     const alerts = bed.lines.filter(({ level }) => level === "error");
@@ -329,6 +381,49 @@ describe("the sweep of attempts", () => {
     assert.equal(alerts[0].message, "Operator action required: 40 attempts are waiting");
     assert.ok(Array.isArray(alerts[0]?.fields.examples));
     assert.equal(alerts[0].fields.examples.length, 5);
+    const order = bed.store.memory.all("attempts")[0]?.fields.order;
+    const example = { order, stage: "kitchen", state: "PARKED", reason: { code: "42", message: "no" } };
+    assert.deepEqual(alerts[0].fields.examples[0], example);
+  });
+
+  for (const [what, fields, status] of [
+    ["deleted", { leaseUntil: new Date(0) }, "NEW"],
+    ["changed", { state: "FAILED", leaseUntil: null }, "CANCELLED"],
+  ] as const) {
+    it(`counts an attempt that can't be ${what} as failed`, async () => {
+      const { bed, path } = await bedWith(fields, status);
+      if (what === "deleted") await linkByClaim(bed);
+      failCommitsTo(bed, path);
+      assert.equal((await sweep(bed.ports)).failed, 1);
+      bed.ports.store = bed.store;
+      assert.equal((await sweep(bed.ports)).failed, 0);
+      assert.equal(await inState(bed, path), what === "deleted" ? undefined : "CLOSED");
+    });
+  }
+
+  it("leaves a claim beside the link that it made until its lease expires", async () => {
+    const { bed, path } = await bedWith({});
+    await linkByClaim(bed);
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+    assert.equal(await inState(bed, path), "SENDING");
+    bed.clock.advance(HOUR_MS);
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await inState(bed, path), undefined);
+  });
+
+  it("reads no history for a claim without a link", async () => {
+    const { bed } = await bedWith({ leaseUntil: new Date(0) });
+    const read: string[] = [];
+    const { store } = bed;
+    bed.ports.store.read = ((...paths: string[]) => {
+      read.push(...paths);
+      return store.memory.read(...paths);
+    }) as typeof store.read;
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+    assert.deepEqual(
+      read.filter((path) => path.startsWith("history/")),
+      [],
+    );
   });
 
   it("leaves an expired create with a key to the next message, which resends it", async () => {
@@ -627,6 +722,21 @@ describe("an attempt that waits for an operator", () => {
     ["its report still fails", "REPORT_IGNORED", "NEW", { ...PREPARED, trouble: { report: REPORT } }, "PARKED"],
     ["its report went through", "REPORT_REJECTED", "NEW", PREPARED, "CLOSED"],
     [
+      "its order ended otherwise",
+      "REPORT_REJECTED",
+      "CANCELLED",
+      { ...PREPARED, state: "DELIVERED", trouble: { report: REPORT } },
+      "CLOSED",
+    ],
+    [
+      "its relation was closed",
+      "REPORT_REJECTED",
+      "NEW",
+      { ...PREPARED, state: "CANCELLED", trouble: { report: REPORT } },
+      "CLOSED",
+    ],
+    ["its relation has no link", "REPORT_REJECTED", "NEW", { trouble: { report: REPORT } }, "CLOSED"],
+    [
       "the food service shows what was reported",
       "REPORT_REJECTED",
       "PREPARATION",
@@ -756,6 +866,37 @@ describe("many orders that are missing at once", () => {
     await sweep(bed.ports);
     assert.equal(looks(), 150, "the others come next");
   });
+
+  it("wait for an operator after several looks, and a hundred of them are parked at a sweep", async () => {
+    const bed = await bedWith(150, 10);
+    const trouble = { missing: { since: new Date(0), last: new Date(0), looks: 3 } };
+    for (let id = 0; id < 150; id++) await bed.store.set(`relations/m${id}`, { trouble });
+    assert.deepEqual(await sweep(bed.ports), swept({ missing: 150, waiting: 100 }));
+    assert.deepEqual(await sweep(bed.ports), swept({ missing: 150, waiting: 150 }));
+  });
+
+  for (const [what, missing, written, sweeps] of [
+    ["a look", 2, "relations/m0", 0],
+    ["a closed relation", 2, "relations/m0", 3],
+    ["a parked order", 8, "attempts/kitchen:m0", 3],
+  ] as const) {
+    it(`are handled one by one: ${what} that can't be saved is counted, and stops no other`, async () => {
+      const bed = await bedWith(missing, 10 - missing);
+      for (let looks = 0; looks < sweeps; looks++) {
+        await sweep(bed.ports);
+        bed.clock.advance(300_000);
+      }
+      const { commit } = bed.store;
+      const saved: string[] = [];
+      bed.ports.store.commit = (writes) => {
+        if (writes.some(({ path }) => path === written)) return Promise.reject(new StoreError("down"));
+        saved.push(...writes.map(({ path }) => path));
+        return commit.call(bed.store, writes);
+      };
+      assert.equal((await sweep(bed.ports)).failed, 1);
+      assert.ok(saved.includes(written.replace("m0", "m1")), saved.join());
+    });
+  }
 
   it("are closed one by one if they are a fifth of the open ones", async () => {
     const bed = await bedWith(2, 8);

@@ -21,6 +21,7 @@ import {
   ACTIVE_STATUSES,
   type ActiveStatus,
   closingState,
+  type FinalStatus,
   mayReport,
   type OrderStatus,
   RELATION_STATES,
@@ -29,11 +30,11 @@ import {
 } from "../domain/order-lifecycle.js";
 import { orderRefFromId } from "../domain/resource-names.js";
 import { acquireLease, releaseLease } from "../lease.js";
-import { OrderListing } from "../list-orders.js";
+import { firstPosition, OrderListing } from "../list-orders.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
 import { closeRelation } from "./close-relation.js";
 import { linkEntryPath, wasLinkedByUs } from "./history.js";
-import { RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
+import { parseRelation, RELATIONS, type Relation, relationIn, relationPath } from "./relation.js";
 import { ReportLag } from "./report-lag.js";
 import { writeTrouble } from "./report-status.js";
 
@@ -144,7 +145,7 @@ type WaitingOrder = { order: string; stage: string; state: string; reason: unkno
 /** The current state of an order in the food service. */
 type OrderLook =
   | { kind: "active"; status: OrderStatus }
-  | { kind: "ended"; state: "DELIVERED" | "REJECTED" | "CANCELLED" }
+  | { kind: "ended"; state: FinalStatus }
   /** It does not find the order, or replies about another one, possibly only for a while. */
   | { kind: "missing" };
 
@@ -198,7 +199,7 @@ async function listInto(
   until: number,
   { food, clock, settings }: Ports,
 ): Promise<string | undefined> {
-  const listing = new OrderListing({ status, pageToken: "", pageSize: settings.POLL_PAGE_SIZE, pages: 0 }, food);
+  const listing = new OrderListing(firstPosition(status, settings), food);
   for (;;) {
     if (!listing.isOver && clock.now() >= until)
       return `${status}: listing takes longer than ${LISTING_BUDGET_MS / 1000} s`;
@@ -228,34 +229,38 @@ async function handleMissing(
   for (const { snapshot, relation } of missing) {
     if ((isMass && looks >= MAX_MASS_LOOKS) || ports.clock.now() >= until) return;
     await judging(snapshot, result, ports, async () => {
-      if (await handleMissingOrder(snapshot, relation, isMass, result, ports)) looks++;
+      const seen = await countMissing(snapshot, relation, ports);
+      if (seen === "believed" && !isMass) await closeAsGone(snapshot, relation, result, ports);
+      else if (seen === "counted" || (seen === "believed" && (await parkAsMissing(relation, ports)))) looks++;
     });
   }
 }
 
-/** Returns whether it wrote something. */
-async function handleMissingOrder(
+/** Counts a lookup that did not find a relation's order, unless the last one was shortly before. */
+async function countMissing(
   snapshot: Snapshot,
-  relation: Relation,
-  isMass: boolean,
-  result: SweepResult,
+  { trouble }: Relation,
   ports: Ports,
-): Promise<boolean> {
-  const { order, trouble } = relation;
+): Promise<"counted" | "believed" | "too soon"> {
   const windowMs = ports.settings.MISSING_AFTER_MINUTES * 60_000;
   const { absence, isBelieved } = countLook(trouble.missing, ports.clock.now(), windowMs);
-  if (absence) await writeTrouble(snapshot, { ...trouble, missing: absence }, ports);
-  if (!isBelieved || absence) return absence !== undefined;
-  if (isMass) {
-    const message = "the food service does not find the order, nor a large share of the others";
-    const ref = orderRefFromId(order.slice(order.indexOf("/") + 1));
-    const { outcome } = await park("kitchen", ref, { code: "ORDER_NOT_FOUND", message }, ports);
-    return outcome === "blocked";
-  }
+  if (!absence) return isBelieved ? "believed" : "too soon";
+  await writeTrouble(snapshot, { ...trouble, missing: absence }, ports);
+  return "counted";
+}
+
+async function closeAsGone(snapshot: Snapshot, { order }: Relation, result: SweepResult, ports: Ports): Promise<void> {
   await closeRelation(snapshot, "GONE", ports);
   result.closed++;
   logClosed(order, "GONE", ports);
-  return true;
+}
+
+/** Returns whether it parked the order: another sweep may have done so before. */
+async function parkAsMissing({ order }: Relation, ports: Ports): Promise<boolean> {
+  const message = "the food service does not find the order, nor a large share of the others";
+  const ref = orderRefFromId(order.slice(order.indexOf("/") + 1));
+  const { outcome } = await park("kitchen", ref, { code: "ORDER_NOT_FOUND", message }, ports);
+  return outcome === "blocked";
 }
 
 /**
@@ -271,7 +276,7 @@ async function forEachDocument(
   ports: Ports,
   judge: (found: Snapshot) => Promise<void>,
 ): Promise<string | null> {
-  let after = cursor ?? undefined;
+  let after: string | null | undefined = cursor;
   let judged = cursor;
   let hasWrapped = cursor === null;
   for (;;) {
@@ -322,8 +327,7 @@ async function sweepRelation(
   result: SweepResult,
   ports: Ports,
 ): Promise<Relation | undefined> {
-  const relation = relationIn(found);
-  if (!relation) return undefined;
+  const relation = parseRelation(found.path, found.fields);
   const seen = await look(relation.order);
   if (seen.kind === "missing") return relation;
   if (seen.kind === "active") {
@@ -340,10 +344,10 @@ function logClosed(order: string, to: RelationState, { log }: Ports): void {
   log.info(`Sweep closed the relation as ${to}`, { order, component: "sweep", outcome: "advanced", to });
 }
 
-/** The age of a relation in seconds; 0 if another program wrote it and we have not adopted it yet. */
+/** The age of a relation in seconds; negative if another program wrote it and we have not adopted it yet. */
 function ageSeconds({ times }: Relation, { clock }: Ports): number {
   const began = Math.min(...Object.values(times).map((time) => time.getTime()));
-  return Number.isFinite(began) ? Math.max(0, Math.round((clock.now() - began) / 1000)) : 0;
+  return Math.round((clock.now() - began) / 1000);
 }
 
 async function sweepAttempt(
@@ -354,7 +358,6 @@ async function sweepAttempt(
   ports: Ports,
 ): Promise<void> {
   const attempt = attemptIn(found);
-  if (!attempt) return;
   const fields = await planAttemptUpdate(attempt, look, ports);
   if (fields === "settled") {
     await ports.store.commit([{ kind: "delete", path: found.path, version: found.version }]);
@@ -411,10 +414,9 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   if (code === "ORDER_UNREADABLE" && seen.kind === "active") {
     return (await isReadable(attempt, ports)) ? closedFields(ports) : undefined;
   }
-  const [snapshot] = attempt.state === "PARKED" ? await ports.store.read(pathOfRelation(attempt)) : [];
+  const isParked = attempt.state === "PARKED";
   const over =
-    (attempt.state === "PARKED" && isResolved(attempt, seen, relationIn(snapshot))) ||
-    (await isOver(attempt, seen, ports));
+    (isParked && isResolved(attempt, seen, await relationOf(attempt, ports))) || (await isOver(attempt, seen, ports));
   if (typeof over === "object") return over;
   if (over) return closedFields(ports);
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
@@ -456,8 +458,10 @@ function isResolved({ stage, reason }: Attempt, seen: OrderLook, relation: Relat
 
 /** Whether the food service shows an order behind its relation. */
 function isBehind(seen: OrderLook, { state }: Relation): boolean {
-  const target = state && RELATION_STATES[state].reports;
-  return seen.kind !== "ended" && target !== undefined && (seen.kind === "missing" || mayReport(seen.status, target));
+  if (!state) return false;
+  const { reports } = RELATION_STATES[state];
+  if (!reports) return false;
+  return seen.kind === "missing" || (seen.kind === "active" && mayReport(seen.status, reports));
 }
 
 /** Whether an attempt's order has ended. For a missing order, the fields that count the lookup, until it counts as gone. */
@@ -469,7 +473,7 @@ async function isOver(
   if (seen.kind !== "missing") return seen.kind === "ended";
   // The attempt waits because its order is missing.
   if (reason?.code === "ORDER_NOT_FOUND") return false;
-  const { absence, isBelieved } = countLook(missing ?? undefined, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
+  const { absence, isBelieved } = countLook(missing, clock.now(), settings.MISSING_AFTER_MINUTES * 60_000);
   return absence ? { missing: { ...absence } } : isBelieved;
 }
 
@@ -478,17 +482,13 @@ async function isOver(
  * link, and its owner saw the link before it sent anything.
  */
 async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
-  const link = await linkOf(attempt, ports);
+  const link = (await relationOf(attempt, ports))?.[attempt.stage];
   if (link === undefined) return false;
   const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
   return wasLinkedByUs(entry);
 }
 
-async function linkOf(attempt: Attempt, { store }: Ports): Promise<string | undefined> {
-  const [snapshot] = await store.read(pathOfRelation(attempt));
-  return relationIn(snapshot)?.[attempt.stage];
-}
-
-function pathOfRelation({ order }: Attempt): string {
-  return relationPath(order.slice(order.indexOf("/") + 1));
+async function relationOf({ order }: Attempt, { store }: Ports): Promise<Relation | undefined> {
+  const [snapshot] = await store.read(relationPath(order.slice(order.indexOf("/") + 1)));
+  return relationIn(snapshot);
 }

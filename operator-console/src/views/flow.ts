@@ -57,7 +57,7 @@ function figures(statistics: StatisticsView, period: Period, points: FlowPoint[]
   if (isEmpty) return html`<p class="quiet empty">No orders in the last ${PERIODS[period].title}.</p>`;
   return html`${summary(statistics, period, hours)}
     <div class="charts">
-      ${throughput(hours, period)} ${period === "day" ? activeOverTime(points) : nothing}
+      ${period === "day" ? html`${perHour(hours, period)} ${activeOverTime(points)}` : html`${perDay(hours)} ${perHour(hours, period)}`}
       ${hasTimes(hours) ? (["medianMs", "p95Ms"] as const).map((quantile) => timeInStage(hours, period, quantile)) : nothing}
     </div>`;
 }
@@ -93,20 +93,25 @@ function summary(statistics: StatisticsView, period: Period, hours: HourView[]):
   </dl>`;
 }
 
-function throughput(hours: HourView[], period: Period): TemplateResult {
-  const byDay = period === "week" ? groupByDay(hours) : hours.map((hour) => [hour]);
-  return barChart({
-    title: period === "week" ? "Arrivals and completions per day" : "Arrivals and completions per hour",
-    labels: byDay.map(([first]) => labelOf(first, period)),
-    series: [
-      {
-        title: "Arrived",
-        color: "new",
-        values: byDay.map((some) => some.reduce((sum, { arrived }) => sum + arrived, 0)),
-      },
-      { title: "Completed", color: "good", values: byDay.map(completedIn) },
-    ],
-  });
+/** Bars for a day. A week has too many hours for bars. */
+function perHour(hours: HourView[], period: Period): TemplateResult {
+  const draw = period === "day" ? barChart : lineChart;
+  const labels = hours.map((hour) => labelOf(hour, period));
+  return draw({ title: "Arrivals and completions per hour", labels, series: throughput(hours.map((hour) => [hour])) });
+}
+
+function perDay(hours: HourView[]): TemplateResult {
+  const days = groupByDay(hours);
+  const labels = days.map(([first]) => labelOf(first, "week"));
+  return barChart({ title: "Arrivals and completions per day", labels, series: throughput(days) });
+}
+
+function throughput(periods: HourView[][]) {
+  const arrivedIn = (hours: HourView[]) => hours.reduce((sum, { arrived }) => sum + arrived, 0);
+  return [
+    { title: "Arrived", color: "new", values: periods.map(arrivedIn) },
+    { title: "Completed", color: "good", values: periods.map(completedIn) },
+  ];
 }
 
 function groupByDay(hours: HourView[]): HourView[][] {

@@ -161,11 +161,13 @@ function body(context: Context, id: string, known: Known, actions: Actions): Tem
   const tried = attempts(context, id, stored, actions);
   // What needs attention comes first; that nothing does is no news.
   const isOpen = stored !== undefined && stored.attempts.length + stored.unreadable.length > 0;
+  const shown = typeof foodService === "object" && foodService.order.status === "NEW" ? foodService.order : undefined;
+  const waiting = { placedAt: shown?.placedAt ?? undefined, wasTried: isOpen };
   return html`${isOpen ? tried : nothing}
     <div class="columns">
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">Timeline</h2>
-        ${timeline(stored?.relation ?? undefined, context.statistics.current?.day, isOpen)}
+        ${timeline(stored?.relation ?? undefined, context.statistics.current?.day, waiting)}
       </section>
       <div>
         ${details(stored?.relation ?? undefined)} ${upstream(known, actions)}

@@ -185,7 +185,7 @@ function activeOrders(context: Context, filter: Filter, now: number): TemplateRe
           navigate(addressWith({ filter: (event.target as HTMLInputElement).value, page: "" }), { replace: true })}
       />
     </header>
-    ${waiting ? newOrders(context, filter, now) : html`${ordersTable(page, now)} ${emptyNote(context, filter, page)} ${pages(page)}`}
+    ${waiting ? newOrders(context, filter, now) : html`${ordersTable(page, now)} ${emptyNote(context, filter, page)} ${pages(page)} ${newNote(context, filter)}`}
   </section>`;
 }
 
@@ -208,6 +208,13 @@ function newOrders({ live: { health } }: Context, { text }: Filter, now: number)
       </tbody>
     </table></div>
     <p class="quiet">The ${health.waiting.length} longest waiting of ${plural(total, "new order")}.</p>`;
+}
+
+/** The list of all stages has no new orders, since they have no relation. */
+function newNote({ live: { health } }: Context, { stage }: Filter): TemplateResult | typeof nothing {
+  const total = health.active?.NEW;
+  if (!total || stage !== "all") return nothing;
+  return html`<p class="quiet">Not listed: ${plural(total, "new order")}. <a href=${addressWith({ stage: "NEW", page: "" })}>Longest waiting</a></p>`;
 }
 
 function ordersTable({ shown }: Page, now: number): TemplateResult | typeof nothing {

@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import type { Relation } from "../documents.js";
 import { ACTIVE_STAGES, type ActiveStage, count, duration, plural, STAGE_LABELS } from "../labels.js";
 import { addressOf } from "../router.js";
-import { type Level, levelOf } from "../thresholds.js";
+import { FAILED_POLLS_MS, type Level, levelOf, STALE_LAG_MS } from "../thresholds.js";
 import type { Context } from "./view.js";
 
 interface Cell {
@@ -49,31 +49,42 @@ function pollCell({ live }: Context, now: number): Cell {
   if (!polledAt) return { title, level: "unknown", value: "None yet", detail: "Waiting for the first poll" };
   const late = levelOf("pollAgeMs", now - polledAt.getTime());
   const level = failedPages > 0 ? worstOf([late, "amber"]) : late;
-  const seen = active ? plural(sum(Object.values(active)), "order") : "No orders";
+  const seen = active
+    ? ACTIVE_STAGES.map((stage) => `${count(active[stage])} ${titleOf(stage)}`).join(", ")
+    : "no orders";
   const failed = failedPages > 0 ? `, ${plural(failedPages, "failed page")}` : "";
   return {
     title,
     level,
     value: `${duration(now - polledAt.getTime())} ago`,
-    detail: `${seen} in ${inSeconds(tookMs)}${failed}`,
+    detail: `Took ${inSeconds(tookMs)}: ${seen}${failed}`,
   };
 }
 
 function foodServiceCell({ live }: Context, now: number): Cell {
-  const { polledAt, completeAt, failedPages, error } = live.health;
+  const { polledAt, completeAt, failedPages, failedAt, error } = live.health;
   const title = "Food service";
   if (!polledAt) return { title, level: "unknown", value: "Unknown", detail: "Not called yet" };
-  if (failedPages === 0) return { title, level: "ok", value: "Reachable", detail: "All pages listed" };
+  const failures = failedAt.filter((at) => now - at.getTime() < FAILED_POLLS_MS).length;
+  const failing = levelOf("failedPolls", failures);
+  if (failedPages === 0) {
+    const detail =
+      failures === 0
+        ? "All pages listed"
+        : `${plural(failures, "poll")} failed in the last ${duration(FAILED_POLLS_MS)}`;
+    return { title, level: failing, value: "Reachable", detail };
+  }
   const time = completeAt ? ` for ${duration(now - completeAt.getTime())}` : "";
   const level = worstOf([
     "amber",
+    failing,
     levelOf("pollAgeMs", completeAt ? now - completeAt.getTime() : Number.POSITIVE_INFINITY),
   ]);
   return { title, level, value: `Failing${time}`, detail: error ?? "Pages could not be listed" };
 }
 
 function oldestCell(stage: ActiveStage, oldest: { id: string; since: Date } | undefined, now: number): Cell {
-  const title = `Oldest ${STAGE_LABELS[stage].title.toLowerCase()}`;
+  const title = `Oldest ${titleOf(stage)}`;
   if (!oldest) return { title, level: "ok", value: "None", detail: "No orders in this stage" };
   const age = now - oldest.since.getTime();
   return {
@@ -90,7 +101,9 @@ function reportCell({ live }: Context, now: number): Cell {
   const title = "Report lag";
   if (unreported === undefined || !sweptAt)
     return { title, level: "unknown", value: "Unknown", detail: "Waiting for a sweep" };
-  const checked = `checked ${duration(now - sweptAt.getTime())} ago`;
+  const checkedMs = now - sweptAt.getTime();
+  const checked = `checked ${duration(checkedMs)} ago`;
+  if (checkedMs > STALE_LAG_MS) return { title, level: "unknown", value: "Unknown", detail: `last ${checked}` };
   if (unreported === 0) return { title, level: "ok", value: "None", detail: checked };
   return {
     title,
@@ -107,7 +120,7 @@ function oldestOf(stage: ActiveStage, { live }: Context): { id: string; since: D
   return longest && { id: longest.order, since: longest.since };
 }
 
-const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
+const titleOf = (stage: ActiveStage): string => STAGE_LABELS[stage].title.toLowerCase();
 
 function oldestIn(relations: Iterable<Relation>, state: Relation["state"]): { id: string; since: Date } | undefined {
   let oldest: { id: string; since: Date } | undefined;

@@ -14,6 +14,14 @@ import {
 
 type Relation = NonNullable<OrderDetail["relation"]>;
 
+/** What is known of an order without a relation: only the food service has it. */
+interface Waiting {
+  /** When it was placed, if it is NEW and the food service has been asked. */
+  placedAt: string | undefined;
+  /** Whether a create was tried. */
+  wasTried: boolean;
+}
+
 interface Step {
   title: string;
   color: Color;
@@ -30,12 +38,18 @@ interface Span {
 export function timeline(
   relation: Relation | undefined,
   typical: StageSummary | undefined,
-  wasTried: boolean,
+  { placedAt, wasTried }: Waiting,
 ): TemplateResult {
-  if (!relation)
-    return html`<p class="card">${wasTried ? "No kitchen order is linked yet." : "Not sent to the kitchen yet."}</p>`;
-  const spans = spansOf(relation, Date.now());
-  const steps = stepsOf(relation);
+  if (relation) return course(relation, typical);
+  const note = wasTried ? "No kitchen order is linked yet." : "Not sent to the kitchen yet.";
+  return html`${placedAt ? course({ placedAt, times: {} }, typical) : nothing}<p class="card">${note}</p>`;
+}
+
+type Course = Pick<Relation, "placedAt" | "times"> & Partial<Relation>;
+
+function course(order: Course, typical: StageSummary | undefined): TemplateResult {
+  const spans = spansOf(order, Date.now());
+  const steps = stepsOf(order);
   return html`${picture(spans, typical)}
     <ol class="steps">
       ${steps.map(
@@ -50,7 +64,7 @@ export function timeline(
 }
 
 /** Each state that the order came to, oldest first. */
-function stepsOf({ placedAt, times, ...links }: Relation): Step[] {
+function stepsOf({ placedAt, times, ...links }: Course): Step[] {
   const placed: Step[] = placedAt ? [{ title: "Placed", color: "new", at: new Date(placedAt), linked: undefined }] : [];
   const steps = (Object.keys(RELATION_STATES) as RelationState[]).flatMap((state): Step[] => {
     const at = times[state];
@@ -63,7 +77,7 @@ function stepsOf({ placedAt, times, ...links }: Relation): Step[] {
 }
 
 /** How long the order was, or is, in each stage that it entered. */
-function spansOf({ placedAt, times, state }: Relation, now: number): Span[] {
+function spansOf({ placedAt, times, state }: Course, now: number): Span[] {
   const starts = ACTIVE_STAGES.map((stage) => (stage === "NEW" ? placedAt : times[stage]));
   const ended = state && !RELATION_STATES[state].open ? times[state] : undefined;
   return ACTIVE_STAGES.flatMap((stage, index) => {

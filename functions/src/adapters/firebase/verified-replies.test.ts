@@ -22,6 +22,7 @@ describe("verified replies", () => {
         await assert.rejects(read(withCheckedReplies(food), "orders/1"), (error: unknown) => {
           assert.ok(isCallError(error));
           assert.deepEqual([error.code, error.sent, error instanceof TerminalError], ["BAD_REPLY", true, false]);
+          assert.equal(error.message, `asked for orders/1, the food service answered with ${answered || "no name"}`);
           return true;
         });
       });
@@ -31,6 +32,8 @@ describe("verified replies", () => {
   it("pass on every other reply and failure unchanged", async () => {
     const { food } = testBed();
     food.orders.set(ORDER.name, { ...ORDER });
+    food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "PACKAGED" });
+    food.shipments.set("shipments/9", { name: "shipments/9", status: "COLLECTED" });
     const checked = withCheckedReplies(food);
     assert.deepEqual(await checked.getOrder(ORDER.name), ORDER);
     assert.deepEqual(await checked.listOrders({ status: "NEW", pageSize: 1, pageToken: "" }), {
@@ -38,6 +41,9 @@ describe("verified replies", () => {
       nextPageToken: "",
     });
     await checked.updateOrder(ORDER.name, "PREPARATION");
+    assert.deepEqual(food.updates, [{ name: ORDER.name, status: "PREPARATION" }]);
+    assert.equal((await checked.getKitchenOrder("kitchenorders/9")).status, "PACKAGED");
+    assert.equal((await checked.getShipment("shipments/9")).status, "COLLECTED");
     const options = { idempotencyKey: "k", deadline: Number.POSITIVE_INFINITY };
     assert.equal((await checked.createKitchenOrder(options)).name, "kitchenorders/1");
     assert.equal((await checked.createShipment(options)).name, "shipments/2");
