@@ -188,6 +188,17 @@ describe("the next action of an attempt", () => {
     });
   }
 
+  it("says why other attempts wait", () => {
+    for (const [fields, reason] of [
+      [{ leaseUntil: FUTURE }, "another process is sending"],
+      [{ state: "FAILED", nextTryAt: FUTURE }, "backing off"],
+      [{ state: "PARKED" }, "parked, an operator decides"],
+      [{ state: "CLOSED", isDismissed: true }, "the attempt is closed"],
+    ] as const) {
+      assert.deepEqual(nextAction(attempt(fields), NOW, "park"), { action: "wait", reason });
+    }
+  });
+
   it("never resends a create under park, except in FAILED, and in CLOSED after FAILED", () => {
     const time = fc.option(fc.date({ noInvalidDate: true }), { nil: null });
     fc.assert(

@@ -6,6 +6,7 @@ import {
   CallRejectedError,
   ConflictError,
   callError,
+  isNotFound,
   isRetryable,
   StoreError,
   toErrorInfo,
@@ -32,6 +33,26 @@ describe("a call that failed", () => {
       assert.equal(isRetryable(error), !refused);
     });
   }
+});
+
+describe("a name that the food service does not know", () => {
+  for (const [code, isUnknown] of [
+    ["NOT_FOUND", true],
+    ["INVALID_ARGUMENT", true],
+    ["OUT_OF_RANGE", true],
+    ["BAD_REPLY", true],
+    ["UNAVAILABLE", false],
+    ["PERMISSION_DENIED", false],
+    ["FAILED_PRECONDITION", false],
+  ] as const) {
+    it(`is ${isUnknown ? "" : "not "}what ${code} means`, () => {
+      assert.equal(isNotFound(callError(code, "", true)), isUnknown);
+    });
+  }
+
+  it("is not what an error of another kind means", () => {
+    for (const error of [new StoreError("NOT_FOUND"), { code: "NOT_FOUND" }, undefined]) assert.ok(!isNotFound(error));
+  });
 });
 
 describe("failures", () => {
