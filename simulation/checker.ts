@@ -687,6 +687,9 @@ const PAUSES: readonly Fault[] = ["pause", "suspend"];
 /** How long a cancelled order is shown as active before it is reopened. */
 const REAPPEARED_MS = 60_000;
 
+/** Nothing looks at a cancelled order while it is shown as such, so two reappearances that are this close may count as one that lasts. */
+const ONE_REAPPEARANCE_MS = 300_000;
+
 /** A cancelled order whose food service shows it as active is reopened only if that lasts. */
 function checkReopened({ history, runs, writes, truth, replaced }: Evidence, violate: Violate): void {
   // Times that different clocks took can't be compared.
@@ -700,10 +703,11 @@ function checkReopened({ history, runs, writes, truth, replaced }: Evidence, vio
     if (replaced.has(order)) continue;
     const readAt = history.findLast((entry) => entry.run === run && entry.operation === "getOrder")?.at ?? 0;
     const changes = truth.orders.find(({ name }) => name === order)?.changes ?? [];
-    const since = changes.findLast(
-      (change, index) => Date.parse(change.at) <= readAt && changes[index - 1]?.status === "CANCELLED",
+    const reappearances = changes.flatMap((change, index) =>
+      changes[index - 1]?.status === "CANCELLED" ? [Date.parse(change.at)] : [],
     );
-    if (since && at - Date.parse(since.at) < REAPPEARED_MS)
+    const recent = reappearances.filter((time) => time <= readAt && time > readAt - ONE_REAPPEARANCE_MS);
+    if (recent.length > 0 && recent.every((time) => at - time < REAPPEARED_MS))
       violate("a brief reappearance reopens nothing", `${order} was shown as active for less than a minute`);
   }
 }
