@@ -135,6 +135,7 @@ export function following(schedule: Schedule): Choose {
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
 const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, "empty for long", "restore", "replaced", "flapping"];
+export const isLong = (fault: Fault) => LONG.includes(fault);
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */
@@ -190,7 +191,7 @@ export function choosing(random: Randomness, share: number, most: number): Choos
     if (struck >= most || random.fraction() >= weight * (WEIGHTS[operation] ?? 1)) return undefined;
     const kinds = kindsByOperation.get(operation) ?? [];
     const fault = kinds[Math.floor(random.fraction() * kinds.length)];
-    if (fault && LONG.includes(fault) && random.fraction() >= LONG_SHARE) return undefined;
+    if (fault && isLong(fault) && random.fraction() >= LONG_SHARE) return undefined;
     struck++;
     return fault;
   };
