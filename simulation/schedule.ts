@@ -142,7 +142,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     horizon = world.faultsOver + GRACE_MS + Math.min(world.listsWithoutSlot.size, MOST_IDLE_POLLS) * TICK_MS;
     if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
   } while (
-    (world.now < world.strikesOver || !(await isOver(system, poisoned, scenario))) &&
+    (world.now < world.strikesOver || !(await isOver(system, poisoned, scenario, horizon))) &&
     world.now < horizon + AFTER_HORIZON_MS[scenario.waits ? "waits" : "usual"]
   );
   quiet = true;
@@ -254,7 +254,12 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
 type Stored = Parameters<typeof needsDecision>[0];
 
 /** Whether every order was placed, nothing is in progress, and nothing more is to come. */
-async function isOver(system: System, poisoned: ReadonlySet<string>, { operator, orders }: Scenario): Promise<boolean> {
+async function isOver(
+  system: System,
+  poisoned: ReadonlySet<string>,
+  { operator, orders }: Scenario,
+  horizon: number,
+): Promise<boolean> {
   if (system.placed.length < orders || !system.isIdle) return false;
   for (const name of system.placed) {
     if (poisoned.has(name)) continue;
@@ -271,8 +276,9 @@ async function isOver(system: System, poisoned: ReadonlySet<string>, { operator,
     if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (system.world.isLostForGood(name)) {
-      if (state && RELATION_STATES[state].open && needing.length === 0 && !attempts.some((one) => one?.isDismissed))
-        return false;
+      const isDismissed = attempts.some((attempt) => attempt?.isDismissed);
+      const isClosing = needing.length === 0 && (!isDismissed || system.world.now < horizon);
+      if (state && RELATION_STATES[state].open && isClosing) return false;
       continue;
     }
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
