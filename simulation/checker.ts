@@ -421,10 +421,10 @@ function checkBelievedAbsence(
   violate("absence is not an end", `${path} became ${believed.what}, but what was missing was absent only briefly`);
 }
 
-/** Since when a name may have been absent: until then, it was seen to be there. */
+/** The last time before which a name was certainly there: it can have been absent only since then. */
 type Noticed = (name: string, before: number) => number;
 
-/** So many lookups that find a name end an earlier absence: one of them may meet a concurrent write, and is then not saved. */
+/** This many lookups that find a name end an earlier absence. One alone may lose to a concurrent write and go unsaved. */
 const NOTICED_LOOKS = 2;
 
 /** Finds out when names were seen: orders by sweeps that met no fault, kitchen orders and shipments by runs that read their relation. */
@@ -627,7 +627,7 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   }
 }
 
-/** Until a claim's lease ends, by the clock of whoever writes, only the run that made the claim changes it. */
+/** Only the run that made a claim may change it before its lease ends, judged by the writer's clock. */
 function checkClaims({ writes, runs }: Evidence, violate: Violate): void {
   const claimedBy = new Map<unknown, number>();
   for (const { path, before, after, at, run } of writes) {

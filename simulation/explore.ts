@@ -117,7 +117,7 @@ function addPairs(first: [number, Fault], history: readonly Entry[], pairs: Map<
   }
 }
 
-/** What another program links and the food service then loses, or answers wrongly about, is left to that program. */
+/** Another program linked a resource, and the food service then loses it or gives wrong answers about it: that program must deal with it. */
 function isBeyondUs(first: Fault, second: Fault): boolean {
   return first === "linked by others" && isLong(second);
 }

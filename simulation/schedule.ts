@@ -52,7 +52,7 @@ const HOUR_MS = 3_600_000;
 /** How long after the horizon a last create may take to finish: kitchen, drone and sweep, of usual orders and of those that wait. */
 const AFTER_HORIZON_MS = { usual: 10 * TICK_MS, waits: 30 * TICK_MS };
 
-/** Calls that hang hold the slots of their process. Each poll that finds none lists nothing and delays every order by a tick, up to this many. */
+/** Hanging calls use up their process's slots. A poll without a slot lists nothing, which delays every order by a tick. At most this many are allowed for. */
 const MOST_IDLE_POLLS = 5;
 
 /** What else is different after a deploy while orders are in progress. */
