@@ -22,6 +22,11 @@ export function orderRef(name: string): OrderRef | undefined {
   return id === undefined ? undefined : { name, id };
 }
 
+/** What follows the collection in a stored order's name, or in a document's path: the document id. */
+export function idIn(nameOrPath: string): string {
+  return nameOrPath.slice(nameOrPath.indexOf("/") + 1);
+}
+
 /** The order whose documents have this id. */
 export function orderRefFromId(id: string): OrderRef {
   return { name: ORDER_PREFIX + id, id };

@@ -2,6 +2,7 @@
 import { type Attempt, attemptIn } from "../attempts/attempt.js";
 import { auditEntryIn } from "../attempts/audit.js";
 import { ValidationError } from "../domain/errors.js";
+import { idIn } from "../domain/resource-names.js";
 import type { Field, Fields, Snapshot } from "../ports.js";
 import { historyEntryIn } from "../relations/history.js";
 import { parseRelation } from "../relations/relation.js";
@@ -10,13 +11,11 @@ import type { AttemptView, AuditView, Documents, HistoryView, RelationView } fro
 /** JSON as it is sent. */
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
-const idOf = ({ path }: Snapshot) => path.slice(path.indexOf("/") + 1);
-
 /** @throws ValidationError for a document that this build can't read */
 export function relationView(snapshot: Snapshot): RelationView {
   const relation = parseRelation(snapshot.path, snapshot.fields);
   const { order, discarded: _discarded, trouble: _trouble, ...rest } = relation;
-  return { id: idOf(snapshot), order, ...shown(rest), version: snapshot.version } as RelationView;
+  return { id: idIn(snapshot.path), order, ...shown(rest), version: snapshot.version } as RelationView;
 }
 
 /** @throws ValidationError for a document that this build can't read */
@@ -52,7 +51,7 @@ export function partitionReadable<T>(snapshots: readonly Snapshot[], view: (snap
       readable.push(view(snapshot));
     } catch (error) {
       if (!(error instanceof ValidationError)) throw error;
-      unreadable.push({ id: idOf(snapshot), reason: error.message });
+      unreadable.push({ id: idIn(snapshot.path), reason: error.message });
     }
   }
   return { readable, unreadable };

@@ -4,7 +4,7 @@ import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import { isCallError } from "../domain/errors.js";
 import { LAST_CREATING_STAGE, mayReport, RELATION_STATES, stageLeadingTo } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, reported, skipped } from "../domain/outcome.js";
-import { type OrderRef, orderRefFromId } from "../domain/resource-names.js";
+import { idIn, type OrderRef, orderRefFromId } from "../domain/resource-names.js";
 import type { Ports, Snapshot } from "../ports.js";
 import { isSameOrder, type Relation, type ReportFailure, type Trouble, troubleField } from "./relation.js";
 import { handleReplacedOrder } from "./replaced-order.js";
@@ -38,7 +38,7 @@ export async function reportStatus(snapshot: Snapshot, relation: Relation, ports
   const failed = failedReport(relation);
   if (failed && failed.nextTryAt.getTime() > ports.clock.now()) return skipped("backing off after a failed report");
 
-  const ref = orderRefFromId(snapshot.path.slice(snapshot.path.indexOf("/") + 1));
+  const ref = orderRefFromId(idIn(snapshot.path));
   const order = await ports.food.getOrder(ref.name);
   if (!isSameOrder(relation, order)) return handleReplacedOrder(ref, snapshot, relation, order, ports);
   const isDue = mayReport(order.status, target);

@@ -28,7 +28,7 @@ import {
   type RelationState,
   stageOf,
 } from "../domain/order-lifecycle.js";
-import { orderRefFromId } from "../domain/resource-names.js";
+import { idIn, orderRefFromId } from "../domain/resource-names.js";
 import { acquireLease, releaseLease } from "../lease.js";
 import { firstPosition, OrderListing } from "../list-orders.js";
 import type { Fields, Ports, Snapshot, Write } from "../ports.js";
@@ -258,7 +258,7 @@ async function closeAsGone(snapshot: Snapshot, { order }: Relation, result: Swee
 /** Returns whether it parked the order: another sweep may have done so before. */
 async function parkAsMissing({ order }: Relation, ports: Ports): Promise<boolean> {
   const message = "the food service does not find the order, nor a large share of the others";
-  const ref = orderRefFromId(order.slice(order.indexOf("/") + 1));
+  const ref = orderRefFromId(idIn(order));
   const { outcome } = await park("kitchen", ref, { code: "ORDER_NOT_FOUND", message }, ports);
   return outcome === "blocked";
 }
@@ -489,6 +489,6 @@ async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
 }
 
 async function relationOf({ order }: Attempt, { store }: Ports): Promise<Relation | undefined> {
-  const [snapshot] = await store.read(relationPath(order.slice(order.indexOf("/") + 1)));
+  const [snapshot] = await store.read(relationPath(idIn(order)));
   return relationIn(snapshot);
 }
