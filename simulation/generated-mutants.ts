@@ -108,15 +108,16 @@ const command = new Command("mutants")
   .option("--generated <count>", "how many mutants to sample", wholeNumber, 300)
   .option("--seed <number>", "which sample", wholeNumber, 1)
   .option("--file <text>", "only files with this text in their path", "")
+  .option("--operators <names>", "only these operators, separated by commas", (names) => names.split(","))
   .option("--list", "list the sample without running it")
   .option("--verbose", "also say what caught each of the others");
 
 async function main(): Promise<void> {
-  const { generated, seed, file, list, verbose } = command
+  const { generated, seed, file, operators, list, verbose } = command
     .parse()
-    .opts<{ generated: number; seed: number; file: string; list?: true; verbose?: true }>();
+    .opts<{ generated: number; seed: number; file: string; operators?: string[]; list?: true; verbose?: true }>();
   const all = allMutants();
-  const named = all.filter((mutant) => mutant.file.includes(file));
+  const named = all.filter((mutant) => mutant.file.includes(file) && (operators?.includes(mutant.operator) ?? true));
   const mutants = sample(named, generated, seed);
   if (list) {
     for (const mutant of mutants) console.log(shownChange(mutant));
