@@ -285,13 +285,10 @@ function mutate(node: Node, isWholeFunction: boolean, source: (node: unknown) =>
 function mutateData(node: Node, source: (node: unknown) => string, emit: Emit): void {
   switch (node.type) {
     case "ObjectExpression": {
-      const [first, ...others] = list(node.properties);
       for (const part of list(node.properties)) {
         if (part.type === "SpreadElement") emit("drop spread", part, "...{}", "spread");
-        else emit("drop property", part, "...{}", "property");
+        else if (!isFalse(one(part.value))) emit("drop property", part, "...{}", "property");
       }
-      if (first?.type === "SpreadElement" && others.some(({ type }) => type !== "SpreadElement"))
-        emit("spread last", node, `{ ${[...others, first].map(source).join(", ")} }`);
       break;
     }
     case "ArrayExpression":
@@ -344,10 +341,7 @@ const METHODS = new Map(
     max: "min",
     floor: "ceil",
     ceil: "floor",
-    push: "unshift",
     shift: "pop",
-    indexOf: "lastIndexOf",
-    lastIndexOf: "indexOf",
   }),
 );
 
