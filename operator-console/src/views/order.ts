@@ -115,7 +115,7 @@ function head(id: string, { detail, foodService }: Known): TemplateResult {
             ? pill("Not started", "new")
             : nothing
     }
-    ${isWaiting(detail) ? pill("Needs attention", "bad") : nothing}
+    ${detail?.attempts.some(({ state }) => ATTEMPT_STATES[state].needsOperator) ? pill("Needs attention", "bad") : nothing}
     <span class="quiet">${relation?.state ? inStage(relation) : nothing}</span>
   </header>`;
 }
@@ -129,11 +129,6 @@ function inStage({ state, times, placedAt }: RelationView): string {
   if (RELATION_STATES[state].open) return `In this stage for ${duration(Date.now() - at.getTime())}`;
   const after = placedAt ? `, ${duration(at.getTime() - Date.parse(placedAt), true)} after it was placed` : "";
   return `${RELATION_LABELS[state].title} at ${moment(at)}${after}`;
-}
-
-/** Whether an attempt waits for an operator. */
-function isWaiting(detail: Known["detail"]): boolean {
-  return detail?.attempts.some(({ state }) => ATTEMPT_STATES[state].needsOperator) ?? false;
 }
 
 function isUnknown(detail: Known["detail"], foodService: Known["foodService"]): boolean {

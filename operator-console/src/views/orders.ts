@@ -126,7 +126,8 @@ function nothingFound(query: URLSearchParams): TemplateResult | string {
     // Only the food service knows an order that has not been sent to the kitchen yet.
     const id = text.replace(/^orders\//, "");
     const mayBeId = !id.includes("/");
-    return html`No order matches “${text}”. Search by a whole id, name or customer.
+    const filters = query.has("outcome") || query.has("day") ? " with these filters" : "";
+    return html`No order matches “${text}”${filters}. Search by a whole id, name or customer.
       ${mayBeId ? html`<a href=${addressOf(id)}>Ask the food service about it</a>` : nothing}`;
   }
   return query.get("day") ? "No orders completed on this day." : "No orders completed in the last 24 hours.";
