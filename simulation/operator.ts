@@ -80,17 +80,22 @@ export class Operator {
         !world.isLostForGood(made.name) &&
         Date.parse(made.createdAt) >= (world.replaced.get(order) ?? 0),
     );
-    const decision = this.renewed({ order, stage, by: "operator", reason: "checked", version });
+    // A page sends back the attempt's version, or the id of the claim that it showed.
+    const seen = this.decisions % 2 === 0 ? { version } : { claim: attempt.id };
+    const decision = this.renewed({ order, stage, by: "operator", reason: "checked", ...seen });
+    /** Every other decision of an operator who may decide either way. */
+    const isOdd = this.decisions % 4 < 2;
     const code = attempt.reason?.code;
     // Nothing is to be decided about a name that can't be stored.
     if (code === "UNUSABLE_NAME") return undefined;
     if (world.isLostForGood(order)) return { ...decision, dismiss: true };
     // What is lost for a while comes back, and nothing needs to be decided then.
     if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE" || world.absenceOf(order)) return undefined;
-    // A report is worth another try; an order that was cancelled stays cancelled.
+    // A report is worth another try.
     if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
     const replacedAt = world.replaced.get(order);
-    if (code === "ORDER_REPLACED" && replacedAt !== undefined) return decision;
+    if (code === "ORDER_REPLACED" && replacedAt !== undefined && isOdd) return decision;
+    if (code === "ACTIVE_AFTER_CANCELLATION" && isOdd) return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };
     const linked = this.system.fieldsAt(relationPath(order.slice("orders/".length)))?.[stage];
     if (linked !== undefined && linked !== created?.name && code !== "LINK_NOT_FOUND") {
@@ -99,7 +104,9 @@ export class Operator {
     if (created && world.absenceOf(created.name)) return undefined;
     if (created) return { ...decision, link: created.name };
     const isCertain = this.isEager || world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;
-    return isCertain && attempt.reason?.code !== MISSING_LINK ? decision : undefined;
+    if (!isCertain) return undefined;
+    // Only an eager operator would send what another program may have sent.
+    return code === MISSING_LINK && !(this.isEager && isOdd) ? { ...decision, dismiss: true } : decision;
   }
 
   /** The same decision as a new one. */

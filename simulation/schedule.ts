@@ -1,6 +1,7 @@
 /** One run of the whole system under one schedule of faults, from the first order to the last look. */
 
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
+import { MISSING_LINK } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import {
@@ -163,6 +164,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     documents,
     truth,
     settings,
+    maxCreateTries: scenario.redeploys ? OTHER_SETTINGS.CREATE_TRIES : settings.CREATE_TRIES,
     poisoned,
     stuckAtHorizon: stuckAtHorizon ?? [],
     overAtWrite,
@@ -250,6 +252,10 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
   return poisoned;
 }
 
+function codeOf({ reason }: Fields): unknown {
+  return (reason as Fields | null | undefined)?.code;
+}
+
 /** The fields of an attempt that say whether it needs a decision, as they are stored. */
 type Stored = Parameters<typeof needsDecision>[0];
 
@@ -293,8 +299,9 @@ async function isOver(
 const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED"];
 
 /** Whether an operator dismissed an attempt without which its order does not go on. */
-function isGivenUp({ isDismissed, stage, reason }: Fields, relation: Fields | undefined): boolean {
-  const code = String((reason as Fields | null | undefined)?.code);
+function isGivenUp(attempt: Fields, relation: Fields | undefined): boolean {
+  const { isDismissed, stage } = attempt;
+  const code = String(codeOf(attempt));
   const isLinked = relation?.[String(stage)] !== undefined;
   return isDismissed === true && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
 }
@@ -303,9 +310,8 @@ function isGivenUp({ isDismissed, stage, reason }: Fields, relation: Fields | un
 const ABSENCES = ["LINK_NOT_FOUND", "ORDER_NOT_FOUND", "ORDER_UNREADABLE"];
 
 /** Whether an attempt waits for something that was lost and has come back. */
-function willResolve({ state, reason }: Fields, id: string, system: System): boolean {
-  const code = (reason as Fields | null | undefined)?.code;
-  if (state !== "PARKED" || !ABSENCES.includes(String(code))) return false;
+function willResolve(attempt: Fields, id: string, system: System): boolean {
+  if (attempt.state !== "PARKED" || !ABSENCES.includes(String(codeOf(attempt)))) return false;
   const relation = system.fieldsAt(`relations/${id}`);
   return ![`orders/${id}`, relation?.kitchen, relation?.shipment].some((name) =>
     system.world.isLostForGood(String(name)),
@@ -323,6 +329,8 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
     if (attempts.some((attempt) => attempt?.isDismissed)) return [];
+    // Another program may have created what we would: an operator was asked until the order ended, and then it was set back.
+    if (attempts.some((attempt) => attempt?.state === "CLOSED" && codeOf(attempt) === MISSING_LINK)) return [];
     const relation = system.fieldsAt(`relations/${id}`);
     const state = relation?.state as RelationState | undefined;
     if (system.world.isLostForGood(name) && !(state && RELATION_STATES[state].open)) return [];
