@@ -798,7 +798,7 @@ function missingEffect(
 }
 
 /** The maximum of failed reports of one status of an order before an operator is asked. Some of them are not counted: those of late events. */
-const MAX_FAILED_REPORTS = 8;
+const MAX_FAILED_REPORTS = 7;
 
 const FAILED_REPORTS: readonly (Fault | undefined)[] = ["rejected", "ignored", "rejected for long", "ignored for long"];
 

@@ -65,6 +65,9 @@ const NO_ORDERS = { orders: [], nextPageToken: "" };
 /** So few links are remembered that some are forgotten while their orders wait. */
 const MAX_LINKS = 16;
 
+/** How long the reports of an order fail: so many times that an operator is asked. */
+const FAILING_REPORTS_MS = 600_000;
+
 /** As long as a report may back off after a few rejections. */
 const REPORT_BACKOFF_MS = 600_000;
 
@@ -658,10 +661,9 @@ function startOutage({ world, service }: Call): void {
 function failReports({ world, effect }: Call, fault: Fault): void {
   const [order = ""] = effect.about.split(" ");
   if (world.failingReportsOf(order)) return;
-  const length = world.between(...LONG_LOSS_MS);
-  world.failingReports.set(order, { fault, until: world.now + length });
-  // An operator may retry shortly before the end, and the report then backs off again.
-  world.faultLasts(length + REPORT_BACKOFF_MS);
+  world.failingReports.set(order, { fault, until: world.now + FAILING_REPORTS_MS });
+  // The backoff, which doubles, may be as long as the fault itself.
+  world.faultLasts(2 * FAILING_REPORTS_MS);
 }
 
 /** Lets the food service answer from an empty replica for a while. */

@@ -5,7 +5,7 @@ import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
 import type { Ports, Write } from "../ports.js";
-import { type Attempt, attemptIn, attemptPath, claimFields } from "./attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, MISSING_LINK } from "./attempt.js";
 import { isReasonCode, type ReasonCode } from "./reason-codes.js";
 
 /** Why an order is parked: a code that says what an operator can do, and what was seen. */
@@ -51,6 +51,7 @@ export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, un
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
   // It only counts lookups, for one of our own reasons: nothing was sent.
-  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);
+  // Neither will a failed create be tried again if another program advanced its order.
+  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code) || reason.code === MISSING_LINK;
   return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);
 }
