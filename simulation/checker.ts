@@ -177,6 +177,9 @@ function entriesByRun(history: readonly Entry[]): ReadonlyMap<number, readonly E
   return byRun;
 }
 
+/** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
+const isDismissed = (attempt: Fields | undefined) => Boolean(attempt?.isDismissed || attempt?.wasDismissed);
+
 const isCreate = ({ operation }: Pick<Entry, "operation">) =>
   operation === "createKitchenOrder" || operation === "createShipment";
 
@@ -310,7 +313,7 @@ function checkLeases({ history, writes }: Evidence, keys: Keys, violate: Violate
 function checkExpiry({ writes }: Evidence, violate: Violate): void {
   for (const { path, after } of writes) {
     if (!path.startsWith("attempts/") || !after?.expireAt) continue;
-    if (after.state === "CLOSED" && !after.isDismissed) continue;
+    if (after.state === "CLOSED" && !isDismissed(after)) continue;
     violate("what prevents a create does not expire", `${path} is ${after.state} and expires`);
   }
 }
@@ -383,8 +386,8 @@ function checkCreateRecorded(entry: Entry, keys: Keys, { documents, replaced }: 
   const { order, stage } = target;
   const link = documents(relationPathOf(order))?.[stage];
   const attempt = documents(attemptPathOf(stage, order))?.state;
-  const isDismissed = documents(attemptPathOf(stage, order))?.isDismissed;
-  if (link || attempt === "UNCERTAIN" || attempt === "SENDING" || isDismissed) return;
+  if (link || attempt === "UNCERTAIN" || attempt === "SENDING") return;
+  if (isDismissed(documents(attemptPathOf(stage, order)))) return;
   violate("acknowledged work is durable", `${order}: its ${stage} was created, but no document records it`);
 }
 
@@ -1159,8 +1162,8 @@ function checkAttempt(
   const attempt = evidence.documents(attemptPathOf(stage, name));
   // It waits behind an operator's decision about the order's other stage, or the operator gave the order up there.
   const isBehind = CREATING_STAGES.some((other) => {
-    const { state, isDismissed } = evidence.documents(attemptPathOf(other, name)) ?? {};
-    return state === "PARKED" || isDismissed === true;
+    const attempt = evidence.documents(attemptPathOf(other, name));
+    return attempt?.state === "PARKED" || isDismissed(attempt);
   });
   if ((attempt?.state === "SENDING" || attempt?.state === "FAILED") && !isBehind) {
     violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
@@ -1214,7 +1217,7 @@ function checkReplaced(order: string, relation: Fields, { truth, replaced, write
 function checkLost({ documents }: Evidence, name: string, state: RelationState | undefined, violate: Violate): void {
   const attempts = CREATING_STAGES.map((stage) => documents(attemptPathOf(stage, name)));
   const isAsked = attempts.some(
-    (attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN" || attempt?.isDismissed,
+    (attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN" || isDismissed(attempt),
   );
   if (state && RELATION_STATES[state].open && !isAsked) {
     violate("a lasting absence is an end", `${name} is lost for good, its relation is ${state}`);

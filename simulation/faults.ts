@@ -110,7 +110,8 @@ export const FAULTS = {
   /** "wrong name": first, the operator links another order's resource, or one that does not exist. "overlooked": the operator retries instead. */
   link: [...DECISIONS, "wrong name", "overlooked"],
   retry: DECISIONS,
-  dismiss: DECISIONS,
+  /** "misread later": soon after, the food service answers about another order than the dismissed one for a while. */
+  dismiss: [...DECISIONS, "misread later"],
   deploy: [],
 } as const satisfies Record<Operation, readonly string[]>;
 

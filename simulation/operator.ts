@@ -22,8 +22,15 @@ const MAX_EAGER_DELIBERATION_MS = 10_000;
 /** How much later a decision is sent again from a page that was loaded before the first one. */
 const OLD_PAGE_MS = [60_000, 600_000] as const;
 
+/** How long after a decision the food service begins to reply about another order, and for how long. */
+const MISREAD_AFTER_MS = [10_000, 120_000] as const;
+const MISREAD_MS = [60_000, 1_300_000] as const;
+
 /** After this time, the network delivers a request no more: what does not exist now never will. */
 const CERTAIN_AFTER_MS = 200_000;
+
+/** An operator dismisses every so many decisions to create something again. */
+const GIVEN_UP_EVERY = 5;
 
 /** An operator gives up on an attempt for which so many decisions in a row were rejected, each sent three times. */
 const MAX_REJECTED = 5;
@@ -105,8 +112,9 @@ export class Operator {
     if (created) return { ...decision, link: created.name };
     const isCertain = this.isEager || world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;
     if (!isCertain) return undefined;
-    // Only an eager operator would send what another program may have sent.
-    return code === MISSING_LINK && !(this.isEager && isOdd) ? { ...decision, dismiss: true } : decision;
+    // Only an eager operator would send what another program may have sent. Now and then, an operator gives an order up.
+    const isGivenUp = code === MISSING_LINK ? !(this.isEager && isOdd) : this.decisions % GIVEN_UP_EVERY === 0;
+    return isGivenUp ? { ...decision, dismiss: true } : decision;
   }
 
   /** The same decision as a new one. */
@@ -134,8 +142,15 @@ export class Operator {
       world.faultLasts(delay);
       world.after(delay, () => system.resolve(this.renewed(resolution)));
     }
+    if (fault === "misread later") world.after(world.between(...MISREAD_AFTER_MS), () => this.misread(resolution));
     if (fault === "wrong name") system.resolve(this.renewed({ ...resolution, link: this.wrongName(resolution) }));
     this.send(fault === "overlooked" ? retry : resolution, path);
+  }
+
+  /** Lets the food service reply about another order than the one of a decision, briefly or for long. */
+  private misread({ order }: Resolution): void {
+    const { world } = this.system;
+    if (!world.absenceOf(order)) world.lose(order, "foreign replies for a while", world.between(...MISREAD_MS));
   }
 
   /** A name that another order links, or else one that does not exist. */

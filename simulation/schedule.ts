@@ -252,6 +252,11 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
   return poisoned;
 }
 
+/** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
+function wasDismissed(attempt: Fields | undefined): boolean {
+  return Boolean(attempt?.isDismissed || attempt?.wasDismissed);
+}
+
 function codeOf({ reason }: Fields): unknown {
   return (reason as Fields | null | undefined)?.code;
 }
@@ -282,7 +287,7 @@ async function isOver(
     if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (system.world.isLostForGood(name)) {
-      const isDismissed = attempts.some((attempt) => attempt?.isDismissed);
+      const isDismissed = attempts.some(wasDismissed);
       const isClosing = needing.length === 0 && (!isDismissed || system.world.now < horizon);
       if (state && RELATION_STATES[state].open && isClosing) return false;
       continue;
@@ -300,10 +305,9 @@ const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED"];
 
 /** Whether an operator dismissed an attempt without which its order does not go on. */
 function isGivenUp(attempt: Fields, relation: Fields | undefined): boolean {
-  const { isDismissed, stage } = attempt;
   const code = String(codeOf(attempt));
-  const isLinked = relation?.[String(stage)] !== undefined;
-  return isDismissed === true && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
+  const isLinked = relation?.[String(attempt.stage)] !== undefined;
+  return wasDismissed(attempt) && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
 }
 
 /** The reasons that go away when what was missing is there again. */
@@ -328,7 +332,7 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const id = name.slice("orders/".length);
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
-    if (attempts.some((attempt) => attempt?.isDismissed)) return [];
+    if (attempts.some(wasDismissed)) return [];
     // Another program may have created what we would: an operator was asked until the order ended, and then it was set back.
     if (attempts.some((attempt) => attempt?.state === "CLOSED" && codeOf(attempt) === MISSING_LINK)) return [];
     const relation = system.fieldsAt(`relations/${id}`);

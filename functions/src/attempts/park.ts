@@ -4,7 +4,7 @@ import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
-import type { Ports, Write } from "../ports.js";
+import type { Fields, Ports, Write } from "../ports.js";
 import { type Attempt, attemptIn, attemptPath, claimFields, MISSING_LINK } from "./attempt.js";
 import { isReasonCode, type ReasonCode } from "./reason-codes.js";
 
@@ -40,7 +40,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
     reason: { code: reason.code, message: storableText(reason.message) },
   };
   const write: Write = existing
-    ? { kind: "update", path, version: existing.version, fields: { ...fields, ...NOT_CLOSED } }
+    ? { kind: "update", path, version: existing.version, fields: { ...fields, ...reopened(attempt) } }
     : { kind: "create", path, fields };
   await commitIfUnchanged([write], ports);
   return blocked(`${reason.message}; an operator must resolve the ${stage} attempt`);
@@ -48,6 +48,11 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
 
 /** The fields that are cleared when a closed attempt is reopened, such as the time at which it would be deleted. */
 export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, unreadable: null };
+
+/** The fields with which a closed attempt is reopened for another reason. If an operator dismissed it, it still sends nothing. */
+export function reopened(attempt: Attempt | undefined): Fields {
+  return { ...NOT_CLOSED, ...(attempt?.isDismissed && { wasDismissed: true }) };
+}
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
   // It only counts lookups, for one of our own reasons: nothing was sent.
