@@ -178,7 +178,7 @@ function entriesByRun(history: readonly Entry[]): ReadonlyMap<number, readonly E
 }
 
 /** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
-const isDismissed = (attempt: Fields | undefined) => Boolean(attempt?.isDismissed || attempt?.wasDismissed);
+const isDismissed = (attempt: Fields | undefined) => Boolean(attempt?.isDismissed || attempt?.dismissedFor);
 
 const isCreate = ({ operation }: Pick<Entry, "operation">) =>
   operation === "createKitchenOrder" || operation === "createShipment";
@@ -823,8 +823,12 @@ function checkRepeatedFailures({ history, writes, maxCreateTries, replaced }: Ev
       violate("repeated failures ask an operator", `${path} was rejected ${claims.size} times and is FAILED`);
   }
   const failed = new Map<string, number>();
-  for (const { operation, about, fault } of history) {
-    if (operation !== "updateOrder") continue;
+  const hindered = new Set(
+    history.flatMap(({ run, operation, fault }) => (fault && operation !== "updateOrder" ? [run] : [])),
+  );
+  for (const { operation, about, fault, run } of history) {
+    // A report that fails while the store does is not counted.
+    if (operation !== "updateOrder" || hindered.has(run)) continue;
     const count = FAILED_REPORTS.includes(fault) ? (failed.get(about) ?? 0) + 1 : 0;
     failed.set(about, count);
     if (count === MAX_FAILED_REPORTS && !asked.has(about.split(" ")[0] ?? ""))

@@ -268,8 +268,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "sweep no expired attempts",
     "relations/sweep.ts",
-    'if (next.action !== "declare uncertain" && !ended) return undefined;',
-    "if (next) return undefined;",
+    "return message === undefined ? undefined : uncertainFields(",
+    "return next ? undefined : uncertainFields(",
   ),
   one(
     "sweep no failed attempts",

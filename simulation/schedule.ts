@@ -254,7 +254,7 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
 
 /** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
 function wasDismissed(attempt: Fields | undefined): boolean {
-  return Boolean(attempt?.isDismissed || attempt?.wasDismissed);
+  return Boolean(attempt?.isDismissed || attempt?.dismissedFor);
 }
 
 function codeOf({ reason }: Fields): unknown {
@@ -295,7 +295,10 @@ async function isOver(
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
     const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, system.fieldsAt(`relations/${id}`)));
-    if (!ended && state !== "CANCELLED" && needing.length === 0 && !isDismissed) return false;
+    // Another program may have linked what a create that is uncertain was for.
+    const isLinked = ({ stage }: Fields) => system.fieldsAt(`relations/${id}`)?.[String(stage)] !== undefined;
+    const isWaiting = needing.some((attempt) => attempt && !(isLinked(attempt) && attempt.state === "UNCERTAIN"));
+    if (!ended && state !== "CANCELLED" && !isWaiting && !isDismissed) return false;
   }
   return true;
 }
