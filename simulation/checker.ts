@@ -405,6 +405,7 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
   const ownerOf = ownersOfCreated(truth, keys);
   const linkedBy = new Map<string, string>();
   const noticed = noticedIn(evidence);
+  const decided = decidedRuns(writes);
   for (const write of writes) {
     checkBelievedAbsence(write, writes, absences, noticed, violate);
     const [collection, id = "", below] = write.path.split("/");
@@ -412,7 +413,7 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
     const order = `orders/${id}`;
     // The relation of an earlier order with this name makes room for the new one's.
     if (!write.after && write.at >= (replaced.get(order) ?? Number.POSITIVE_INFINITY)) continue;
-    if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, violate);
+    if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, decided, violate);
     else if (write.before) violate("unreadable documents stay untouched", `${write.path} was written`);
   }
   checkOperatorLinks(writes, violate);
@@ -481,17 +482,20 @@ const isActiveReply = (result: string | undefined) => result !== undefined && /^
 /** Each link names what was created for this order and stage, is linked by no other order, and never changes. */
 function checkLinks(
   order: string,
-  { path, before, after }: DocumentWrite,
+  { path, before, after, run }: RecordedWrite,
   ownerOf: ReturnType<typeof ownersOfCreated>,
   linkedBy: Map<string, string>,
+  decided: ReturnType<typeof decidedRuns>,
   violate: Violate,
 ): void {
+  const missing = (troubleOf(before).missingLink as Fields | undefined)?.name;
   for (const stage of CREATING_STAGES) {
     const was = before?.[stage];
     const is = after?.[stage];
     if (was === is) continue;
-    // An operator may have had a replacement created for a lost one.
-    const isReplaced = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+    // An operator may have had a replacement created for a lost one, or have found one.
+    const isDiscarded = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+    const isReplaced = isDiscarded || (decided.has(run) && missing === was);
     if (was !== undefined && !isReplaced) {
       violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
     }
