@@ -274,8 +274,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "sweep no failed attempts",
     "relations/sweep.ts",
-    "  if (over) return closedFields(ports);",
-    '  if (code === "none") return closedFields(ports);',
+    "  if (over) return closedFields(attempt, ports);",
+    '  if (code === "none") return closedFields(attempt, ports);',
   ),
   one(
     "believe the first look for a link",
