@@ -769,6 +769,10 @@ function checkEffects({ history, writes }: Evidence, violate: Violate): void {
   }
 }
 
+function isOpen(relation: Fields | undefined): boolean {
+  return relation?.state !== undefined && RELATION_STATES[relation.state as RelationState].open;
+}
+
 function missingEffect(
   action: string,
   code: string | undefined,
@@ -777,8 +781,6 @@ function missingEffect(
   was: Fields | undefined,
   is: Fields | undefined,
 ): string | undefined {
-  const isOpen = (relation: Fields | undefined) =>
-    relation?.state !== undefined && RELATION_STATES[relation.state as RelationState].open;
   if (action === "dismiss") {
     if (attempt?.state !== "CLOSED" || !attempt.isDismissed) return "the attempt is not dismissed";
     if (code === "ORDER_NOT_FOUND" && isOpen(is)) return "the relation is still open";
@@ -796,7 +798,18 @@ function missingEffect(
       return is?.state === "CANCELLED" && hasLinks ? "the relation is still CANCELLED" : undefined;
     case "ORDER_REPLACED":
       return is ? "the relation of the earlier order is still there" : undefined;
+    default:
+      return missingRetry(code, stage, attempt, was, is);
   }
+}
+
+function missingRetry(
+  code: string | undefined,
+  stage: CreatingStage,
+  attempt: Fields | undefined,
+  was: Fields | undefined,
+  is: Fields | undefined,
+): string | undefined {
   if (attempt?.state !== "FAILED" || attempt.tries !== 0) return "the create does not start anew";
   const isDiscarded = (is?.discarded as Fields | null | undefined)?.[stage] === was?.[stage];
   if (code === "LINK_NOT_FOUND" && isOpen(was) && was?.[stage] !== undefined && !isDiscarded)
@@ -885,8 +898,9 @@ function isReasonGone(attempt: Fields, relation: Fields | undefined, statuses: {
     }
     case "ACTIVE_AFTER_CANCELLATION":
       return state !== "CANCELLED";
+    default:
+      return isReasonCode(code) || relation?.[String(attempt.stage)] !== undefined;
   }
-  return isReasonCode(code) || relation?.[String(attempt.stage)] !== undefined;
 }
 
 /** A relation that is closed is opened by no link, and a cancelled one only if the food service shows the order as NEW. */
@@ -1021,7 +1035,11 @@ function pollProblems(
   const wrong = run.kind === "continuation" ? wrongStarts(entries, passedOn) : [];
   // A list that got no slot in time ends early; the next poll lists the rest.
   const dropped = droppedStatuses(run, entries);
-  return [...wrong, ...(dropped.length > listsWithoutSlot ? dropped : []), ...passesOf(entries).flatMap(unpublishedOrders)];
+  return [
+    ...wrong,
+    ...(dropped.length > listsWithoutSlot ? dropped : []),
+    ...passesOf(entries).flatMap(unpublishedOrders),
+  ];
 }
 
 /** The page token that each listed status was first listed with, empty for the first page. */
@@ -1066,7 +1084,9 @@ function droppedStatuses(run: Run, entries: readonly Entry[]): string[] {
 function passesOf(entries: readonly Entry[]): (readonly Entry[])[] {
   if (entries.some(({ fault }) => fault !== undefined)) return [entries];
   const firstPages = entries.filter((entry) => isListing(entry) && entry.about === `${entry.subject} `);
-  const second = firstPages.find(({ subject }, index) => firstPages.slice(0, index).some((one) => one.subject === subject));
+  const second = firstPages.find(({ subject }, index) =>
+    firstPages.slice(0, index).some((one) => one.subject === subject),
+  );
   const begins = second ? entries.indexOf(second) : entries.length;
   return [entries.slice(0, begins), entries.slice(begins)];
 }
@@ -1207,7 +1227,9 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
 /** A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's. */
 function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
   // An operator may decide that it is the same order.
-  if (writes.some(({ path, after }) => path.startsWith("audit/") && after?.order === order && after.action === "dismiss"))
+  if (
+    writes.some(({ path, after }) => path.startsWith("audit/") && after?.order === order && after.action === "dismiss")
+  )
     return;
   const replacedAt = replaced.get(order) ?? 0;
   // A relation without the earlier order's creation time can't distinguish the two orders.

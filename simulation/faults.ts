@@ -145,7 +145,15 @@ const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by o
 export const strikesAlone = (fault: Fault) => ALONE.includes(fault);
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
-const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, "empty for long", "restore", "replaced", "flapping", ...FAILING_REPORTS];
+const LONG: readonly Fault[] = [
+  ...LOSSES,
+  ...FOREIGN_REPLIES,
+  "empty for long",
+  "restore",
+  "replaced",
+  "flapping",
+  ...FAILING_REPORTS,
+];
 export const isLong = (fault: Fault) => LONG.includes(fault);
 const LONG_SHARE = 0.4;
 

@@ -110,10 +110,7 @@ export class World {
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
   /** The attempt, and its version or claim that an operator saw, by the key of the decision. */
-  readonly decisions = new Map<
-    string,
-    { path: string; version: string | undefined; claim: string | undefined }
-  >();
+  readonly decisions = new Map<string, { path: string; version: string | undefined; claim: string | undefined }>();
   /** The number of the run whose commit is applied now; 0 if another program writes. */
   writer = 0;
   /** Errors of an unknown class, which only a bug throws. */

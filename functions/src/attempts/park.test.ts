@@ -82,7 +82,10 @@ describe("parking an order", () => {
 
   it("remembers that an operator dismissed the attempt for another reason", async () => {
     const bed = testBed();
-    await existing(bed, "CLOSED", { isDismissed: true, reason: { code: "UNAVAILABLE", message: "the reply was lost" } });
+    await existing(bed, "CLOSED", {
+      isDismissed: true,
+      reason: { code: "UNAVAILABLE", message: "the reply was lost" },
+    });
     await parked(bed);
     assert.equal(await bed.store.field(PATH, "dismissedFor"), "UNAVAILABLE");
   });
