@@ -154,7 +154,7 @@ const LONG: readonly Fault[] = [
   "flapping",
   ...FAILING_REPORTS,
 ];
-export const isLong = (fault: Fault) => LONG.includes(fault);
+const isLong = (fault: Fault) => LONG.includes(fault);
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */
