@@ -576,9 +576,7 @@ describe("the console's views", function () {
       await setHidden(shown, true);
       shown = await first.context().newPage();
       await open("/", { page: shown });
-      await count(shown, "IN_FLIGHT")
-        .getByText("16", { exact: true })
-        .waitFor();
+      await count(shown, "IN_FLIGHT").getByText("16", { exact: true }).waitFor();
     }
     const [uncertain] = await served.store.read(`attempts/kitchen:${day.uncertain}`);
     await served.set("attempts/kitchen:another", { ...uncertain?.fields, order: "orders/another" });
