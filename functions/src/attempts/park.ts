@@ -4,8 +4,8 @@ import type { CreatingStage } from "../domain/order-lifecycle.js";
 import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
-import type { Ports, Write } from "../ports.js";
-import { type Attempt, attemptIn, attemptPath, claimFields } from "./attempt.js";
+import type { Fields, Ports, Write } from "../ports.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, isDismissedFor, MISSING_LINK } from "./attempt.js";
 import { isReasonCode, type ReasonCode } from "./reason-codes.js";
 
 /** Why an order is parked: a code that says what an operator can do, and what was seen. */
@@ -40,7 +40,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
     reason: { code: reason.code, message: storableText(reason.message) },
   };
   const write: Write = existing
-    ? { kind: "update", path, version: existing.version, fields: { ...fields, ...NOT_CLOSED } }
+    ? { kind: "update", path, version: existing.version, fields: { ...fields, ...reopened(attempt) } }
     : { kind: "create", path, fields };
   await commitIfUnchanged([write], ports);
   return blocked(`${reason.message}; an operator must resolve the ${stage} attempt`);
@@ -49,8 +49,15 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
 /** The fields that are cleared when a closed attempt is reopened, such as the time at which it would be deleted. */
 export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, unreadable: null };
 
+/** The fields with which a closed attempt is reopened for another reason. If an operator dismissed it, it still sends nothing. */
+export function reopened(attempt: Attempt | undefined): Fields {
+  return { ...NOT_CLOSED, ...(attempt?.isDismissed && { dismissedFor: attempt.reason?.code ?? "UNKNOWN" }) };
+}
+
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
+  if (isDismissedFor(attempt, reason.code)) return false;
   // It only counts lookups, for one of our own reasons: nothing was sent.
-  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);
-  return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);
+  // Neither will a failed create be tried again if another program advanced its order.
+  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code) || reason.code === MISSING_LINK;
+  return attempt.state === "CLOSED";
 }
