@@ -686,7 +686,11 @@ describe("what the poll logs", () => {
     const { published, failedPages } = await pollOrders(bed.ports);
     assert.deepEqual({ published, failedPages }, { published: 1, failedPages: 1 });
     assert.deepEqual(problemsOf(bed)?.fields.problems, ["failed to publish to orders-new: BusError no topic"]);
-    const health = (await bed.store.field(LEASE, "health")) as { failedPages: number; error: object; failedRuns: Date[] };
+    const health = (await bed.store.field(LEASE, "health")) as {
+      failedPages: number;
+      error: object;
+      failedRuns: Date[];
+    };
     assert.deepEqual([health.failedPages, health.error], [1, { code: "BusError", message: "no topic" }]);
     assert.deepEqual(health.failedRuns, [new Date(bed.clock.now())], "one failed page makes a failed run");
   });
