@@ -16,7 +16,7 @@ import { check, GRACE_MS, type RecordedWrite, type Violation } from "./checker.j
 import { type Coverage, situationOf } from "./coverage.js";
 import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
-import { SWEEP_INTERVAL_MS, System, TICK_MS } from "./system.js";
+import { System, TICK_MS } from "./system.js";
 import { type Entry, World } from "./world.js";
 
 /** What is simulated, but for the faults. */
@@ -149,7 +149,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   const unsettled = !system.isIdle;
   const overAtWrite = writes.length;
   const overAtEffect = world.history.length;
-  await world.until(world.now + SWEEP_INTERVAL_MS);
+  await world.until(system.nextRoundAt);
   system.stop();
   await world.until(world.now + HOUR_MS);
 
@@ -283,10 +283,18 @@ async function isOver(
     }
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
-    const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, system.fieldsAt(`relations/${id}`)));
-    if (!ended && state !== "CANCELLED" && needing.length === 0 && !isDismissed) return false;
+    const relation = system.fieldsAt(`relations/${id}`);
+    const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, relation));
+    const isWaiting = needing.some((attempt) => attempt && !goesOnWithout(attempt, relation));
+    if (!ended && state !== "CANCELLED" && !isWaiting && !isDismissed) return false;
   }
   return true;
+}
+
+/** Whether the order of an attempt that needs a decision goes on, since another resource is linked. */
+function goesOnWithout({ stage, reason }: Fields, relation: Fields | undefined): boolean {
+  const code = String((reason as Fields | null | undefined)?.code);
+  return relation?.[String(stage)] !== undefined && !isReasonCode(code);
 }
 
 /** The reasons for which an order whose attempt is dismissed goes on, if it can, since it is linked. */
