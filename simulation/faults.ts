@@ -137,7 +137,7 @@ export function following(schedule: Schedule): Choose {
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
 const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, "empty for long", "restore", "replaced", "flapping"];
-export const isLong = (fault: Fault) => LONG.includes(fault);
+const isLong = (fault: Fault) => LONG.includes(fault);
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */

@@ -15,8 +15,8 @@ export interface ParkReason {
 }
 
 /**
- * Creates a parked attempt with the reason, for an operator to resolve. Leaves an open attempt of the same order and stage unchanged,
- * and one that an operator dismissed for the same reason. The outcome is `blocked` only when it parks the order.
+ * Creates a parked attempt with the reason, for an operator to resolve. Leaves an attempt of the same order and stage unchanged if it may
+ * have created something, waits for an operator or may be sent again, and one that an operator dismissed for the same reason. The outcome is `blocked` only when it parks the order.
  * @throws StoreError, ValidationError for an attempt that can't be read
  */
 export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReason, ports: Ports): Promise<Outcome> {
@@ -50,7 +50,7 @@ export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReas
 export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, unreadable: null };
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
-  // It only counts lookups, for one of our own reasons: nothing was sent.
-  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);
+  // It only counts lookups, for one of our own reasons, or it waits for a create that a linked stage does not send: nothing exists.
+  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code) || reason.code === "LINK_NOT_FOUND";
   return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);
 }

@@ -471,14 +471,17 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), undefined);
   });
 
-  it("declares a claim uncertain if another program made the link, since a create may have been sent", async () => {
-    const { bed, path } = await bedWith({}, "PREPARATION");
-    await relate(bed, "1");
-    await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
-    bed.clock.advance(HOUR_MS);
-    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
-    assert.equal(await inState(bed, path), "UNCERTAIN");
-  });
+  for (const CREATE_POLICY of ["park", "idempotency-key"] as const) {
+    it(`declares a claim uncertain if another program made the link, since a create may have been sent (${CREATE_POLICY})`, async () => {
+      const { bed, path } = await bedWith({ policy: CREATE_POLICY }, "PREPARATION", { CREATE_POLICY });
+      await relate(bed, "1");
+      await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
+      bed.clock.advance(HOUR_MS);
+      assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+      const { state, nextTryAt } = (await bed.store.fields(path)) ?? {};
+      assert.deepEqual({ state, nextTryAt }, { state: "UNCERTAIN", nextTryAt: null });
+    });
+  }
 
   it("never closes an attempt that may have created something, however its order ended", async () => {
     const { bed, path } = await bedWith({ state: "UNCERTAIN", leaseUntil: null }, "CANCELLED");

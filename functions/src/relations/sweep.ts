@@ -394,14 +394,16 @@ async function planAttemptUpdate(
   if (attempt.state !== "SENDING") return undefined;
   const next = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
   if (next.action === "wait") return undefined;
-  if (await isStaleClaim(attempt, ports)) return "settled";
-  const ended = next.action === "send" && (await isOver(attempt, await look(attempt.order), ports));
+  const uncertain = (message: string) => uncertainFields({ code: "LEASE_EXPIRED", message }, null);
+  const linker = await linkerOf(attempt, ports);
+  if (linker === "us") return "settled";
+  if (next.action === "declare uncertain") return uncertain(next.reason);
+  // A linked stage sends no create, not even the same one again.
+  if (linker === "others") return uncertain("another program made the link before an answer was saved");
+  const ended = await isOver(attempt, await look(attempt.order), ports);
   // Count a lookup that found nothing; the attempt stays unchanged until the order counts as gone.
   if (typeof ended === "object") return ended;
-  if (next.action !== "declare uncertain" && !ended) return undefined;
-  const message = ended ? "the order ended before an answer was saved" : next.reason;
-  const reason = { code: "LEASE_EXPIRED", message };
-  return uncertainFields(reason, null);
+  return ended ? uncertain("the order ended before an answer was saved") : undefined;
 }
 
 /** Closes an attempt that created nothing, once its order has ended or its problem has resolved itself. */
@@ -478,14 +480,14 @@ async function isOver(
 }
 
 /**
- * Whether a claim was made after the link. The claim that made the link deleted its attempt, so this attempt is younger than the
- * link, and its owner saw the link before it sent anything.
+ * Who linked the resource of an attempt's stage; undefined if none is linked. Our own claim deleted its attempt with the link, so an
+ * attempt beside our link is younger, and its owner saw the link before it sent anything.
  */
-async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
+async function linkerOf(attempt: Attempt, ports: Ports): Promise<"us" | "others" | undefined> {
   const link = (await relationOf(attempt, ports))?.[attempt.stage];
-  if (link === undefined) return false;
+  if (link === undefined) return undefined;
   const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
-  return wasLinkedByUs(entry);
+  return wasLinkedByUs(entry) ? "us" : "others";
 }
 
 async function relationOf({ order }: Attempt, { store }: Ports): Promise<Relation | undefined> {
