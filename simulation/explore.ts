@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import type { Randomness } from "../functions/src/ports.js";
 import { Coverage } from "./coverage.js";
-import { FAULTS, type Fault, type Operation, type Schedule } from "./faults.js";
+import { FAULTS, type Fault, type Operation, type Schedule, strikesAlone } from "./faults.js";
 import { branch, type Outcome, replay, type Scenario, search } from "./schedule.js";
 import type { Entry } from "./world.js";
 
@@ -109,8 +109,10 @@ export async function exhaustive(
 
 /** Adds the fault with each second one that may strike after it, by the situation of the second, unless that situation is known. */
 function addPairs(first: [number, Fault], history: readonly Entry[], pairs: Map<string, Schedule>): void {
+  if (strikesAlone(first[1])) return;
   for (const second of pointsOf(history)) {
     const [effect, fault] = second;
+    if (strikesAlone(fault)) continue;
     const situation = `${fault} ${history[effect]?.situation}`;
     if (effect > first[0] && !pairs.has(situation)) pairs.set(situation, new Map([first, second]));
   }

@@ -337,8 +337,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "count lookups where an order must be parked",
     "attempts/park.ts",
-    'if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);',
-    'if (attempt.state === "FAILED") return false;',
+    "return isReasonCode(attempt.reason?.code) || reason.code === MISSING_LINK;",
+    "return reason.code === MISSING_LINK;",
   ),
   one(
     "hand the same step over again",

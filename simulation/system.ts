@@ -130,9 +130,9 @@ export class System {
 
   /** Sends an operator's decision. A decision that is rejected was received all the same. */
   resolve(resolution: Resolution, onEnd: (ended: Run["ended"]) => void = () => {}): void {
-    const { stage, order, version = "", key } = resolution;
+    const { stage, order, version, claim, key } = resolution;
     const path = attemptPath(stage, order.slice("orders/".length));
-    if (key !== undefined) this.world.decisions.set(key, { path, version });
+    if (key !== undefined) this.world.decisions.set(key, { path, version, claim });
     this.world.lossGoesOn();
     this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, { onEnd });
   }

@@ -46,7 +46,8 @@ describe("parking an order", () => {
       const bed = testBed();
       await existing(bed, state);
       const before = await bed.store.fields(PATH);
-      assert.equal((await parked(bed)).outcome, "skipped");
+      const reason = state === "FAILED" ? { code: "ORDER_NOT_FOUND", message: "gone" } : REASON;
+      assert.equal((await parked(bed, reason as typeof REASON)).outcome, "skipped");
       assert.deepEqual(await bed.store.fields(PATH), before);
     });
   }
@@ -86,6 +87,23 @@ describe("parking an order", () => {
     assert.equal((await parked(bed, reason)).outcome, "blocked");
     const now = (await bed.store.fields(PATH)) ?? {};
     assert.deepEqual([now.state, now.reason, now.nextTryAt], ["PARKED", reason, null]);
+  });
+
+  it("remembers that an operator dismissed the attempt for another reason", async () => {
+    const bed = testBed();
+    await existing(bed, "CLOSED", {
+      isDismissed: true,
+      reason: { code: "UNAVAILABLE", message: "the reply was lost" },
+    });
+    await parked(bed);
+    assert.equal(await bed.store.field(PATH, "wasDismissed"), true);
+  });
+
+  it("parks an order that another program advanced although its create had failed", async () => {
+    const bed = testBed();
+    await existing(bed, "FAILED", { reason: { code: "UNAVAILABLE", message: "no connection" } });
+    assert.equal((await parked(bed)).outcome, "blocked");
+    assert.deepEqual(await bed.store.field(PATH, "reason"), REASON);
   });
 
   it("leaves an attempt closed that an operator dismissed for the same reason", async () => {

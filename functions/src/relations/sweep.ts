@@ -414,18 +414,19 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   const seen = await look(attempt.order);
   // It is listed, but perhaps only listed.
   if (code === "ORDER_UNREADABLE" && seen.kind === "active") {
-    return (await isReadable(attempt, ports)) ? closedFields(ports) : undefined;
+    return (await isReadable(attempt, ports)) ? closedFields(attempt, ports) : undefined;
   }
   const isParked = attempt.state === "PARKED";
   const over =
     (isParked && isResolved(attempt, seen, await relationOf(attempt, ports))) || (await isOver(attempt, seen, ports));
   if (typeof over === "object") return over;
-  if (over) return closedFields(ports);
+  if (over) return closedFields(attempt, ports);
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
 }
 
-function closedFields({ clock }: Ports): Fields {
-  return { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(clock.now()) };
+/** One that an operator dismissed before does not expire, since it prevents a create. */
+function closedFields({ wasDismissed }: Attempt, { clock }: Ports): Fields {
+  return { state: "CLOSED", nextTryAt: null, expireAt: wasDismissed ? null : expiryOf(clock.now()) };
 }
 
 /** Whether the food service replies about an attempt's order. */
