@@ -309,7 +309,7 @@ function goesOnWithout({ stage, reason }: Fields, relation: Fields | undefined):
 }
 
 /** The reasons for which an order whose attempt is dismissed goes on, if it can, since it is linked. */
-const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED"];
+const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED", "ORDER_REPLACED"];
 
 /** Whether an operator dismissed an attempt without which its order does not go on. */
 function isGivenUp(attempt: Fields, relation: Fields | undefined): boolean {
