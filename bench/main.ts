@@ -65,6 +65,7 @@ const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort
 const save = !smoke && !profile && peers;
 let status = 0;
 const progress = new Progress({ unit: "benches", total: chosen.length });
+progress.to(0);
 try {
   await inWorld({ signal, node, profile }, async (world) => {
     for (const bench of chosen) {

@@ -6,6 +6,7 @@ import { chromium } from "playwright-core";
 import { StartError } from "../services/server.js";
 import { findEmulators } from "./emulators/find-emulators.js";
 import { findJava } from "./emulators/find-java.js";
+import { archiveClasses } from "./emulators/standalone.js";
 import { findChromium } from "./find-chromium.js";
 import { MissingError, type Needed } from "./missing-programs.js";
 import { ROOT } from "./root.js";
@@ -28,7 +29,7 @@ function playwrightsOwn(): string {
 }
 
 /**
- * Sees to it that everything is there.
+ * Sees to it that everything is there, and makes the archives from which the emulators start faster.
  * @param onProgress called with what is being downloaded
  * @throws MissingError with one sentence: what is missing, and the command that installs it; StartError for an emulator
  */
@@ -44,7 +45,7 @@ export async function prepareMachine(onProgress: (message: string) => void): Pro
     if (chromiumHere() === undefined) missing.push("chromium");
   }
   if (missing.length > 0 || !java) throw new MissingError(missing);
-  await findEmulators(java, { onProgress });
+  await archiveClasses(java, await findEmulators(java, { onProgress }));
 }
 
 /** Has Playwright download its own. Whether it worked shows in whether it is there. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { mock } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { Progress, Screen } from "./progress.js";
 
@@ -45,6 +46,7 @@ describe("progress", () => {
   it("shows the work done, the rate, the time left and the first finding", () => {
     const { out, lines } = outputOf(TERMINAL);
     const progress = new Progress({ unit: "schedules", total: 400, out });
+    progress.to(0);
     progress.to(100);
     progress.found("an order was lost");
     progress.found("another");
@@ -59,5 +61,33 @@ describe("progress", () => {
     progress.advance(5);
     progress.end();
     assert.equal(text(), "");
+  });
+
+  it("prints a line every ten seconds without a terminal, also before anything is done", () => {
+    let now = 0;
+    mock.timers.enable({ apis: ["setInterval"] });
+    mock.method(performance, "now", () => now);
+    const pass = (milliseconds: number) => {
+      now += milliseconds;
+      mock.timers.tick(milliseconds);
+    };
+    try {
+      const { out, lines } = outputOf({});
+      const progress = new Progress({ unit: "benches", total: 7, out });
+      pass(10_000);
+      progress.to(0);
+      pass(10_000);
+      progress.advance();
+      pass(10_000);
+      progress.end();
+      assert.deepEqual(lines(), [
+        "0 of 7 benches, 10 s",
+        "0 of 7 benches, 20 s",
+        "1 of 7 benches, 30 s, 3.0/min, 2 min left",
+        "",
+      ]);
+    } finally {
+      mock.reset();
+    }
   });
 });

@@ -51,14 +51,15 @@ export interface ProgressOptions {
 
 /**
  * How much of a command is done, its rate, the time that is left and the first finding. On a terminal the line is rewritten in place;
- * elsewhere a plain line comes every ten seconds.
+ * elsewhere a plain line comes every ten seconds, from the start on.
  */
 export class Progress {
   private done = 0;
   private finding = "";
+  private readonly createdAt = performance.now();
   private drawnAt = Number.NEGATIVE_INFINITY;
-  /** When the first count came, which may be 0; what happens before does not count for the rate. */
-  private began: number | undefined;
+  /** The first count, which may be 0, and when it came: what happens before does not count for the rate. */
+  private first: { done: number; at: number } | undefined;
   private readonly screen: Screen;
   private readonly isTerminal: boolean;
   private readonly plain: NodeJS.Timeout;
@@ -79,7 +80,7 @@ export class Progress {
   /** Sets how much is done in all. */
   to(done: number): void {
     this.done = done;
-    this.began ??= performance.now();
+    this.first ??= { done, at: performance.now() };
     this.draw(performance.now() - this.drawnAt >= REDRAW_MS);
   }
 
@@ -103,15 +104,17 @@ export class Progress {
 
   private draw(isDue: boolean): void {
     const now = performance.now();
-    if (!isDue || this.began === undefined) return;
-    if (!this.isTerminal && now - Math.max(this.began, this.drawnAt) < PLAIN_LINE_MS) return;
+    if (!isDue) return;
+    if (!this.isTerminal && now - Math.max(this.createdAt, this.drawnAt) < PLAIN_LINE_MS) return;
     this.drawnAt = now;
-    this.screen.status(this.line((now - this.began) / 1_000));
+    this.screen.status(this.line(now));
   }
 
-  private line(seconds: number): string {
+  private line(now: number): string {
+    const { first } = this;
     const { unit, total } = this.options;
-    const rate = seconds > 0 ? this.done / seconds : 0;
+    const seconds = (now - this.createdAt) / 1_000;
+    const rate = first && now > first.at ? (this.done - first.done) / ((now - first.at) / 1_000) : 0;
     const isOver = total !== undefined && this.done >= total;
     return [
       total === undefined ? `${this.done} ${unit}` : `${this.done} of ${total} ${unit}`,

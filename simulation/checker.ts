@@ -178,7 +178,7 @@ function entriesByRun(history: readonly Entry[]): ReadonlyMap<number, readonly E
 }
 
 /** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
-const isDismissed = (attempt: Fields | undefined) => Boolean(attempt?.isDismissed || attempt?.wasDismissed);
+const isDismissed = (attempt: Fields | undefined) => Boolean(attempt?.isDismissed || attempt?.dismissedFor);
 
 const isCreate = ({ operation }: Pick<Entry, "operation">) =>
   operation === "createKitchenOrder" || operation === "createShipment";
@@ -405,6 +405,7 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
   const ownerOf = ownersOfCreated(truth, keys);
   const linkedBy = new Map<string, string>();
   const noticed = noticedIn(evidence);
+  const decided = decidedRuns(writes);
   for (const write of writes) {
     checkBelievedAbsence(write, writes, absences, noticed, violate);
     const [collection, id = "", below] = write.path.split("/");
@@ -412,7 +413,7 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
     const order = `orders/${id}`;
     // The relation of an earlier order with this name makes room for the new one's.
     if (!write.after && write.at >= (replaced.get(order) ?? Number.POSITIVE_INFINITY)) continue;
-    if (!poisoned.has(order)) checkLinks(order, write, evidence, ownerOf, linkedBy, violate);
+    if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, decided, violate);
     else if (write.before) violate("unreadable documents stay untouched", `${write.path} was written`);
   }
   checkOperatorLinks(writes, violate);
@@ -481,22 +482,21 @@ const isActiveReply = (result: string | undefined) => result !== undefined && /^
 /** Each link names what was created for this order and stage, is linked by no other order, and never changes. */
 function checkLinks(
   order: string,
-  { path, before, after, at }: DocumentWrite,
-  { writes, absences }: Evidence,
+  { path, before, after, run }: RecordedWrite,
   ownerOf: ReturnType<typeof ownersOfCreated>,
   linkedBy: Map<string, string>,
+  decided: ReturnType<typeof decidedRuns>,
   violate: Violate,
 ): void {
+  const missing = (troubleOf(before).missingLink as Fields | undefined)?.name;
   for (const stage of CREATING_STAGES) {
     const was = before?.[stage];
     const is = after?.[stage];
     if (was === is) continue;
-    // An operator may have had a replacement created for a lost one, or linked another one instead of it.
-    const isReplaced = (before?.discarded as Fields | null | undefined)?.[stage] === was;
-    const wasLost = () => absences.some(({ name, from }) => (name ?? was) === was && from <= at);
-    const isRelinked = () =>
-      decisionsIn(writes).some((made) => made.order === order && made.link === is && made.at === at) && wasLost();
-    if (was !== undefined && !isReplaced && !isRelinked()) {
+    // An operator may have had a replacement created for a lost one, or have found one.
+    const isDiscarded = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+    const isReplaced = isDiscarded || (decided.has(run) && missing === was);
+    if (was !== undefined && !isReplaced) {
       violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
     }
     const owner = ownerOf.get(String(is));
@@ -769,6 +769,10 @@ function checkEffects({ history, writes }: Evidence, violate: Violate): void {
   }
 }
 
+function isOpen(relation: Fields | undefined): boolean {
+  return relation?.state !== undefined && RELATION_STATES[relation.state as RelationState].open;
+}
+
 function missingEffect(
   action: string,
   code: string | undefined,
@@ -777,8 +781,6 @@ function missingEffect(
   was: Fields | undefined,
   is: Fields | undefined,
 ): string | undefined {
-  const isOpen = (relation: Fields | undefined) =>
-    relation?.state !== undefined && RELATION_STATES[relation.state as RelationState].open;
   if (action === "dismiss") {
     if (attempt?.state !== "CLOSED" || !attempt.isDismissed) return "the attempt is not dismissed";
     if (code === "ORDER_NOT_FOUND" && isOpen(is)) return "the relation is still open";
@@ -796,7 +798,18 @@ function missingEffect(
       return is?.state === "CANCELLED" && hasLinks ? "the relation is still CANCELLED" : undefined;
     case "ORDER_REPLACED":
       return is ? "the relation of the earlier order is still there" : undefined;
+    default:
+      return missingRetry(code, stage, attempt, was, is);
   }
+}
+
+function missingRetry(
+  code: string | undefined,
+  stage: CreatingStage,
+  attempt: Fields | undefined,
+  was: Fields | undefined,
+  is: Fields | undefined,
+): string | undefined {
   if (attempt?.state !== "FAILED" || attempt.tries !== 0) return "the create does not start anew";
   const isDiscarded = (is?.discarded as Fields | null | undefined)?.[stage] === was?.[stage];
   if (code === "LINK_NOT_FOUND" && isOpen(was) && was?.[stage] !== undefined && !isDiscarded)
@@ -827,8 +840,12 @@ function checkRepeatedFailures({ history, writes, maxCreateTries, replaced }: Ev
       violate("repeated failures ask an operator", `${path} was rejected ${claims.size} times and is FAILED`);
   }
   const failed = new Map<string, number>();
-  for (const { operation, about, fault } of history) {
-    if (operation !== "updateOrder") continue;
+  const hindered = new Set(
+    history.flatMap(({ run, operation, fault }) => (fault && operation !== "updateOrder" ? [run] : [])),
+  );
+  for (const { operation, about, fault, run } of history) {
+    // A report that fails while the store does is not counted.
+    if (operation !== "updateOrder" || hindered.has(run)) continue;
     const count = FAILED_REPORTS.includes(fault) ? (failed.get(about) ?? 0) + 1 : 0;
     failed.set(about, count);
     if (count === MAX_FAILED_REPORTS && !asked.has(about.split(" ")[0] ?? ""))
@@ -881,8 +898,9 @@ function isReasonGone(attempt: Fields, relation: Fields | undefined, statuses: {
     }
     case "ACTIVE_AFTER_CANCELLATION":
       return state !== "CANCELLED";
+    default:
+      return isReasonCode(code) || relation?.[String(attempt.stage)] !== undefined;
   }
-  return isReasonCode(code) || relation?.[String(attempt.stage)] !== undefined;
 }
 
 /** A relation that is closed is opened by no link, and a cancelled one only if the food service shows the order as NEW. */

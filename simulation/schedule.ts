@@ -254,7 +254,7 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
 
 /** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
 function wasDismissed(attempt: Fields | undefined): boolean {
-  return Boolean(attempt?.isDismissed || attempt?.wasDismissed);
+  return Boolean(attempt?.isDismissed || attempt?.dismissedFor);
 }
 
 function codeOf({ reason }: Fields): unknown {
@@ -294,18 +294,13 @@ async function isOver(
     }
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
-    const relation = system.fieldsAt(`relations/${id}`);
-    const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, relation));
-    const isWaiting = needing.some((attempt) => attempt && !goesOnWithout(attempt, relation));
+    const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, system.fieldsAt(`relations/${id}`)));
+    // Another program may have linked what a create that is uncertain was for.
+    const isLinked = ({ stage }: Fields) => system.fieldsAt(`relations/${id}`)?.[String(stage)] !== undefined;
+    const isWaiting = needing.some((attempt) => attempt && !(isLinked(attempt) && attempt.state === "UNCERTAIN"));
     if (!ended && state !== "CANCELLED" && !isWaiting && !isDismissed) return false;
   }
   return true;
-}
-
-/** Whether the order of an attempt that needs a decision goes on, since another resource is linked. */
-function goesOnWithout({ stage, reason }: Fields, relation: Fields | undefined): boolean {
-  const code = String((reason as Fields | null | undefined)?.code);
-  return relation?.[String(stage)] !== undefined && !isReasonCode(code);
 }
 
 /** The reasons for which an order whose attempt is dismissed goes on, if it can, since it is linked. */

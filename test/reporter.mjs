@@ -16,15 +16,8 @@ export default class Closing extends Mocha.reporters.Spec {
   constructor(runner, options) {
     super(runner, options);
     endQuietlyOnBrokenPipe();
-    // The parallel runner does not know the number of tests beforehand.
-    const progress = new Progress({ unit: "tests", total: runner.total || undefined });
-    // What is printed on a terminal goes above the line.
-    if (process.stderr.isTTY && process.stdout.isTTY) {
-      Mocha.reporters.Base.consoleLog = (...words) => progress.news(format(...words));
-    }
-    runner.on("fail", (test) => progress.found(test.fullTitle()));
-    runner.on("test end", () => progress.advance());
-    runner.once("end", () => progress.end());
+    // Mocha selects tests by name after it has made its reporter. The parallel runner does not know the number of tests.
+    runner.once("start", () => showProgress(runner));
 
     const byFile = new Map();
     const add = ({ file, duration = 0 }) => file && byFile.set(file, (byFile.get(file) ?? 0) + duration);
@@ -41,6 +34,18 @@ export default class Closing extends Mocha.reporters.Spec {
       console.log(`\n${this.stats.passes} passed, ${this.stats.failures} failed`);
     });
   }
+}
+
+function showProgress(runner) {
+  const progress = new Progress({ unit: "tests", total: runner.total || undefined });
+  // What is printed on a terminal goes above the line.
+  if (process.stderr.isTTY && process.stdout.isTTY) {
+    Mocha.reporters.Base.consoleLog = (...words) => progress.news(format(...words));
+  }
+  progress.to(0);
+  runner.on("fail", (test) => progress.found(test.fullTitle()));
+  runner.on("test end", () => progress.advance());
+  runner.once("end", () => progress.end());
 }
 
 function recordDurations(byFile) {

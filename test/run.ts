@@ -51,7 +51,8 @@ const child = spawn(process.execPath, [...mocha, ...parallel, ...options, ...fil
   stdio: "inherit",
   // In a process group of its own, with its workers and what they start.
   detached: true,
-  env: { ...process.env, TEST_EMULATORS: addresses },
+  // The many programs of a run save the code that they have compiled for one another.
+  env: { ...process.env, TEST_EMULATORS: addresses, NODE_COMPILE_CACHE: join(directory, "compiled") },
 });
 // However this process ends, that group ends.
 const unwatch = watch(String(child.pid));
@@ -68,7 +69,8 @@ child.on("close", async (status) => {
   const started = await emulators;
   if (started && "stop" in started) await started.stop();
   await unwatch();
-  rmSync(directory, { recursive: true, force: true });
+  // Programs that are about to end may still save code there.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 20 });
   // Mocha reports success if it is interrupted before a test fails.
   process.exit(isInterrupted ? 130 : (status ?? 1));
 });

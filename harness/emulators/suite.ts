@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { StartError } from "../../services/server.js";
 import { type Child, startChild, watch } from "../process/child-process.js";
 import { answers, type Ports } from "../process/free-ports.js";
+import { archivesOf, type Programs } from "./class-archives.js";
 import type { Java } from "./find-java.js";
 import { copyFunctions } from "./functions-copy.js";
 import { type MarkedJava, markJava } from "./marked-java.js";
@@ -41,7 +42,7 @@ export interface SuiteOptions {
   ports: Ports;
   java: Java;
   /** The emulators as found on this machine. */
-  programs: { firestore: string; pubsub: string };
+  programs: Programs;
   params: Record<string, string>;
   secrets: Record<string, string>;
   /** Where the functions find Firestore, as host:port; undefined for the suite's own emulator. */
@@ -68,11 +69,11 @@ export interface Suite {
  * @throws StartError that says why it did not start; then nothing is left running
  */
 export async function startSuite(options: SuiteOptions): Promise<Suite> {
-  const { root, directory, ports, java, signal } = options;
+  const { root, directory, ports, java, programs, signal } = options;
   prepareRunDirectory(options);
   // Unix sockets need short paths, and the suite leaves files behind in its temporary folder.
   const temporary = mkdtempSync(join(plainFolder(), "diet-"));
-  const marked = markJava(java, directory);
+  const marked = markJava(java, directory, { archives: archivesOf(java, programs) });
   // The Java emulators are in groups of their own and outlive firebase-tools if it is killed.
   const endEmulators = watch(marked.mark);
   const log = join(directory, "emulators.log");

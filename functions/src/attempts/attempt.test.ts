@@ -161,8 +161,8 @@ describe("the next action of an attempt", () => {
     ["is parked", { state: "PARKED", nextTryAt: PAST }, "idempotency-key", "wait"],
     ["is closed: its order is back", { state: "CLOSED" }, "idempotency-key", "send"],
     ["is closed by an operator", { state: "CLOSED", isDismissed: true }, "idempotency-key", "wait"],
-    ["was dismissed before it closed", { state: "CLOSED", wasDismissed: true }, "idempotency-key", "wait"],
-    ["was dismissed before it failed", { state: "FAILED", wasDismissed: true }, "park", "wait"],
+    ["was dismissed before it closed", { state: "CLOSED", dismissedFor: "STRANDED" }, "idempotency-key", "wait"],
+    ["was dismissed before it failed", { state: "FAILED", dismissedFor: "STRANDED" }, "park", "wait"],
     [
       "is closed, and another program may have sent it",
       { state: "CLOSED", reason: { code: "STRANDED", message: "" } },
@@ -194,7 +194,7 @@ describe("the next action of an attempt", () => {
     for (const [fields, reason] of [
       [{ leaseUntil: FUTURE }, "another process is sending"],
       [{ state: "FAILED", nextTryAt: FUTURE }, "backing off"],
-      [{ state: "FAILED", wasDismissed: true }, "an operator dismissed the attempt"],
+      [{ state: "FAILED", dismissedFor: "STRANDED" }, "an operator dismissed the attempt"],
       [{ state: "PARKED" }, "parked, an operator decides"],
       [{ state: "CLOSED", isDismissed: true }, "the attempt is closed"],
     ] as const) {

@@ -96,7 +96,15 @@ describe("parking an order", () => {
       reason: { code: "UNAVAILABLE", message: "the reply was lost" },
     });
     await parked(bed);
-    assert.equal(await bed.store.field(PATH, "wasDismissed"), true);
+    assert.equal(await bed.store.field(PATH, "dismissedFor"), "UNAVAILABLE");
+  });
+
+  it("leaves an attempt unchanged that was dismissed for the same reason before it was opened for another", async () => {
+    const bed = testBed();
+    const reason = { code: "ORDER_UNREADABLE", message: "no reply" };
+    await existing(bed, "FAILED", { dismissedFor: REASON.code, reason });
+    assert.equal((await parked(bed)).outcome, "skipped");
+    assert.deepEqual(await bed.store.field(PATH, "reason"), reason);
   });
 
   it("parks an order that another program advanced although its create had failed", async () => {

@@ -5,7 +5,7 @@ import { blocked, type Outcome, skipped } from "../domain/outcome.js";
 import type { OrderRef } from "../domain/resource-names.js";
 import { storableText } from "../domain/storable.js";
 import type { Fields, Ports, Write } from "../ports.js";
-import { type Attempt, attemptIn, attemptPath, claimFields, MISSING_LINK } from "./attempt.js";
+import { type Attempt, attemptIn, attemptPath, claimFields, isDismissedFor, MISSING_LINK } from "./attempt.js";
 import { isReasonCode, type ReasonCode } from "./reason-codes.js";
 
 /** Why an order is parked: a code that says what an operator can do, and what was seen. */
@@ -52,14 +52,15 @@ export const NOT_CLOSED = { expireAt: null, isDismissed: null, missing: null, un
 
 /** The fields with which a closed attempt is reopened for another reason. If an operator dismissed it, it still sends nothing. */
 export function reopened(attempt: Attempt | undefined): Fields {
-  return { ...NOT_CLOSED, ...(attempt?.isDismissed && { wasDismissed: true }) };
+  return { ...NOT_CLOSED, ...(attempt?.isDismissed && { dismissedFor: attempt.reason?.code ?? "UNKNOWN" }) };
 }
 
 /** If an order is linked, or another program advanced it without a link, a create that failed is not tried again. */
 const WITHOUT_NEXT_TRY: readonly ReasonCode[] = ["LINK_NOT_FOUND", MISSING_LINK];
 
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
+  if (isDismissedFor(attempt, reason.code)) return false;
   // It only counts lookups, for one of our own reasons, or its next try does not come: nothing was created.
   if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code) || WITHOUT_NEXT_TRY.includes(reason.code);
-  return attempt.state === "CLOSED" && !(attempt.isDismissed && attempt.reason?.code === reason.code);
+  return attempt.state === "CLOSED";
 }

@@ -195,7 +195,7 @@ function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Sto
     return { to: "RESUMED", writes: [removal, ...(snapshot ? [{ kind: "delete", path, version } as const] : [])] };
   }
   // The next poll claims the attempt again.
-  const retry = { state: "FAILED", tries: 0, nextTryAt: new Date(now), reason: null, wasDismissed: null };
+  const retry = { state: "FAILED", tries: 0, nextTryAt: new Date(now), reason: null, dismissedFor: null };
   const claim: Write = { kind: "update", path, version, fields: retry };
   const linked = relation?.[stage];
   if (code !== "LINK_NOT_FOUND" || !relation?.state || !isOpen(relation.state) || linked === undefined)

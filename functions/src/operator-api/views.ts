@@ -24,7 +24,7 @@ export function attemptView(snapshot: Snapshot): AttemptView {
   const {
     missing: _missing,
     isDismissed: _isDismissed,
-    wasDismissed: _wasDismissed,
+    dismissedFor: _dismissedFor,
     ...rest
   } = attempt as Partial<Attempt>;
   return { ...shown(rest), version: snapshot.version } as AttemptView;

@@ -154,7 +154,7 @@ describe("an order that the food service lists but does not answer about", () =>
       await sweep(bed.ports);
       await ticks(bed, "NEW", 2);
       const attempt = await attemptOf(bed, "kitchen");
-      assert.deepEqual([attempt?.state, attempt?.wasDismissed, attempt?.expireAt], ["CLOSED", true, null]);
+      assert.deepEqual([attempt?.state, attempt?.dismissedFor, attempt?.expireAt], ["CLOSED", reason.code, null]);
       assert.deepEqual(bed.food.created, []);
     });
   }

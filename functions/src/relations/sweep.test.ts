@@ -433,6 +433,21 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), "SENDING");
   });
 
+  for (const [what, status, relation, isShown] of [
+    ["its order is advanced without a link", "PREPARATION", undefined, true],
+    ["another program linked its order", "NEW", { kitchen: "kitchenorders/theirs" }, true],
+    ["an operator discarded the link", "PREPARATION", { kitchen: "k", discarded: { kitchen: "k" } }, false],
+    ["the status of its order is unknown", "UNKNOWN", undefined, false],
+  ] as const) {
+    it(`${isShown ? "shows" : "does not show"} an operator an expired create with a key when ${what}`, async () => {
+      const { bed, path } = await bedWith({}, status, { CREATE_POLICY: "idempotency-key" });
+      if (relation) await bed.store.set("relations/1", relation);
+      bed.clock.advance(HOUR_MS);
+      assert.deepEqual(await sweep(bed.ports), swept(isShown ? { expired: 1, waiting: 1 } : {}));
+      assert.equal(await inState(bed, path), isShown ? "UNCERTAIN" : "SENDING");
+    });
+  }
+
   it("declares an expired create with a key uncertain if its order is no longer active", async () => {
     const { bed, path } = await bedWith({}, "CANCELLED", { CREATE_POLICY: "idempotency-key" });
     bed.clock.advance(HOUR_MS);
@@ -471,17 +486,14 @@ describe("the sweep of attempts", () => {
     assert.equal(await inState(bed, path), undefined);
   });
 
-  for (const CREATE_POLICY of ["park", "idempotency-key"] as const) {
-    it(`declares a claim uncertain if another program made the link, since a create may have been sent (${CREATE_POLICY})`, async () => {
-      const { bed, path } = await bedWith({ policy: CREATE_POLICY }, "PREPARATION", { CREATE_POLICY });
-      await relate(bed, "1");
-      await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
-      bed.clock.advance(HOUR_MS);
-      assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
-      const { state, nextTryAt } = (await bed.store.fields(path)) ?? {};
-      assert.deepEqual({ state, nextTryAt }, { state: "UNCERTAIN", nextTryAt: null });
-    });
-  }
+  it("declares a claim uncertain if another program made the link, since a create may have been sent", async () => {
+    const { bed, path } = await bedWith({}, "PREPARATION");
+    await relate(bed, "1");
+    await bed.store.commit([linkEntry("orders/1", "kitchen", "kitchenorders/1", bed.clock.now())]);
+    bed.clock.advance(HOUR_MS);
+    assert.deepEqual(await sweep(bed.ports), swept({ expired: 1, waiting: 1 }));
+    assert.equal(await inState(bed, path), "UNCERTAIN");
+  });
 
   it("never closes an attempt that may have created something, however its order ended", async () => {
     const { bed, path } = await bedWith({ state: "UNCERTAIN", leaseUntil: null }, "CANCELLED");

@@ -22,10 +22,12 @@ import {
   type ActiveStatus,
   closingState,
   type FinalStatus,
+  isBefore,
   mayReport,
   type OrderStatus,
   RELATION_STATES,
   type RelationState,
+  STAGES,
   stageOf,
 } from "../domain/order-lifecycle.js";
 import { idIn, orderRefFromId } from "../domain/resource-names.js";
@@ -394,16 +396,27 @@ async function planAttemptUpdate(
   if (attempt.state !== "SENDING") return undefined;
   const next = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
   if (next.action === "wait") return undefined;
-  const uncertain = (message: string) => uncertainFields({ code: "LEASE_EXPIRED", message }, null);
-  const linker = await linkerOf(attempt, ports);
-  if (linker === "us") return "settled";
-  if (next.action === "declare uncertain") return uncertain(next.reason);
-  // A linked stage sends no create, not even the same one again.
-  if (linker === "others") return uncertain("another program made the link before an answer was saved");
-  const ended = await isOver(attempt, await look(attempt.order), ports);
-  // Count a lookup that found nothing; the attempt stays unchanged until the order counts as gone.
-  if (typeof ended === "object") return ended;
-  return ended ? uncertain("the order ended before an answer was saved") : undefined;
+  const relation = await relationOf(attempt, ports);
+  if (await isStaleClaim(attempt, relation, ports)) return "settled";
+  let message: string | undefined = next.reason;
+  if (next.action === "send") {
+    const seen = await look(attempt.order);
+    const ended = await isOver(attempt, seen, ports);
+    // Count a lookup that found nothing; the attempt stays unchanged until the order counts as gone.
+    if (typeof ended === "object") return ended;
+    message = ended ? "the order ended before an answer was saved" : whyNotResent(attempt, seen, relation);
+  }
+  return message === undefined ? undefined : uncertainFields({ code: "LEASE_EXPIRED", message }, null);
+}
+
+/** Why no stage sends a create again with the same key: another program linked or advanced the order. Undefined if a stage does. */
+function whyNotResent({ stage }: Attempt, seen: OrderLook, relation: Relation | undefined): string | undefined {
+  if (relation?.[stage] !== undefined) return "another program linked the order before an answer was saved";
+  const now = seen.kind === "active" ? stageOf(seen.status) : undefined;
+  const isAhead = now !== undefined && isBefore(STAGES[stage].takes, STAGES[now].takes);
+  // For a link that an operator discarded, a later stage sends the create.
+  if (!isAhead || relation?.discarded[stage] !== undefined) return undefined;
+  return "another program advanced the order before an answer was saved";
 }
 
 /** Closes an attempt that created nothing, once its order has ended or its problem has resolved itself. */
@@ -425,8 +438,8 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
 }
 
 /** One that an operator dismissed before does not expire, since it prevents a create. */
-function closedFields({ wasDismissed }: Attempt, { clock }: Ports): Fields {
-  return { state: "CLOSED", nextTryAt: null, expireAt: wasDismissed ? null : expiryOf(clock.now()) };
+function closedFields({ dismissedFor }: Attempt, { clock }: Ports): Fields {
+  return { state: "CLOSED", nextTryAt: null, expireAt: dismissedFor ? null : expiryOf(clock.now()) };
 }
 
 /** Whether the food service replies about an attempt's order. */
@@ -481,14 +494,14 @@ async function isOver(
 }
 
 /**
- * Who linked the resource of an attempt's stage; undefined if none is linked. Our own claim deleted its attempt with the link, so an
- * attempt beside our link is younger, and its owner saw the link before it sent anything.
+ * Whether a claim was made after the link. The claim that made the link deleted its attempt, so this attempt is younger than the
+ * link, and its owner saw the link before it sent anything.
  */
-async function linkerOf(attempt: Attempt, ports: Ports): Promise<"us" | "others" | undefined> {
-  const link = (await relationOf(attempt, ports))?.[attempt.stage];
-  if (link === undefined) return undefined;
-  const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
-  return wasLinkedByUs(entry) ? "us" : "others";
+async function isStaleClaim({ stage }: Attempt, relation: Relation | undefined, ports: Ports): Promise<boolean> {
+  const link = relation?.[stage];
+  if (link === undefined) return false;
+  const [entry] = await ports.store.read(linkEntryPath(stage, link));
+  return wasLinkedByUs(entry);
 }
 
 async function relationOf({ order }: Attempt, { store }: Ports): Promise<Relation | undefined> {
