@@ -81,7 +81,8 @@ export class MemoryStore implements Store {
 
   private demand(write: Write): void {
     const document = this.documents.get(write.path);
-    if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
+    const isMet = write.kind === "create" ? !document : document && document.version === write.version;
+    if (!isMet) {
       throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
