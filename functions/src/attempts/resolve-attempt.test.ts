@@ -382,7 +382,8 @@ describe("a decision that is not applied", () => {
 
   it("says that the order is linked already, if another link is chosen", async () => {
     const bed = await bedFor("INVALID_ARGUMENT", LINKED);
-    assert.equal(((await rejection(bed, { ...BY, link: "kitchenorders/2" })) as string[])[0], "linked already");
+    const linked = ["linked already", "orders/1 is linked to kitchenorders/1 already"];
+    assert.deepEqual(await rejection(bed, { ...BY, link: "kitchenorders/2" }), linked);
   });
 
   for (const [what, seen] of [

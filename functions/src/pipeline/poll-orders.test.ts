@@ -686,11 +686,13 @@ describe("what the poll logs", () => {
     const { published, failedPages } = await pollOrders(bed.ports);
     assert.deepEqual({ published, failedPages }, { published: 1, failedPages: 1 });
     assert.deepEqual(problemsOf(bed)?.fields.problems, ["failed to publish to orders-new: BusError no topic"]);
-    const { failedPages: stored, error } = (await bed.store.field(LEASE, "health")) as {
+    const health = (await bed.store.field(LEASE, "health")) as {
       failedPages: number;
       error: object;
+      failedRuns: Date[];
     };
-    assert.deepEqual([stored, error], [1, { code: "BusError", message: "no topic" }]);
+    assert.deepEqual([health.failedPages, health.error], [1, { code: "BusError", message: "no topic" }]);
+    assert.deepEqual(health.failedRuns, [new Date(bed.clock.now())], "one failed page makes a failed run");
   });
 });
 
