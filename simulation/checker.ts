@@ -1224,7 +1224,10 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
   });
 }
 
-/** A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's. */
+/**
+ * A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's or an
+ * operator decided that it is the same order.
+ */
 function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
   // An operator may decide that it is the same order.
   if (
@@ -1235,6 +1238,9 @@ function checkReplaced(order: string, relation: Fields, { truth, replaced, write
   // A relation without the earlier order's creation time can't distinguish the two orders.
   const earlier = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= replacedAt);
   if (earlier?.after && !(earlier.after.placedAt instanceof Date)) return;
+  const isSameOrder = ({ path, after, at }: RecordedWrite) =>
+    path.startsWith("audit/") && after?.order === order && after.action === "dismiss" && at >= replacedAt;
+  if (writes.some(isSameOrder)) return;
   if (!(relation.placedAt instanceof Date) || relation.placedAt.getTime() < replacedAt) return;
   const links = CREATING_STAGES.map((stage) => relation[stage]);
   for (const { name, createdAt } of allCreated(truth)) {

@@ -26,8 +26,10 @@ export type Operation =
   | "dismiss"
   | "deploy";
 
-const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
-const READS = [...CRASHES, "error", "slow", "outage"] as const;
+const INTERRUPTIONS = ["crash after", "hang", "pause", "suspend"] as const;
+/** A crash before the effect and one after it differ only if it changes anything. */
+const CRASHES = ["crash before", ...INTERRUPTIONS] as const;
+const READS = [...INTERRUPTIONS, "error", "slow", "outage"] as const;
 /** "empty replica": for a while, the food service lists nothing and finds nothing. */
 const LOOKUPS = [...READS, "empty replica"] as const;
 /** What is read disappears for longer than MISSING_AFTER_MINUTES, for good, or several times for a short time. */
@@ -67,7 +69,7 @@ export const FAULTS = {
   read: READS,
   query: READS,
   commit: WRITES,
-  ready: ["crash after", "hang", "pause", "suspend", "error"],
+  ready: [...INTERRUPTIONS, "error"],
   listOrders: [
     ...LOOKUPS,
     "page repeated",

@@ -17,7 +17,7 @@ import { check, GRACE_MS, type RecordedWrite, type Violation } from "./checker.j
 import { type Coverage, situationOf } from "./coverage.js";
 import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
-import { SWEEP_INTERVAL_MS, System, TICK_MS } from "./system.js";
+import { System, TICK_MS } from "./system.js";
 import { type Entry, World } from "./world.js";
 
 /** What is simulated, but for the faults. */
@@ -150,7 +150,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   const unsettled = !system.isIdle;
   const overAtWrite = writes.length;
   const overAtEffect = world.history.length;
-  await world.until(world.now + SWEEP_INTERVAL_MS);
+  await world.until(system.nextRoundAt);
   system.stop();
   await world.until(world.now + HOUR_MS);
 

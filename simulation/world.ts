@@ -59,8 +59,8 @@ interface Absence {
 
 export type Service = "store" | "food" | "users" | "bus" | "platform";
 
-/** How long a suspended process sleeps if no other one claims anything. */
-const MAX_SUSPENSION_MS = 900_000;
+/** How long a suspended process sleeps if no other one claims anything: by then the platform has ended all that ran in it. */
+const MAX_SUSPENSION_MS = 180_000;
 
 /** How soon after the claim it wakes at most: in this share of the cases, before the create that follows can be linked. */
 const SOON_SHARE = 0.6;
@@ -202,6 +202,7 @@ export class World {
   kill(process: Process): void {
     if (!process.alive) return;
     process.alive = false;
+    this.suspended.delete(process);
     for (const onDeath of process.onDeath) onDeath();
   }
 

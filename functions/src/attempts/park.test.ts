@@ -80,6 +80,15 @@ describe("parking an order", () => {
     assert.deepEqual({ state, reason, unreadable }, { state: "PARKED", reason: REASON, unreadable: null });
   });
 
+  it("replaces an attempt that waits for another try if the link of its stage is not found: no try follows", async () => {
+    const bed = testBed();
+    const reason = { code: "LINK_NOT_FOUND", message: "gone" } as const;
+    await existing(bed, "FAILED", { nextTryAt: new Date(2), reason: { code: "UNAVAILABLE", message: "x" } });
+    assert.equal((await parked(bed, reason)).outcome, "blocked");
+    const now = (await bed.store.fields(PATH)) ?? {};
+    assert.deepEqual([now.state, now.reason, now.nextTryAt], ["PARKED", reason, null]);
+  });
+
   it("remembers that an operator dismissed the attempt for another reason", async () => {
     const bed = testBed();
     await existing(bed, "CLOSED", {

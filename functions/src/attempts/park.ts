@@ -15,8 +15,9 @@ export interface ParkReason {
 }
 
 /**
- * Creates a parked attempt with the reason, for an operator to resolve. Leaves an open attempt of the same order and stage unchanged,
- * and one that an operator dismissed for the same reason. The outcome is `blocked` only when it parks the order.
+ * Creates a parked attempt with the reason, for an operator to resolve. Leaves an attempt of the same order and stage unchanged if it may
+ * have created something, waits for an operator or may be sent again, and one that an operator dismissed for the same reason. The outcome
+ * is `blocked` only when it parks the order.
  * @throws StoreError, ValidationError for an attempt that can't be read
  */
 export async function park(stage: CreatingStage, ref: OrderRef, reason: ParkReason, ports: Ports): Promise<Outcome> {
@@ -54,10 +55,12 @@ export function reopened(attempt: Attempt | undefined): Fields {
   return { ...NOT_CLOSED, ...(attempt?.isDismissed && { dismissedFor: attempt.reason?.code ?? "UNKNOWN" }) };
 }
 
+/** If an order is linked, or another program advanced it without a link, a create that failed is not tried again. */
+const WITHOUT_NEXT_TRY: readonly ReasonCode[] = ["LINK_NOT_FOUND", MISSING_LINK];
+
 function mayReplace(attempt: Attempt, reason: ParkReason): boolean {
   if (isDismissedFor(attempt, reason.code)) return false;
-  // It only counts lookups, for one of our own reasons: nothing was sent.
-  // Neither will a failed create be tried again if another program advanced its order.
-  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code) || reason.code === MISSING_LINK;
+  // It only counts lookups, for one of our own reasons, or its next try does not come: nothing was created.
+  if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code) || WITHOUT_NEXT_TRY.includes(reason.code);
   return attempt.state === "CLOSED";
 }

@@ -48,8 +48,9 @@ class ChangeStream {
 
   watch(topic: Topic, watcher: Watcher): () => void {
     this.watchers.set(watcher, topic);
-    if (this.isStarted) this.notify(watcher, topic, this.current());
-    else void this.connect();
+    // Until the connection is there, its first event or its failure notifies everyone.
+    if (this.isConnected) this.notify(watcher, topic, this.current());
+    else if (!this.isStarted) void this.connect();
     return () => this.watchers.delete(watcher);
   }
 
