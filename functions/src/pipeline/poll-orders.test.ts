@@ -761,15 +761,22 @@ describe("a continuation of a poll", () => {
     assert.deepEqual(result, { outcome: "completed", published: 1, unusable: 0, failedPages: 0 });
   });
 
+  const progress = {
+    startedAt: 5,
+    active: { NEW: 1, PREPARATION: 2, IN_FLIGHT: 3 },
+    failedPages: 0,
+    arrived: 0,
+    newest: 0,
+    waiting: [],
+  };
+
+  it("adds to what earlier runs of its pass counted", async () => {
+    const { bed } = await continued({ startedAt: clock.now(), progress });
+    const { active } = (await bed.store.field(LEASE, "health")) as { active: object };
+    assert.deepEqual(active, { NEW: 2, PREPARATION: 2, IN_FLIGHT: 3 });
+  });
+
   it("lists the other statuses again from the beginning once a tick is over, and counts them once", async () => {
-    const progress = {
-      startedAt: 5,
-      active: { NEW: 1, PREPARATION: 2, IN_FLIGHT: 3 },
-      failedPages: 0,
-      arrived: 0,
-      newest: 0,
-      waiting: [],
-    };
     const { bed } = await continued({ startedAt: clock.now() - 60_000, progress });
     assert.deepEqual(asked(bed), ["NEW 7 50", "PREPARATION  500", "IN_FLIGHT  500"]);
     const { active, at } = (await bed.store.field(LEASE, "health")) as { active: object; at: Date };
