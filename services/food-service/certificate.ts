@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
+import { generate } from "selfsigned";
 import { toErrorInfo } from "../../functions/src/domain/errors.js";
 import { StartError } from "../server.js";
 
@@ -38,8 +39,6 @@ export async function identityIn(directory: string): Promise<Identity> {
 }
 
 async function make(directory: string, path: string, keyPath: string): Promise<void> {
-  // It takes long to load, and is rarely needed.
-  const { generate } = await import("selfsigned");
   const made = await generate([{ name: "commonName", value: "localhost" }], {
     keyType: "ec",
     algorithm: "sha256",
