@@ -104,19 +104,19 @@ describe("a run against a separate food service", function () {
     return readDocuments().attempts.flatMap(({ order, state }) => (state === "SENDING" ? [order] : []));
   };
 
-  /** The address of the run's Authentication emulator, as host:port. */
-  const authOf = async (run: Program): Promise<string> => {
+  /** The addresses of the run's emulators, as host:port. */
+  const emulatorsOf = async (run: Program): Promise<{ auth: string; firestore: string }> => {
     const [, page] = await run.said(/Console\s+(http\S+)/);
-    const { auth } = (await (await fetch(`${page}/emulators.json`)).json()) as { auth: string };
-    return new URL(auth).host;
+    const found = await fetch(`${page}/emulators.json`);
+    const { auth, firestore } = (await found.json()) as { auth: string; firestore: { host: string; port: number } };
+    return { auth: new URL(auth).host, firestore: `${firestore.host}:${firestore.port}` };
   };
 
   /** The states of the relations in this run's emulator, and the paths of the history; every account can sign in. */
   const restoredIn = async (run: Program) => {
-    const auth = await authOf(run);
+    const { auth, firestore } = await emulatorsOf(run);
     assert.equal(roleIn(await signIn(auth, OPERATOR)), "operator");
     await signIn(auth, PEOPLE[0]?.email ?? "");
-    const [, firestore = ""] = await run.said(/^ *Firestore +(\S+)/);
     const relations = await readCollection(firestore, PROJECT, RELATIONS);
     const history = await readCollection(firestore, PROJECT, HISTORY);
     return {
@@ -158,11 +158,13 @@ describe("a run against a separate food service", function () {
       for (const [what, count] of kills) {
         await untilMade(what, count);
         // The account is acknowledged just before the kill.
-        if (mode === "--emulators") await addPerson(await authOf(run), PROJECT, OPERATOR, '{"role":"operator"}');
+        if (mode === "--emulators")
+          await addPerson((await emulatorsOf(run)).auth, PROJECT, OPERATOR, '{"role":"operator"}');
         for (const order of await kill()) inFlight.add(order);
         run = await startRun(server, mode);
         await run.said(/^Ready/);
-        if (mode === "--emulators") assert.equal(roleIn(await signIn(await authOf(run), OPERATOR)), "operator");
+        if (mode === "--emulators")
+          assert.equal(roleIn(await signIn((await emulatorsOf(run)).auth, OPERATOR)), "operator");
       }
       await placing;
 
