@@ -249,6 +249,15 @@ describe("the poll", () => {
     ]);
   });
 
+  it("publishes an order that advances during the pass to both stages: either may be the one that is due", async () => {
+    const bed = bedListing(({ status }) => ({
+      orders: status === "IN_FLIGHT" ? [] : [order("orders/1", status)],
+      nextPageToken: "",
+    }));
+    await pollOrders(bed.ports);
+    assert.deepEqual(bed.published.map(({ stage }) => stage).sort(), ["kitchen", "shipment"]);
+  });
+
   it("continues with the next page and the other statuses if a page can't be published", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"]));
     bed.bus.once("publishOrders", "before", () => {
