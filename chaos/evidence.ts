@@ -117,7 +117,7 @@ export class TraceReader {
     const entries = [...this.records.calls.flatMap((call) => this.entryOf(call)), ...this.claims()];
     entries.sort((one, other) => one.at - other.at);
     const history = entries.map((entry, index) => ({ ...entry, effect: index }));
-    const common = { endedBefore: Number.POSITIVE_INFINITY, pending: [], skew: 0 };
+    const common = { endedBefore: Number.POSITIVE_INFINITY, effects: [], pending: [], skew: 0 };
     const runs = this.records.deliveries.map(({ number, process, policy, ended }) => ({
       ...{ number, process, policy, ended },
       ...common,

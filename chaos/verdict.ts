@@ -81,6 +81,7 @@ export function judge(given: Case): Judged {
     documents: (path) => documents.get(path),
     truth,
     settings,
+    maxCreateTries: settings.CREATE_TRIES,
     poisoned: new Set(),
     stuckAtHorizon: stuck,
     absences: emptied.map((time) => ({ name: undefined, fault: "empty replica", ...time })),

@@ -132,16 +132,23 @@ export class ConsoleServer {
     await stream.start();
   }
 
-  /** The latest log lines that name an order. */
+  /** The latest log lines that name an order; those of one stage in a time, if the query has them. */
   private async sendLog(query: URLSearchParams, response: ServerResponse): Promise<void> {
     if (query.get("token") !== this.token) {
       response.writeHead(401, HEADERS).end("Open the log from the console.");
       return;
     }
     const wanted = JSON.stringify(query.get("order") ?? "");
+    const [stage, from = "", to = "~"] = ["stage", "from", "to"].map((name) => query.get(name) ?? undefined);
+    const isWanted = (line: string) => {
+      if (!line.includes(wanted)) return false;
+      if (stage === undefined) return true;
+      const { component, time } = JSON.parse(line) as { component?: string; time: string };
+      return component === stage && from <= time && time <= to;
+    };
     const lines: string[] = [];
     for await (const line of createInterface({ input: createReadStream(this.options.log) })) {
-      if (!line.includes(wanted)) continue;
+      if (!isWanted(line)) continue;
       lines.push(line);
       if (lines.length > MAX_LOG_LINES) lines.shift();
     }

@@ -1,5 +1,5 @@
 /** The console of an embedded run with documents that a test chooses: no emulators, no food service, no ticks. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../functions/src/adapters/firebase/system-clock.js";
@@ -8,6 +8,8 @@ import { type TestBed, testBed } from "../functions/src/testing/test-bed.js";
 import { type BundleSize, buildConsole } from "../operator-console/build.js";
 import { ConsoleServer } from "./console-server.js";
 import { ObservedStore } from "./observed-store.js";
+
+const LOG = "functions.log";
 
 export class SeededConsole {
   private constructor(
@@ -36,7 +38,7 @@ export class SeededConsole {
     const directory = mkdtempSync(join(tmpdir(), "console-"));
     SeededConsole.built ??= SeededConsole.build();
     const { dist, size } = await SeededConsole.built;
-    const log = join(directory, "functions.log");
+    const log = join(directory, LOG);
     writeFileSync(log, "");
     await bed.store.memory.commit(writes);
     const store = new ObservedStore(over(bed.store.memory));
@@ -55,6 +57,11 @@ export class SeededConsole {
     await this.store.commit([
       found ? { kind: "update", path, version: found.version, fields } : { kind: "create", path, fields },
     ]);
+  }
+
+  /** Appends lines to the functions' log. */
+  log(...lines: object[]): void {
+    appendFileSync(join(this.directory, LOG), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   }
 
   async stop(): Promise<void> {

@@ -40,17 +40,24 @@ const QUOTED_WORD = /(?<=\s[a-z-]+=)"([\w.:#-]+)"(?=[\s>])/g;
 const compactViews: Plugin = {
   name: "compact views",
   setup(building) {
+    // A minified style sheet still has spaces in the values of custom properties.
+    building.onLoad({ filter: /operator-console\/src\/style\.css$/ }, ({ path }) => {
+      const source = readFileSync(path, "utf8").replace(/^ +--.*;$/gm, (line) => line.replaceAll(/(?<=[:,]) /g, ""));
+      return { contents: source, loader: "css" };
+    });
     // A view's style sheet comes with its script.
     building.onLoad({ filter: /operator-console\/src\/views\/.*\.css$/ }, async ({ path }) => {
       const { code } = await transform(readFileSync(path, "utf8"), { loader: "css", minify: true });
       return { contents: code.trim(), loader: "text" };
     });
     building.onLoad({ filter: /operator-console\/src\/.*\.ts$/ }, ({ path }) => {
-      // Templates lose their indentation, line breaks before blocks, and quotes around words, all of which browsers ignore too.
+      // Templates lose their indentation, line breaks before blocks and ends of tags, and quotes around words, all of which
+      // browsers ignore too.
       const source = readFileSync(path, "utf8")
         .replace(/\n\s+/g, "\n")
         .replace(LINE_BREAK_BEFORE_BLOCK, "")
-        .replace(QUOTED_WORD, "$1");
+        .replace(QUOTED_WORD, "$1")
+        .replace(/\n>/g, ">");
       // Only the app loads views, so what it shares with them can be in its own file, and not in one for each set of views.
       const isLater = LOADED_LATER.some((view) => path.endsWith(`/views/${view}.ts`));
       return { contents: isLater ? `${source}\nimport "../app.js";` : source, loader: "ts" };
@@ -89,6 +96,7 @@ export async function buildConsole(dist = join(HERE, "dist")): Promise<BundleSiz
     minify: true,
     format: "esm",
     target: "es2022",
+    charset: "utf8",
     legalComments: "none",
     alias: { re2js: join(HERE, "no-pipelines.ts") },
     metafile: true,

@@ -60,6 +60,14 @@ export const INVARIANTS = [
   "an operator decides about what they saw",
   "one poll at a time",
   "a brief reappearance reopens nothing",
+  "a dismissal stands",
+  "repeated failures ask an operator",
+  "a decision has its effect",
+  "what waits for an operator stays",
+  "what is closed stays closed",
+  "no status starves",
+  "a poll releases its lease",
+  "an unusable name is parked",
 ] as const;
 
 type Invariant = (typeof INVARIANTS)[number];
@@ -85,6 +93,8 @@ export interface Evidence {
   documents: (path: string) => Fields | undefined;
   truth: GroundTruth;
   settings: Settings;
+  /** The largest CREATE_TRIES that was deployed. */
+  maxCreateTries: number;
   /** Orders whose relation is unreadable and must stay unchanged. */
   poisoned: ReadonlySet<string>;
   /** The state of each order at the horizon: the end of all faults, the longest backoff and two ticks. */
@@ -121,6 +131,12 @@ export function check(evidence: Evidence): Violation[] {
   checkOnePoll(evidence, violate);
   checkClaims(evidence, violate);
   checkDecisions(evidence, violate);
+  checkDismissals(evidence, violate);
+  checkEffects(evidence, violate);
+  checkRepeatedFailures(evidence, violate);
+  checkWaiting(evidence, violate);
+  checkClosed(evidence, violate);
+  checkStarvation(evidence, violate);
   checkReopened(evidence, violate);
   checkAwaited(evidence, violate);
   for (const bug of evidence.bugs) violate("no run meets a bug", bug);
@@ -160,6 +176,9 @@ function entriesByRun(history: readonly Entry[]): ReadonlyMap<number, readonly E
   }
   return byRun;
 }
+
+/** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
+const isDismissed = (attempt: Fields | undefined) => Boolean(attempt?.isDismissed || attempt?.dismissedFor);
 
 const isCreate = ({ operation }: Pick<Entry, "operation">) =>
   operation === "createKitchenOrder" || operation === "createShipment";
@@ -294,7 +313,7 @@ function checkLeases({ history, writes }: Evidence, keys: Keys, violate: Violate
 function checkExpiry({ writes }: Evidence, violate: Violate): void {
   for (const { path, after } of writes) {
     if (!path.startsWith("attempts/") || !after?.expireAt) continue;
-    if (after.state === "CLOSED" && !after.isDismissed) continue;
+    if (after.state === "CLOSED" && !isDismissed(after)) continue;
     violate("what prevents a create does not expire", `${path} is ${after.state} and expires`);
   }
 }
@@ -367,8 +386,8 @@ function checkCreateRecorded(entry: Entry, keys: Keys, { documents, replaced }: 
   const { order, stage } = target;
   const link = documents(relationPathOf(order))?.[stage];
   const attempt = documents(attemptPathOf(stage, order))?.state;
-  const isDismissed = documents(attemptPathOf(stage, order))?.isDismissed;
-  if (link || attempt === "UNCERTAIN" || attempt === "SENDING" || isDismissed) return;
+  if (link || attempt === "UNCERTAIN" || attempt === "SENDING") return;
+  if (isDismissed(documents(attemptPathOf(stage, order)))) return;
   violate("acknowledged work is durable", `${order}: its ${stage} was created, but no document records it`);
 }
 
@@ -386,6 +405,7 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
   const ownerOf = ownersOfCreated(truth, keys);
   const linkedBy = new Map<string, string>();
   const noticed = noticedIn(evidence);
+  const decided = decidedRuns(writes);
   for (const write of writes) {
     checkBelievedAbsence(write, writes, absences, noticed, violate);
     const [collection, id = "", below] = write.path.split("/");
@@ -393,7 +413,7 @@ function checkWrites(evidence: Evidence, keys: Keys, violate: Violate): void {
     const order = `orders/${id}`;
     // The relation of an earlier order with this name makes room for the new one's.
     if (!write.after && write.at >= (replaced.get(order) ?? Number.POSITIVE_INFINITY)) continue;
-    if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, violate);
+    if (!poisoned.has(order)) checkLinks(order, write, ownerOf, linkedBy, decided, violate);
     else if (write.before) violate("unreadable documents stay untouched", `${write.path} was written`);
   }
   checkOperatorLinks(writes, violate);
@@ -462,17 +482,20 @@ const isActiveReply = (result: string | undefined) => result !== undefined && /^
 /** Each link names what was created for this order and stage, is linked by no other order, and never changes. */
 function checkLinks(
   order: string,
-  { path, before, after }: DocumentWrite,
+  { path, before, after, run }: RecordedWrite,
   ownerOf: ReturnType<typeof ownersOfCreated>,
   linkedBy: Map<string, string>,
+  decided: ReturnType<typeof decidedRuns>,
   violate: Violate,
 ): void {
+  const missing = (troubleOf(before).missingLink as Fields | undefined)?.name;
   for (const stage of CREATING_STAGES) {
     const was = before?.[stage];
     const is = after?.[stage];
     if (was === is) continue;
-    // An operator may have had a replacement created for a lost one.
-    const isReplaced = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+    // An operator may have had a replacement created for a lost one, or have found one.
+    const isDiscarded = (before?.discarded as Fields | null | undefined)?.[stage] === was;
+    const isReplaced = isDiscarded || (decided.has(run) && missing === was);
     if (was !== undefined && !isReplaced) {
       violate("link is final and true", `${path}: ${stage} changed from ${was} to ${is}`);
     }
@@ -647,7 +670,9 @@ function checkDecisions({ writes, decisions }: Evidence, violate: Violate): void
   for (const [index, { path, run }] of writes.entries()) {
     const seen = seenBy.get(path);
     const decided = seen && writes.slice(0, index).findLast((write) => write.run === run && write.path === seen.path);
-    if (decided && decided.version !== seen.version)
+    if (!decided) continue;
+    const isOther = seen.claim === undefined ? decided.version !== seen.version : decided.before?.id !== seen.claim;
+    if (isOther)
       violate("an operator decides about what they saw", `run ${run} decided about ${seen.path} as it was before`);
   }
 }
@@ -684,6 +709,234 @@ function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): vo
 
 const PAUSES: readonly Fault[] = ["pause", "suspend"];
 
+/** The runs that applied an operator's decision. */
+function decidedRuns(writes: Evidence["writes"]): ReadonlySet<number | undefined> {
+  return new Set(writes.flatMap(({ path, run }) => (path.startsWith("audit/") ? [run] : [])));
+}
+
+const reasonCodeOf = (attempt: Fields | undefined) => (attempt?.reason as { code?: string } | null | undefined)?.code;
+
+const troubleOf = (relation: Fields | undefined) => (relation?.trouble ?? {}) as Fields;
+
+/**
+ * Once an operator has dismissed an attempt, nothing is sent for it until another decision, and nobody asks again for the same reason. What
+ * another program may have created is never sent without a decision.
+ */
+function checkDismissals({ writes, replaced }: Evidence, violate: Violate): void {
+  const dismissed = new Map<string, string | undefined>();
+  for (const [index, { path, before, after }] of writes.entries()) {
+    if (path.startsWith("audit/") && after) {
+      const attempt = attemptPathOf(String(after.stage), String(after.order));
+      const seen = writes[index + 1]?.path === attempt ? writes[index + 1]?.before : undefined;
+      if (after.action === "dismiss") dismissed.set(attempt, reasonCodeOf(seen));
+      else dismissed.delete(attempt);
+    }
+    if (!path.startsWith("attempts/") || !after || replaced.has(String(after.order))) continue;
+    if (after.state === "SENDING") {
+      if (dismissed.has(path)) violate("a dismissal stands", `${path} was dismissed, and is sent`);
+      else if (before?.state !== "FAILED" && reasonCodeOf(before) === "STRANDED")
+        violate("no blind resend", `${path} is sent although another program advanced its order`);
+    }
+    if (after.state !== "PARKED" || before?.state === "PARKED" || !dismissed.has(path)) continue;
+    if (dismissed.get(path) === reasonCodeOf(after))
+      violate("a dismissal stands", `${path} was dismissed, and is parked again as ${reasonCodeOf(after)}`);
+    dismissed.set(path, undefined);
+  }
+}
+
+/** The reasons for which nothing can be sent again. */
+const NEVER_RETRIED = ["STRANDED", "ORDER_NOT_FOUND", "ORDER_UNREADABLE", "UNUSABLE_NAME"];
+
+/** A decision does what its operator asked for, in the same commit. */
+function checkEffects({ history, writes }: Evidence, violate: Violate): void {
+  const relations = new Map<string, Fields | undefined>();
+  for (const [index, { path, after, at, run }] of writes.entries()) {
+    if (path.startsWith("relations/")) relations.set(path, after);
+    if (!path.startsWith("audit/") || !after || after.action === "link") continue;
+    const order = String(after.order);
+    const stage = after.stage as CreatingStage;
+    const rest = writes.slice(index + 1);
+    const end = rest.findIndex((write) => write.run !== run || write.at !== at || write.path.startsWith("audit/"));
+    const commit = end === -1 ? rest : rest.slice(0, end);
+    const attempt = commit.find((write) => write.path === attemptPathOf(stage, order));
+    const code = reasonCodeOf(attempt?.before);
+    const was = relations.get(relationPathOf(order));
+    const relation = commit.findLast((write) => write.path === relationPathOf(order));
+    const is = relation ? relation.after : was;
+    const isTroubled = history.some((entry) => entry.run === run && entry.fault !== undefined);
+    const missing = missingEffect(String(after.action), code, stage, attempt?.after, was, is);
+    if (missing && !isTroubled) violate("a decision has its effect", `${order}: ${after.action}, ${code}: ${missing}`);
+  }
+}
+
+function isOpen(relation: Fields | undefined): boolean {
+  return relation?.state !== undefined && RELATION_STATES[relation.state as RelationState].open;
+}
+
+function missingEffect(
+  action: string,
+  code: string | undefined,
+  stage: CreatingStage,
+  attempt: Fields | undefined,
+  was: Fields | undefined,
+  is: Fields | undefined,
+): string | undefined {
+  if (action === "dismiss") {
+    if (attempt?.state !== "CLOSED" || !attempt.isDismissed) return "the attempt is not dismissed";
+    if (code === "ORDER_NOT_FOUND" && isOpen(is)) return "the relation is still open";
+    const isTimed = was?.placedAt instanceof Date;
+    if (code === "ORDER_REPLACED" && isTimed && is === was) return "the relation is still of the earlier order";
+    return undefined;
+  }
+  if (code !== undefined && NEVER_RETRIED.includes(code)) return "nothing may be sent again";
+  const hasLinks = CREATING_STAGES.some((one) => was?.[one] !== undefined);
+  switch (code) {
+    case "REPORT_REJECTED":
+    case "REPORT_IGNORED":
+      return troubleOf(is).report ? "the report still backs off" : undefined;
+    case "ACTIVE_AFTER_CANCELLATION":
+      return is?.state === "CANCELLED" && hasLinks ? "the relation is still CANCELLED" : undefined;
+    case "ORDER_REPLACED":
+      return is ? "the relation of the earlier order is still there" : undefined;
+    default:
+      return missingRetry(code, stage, attempt, was, is);
+  }
+}
+
+function missingRetry(
+  code: string | undefined,
+  stage: CreatingStage,
+  attempt: Fields | undefined,
+  was: Fields | undefined,
+  is: Fields | undefined,
+): string | undefined {
+  if (attempt?.state !== "FAILED" || attempt.tries !== 0) return "the create does not start anew";
+  const isDiscarded = (is?.discarded as Fields | null | undefined)?.[stage] === was?.[stage];
+  if (code === "LINK_NOT_FOUND" && isOpen(was) && was?.[stage] !== undefined && !isDiscarded)
+    return "the lost link is still there";
+  return undefined;
+}
+
+/** The maximum of failed reports of one status of an order before an operator is asked. Some of them are not counted: those of late events. */
+const MAX_FAILED_REPORTS = 7;
+
+const FAILED_REPORTS: readonly (Fault | undefined)[] = ["rejected", "ignored", "rejected for long", "ignored for long"];
+
+/** An operator is asked after CREATE_TRIES rejected creates in a row, and after a few reports that failed. */
+function checkRepeatedFailures({ history, writes, maxCreateTries, replaced }: Evidence, violate: Violate): void {
+  const asked = new Set<string>();
+  const rejected = new Map<string, Set<unknown>>();
+  for (const { path, after } of writes) {
+    if (path.startsWith("audit/") && after) rejected.delete(attemptPathOf(String(after.stage), String(after.order)));
+    if (!path.startsWith("attempts/")) continue;
+    const code = reasonCodeOf(after);
+    if (!after || after.state === "PARKED" || isReasonCode(code)) rejected.delete(path);
+    if (after && (after.state === "PARKED" || after.state === "UNCERTAIN" || after.isDismissed))
+      asked.add(String(after.order));
+    if (after?.state !== "FAILED" || code !== "INVALID_ARGUMENT" || replaced.has(String(after.order))) continue;
+    const claims = (rejected.get(path) ?? new Set()).add(after.id);
+    rejected.set(path, claims);
+    if (claims.size === maxCreateTries)
+      violate("repeated failures ask an operator", `${path} was rejected ${claims.size} times and is FAILED`);
+  }
+  const failed = new Map<string, number>();
+  const hindered = new Set(
+    history.flatMap(({ run, operation, fault }) => (fault && operation !== "updateOrder" ? [run] : [])),
+  );
+  for (const { operation, about, fault, run } of history) {
+    // A report that fails while the store does is not counted.
+    if (operation !== "updateOrder" || hindered.has(run)) continue;
+    const count = FAILED_REPORTS.includes(fault) ? (failed.get(about) ?? 0) + 1 : 0;
+    failed.set(about, count);
+    if (count === MAX_FAILED_REPORTS && !asked.has(about.split(" ")[0] ?? ""))
+      violate("repeated failures ask an operator", `the report ${about} failed ${count} times`);
+  }
+}
+
+/** What waits for an operator is closed without a decision only once its reason is gone. */
+function checkWaiting({ history, writes, truth, absences, replaced }: Evidence, violate: Violate): void {
+  const decided = decidedRuns(writes);
+  for (const [index, { path, before, after, at, run }] of writes.entries()) {
+    if (!path.startsWith("attempts/") || before?.state !== "PARKED" || after?.state !== "CLOSED") continue;
+    const order = String(before.order);
+    if (run === undefined || decided.has(run) || replaced.has(order)) continue;
+    const from = history.find((entry) => entry.run === run)?.at ?? 0;
+    const wasAbsent = absences.some(({ name = order, until }) => name === order && until >= from - LONG_AGO_MS);
+    const statuses = valuesSince(truth.orders.find(({ name }) => name === order)?.changes ?? [], from, at);
+    if (wasAbsent || statuses.some(({ status }) => ORDER_STATUSES[status].ended)) continue;
+    const changes = writes.slice(0, index).filter((write) => write.path === relationPathOf(order));
+    const relations = valuesSince(changes, from, at).map((write) => write.after);
+    const code = reasonCodeOf(before);
+    const isGone = relations.length === 0 || relations.some((relation) => isReasonGone(before, relation, statuses));
+    if ((relations.length === 0 && !isReasonCode(code)) || !isGone)
+      violate("what waits for an operator stays", `${path}, parked as ${code}, was closed by run ${run}`);
+  }
+}
+
+/** Longer than it takes until a missing order counts as gone. */
+const LONG_AGO_MS = 2_400_000;
+
+/** The values that something had between two times, by its changes. */
+function valuesSince<C extends { at: string | number }>(changes: readonly C[], from: number, to: number): C[] {
+  const timeOf = ({ at }: C) => (typeof at === "number" ? at : Date.parse(at));
+  const first = changes.findLastIndex((change) => timeOf(change) <= from);
+  return changes.slice(Math.max(0, first)).filter((change) => timeOf(change) <= to);
+}
+
+function isReasonGone(attempt: Fields, relation: Fields | undefined, statuses: { status: OrderStatus }[]): boolean {
+  const trouble = troubleOf(relation);
+  const state = relation?.state as RelationState | undefined;
+  const code = reasonCodeOf(attempt);
+  switch (code) {
+    case "LINK_NOT_FOUND":
+      return !trouble.missingLink;
+    case "REPORT_REJECTED":
+    case "REPORT_IGNORED": {
+      const reports = state && RELATION_STATES[state].reports;
+      const rank = reports && ORDER_STATUSES[reports].rank;
+      return !trouble.report || statuses.some(({ status }) => (ORDER_STATUSES[status].rank ?? 9) >= (rank ?? 0));
+    }
+    case "ACTIVE_AFTER_CANCELLATION":
+      return state !== "CANCELLED";
+    default:
+      return isReasonCode(code) || relation?.[String(attempt.stage)] !== undefined;
+  }
+}
+
+/** A relation that is closed is opened by no link, and a cancelled one only if the food service shows the order as NEW. */
+function checkClosed({ history, writes, replaced }: Evidence, violate: Violate): void {
+  const decided = decidedRuns(writes);
+  for (const { path, before, after, run } of writes) {
+    if (!/^relations\/[^/]+$/.test(path) || !before?.state || !after?.state || run === undefined) continue;
+    const isOpen = ({ state }: Fields) => RELATION_STATES[state as RelationState]?.open ?? true;
+    if (isOpen(before) || !isOpen(after) || replaced.has(path.replace("relations/", "orders/"))) continue;
+    if (CREATING_STAGES.some((stage) => before[stage] !== after[stage]))
+      violate("what is closed stays closed", `${path} was ${before.state}, and a link made it ${after.state}`);
+    const seen = history.findLast((entry) => entry.run === run && entry.operation === "getOrder")?.result;
+    if (before.state === "CANCELLED" && !decided.has(run) && seen !== "NEW")
+      violate("what is closed stays closed", `${path} was CANCELLED, and is ${after.state}, with its order ${seen}`);
+  }
+}
+
+/** While a poll continues for long, each status is listed at least this often, if only pages fail. */
+const LISTED_EVERY_MS = 2 * TICK_MS + 50_000;
+
+function checkStarvation({ history, runs, listsWithoutSlot }: Evidence, violate: Violate): void {
+  if (listsWithoutSlot.size > 0) return;
+  const lists = history.filter((entry) => isListing(entry) && runs[entry.run - 1]?.kind !== "sweep");
+  const otherFaults = history.filter((entry) => entry.fault !== undefined && !isListing(entry)).map(({ at }) => at);
+  for (const [number, entries] of Map.groupBy(lists, ({ run }) => run)) {
+    const { kind, ended } = runs[number - 1] ?? {};
+    const until = entries.at(-1)?.at ?? 0;
+    const from = (entries[0]?.at ?? 0) - LISTED_EVERY_MS;
+    if (kind !== "continuation" || ended !== "taken" || otherFaults.some((at) => at >= from - TICK_MS && at <= until))
+      continue;
+    const listed = new Set(lists.flatMap(({ at, subject }) => (at >= from && at <= until ? [subject] : [])));
+    for (const status of ACTIVE_STATUSES)
+      if (!listed.has(status)) violate("no status starves", `${status} was not listed for long when run ${number} did`);
+  }
+}
+
 /** How long a cancelled order is shown as active before it is reopened. */
 const REAPPEARED_MS = 60_000;
 
@@ -694,7 +947,7 @@ const ONE_REAPPEARANCE_MS = 300_000;
 function checkReopened({ history, runs, writes, truth, replaced }: Evidence, violate: Violate): void {
   // Times that different clocks took can't be compared.
   if (runs.some(({ skew }) => skew !== 0)) return;
-  const decided = new Set(writes.flatMap(({ path, run }) => (path.startsWith("audit/") ? [run] : [])));
+  const decided = decidedRuns(writes);
   for (const { path, before, after, at, run } of writes) {
     const state = after?.state as RelationState | undefined;
     const isReopened = before?.state === "CANCELLED" && state !== undefined && RELATION_STATES[state].open;
@@ -739,16 +992,32 @@ function positionsIn(entries: readonly Entry[]): Position[] {
 }
 
 /** Every status is listed to its last page, by this run or by one that continues it, whatever else fails. */
-function checkPolls({ history, runs, listsWithoutSlot }: Evidence, violate: Violate): void {
+function checkPolls({ history, runs, writes, listsWithoutSlot }: Evidence, violate: Violate): void {
   const byRun = entriesByRun(history);
   const passedOn = positionsIn(history);
   for (const run of runs.filter(({ kind }) => kind === "poll" || kind === "continuation")) {
     const entries = byRun.get(run.number) ?? [];
     if (!entries.some(isListing)) continue;
+    if (run.ended === "taken") checkPollEnd(run, entries, writes, violate);
     for (const problem of pollProblems(run, entries, passedOn, listsWithoutSlot.get(run.number) ?? 0)) {
       violate("every status is listed to its end", `run ${run.number} ${problem}`);
     }
   }
+}
+
+/** A poll that ends and passes nothing on releases its lease, and parks the orders whose names can't be stored. */
+function checkPollEnd({ number }: Run, entries: readonly Entry[], writes: Evidence["writes"], violate: Violate): void {
+  if (entries.some((entry) => entry.fault !== undefined && !isListing(entry))) return;
+  const isUnusable = entries.some(({ fault }) => fault === "unusable orders");
+  if (isUnusable && !entries.some(({ about }) => about.includes(":unusable-")))
+    violate("an unusable name is parked", `run ${number} listed unusable names and parked none`);
+  if (positionsIn(entries).length > 0) return;
+  const claimed = writes.findLastIndex(({ path, run }) => path === "leases/poll" && run === number);
+  const lease = writes[claimed]?.after;
+  const isTaken = writes.some(({ path }, index) => path === "leases/poll" && index > claimed);
+  const isOver = entries.some(({ fault }) => fault && PAUSES.includes(fault));
+  if (lease && lease.holder !== "" && !isTaken && !isOver)
+    violate("a poll releases its lease", `run ${number} ended with its lease`);
 }
 
 function pollProblems(
@@ -766,7 +1035,11 @@ function pollProblems(
   const wrong = run.kind === "continuation" ? wrongStarts(entries, passedOn) : [];
   // A list that got no slot in time ends early; the next poll lists the rest.
   const dropped = droppedStatuses(run, entries);
-  return [...wrong, ...(dropped.length > listsWithoutSlot ? dropped : []), ...unpublishedOrders(entries)];
+  return [
+    ...wrong,
+    ...(dropped.length > listsWithoutSlot ? dropped : []),
+    ...passesOf(entries).flatMap(unpublishedOrders),
+  ];
 }
 
 /** The page token that each listed status was first listed with, empty for the first page. */
@@ -805,6 +1078,17 @@ function droppedStatuses(run: Run, entries: readonly Entry[]): string[] {
     if (next !== "" && !isPassedOn) dropped.push(`stopped at the page ${next} of ${status} and passed it on to no run`);
   }
   return dropped;
+}
+
+/** The passes of a poll that makes two in a tick: the second one lists the first page of a status again. After a fault, all is one. */
+function passesOf(entries: readonly Entry[]): (readonly Entry[])[] {
+  if (entries.some(({ fault }) => fault !== undefined)) return [entries];
+  const firstPages = entries.filter((entry) => isListing(entry) && entry.about === `${entry.subject} `);
+  const second = firstPages.find(({ subject }, index) =>
+    firstPages.slice(0, index).some((one) => one.subject === subject),
+  );
+  const begins = second ? entries.indexOf(second) : entries.length;
+  return [entries.slice(0, begins), entries.slice(begins)];
 }
 
 /** Active orders that a run listed but did not publish. */
@@ -906,8 +1190,8 @@ function checkAttempt(
   const attempt = evidence.documents(attemptPathOf(stage, name));
   // It waits behind an operator's decision about the order's other stage, or the operator gave the order up there.
   const isBehind = CREATING_STAGES.some((other) => {
-    const { state, isDismissed } = evidence.documents(attemptPathOf(other, name)) ?? {};
-    return state === "PARKED" || isDismissed === true;
+    const attempt = evidence.documents(attemptPathOf(other, name));
+    return attempt?.state === "PARKED" || isDismissed(attempt);
   });
   if ((attempt?.state === "SENDING" || attempt?.state === "FAILED") && !isBehind) {
     violate("every attempt ends", `${name}: its ${stage} attempt is ${attempt.state} when all is over`);
@@ -940,12 +1224,23 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
   });
 }
 
-/** A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's. */
+/**
+ * A new order with an earlier one's name is linked only to what was created since, unless its relation is still the earlier one's or an
+ * operator decided that it is the same order.
+ */
 function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
+  // An operator may decide that it is the same order.
+  if (
+    writes.some(({ path, after }) => path.startsWith("audit/") && after?.order === order && after.action === "dismiss")
+  )
+    return;
   const replacedAt = replaced.get(order) ?? 0;
   // A relation without the earlier order's creation time can't distinguish the two orders.
   const earlier = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= replacedAt);
   if (earlier?.after && !(earlier.after.placedAt instanceof Date)) return;
+  const isSameOrder = ({ path, after, at }: RecordedWrite) =>
+    path.startsWith("audit/") && after?.order === order && after.action === "dismiss" && at >= replacedAt;
+  if (writes.some(isSameOrder)) return;
   if (!(relation.placedAt instanceof Date) || relation.placedAt.getTime() < replacedAt) return;
   const links = CREATING_STAGES.map((stage) => relation[stage]);
   for (const { name, createdAt } of allCreated(truth)) {
@@ -958,7 +1253,7 @@ function checkReplaced(order: string, relation: Fields, { truth, replaced, write
 function checkLost({ documents }: Evidence, name: string, state: RelationState | undefined, violate: Violate): void {
   const attempts = CREATING_STAGES.map((stage) => documents(attemptPathOf(stage, name)));
   const isAsked = attempts.some(
-    (attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN" || attempt?.isDismissed,
+    (attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN" || isDismissed(attempt),
   );
   if (state && RELATION_STATES[state].open && !isAsked) {
     violate("a lasting absence is an end", `${name} is lost for good, its relation is ${state}`);

@@ -77,7 +77,8 @@ export class Coverage {
 export interface Surroundings extends Observed {
   now: number;
   orders: readonly string[];
-  history: readonly Entry[];
+  /** The entries of a run so far, by its number. */
+  entriesOf(run: number): readonly Entry[];
   /** The numbers of the runs that have not ended. */
   running: readonly number[];
   /** What else there is to know about the world, such as outages. */
@@ -90,10 +91,10 @@ export interface Surroundings extends Observed {
  * @returns a digest, in hexadecimal
  */
 export function situationOf({ operation, about, run }: Entry, world: Surroundings): string {
-  const own = run === 0 ? [] : world.history.filter((entry) => entry.run === run);
+  const own = run === 0 ? [] : world.entriesOf(run);
   const others = world.running
     .filter((number) => number !== run)
-    .map((number) => world.history.findLast((entry) => entry.run === number)?.operation ?? "begins");
+    .map((number) => world.entriesOf(number).at(-1)?.operation ?? "begins");
   const held = ["poll", "sweep"].filter((lease) => isLater(world.fieldsAt(`leases/${lease}`)?.until, world.now));
   const orders = world.orders.map((id) => `${protocolState(id, world)} ${detailsOf(id, world)}`);
   const trail = own.map((entry) => `${entry.operation} ${entry.result}`).join(", ");

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
 import type { Randomness } from "../functions/src/ports.js";
 import { Coverage } from "./coverage.js";
-import { FAULTS, type Fault, isLong, type Operation, type Schedule } from "./faults.js";
+import { FAULTS, type Fault, type Operation, type Schedule, strikesAlone } from "./faults.js";
 import { branch, type Outcome, replay, type Scenario, search } from "./schedule.js";
 import type { Entry } from "./world.js";
 
@@ -109,17 +109,13 @@ export async function exhaustive(
 
 /** Adds the fault with each second one that may strike after it, by the situation of the second, unless that situation is known. */
 function addPairs(first: [number, Fault], history: readonly Entry[], pairs: Map<string, Schedule>): void {
+  if (strikesAlone(first[1])) return;
   for (const second of pointsOf(history)) {
     const [effect, fault] = second;
+    if (strikesAlone(fault)) continue;
     const situation = `${fault} ${history[effect]?.situation}`;
-    if (effect > first[0] && !pairs.has(situation) && !isBeyondUs(first[1], fault))
-      pairs.set(situation, new Map([first, second]));
+    if (effect > first[0] && !pairs.has(situation)) pairs.set(situation, new Map([first, second]));
   }
-}
-
-/** Another program linked a resource, and the food service then loses it or gives wrong answers about it: that program must deal with it. */
-function isBeyondUs(first: Fault, second: Fault): boolean {
-  return first === "linked by others" && isLong(second);
 }
 
 /** The same number for the same situation in every part of a search. */

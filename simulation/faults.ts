@@ -26,8 +26,10 @@ export type Operation =
   | "dismiss"
   | "deploy";
 
-const CRASHES = ["crash before", "crash after", "hang", "pause", "suspend"] as const;
-const READS = [...CRASHES, "error", "slow", "outage"] as const;
+const INTERRUPTIONS = ["crash after", "hang", "pause", "suspend"] as const;
+/** A crash before the effect and one after it differ only if it changes anything. */
+const CRASHES = ["crash before", ...INTERRUPTIONS] as const;
+const READS = [...INTERRUPTIONS, "error", "slow", "outage"] as const;
 /** "empty replica": for a while, the food service lists nothing and finds nothing. */
 const LOOKUPS = [...READS, "empty replica"] as const;
 /** What is read disappears for longer than MISSING_AFTER_MINUTES, for good, or several times for a short time. */
@@ -39,6 +41,10 @@ export const FOREIGN_REPLIES = ["foreign replies for a while", "foreign replies 
  * service lists and finds nothing for longer than MISSING_AFTER_MINUTES.
  */
 const LISTINGS = ["failing pages", "slow pages", "endless pages", "empty for long"] as const;
+/** From now on, a page without orders comes before the first page of every list. */
+const EMPTY_PAGES = "empty pages";
+/** For a while, the food service rejects the updates of an order's status, or acknowledges and ignores them. */
+const FAILING_REPORTS = ["rejected for long", "ignored for long"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
 /** "linked by others": another program creates and links a resource of its own at the same time, and the process may crash. */
 const CREATES = [
@@ -63,7 +69,7 @@ export const FAULTS = {
   read: READS,
   query: READS,
   commit: WRITES,
-  ready: ["crash after", "hang", "pause", "suspend", "error"],
+  ready: [...INTERRUPTIONS, "error"],
   listOrders: [
     ...LOOKUPS,
     "page repeated",
@@ -72,6 +78,7 @@ export const FAULTS = {
     "page too large",
     "filter ignored",
     ...LISTINGS,
+    EMPTY_PAGES,
   ],
   getOrder: [
     ...LOOKUPS,
@@ -79,6 +86,7 @@ export const FAULTS = {
     "cancel",
     "ended by others",
     "set back",
+    "advanced by others",
     "foreign reply",
     ...FOREIGN_REPLIES,
     "unknown status",
@@ -86,7 +94,7 @@ export const FAULTS = {
   ],
   getKitchenOrder: [...LOOKUPS, ...LOSSES, "cancel", "foreign reply", "unknown status"],
   getShipment: [...LOOKUPS, ...LOSSES, "foreign reply", "unknown status"],
-  updateOrder: [...WRITES, "cancel", "rejected", "ignored"],
+  updateOrder: [...WRITES, "cancel", "rejected", "ignored", ...FAILING_REPORTS],
   createKitchenOrder: CREATES,
   createShipment: CREATES,
   userByName: [...READS, "refused"],
@@ -104,7 +112,8 @@ export const FAULTS = {
   /** "wrong name": first, the operator links another order's resource, or one that does not exist. "overlooked": the operator retries instead. */
   link: [...DECISIONS, "wrong name", "overlooked"],
   retry: DECISIONS,
-  dismiss: DECISIONS,
+  /** "misread later": soon after, the food service answers about another order than the dismissed one for a while. */
+  dismiss: [...DECISIONS, "misread later"],
   deploy: [],
 } as const satisfies Record<Operation, readonly string[]>;
 
@@ -133,9 +142,21 @@ export function following(schedule: Schedule): Choose {
   };
 }
 
+/** The exhaustive search tries these only alone: what they lead to together with others is left to the random search. */
+const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by others"];
+export const strikesAlone = (fault: Fault) => ALONE.includes(fault);
+
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
-const LONG: readonly Fault[] = [...LOSSES, ...FOREIGN_REPLIES, "empty for long", "restore", "replaced", "flapping"];
-export const isLong = (fault: Fault) => LONG.includes(fault);
+const LONG: readonly Fault[] = [
+  ...LOSSES,
+  ...FOREIGN_REPLIES,
+  "empty for long",
+  "restore",
+  "replaced",
+  "flapping",
+  ...FAILING_REPORTS,
+];
+const isLong = (fault: Fault) => LONG.includes(fault);
 const LONG_SHARE = 0.4;
 
 /** Follows a schedule up to an effect, and chooses at random from there on. */

@@ -65,6 +65,9 @@ const NO_ORDERS = { orders: [], nextPageToken: "" };
 /** So few links are remembered that some are forgotten while their orders wait. */
 const MAX_LINKS = 16;
 
+/** How long the reports of an order fail: so many times that an operator is asked. */
+const FAILING_REPORTS_MS = 600_000;
+
 /** As long as a report may back off after a few rejections. */
 const REPORT_BACKOFF_MS = 600_000;
 
@@ -284,17 +287,22 @@ function faultyFood({ world, food, linked }: Outside, process: Process, perform:
 
 type ListRequest = Parameters<FoodService["listOrders"]>[0];
 
+/** The token of the page that follows an empty one. */
+const AFTER_EMPTY = "after an empty page";
+
 /** The token of a page after which another one always comes. */
 const ENDLESS = "endless ";
 
 /** A page as the food service lists it now, without the orders that it does not find. */
 async function listPage(request: ListRequest, world: World, food: FoodServiceModel) {
-  const { status, pageToken } = request;
+  const { status } = request;
+  if (world.areFirstPagesEmpty && request.pageToken === "") return { orders: [], nextPageToken: AFTER_EMPTY };
+  const pageToken = request.pageToken === AFTER_EMPTY ? "" : request.pageToken;
   const isEndless = world.now < (world.endlessUntil.get(status) ?? 0);
   const number = pageToken.startsWith(ENDLESS) ? Number(pageToken.slice(ENDLESS.length)) : 0;
   const page = await (world.isFilterIgnored
     ? allOrders(food)
-    : food.listOrders(number > 0 ? { ...request, pageToken: "" } : request));
+    : food.listOrders({ ...request, pageToken: number > 0 ? "" : pageToken }));
   const orders = page.orders.filter(({ name }) => !world.isUnlisted(name)).map(withPlacedAt);
   return { orders, nextPageToken: isEndless ? `${ENDLESS}${number + 1}` : page.nextPageToken };
 }
@@ -576,6 +584,10 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
     call.afterLatency(() => call.answer(), SLOW_PAGE_MS);
   },
   "page too large": (call) => call.failLater("RESOURCE_EXHAUSTED", "message larger than max", true),
+  "empty pages": (call) => {
+    call.world.areFirstPagesEmpty = true;
+    call.afterLatency(() => call.answer());
+  },
   "filter ignored": (call) => {
     call.world.isFilterIgnored = true;
     call.afterLatency(() => call.answer());
@@ -584,6 +596,14 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
     // The backoff after a few rejections is longer than the longest between two creates.
     call.world.faultLasts(REPORT_BACKOFF_MS);
     call.failLater("FAILED_PRECONDITION", "not now", true);
+  },
+  "rejected for long": (call) => {
+    failReports(call, "rejected for long");
+    call.failLater("FAILED_PRECONDITION", "not now", true);
+  },
+  "ignored for long": (call) => {
+    failReports(call, "ignored for long");
+    call.afterLatency(() => call.succeed(undefined));
   },
   ignored: (call) => {
     call.world.faultLasts(REPORT_BACKOFF_MS);
@@ -615,6 +635,11 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
       changeByOthers("set back", call.subject, call.food, call.world);
       call.answer();
     }),
+  "advanced by others": (call) =>
+    call.afterLatency(() => {
+      changeByOthers("advanced by others", call.subject, call.food, call.world);
+      call.answer();
+    }),
 };
 
 function answerUnlessLost(call: Call): void {
@@ -630,6 +655,15 @@ function startOutage({ world, service }: Call): void {
   const length = world.between(60_000, 900_000);
   world.outageUntil[service] = world.now + length;
   world.faultLasts(length);
+}
+
+/** Lets the updates of an order's status fail for a while. */
+function failReports({ world, effect }: Call, fault: Fault): void {
+  const [order = ""] = effect.about.split(" ");
+  if (world.failingReportsOf(order)) return;
+  world.failingReports.set(order, { fault, until: world.now + FAILING_REPORTS_MS });
+  // The backoff, which doubles, may be as long as the fault itself.
+  world.faultLasts(2 * FAILING_REPORTS_MS);
 }
 
 /** Lets the food service answer from an empty replica for a while. */
@@ -659,7 +693,10 @@ function loseAgainAndAgain(world: World, name: string): void {
 /** The fault with which the food service answers while it does not find a name, or any. */
 function absenceFault({ operation, subject = "", about }: Effect<unknown>, world: World): Fault | undefined {
   if (operation === "listOrders") return world.absences.find(({ name, until }) => !name && until > world.now)?.fault;
-  if (operation === "updateOrder") return world.isUnlisted(about.split(" ")[0] ?? "") ? "rejected" : undefined;
+  if (operation === "updateOrder") {
+    const [order = ""] = about.split(" ");
+    return world.isUnlisted(order) ? "rejected" : world.failingReportsOf(order);
+  }
   if (!GETS.includes(operation)) return undefined;
   return world.absenceOf(subject)?.fault;
 }
@@ -678,21 +715,29 @@ function isEarlier(status: OrderStatus, than: OrderStatus | undefined): boolean 
   return !than || (ORDER_STATUSES[status].rank ?? 0) < (ORDER_STATUSES[than].rank ?? Number.POSITIVE_INFINITY);
 }
 
-/** Others than we and the customer end an order, or set it back to an earlier status. */
+const ACTIVE = ["NEW", "PREPARATION", "IN_FLIGHT"] as const;
+
+/** By fault, the statuses that others than we and the customer give to an order. */
+const CHANGES_BY_OTHERS = {
+  "ended by others": ["DELIVERED", "REJECTED", "CANCELLED"],
+  "set back": ACTIVE,
+  "advanced by others": ACTIVE,
+} as const satisfies Record<string, readonly OrderStatus[]>;
+
+/** Others than we and the customer end an order, set it back to an earlier status, or to a later one without a link. */
 function changeByOthers(
-  fault: "ended by others" | "set back",
+  fault: keyof typeof CHANGES_BY_OTHERS,
   order: string,
   food: FoodServiceModel,
   world: World,
 ): void {
   const now = food.statusOf(order);
-  const earlier = ["NEW", "PREPARATION", "IN_FLIGHT"] as const;
-  const choices: readonly OrderStatus[] =
-    fault === "ended by others"
-      ? ["DELIVERED", "REJECTED", "CANCELLED"]
-      : earlier.filter((status) => isEarlier(status, now));
+  if (!now || (fault === "advanced by others" && !stageOf(now))) return;
+  const choices = CHANGES_BY_OTHERS[fault].filter(
+    (status) => fault === "ended by others" || isEarlier(status, now) === (fault === "set back"),
+  );
   const status = choices[Math.floor(world.random.fraction() * choices.length)];
-  if (!now || !status || now === status) return;
+  if (!status || now === status) return;
   food.changeOrder(order, status, ["status"]);
   world.setByOthers.push({ order, status, at: world.now });
 }

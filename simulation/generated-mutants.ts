@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { Progress } from "../harness/progress.js";
+import { compilable, mutated } from "./compilable.js";
 import { EQUIVALENT_MUTANTS } from "./equivalent-mutants.js";
 import { FUNCTIONS, judgeBySimulation, judgeByTests, searchFor } from "./judge.js";
 import type { SearchResult } from "./mutant-search.js";
@@ -24,10 +25,6 @@ interface Verdict {
   mutant: GeneratedMutant;
   /** What caught it, undefined for a survivor. */
   caughtBy: string | undefined;
-}
-
-function mutated(text: string, { start, end, replacement }: GeneratedMutant): string {
-  return text.slice(0, start) + replacement + text.slice(end);
 }
 
 /** The mutants of one file together, at most so many; files with many first, so that no long batch is left for the end. */
@@ -60,7 +57,7 @@ async function judgeFile(mutants: readonly GeneratedMutant[], onVerdict: (verdic
     }
   }
   for (const mutant of mutants.filter((mutant) => mutant.switch === undefined)) {
-    const { verdicts } = await judgeByTests(file, mutated(text, mutant), []);
+    const { verdicts } = await judgeByTests(file, mutated(mutant), []);
     report(mutant, verdicts.get(NO_MUTANT));
   }
 }
@@ -92,8 +89,7 @@ async function searchForMutants(
     if (mutant) report(mutant, result);
   }
   for (const mutant of mutants.filter((mutant) => mutant.switch === undefined)) {
-    const text = readFileSync(join(FUNCTIONS, mutant.file), "utf8");
-    report(mutant, await searchFor(new Map([[mutant.file, mutated(text, mutant)]]), SEEDS));
+    report(mutant, await searchFor(new Map([[mutant.file, mutated(mutant)]]), SEEDS));
   }
 }
 
@@ -108,16 +104,18 @@ const command = new Command("mutants")
   .option("--generated <count>", "how many mutants to sample", wholeNumber, 300)
   .option("--seed <number>", "which sample", wholeNumber, 1)
   .option("--file <text>", "only files with this text in their path", "")
+  .option("--operators <names>", "only these operators, separated by commas", (names) => names.split(","))
   .option("--list", "list the sample without running it")
   .option("--verbose", "also say what caught each of the others");
 
 async function main(): Promise<void> {
-  const { generated, seed, file, list, verbose } = command
+  const { generated, seed, file, operators, list, verbose } = command
     .parse()
-    .opts<{ generated: number; seed: number; file: string; list?: true; verbose?: true }>();
+    .opts<{ generated: number; seed: number; file: string; operators?: string[]; list?: true; verbose?: true }>();
   const all = allMutants();
-  const named = all.filter((mutant) => mutant.file.includes(file));
-  const mutants = sample(named, generated, seed);
+  const named = all.filter((mutant) => mutant.file.includes(file) && (operators?.includes(mutant.operator) ?? true));
+  // About half of them do not compile.
+  const mutants = (await compilable(sample(named, 3 * generated, seed))).slice(0, generated);
   if (list) {
     for (const mutant of mutants) console.log(shownChange(mutant));
     return;

@@ -268,14 +268,14 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "sweep no expired attempts",
     "relations/sweep.ts",
-    'if (next.action !== "declare uncertain" && !ended) return undefined;',
-    "if (next) return undefined;",
+    "return message === undefined ? undefined : uncertainFields(",
+    "return next ? undefined : uncertainFields(",
   ),
   one(
     "sweep no failed attempts",
     "relations/sweep.ts",
-    "  if (over) return closedFields(ports);",
-    '  if (code === "none") return closedFields(ports);',
+    "  if (over) return closedFields(attempt, ports);",
+    '  if (code === "none") return closedFields(attempt, ports);',
   ),
   one(
     "believe the first look for a link",
@@ -337,8 +337,8 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "count lookups where an order must be parked",
     "attempts/park.ts",
-    'if (attempt.state === "FAILED") return isReasonCode(attempt.reason?.code);',
-    'if (attempt.state === "FAILED") return false;',
+    "return isReasonCode(attempt.reason?.code) || reason.code === MISSING_LINK;",
+    "return reason.code === MISSING_LINK;",
   ),
   one(
     "hand the same step over again",

@@ -22,8 +22,15 @@ const MAX_EAGER_DELIBERATION_MS = 10_000;
 /** How much later a decision is sent again from a page that was loaded before the first one. */
 const OLD_PAGE_MS = [60_000, 600_000] as const;
 
+/** How long after a decision the food service begins to reply about another order, and for how long. */
+const MISREAD_AFTER_MS = [10_000, 120_000] as const;
+const MISREAD_MS = [60_000, 1_300_000] as const;
+
 /** After this time, the network delivers a request no more: what does not exist now never will. */
 const CERTAIN_AFTER_MS = 200_000;
+
+/** An operator dismisses every so many decisions to create something again. */
+const GIVEN_UP_EVERY = 5;
 
 /** An operator gives up on an attempt for which so many decisions in a row were rejected, each sent three times. */
 const MAX_REJECTED = 5;
@@ -80,17 +87,22 @@ export class Operator {
         !world.isLostForGood(made.name) &&
         Date.parse(made.createdAt) >= (world.replaced.get(order) ?? 0),
     );
-    const decision = this.renewed({ order, stage, by: "operator", reason: "checked", version });
+    // A page sends back the attempt's version, or the id of the claim that it showed.
+    const seen = this.decisions % 2 === 0 ? { version } : { claim: attempt.id };
+    const decision = this.renewed({ order, stage, by: "operator", reason: "checked", ...seen });
+    /** Every other decision of an operator who may decide either way. */
+    const isOdd = this.decisions % 4 < 2;
     const code = attempt.reason?.code;
     // Nothing is to be decided about a name that can't be stored.
     if (code === "UNUSABLE_NAME") return undefined;
     if (world.isLostForGood(order)) return { ...decision, dismiss: true };
     // What is lost for a while comes back, and nothing needs to be decided then.
     if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE" || world.absenceOf(order)) return undefined;
-    // A report is worth another try; an order that was cancelled stays cancelled.
+    // A report is worth another try.
     if (code === "REPORT_REJECTED" || code === "REPORT_IGNORED") return decision;
     const replacedAt = world.replaced.get(order);
-    if (code === "ORDER_REPLACED" && replacedAt !== undefined) return decision;
+    if (code === "ORDER_REPLACED" && replacedAt !== undefined && isOdd) return decision;
+    if (code === "ACTIVE_AFTER_CANCELLATION" && isOdd) return decision;
     if (code === "ACTIVE_AFTER_CANCELLATION" || code === "ORDER_REPLACED") return { ...decision, dismiss: true };
     const linked = this.system.fieldsAt(relationPath(order.slice("orders/".length)))?.[stage];
     if (linked !== undefined && linked !== created?.name && code !== "LINK_NOT_FOUND") {
@@ -99,7 +111,10 @@ export class Operator {
     if (created && world.absenceOf(created.name)) return undefined;
     if (created) return { ...decision, link: created.name };
     const isCertain = this.isEager || world.now - (claimedAt?.getTime() ?? 0) > CERTAIN_AFTER_MS;
-    return isCertain && attempt.reason?.code !== MISSING_LINK ? decision : undefined;
+    if (!isCertain) return undefined;
+    // Only an eager operator would send what another program may have sent. Now and then, an operator gives an order up.
+    const isGivenUp = code === MISSING_LINK ? !(this.isEager && isOdd) : this.decisions % GIVEN_UP_EVERY === 0;
+    return isGivenUp ? { ...decision, dismiss: true } : decision;
   }
 
   /** The same decision as a new one. */
@@ -127,8 +142,15 @@ export class Operator {
       world.faultLasts(delay);
       world.after(delay, () => system.resolve(this.renewed(resolution)));
     }
+    if (fault === "misread later") world.after(world.between(...MISREAD_AFTER_MS), () => this.misread(resolution));
     if (fault === "wrong name") system.resolve(this.renewed({ ...resolution, link: this.wrongName(resolution) }));
     this.send(fault === "overlooked" ? retry : resolution, path);
+  }
+
+  /** Lets the food service reply about another order than the one of a decision, briefly or for long. */
+  private misread({ order }: Resolution): void {
+    const { world } = this.system;
+    if (!world.absenceOf(order)) world.lose(order, "foreign replies for a while", world.between(...MISREAD_MS));
   }
 
   /** A name that another order links, or else one that does not exist. */

@@ -1,6 +1,7 @@
 /** One run of the whole system under one schedule of faults, from the first order to the last look. */
 
 import { seededRandomness } from "../functions/src/adapters/memory/random.js";
+import { MISSING_LINK } from "../functions/src/attempts/attempt.js";
 import { idempotencyKey } from "../functions/src/attempts/idempotency-key.js";
 import { isReasonCode } from "../functions/src/attempts/reason-codes.js";
 import {
@@ -16,7 +17,7 @@ import { check, GRACE_MS, type RecordedWrite, type Violation } from "./checker.j
 import { type Coverage, situationOf } from "./coverage.js";
 import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
-import { SWEEP_INTERVAL_MS, System, TICK_MS } from "./system.js";
+import { System, TICK_MS } from "./system.js";
 import { type Entry, World } from "./world.js";
 
 /** What is simulated, but for the faults. */
@@ -149,7 +150,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   const unsettled = !system.isIdle;
   const overAtWrite = writes.length;
   const overAtEffect = world.history.length;
-  await world.until(world.now + SWEEP_INTERVAL_MS);
+  await world.until(system.nextRoundAt);
   system.stop();
   await world.until(world.now + HOUR_MS);
 
@@ -163,6 +164,7 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     documents,
     truth,
     settings,
+    maxCreateTries: scenario.redeploys ? OTHER_SETTINGS.CREATE_TRIES : settings.CREATE_TRIES,
     poisoned,
     stuckAtHorizon: stuckAtHorizon ?? [],
     overAtWrite,
@@ -250,6 +252,15 @@ async function placeOrders(system: System, { orders, inherited }: Scenario): Pro
   return poisoned;
 }
 
+/** Whether an operator dismissed an attempt, even if it was opened again for another reason. */
+function wasDismissed(attempt: Fields | undefined): boolean {
+  return Boolean(attempt?.isDismissed || attempt?.dismissedFor);
+}
+
+function codeOf({ reason }: Fields): unknown {
+  return (reason as Fields | null | undefined)?.code;
+}
+
 /** The fields of an attempt that say whether it needs a decision, as they are stored. */
 type Stored = Parameters<typeof needsDecision>[0];
 
@@ -276,7 +287,7 @@ async function isOver(
     if (system.fieldsAt(`relations/${id}`)?.trouble) return false;
     const state = system.fieldsAt(`relations/${id}`)?.state as RelationState | undefined;
     if (system.world.isLostForGood(name)) {
-      const isDismissed = attempts.some((attempt) => attempt?.isDismissed);
+      const isDismissed = attempts.some(wasDismissed);
       const isClosing = needing.length === 0 && (!isDismissed || system.world.now < horizon);
       if (state && RELATION_STATES[state].open && isClosing) return false;
       continue;
@@ -284,28 +295,30 @@ async function isOver(
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
     const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, system.fieldsAt(`relations/${id}`)));
-    if (!ended && state !== "CANCELLED" && needing.length === 0 && !isDismissed) return false;
+    // Another program may have linked what a create that is uncertain was for.
+    const isLinked = ({ stage }: Fields) => system.fieldsAt(`relations/${id}`)?.[String(stage)] !== undefined;
+    const isWaiting = needing.some((attempt) => attempt && !(isLinked(attempt) && attempt.state === "UNCERTAIN"));
+    if (!ended && state !== "CANCELLED" && !isWaiting && !isDismissed) return false;
   }
   return true;
 }
 
 /** The reasons for which an order whose attempt is dismissed goes on, if it can, since it is linked. */
-const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED"];
+const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED", "ORDER_REPLACED"];
 
 /** Whether an operator dismissed an attempt without which its order does not go on. */
-function isGivenUp({ isDismissed, stage, reason }: Fields, relation: Fields | undefined): boolean {
-  const code = String((reason as Fields | null | undefined)?.code);
-  const isLinked = relation?.[String(stage)] !== undefined;
-  return isDismissed === true && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
+function isGivenUp(attempt: Fields, relation: Fields | undefined): boolean {
+  const code = String(codeOf(attempt));
+  const isLinked = relation?.[String(attempt.stage)] !== undefined;
+  return wasDismissed(attempt) && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
 }
 
 /** The reasons that go away when what was missing is there again. */
 const ABSENCES = ["LINK_NOT_FOUND", "ORDER_NOT_FOUND", "ORDER_UNREADABLE"];
 
 /** Whether an attempt waits for something that was lost and has come back. */
-function willResolve({ state, reason }: Fields, id: string, system: System): boolean {
-  const code = (reason as Fields | null | undefined)?.code;
-  if (state !== "PARKED" || !ABSENCES.includes(String(code))) return false;
+function willResolve(attempt: Fields, id: string, system: System): boolean {
+  if (attempt.state !== "PARKED" || !ABSENCES.includes(String(codeOf(attempt)))) return false;
   const relation = system.fieldsAt(`relations/${id}`);
   return ![`orders/${id}`, relation?.kitchen, relation?.shipment].some((name) =>
     system.world.isLostForGood(String(name)),
@@ -322,7 +335,9 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const id = name.slice("orders/".length);
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
-    if (attempts.some((attempt) => attempt?.isDismissed)) return [];
+    if (attempts.some(wasDismissed)) return [];
+    // Another program may have created what we would: an operator was asked until the order ended, and then it was set back.
+    if (attempts.some((attempt) => attempt?.state === "CLOSED" && codeOf(attempt) === MISSING_LINK)) return [];
     const relation = system.fieldsAt(`relations/${id}`);
     const state = relation?.state as RelationState | undefined;
     if (system.world.isLostForGood(name) && !(state && RELATION_STATES[state].open)) return [];

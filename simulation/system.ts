@@ -24,7 +24,7 @@ import { type Outside, portsOf } from "./faulty-ports.js";
 import type { Entry, Process, World } from "./world.js";
 
 export const TICK_MS = 60_000;
-export const SWEEP_INTERVAL_MS = 3 * TICK_MS;
+const SWEEP_INTERVAL_MS = 3 * TICK_MS;
 
 /** After this time the platform ends a run. */
 const RUN_TIMEOUT_MS = 120_000;
@@ -59,6 +59,8 @@ export interface Run {
   ended: "taken" | "thrown" | "lost" | "running";
   /** The number of the first effect after its end. */
   endedBefore: number;
+  /** What it has tried so far. */
+  readonly effects: Entry[];
   /** Effects that were not over when it ended, though it was taken. */
   pending: Entry[];
 }
@@ -75,6 +77,8 @@ export class System {
   private readonly processes: Process[] = [];
   private readonly linked = new Set<string>();
   private ticking = true;
+  /** When the next tick of each schedule is due, in milliseconds since the epoch. */
+  private readonly due = { poll: 0, sweep: 0 };
   /** Deliveries that have not been taken yet. */
   private underWay = 0;
   private continuations = 0;
@@ -126,9 +130,9 @@ export class System {
 
   /** Sends an operator's decision. A decision that is rejected was received all the same. */
   resolve(resolution: Resolution, onEnd: (ended: Run["ended"]) => void = () => {}): void {
-    const { stage, order, version = "", key } = resolution;
+    const { stage, order, version, claim, key } = resolution;
     const path = attemptPath(stage, order.slice("orders/".length));
-    if (key !== undefined) this.world.decisions.set(key, { path, version });
+    if (key !== undefined) this.world.decisions.set(key, { path, version, claim });
     this.world.lossGoesOn();
     this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, { onEnd });
   }
@@ -144,6 +148,11 @@ export class System {
     const { name } = this.food.placeOrder(`customer-${number}`);
     this.placed.push(name);
     return name;
+  }
+
+  /** When the next poll and the next sweep have both begun, in milliseconds since the epoch. */
+  get nextRoundAt(): number {
+    return Math.max(this.due.poll, this.due.sweep);
   }
 
   /** Ends the schedules: what is under way goes on. */
@@ -174,7 +183,7 @@ export class System {
       statusOf: (order) => this.statusOf(order),
       now: world.now,
       orders: placed.map((name) => name.slice("orders/".length)),
-      history: world.history,
+      entriesOf: (run) => runs[run - 1]?.effects ?? [],
       running: runs.flatMap(({ number, ended }) => (ended === "running" ? [number] : [])),
       conditions: world.conditions(),
     };
@@ -256,6 +265,7 @@ export class System {
   private every(milliseconds: number, name: "poll" | "sweep", work: (ports: Ports) => Promise<unknown>): void {
     const tick = () => {
       if (!this.ticking) return;
+      this.due[name] = this.world.now + milliseconds;
       this.world.after(milliseconds, tick);
       const { fault } = this.world.effect({ process: 0, run: 0, operation: "tick", about: name, subject: "" });
       if (fault === "missed") return;
@@ -362,15 +372,15 @@ export class System {
       policy,
       ended: "running",
       endedBefore: Number.POSITIVE_INFINITY,
+      effects: [],
       pending: [],
     };
     this.runs.push(run);
-    const effects: Entry[] = [];
     const end = (ended: Run["ended"]) => {
       if (run.ended !== "running") return;
       run.ended = ended;
       run.endedBefore = this.world.history.length;
-      if (ended === "taken") run.pending = effects.filter(({ result }) => result === undefined);
+      if (ended === "taken") run.pending = run.effects.filter(({ result }) => result === undefined);
       process.onDeath.delete(lost);
       onEnd(ended);
     };
@@ -380,7 +390,7 @@ export class System {
     this.world.after(timeout, () => {
       if (run.ended === "running") this.world.kill(process);
     });
-    work(portsOf(this.outside, process, run.number, effects)).then(
+    work(portsOf(this.outside, process, run.number, run.effects)).then(
       () => end("taken"),
       (error: unknown) => {
         this.world.seeError(run.number, toErrorInfo(error));

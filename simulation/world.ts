@@ -59,8 +59,8 @@ interface Absence {
 
 export type Service = "store" | "food" | "users" | "bus" | "platform";
 
-/** How long a suspended process sleeps if no other one claims anything. */
-const MAX_SUSPENSION_MS = 900_000;
+/** How long a suspended process sleeps if no other one claims anything: by then the platform has ended all that ran in it. */
+const MAX_SUSPENSION_MS = 180_000;
 
 /** How soon after the claim it wakes at most: in this share of the cases, before the create that follows can be linked. */
 const SOON_SHARE = 0.6;
@@ -99,14 +99,18 @@ export class World {
   readonly setByOthers: { order: string; status: string; at: number }[] = [];
   /** The orders whose name was given to a new one, and when. */
   readonly replaced = new Map<string, number>();
+  /** The orders whose updates fail, how, and until when. */
+  readonly failingReports = new Map<string, { fault: Fault; until: number }>();
+  /** Whether a page without orders comes before the first page of every list, from some moment on for good. */
+  areFirstPagesEmpty = false;
   /** Whether the food service ignores the status filter, from some moment on for good. */
   isFilterIgnored = false;
   /** Describes the situation in which an effect is about to be tried; undefined if the run takes no note of situations. */
   describe: ((entry: Entry) => string) | undefined;
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
-  /** The attempt and its version that an operator saw, by the key of the decision. */
-  readonly decisions = new Map<string, { path: string; version: string }>();
+  /** The attempt, and its version or claim that an operator saw, by the key of the decision. */
+  readonly decisions = new Map<string, { path: string; version: string | undefined; claim: string | undefined }>();
   /** The number of the run whose commit is applied now; 0 if another program writes. */
   writer = 0;
   /** Errors of an unknown class, which only a bug throws. */
@@ -198,6 +202,7 @@ export class World {
   kill(process: Process): void {
     if (!process.alive) return;
     process.alive = false;
+    this.suspended.delete(process);
     for (const onDeath of process.onDeath) onDeath();
   }
 
@@ -245,6 +250,8 @@ export class World {
       this.slowPagesUntil > this.now,
       this.emptyUntil > this.now,
       this.isFilterIgnored,
+      this.areFirstPagesEmpty,
+      ...this.failingReports.keys(),
       this.suspended.size,
     ].join();
   }
@@ -288,6 +295,12 @@ export class World {
   isUnlisted(name: string): boolean {
     const absence = this.absenceOf(name);
     return absence !== undefined && !(FOREIGN_REPLIES as readonly Fault[]).includes(absence.fault);
+  }
+
+  /** How the updates of an order's status fail now, undefined if they do not. */
+  failingReportsOf(order: string): Fault | undefined {
+    const failing = this.failingReports.get(order);
+    return failing && failing.until > this.now ? failing.fault : undefined;
   }
 
   /** Whether a name is lost for good. */

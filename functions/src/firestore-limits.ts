@@ -112,8 +112,10 @@ function valueBytes(value: Field): number {
   if (typeof value !== "object" || value instanceof Date) return 8;
   if (value instanceof Uint8Array) return value.length;
   // The emulator counts an empty list or map as one byte.
-  if (Array.isArray(value)) return value.reduce((sum: number, each) => sum + valueBytes(each), 0) || 1;
-  return Object.entries(value).reduce((sum, [name, each]) => sum + textBytes(name) + valueBytes(each), 0) || 1;
+  let sum = 0;
+  if (Array.isArray(value)) for (const each of value) sum += valueBytes(each);
+  else for (const [name, each] of Object.entries(value)) sum += textBytes(name) + valueBytes(each);
+  return sum || 1;
 }
 
 function textBytes(text: string): number {

@@ -1,6 +1,4 @@
 /** Sends requests to the operators' API, and turns its problems into errors. */
-import type { StatisticsView } from "../../functions/src/operator-api/schemas.js";
-
 /** The API's error, with its own message. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
@@ -16,10 +14,6 @@ export class ApiError extends Error {
 
 export class Api {
   constructor(private readonly token: () => Promise<string>) {}
-
-  statistics(): Promise<StatisticsView> {
-    return this.send("/api/statistics");
-  }
 
   /** @throws ApiError */
   async send<T>(address: string, request: RequestInit = {}): Promise<T> {

@@ -30,11 +30,6 @@ const labelOf = (state: keyof typeof COLORS) => ({ title: STATE_TITLES[state], c
 
 export const RELATION_LABELS = recordOf(Object.keys(RELATION_STATES) as RelationState[], labelOf);
 
-/** How an order can end. */
-export const ENDED_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter(
-  (state) => !RELATION_STATES[state].open,
-);
-
 /** The stages that an active order passes, in order. */
 export const ACTIVE_STAGES = ACTIVE_STATUSES;
 export type ActiveStage = ActiveStatus;

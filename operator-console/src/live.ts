@@ -35,12 +35,19 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
   const stop = () => {
     for (const end of stops.splice(0)) end();
   };
-  const watch = <T>(topic: Topic, parse: (path: string, fields: Fields) => T | undefined): Watched<T> => {
-    const watched: Watched<T> = { documents: new Map(), unreadable: new Set(), isComplete: false, isStale: true };
+  const attention = nothingYet<Attention>();
+  const health = nothingYet<Fields>();
+  const active = nothingYet<Relation>();
+  const all = [attention, health, active];
+  const isReady = () => attention.isComplete && health.isComplete;
+  const watch = <T>(watched: Watched<T>, topic: Topic, parse: (path: string, fields: Fields) => T | undefined) => {
     const onChanges = (changes: DocumentChange[], isStale: boolean) => {
+      const wasReady = isReady();
       for (const change of changes) apply(change, parse, watched);
       watched.isStale = isStale;
       watched.isComplete ||= !isStale;
+      // Firestore reports nothing until it has all that it was asked for, so the many active orders come after the rest.
+      if (isReady() && !wasReady) watch(active, "active", relationIn);
       onChange();
     };
     const denied = () => {
@@ -48,12 +55,9 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
       onDenied();
     };
     stops.push(source.watch(topic, { onChanges, onDenied: denied }));
-    return watched;
   };
-  const attention = watch("attention", attentionIn);
-  const health = watch("health", (_path, fields) => fields);
-  const active = watch("active", relationIn);
-  const all = [attention, health, active];
+  watch(attention, "attention", attentionIn);
+  watch(health, "health", (_path, fields) => fields);
   /** The same object as long as the documents are the same: views compare it. */
   let latest: { poll: Fields | undefined; sweep: Fields | undefined; health: Health } | undefined;
   for (const name of ["online", "offline"] as const) {
@@ -70,7 +74,7 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
       return latest.health;
     },
     get isReady() {
-      return attention.isComplete && health.isComplete;
+      return isReady();
     },
     get isComplete() {
       return all.every(({ isComplete }) => isComplete);
@@ -86,6 +90,10 @@ export function startLive(source: DataSource, onChange: () => void, onDenied: ()
 }
 
 type Fields = NonNullable<DocumentChange["fields"]>;
+
+function nothingYet<T>(): Watched<T> {
+  return { documents: new Map(), unreadable: new Set(), isComplete: false, isStale: true };
+}
 
 function apply<T>(
   { path, fields }: DocumentChange,

@@ -27,13 +27,13 @@ interface SeenClaim {
 /** The actions for many orders at once. Linking is not one of them, since each link has its own name. */
 export type BulkAction = Exclude<Action, "link">;
 
-/** Everything stored about an order; undefined when nothing is. */
-export function readOrder(api: Api, id: string): Promise<OrderDetail | undefined> {
+/** Everything stored about an order; null when nothing is. */
+export function readOrder(api: Api, id: string): Promise<OrderDetail | null> {
   return unlessMissing(api.send<OrderDetail>(addressOf(id)));
 }
 
-/** What the food service says right now; undefined for an order that it doesn't know. */
-export function readFoodService(api: Api, id: string): Promise<FoodServiceView | undefined> {
+/** What the food service says right now; null for an order that it doesn't know. */
+export function readFoodService(api: Api, id: string): Promise<FoodServiceView | null> {
   return unlessMissing(api.send<FoodServiceView>(`${addressOf(id)}/food-service`));
 }
 
@@ -70,11 +70,11 @@ function post<T>(api: Api, address: string, body: object, key: string): Promise<
 
 const addressOf = (id: string) => `/api/relations/${encodeURIComponent(id)}`;
 
-async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+async function unlessMissing<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
+    if (error instanceof ApiError && error.status === 404) return null;
     throw error;
   }
 }

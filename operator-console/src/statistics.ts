@@ -19,7 +19,7 @@ export class Statistics {
     const isHidden = document.visibilityState === "hidden";
     if ((isHidden && this.current) || performance.now() - this.fetchedAt < REFRESH_MS) return;
     this.fetchedAt = performance.now();
-    this.api.statistics().then(
+    this.api.send<StatisticsView>("/api/statistics").then(
       (found) => {
         this.current = found;
         this.error = undefined;

@@ -71,7 +71,7 @@ describe("the console's views", function () {
     assert.deepEqual(troubles, [], "requests to other machines, broken policies, uncaught errors");
   });
 
-  const open = async (path: string, { page } = shared): Promise<Page> => {
+  const open = async (path: string, { page }: Pick<Watched, "page"> = shared): Promise<Page> => {
     await page.goto(served.address + path);
     return page;
   };
@@ -391,10 +391,45 @@ describe("the console's views", function () {
       assert.deepEqual([attempt?.fields.state, attempt?.fields.isDismissed], ["CLOSED", true]);
     });
 
-    it("has its log lines behind a link", async () => {
+    it("shows when its create was tried, before it has a relation", async () => {
       const page = await open(`/orders/${day.uncertain}`);
-      const href = await page.getByRole("link", { name: "Logs" }).getAttribute("href");
-      assert.equal((await fetch(served.address + href)).status, 200);
+      const timeline = page.getByRole("region", { name: "Timeline" });
+      await timeline.getByText("Placed").waitFor();
+      await timeline.getByText("Kitchen order attempted").waitFor();
+      await timeline.getByText(/^5[5-9] min( \d+ s)? so far$/).waitFor();
+    });
+
+    it("is new since its create was tried, if no one knows when it was placed", async () => {
+      const lease = await served.bed.store.read("leases/poll");
+      const health = lease[0]?.fields.health as Fields;
+      await served.set("leases/poll", { health: { ...health, waiting: [] } });
+      const page = await open(`/orders/${day.uncertain}`);
+      const timeline = page.getByRole("region", { name: "Timeline" });
+      await timeline.getByText(/^at least 2\d min( \d+ s)? so far$/).waitFor();
+      await timeline.getByText("Kitchen order attempted").waitFor();
+      assert.equal(await timeline.getByText("Placed").count(), 0);
+    });
+
+    it("has its log lines and those of each attempt behind links", async () => {
+      const [attempt] = await served.store.read(`attempts/kitchen:${day.uncertain}`);
+      const tried = Number(attempt?.fields.claimedAt);
+      const line = (message: string, component: string, at: number) => {
+        return { message, order: `orders/${day.uncertain}`, component, time: new Date(at).toISOString() };
+      };
+      served.log(
+        line("the day before", "kitchen", tried - 24 * 60 * MINUTE_MS),
+        line("the try", "kitchen", tried + 1_000),
+        line("another stage", "shipment", tried + 1_000),
+        line("long after", "kitchen", tried + 20 * MINUTE_MS),
+      );
+      const page = await open(`/orders/${day.uncertain}`);
+      const messagesOf = async (link: string) => {
+        const href = await page.getByRole("link", { name: link, exact: true }).getAttribute("href");
+        const lines = (await (await fetch(served.address + href)).text()).trim().split("\n");
+        return lines.map((text) => (JSON.parse(text) as { message: string }).message);
+      };
+      assert.deepEqual(await messagesOf("Logs of this attempt"), ["the try"]);
+      assert.deepEqual(await messagesOf("Logs"), ["the day before", "the try", "another stage", "long after"]);
       assert.equal((await fetch(`${served.address}/logs?order=orders/x`)).status, 401);
     });
   });
@@ -523,6 +558,35 @@ describe("the console's views", function () {
     await page.getByRole("status").getByText("You're offline").waitFor();
     await page.context().setOffline(false);
     await page.getByRole("status").getByText("You're offline").waitFor({ state: "hidden", timeout: MINUTE_MS });
+  });
+
+  it("can be open in more tabs than a browser has connections to a server, and hidden ones keep their titles", async () => {
+    const setHidden = (page: Page, isHidden: boolean) =>
+      page.evaluate((hidden) => {
+        Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, isHidden);
+    const first = await openAlone("/");
+    first.context().setDefaultTimeout(4 * MINUTE_MS);
+    await first.clock.install();
+    await first.reload();
+    await count(first, "IN_FLIGHT").getByText("16", { exact: true }).waitFor();
+    let shown = first;
+    for (let tabs = 2; tabs <= 8; tabs++) {
+      await setHidden(shown, true);
+      shown = await first.context().newPage();
+      await open("/", { page: shown });
+      await count(shown, "IN_FLIGHT").getByText("16", { exact: true }).waitFor();
+    }
+    const [uncertain] = await served.store.read(`attempts/kitchen:${day.uncertain}`);
+    await served.set("attempts/kitchen:another", { ...uncertain?.fields, order: "orders/another" });
+    await first.clock.fastForward(MINUTE_MS);
+    await first.getByRole("heading", { name: "12 orders need attention" }).waitFor();
+    assert.equal(await first.title(), "(12) Overview · Orders");
+    const flying = { schema: 1, state: "IN_FLIGHT", kitchen: "k/late", times: { IN_FLIGHT: new Date() } };
+    await served.set("relations/late", flying);
+    await setHidden(first, false);
+    await count(first, "IN_FLIGHT").getByText("17", { exact: true }).waitFor();
   });
 
   it("rejects requests without its token and requests from another site", async () => {

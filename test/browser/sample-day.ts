@@ -62,7 +62,7 @@ export function sampleDay(
   );
   const parkedIds = Array.from({ length: parked }, () => random.uuid());
   for (const [index, id] of parkedIds.entries()) {
-    const claimedAt = now - (50 + index) * MINUTE_MS;
+    const claimedAt = now - (30 + index) * MINUTE_MS;
     const reason = { code: "RESOURCE_EXHAUSTED", message: "the kitchen takes no more orders today" };
     create(`attempts/kitchen:${id}`, attempt(id, "kitchen", "PARKED", claimedAt, reason));
   }

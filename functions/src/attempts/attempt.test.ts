@@ -68,6 +68,7 @@ describe("an attempt document", () => {
     ["the tries are text", { tries: "1" }, "tries"],
     ["the lease is text", { leaseUntil: "2026-01-01" }, "leaseUntil"],
     ["the next try is a number", { nextTryAt: NOW }, "nextTryAt"],
+    ["the time at which it may be deleted is text", { expireAt: "2026-01-01" }, "expireAt"],
     ["the id is missing", { id: null }, "id"],
     ["the order is missing", { order: null }, "order"],
     ["the reason is text", { reason: "why not" }, "reason"],
@@ -161,6 +162,8 @@ describe("the next action of an attempt", () => {
     ["is parked", { state: "PARKED", nextTryAt: PAST }, "idempotency-key", "wait"],
     ["is closed: its order is back", { state: "CLOSED" }, "idempotency-key", "send"],
     ["is closed by an operator", { state: "CLOSED", isDismissed: true }, "idempotency-key", "wait"],
+    ["was dismissed before it closed", { state: "CLOSED", dismissedFor: "STRANDED" }, "idempotency-key", "wait"],
+    ["was dismissed before it failed", { state: "FAILED", dismissedFor: "STRANDED" }, "park", "wait"],
     [
       "is closed, and another program may have sent it",
       { state: "CLOSED", reason: { code: "STRANDED", message: "" } },
@@ -192,11 +195,17 @@ describe("the next action of an attempt", () => {
     for (const [fields, reason] of [
       [{ leaseUntil: FUTURE }, "another process is sending"],
       [{ state: "FAILED", nextTryAt: FUTURE }, "backing off"],
+      [{ state: "FAILED", dismissedFor: "STRANDED" }, "an operator dismissed the attempt"],
       [{ state: "PARKED" }, "parked, an operator decides"],
       [{ state: "CLOSED", isDismissed: true }, "the attempt is closed"],
     ] as const) {
       assert.deepEqual(nextAction(attempt(fields), NOW, "park"), { action: "wait", reason });
     }
+  });
+
+  it("says why an attempt is sent that was closed", () => {
+    const next = nextAction(attempt({ state: "CLOSED" }), NOW, "park");
+    assert.deepEqual(next, { action: "send", reason: "order is back" });
   });
 
   it("never resends a create under park, except in FAILED, and in CLOSED after FAILED", () => {

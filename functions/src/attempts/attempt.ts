@@ -45,6 +45,11 @@ const schema = v.object({
   unreadable: v.optional(v.nullable(absenceSchema)),
   /** CLOSED: whether an operator dismissed it. Then it is never opened again for the same reason. */
   isDismissed: v.optional(v.nullable(v.boolean())),
+  /**
+   * The reason code for which an operator dismissed it, if it was opened again for another reason. Then nothing is sent until an operator
+   * decides to retry, and the same reason does not open it again.
+   */
+  dismissedFor: v.optional(v.nullable(v.string())),
   /** When a time-to-live policy may delete the document. */
   expireAt: v.optional(v.nullable(v.date())),
 });
@@ -68,6 +73,11 @@ export function attemptIn(snapshot: Snapshot | undefined): Attempt | undefined {
   return parse(schema, snapshot.fields, `${snapshot.path} is not an attempt that this build can read`);
 }
 
+/** Whether an operator dismissed an attempt for this reason. */
+export function isDismissedFor({ isDismissed, reason, dismissedFor }: Attempt, code: ReasonCode): boolean {
+  return dismissedFor === code || (isDismissed === true && reason?.code === code);
+}
+
 /** What a process may do with an existing attempt. */
 export type NextAction =
   | { action: "send"; reason: "backoff over" | "same key" | "order is back" }
@@ -89,13 +99,14 @@ export function nextAction(attempt: Attempt, now: number, policy: Attempt["polic
         return { action: "send", reason: "same key" };
       return { action: "wait", reason: keyed && attempt.nextTryAt ? "backing off" : "uncertain, an operator decides" };
     case "FAILED":
+      if (attempt.dismissedFor) return { action: "wait", reason: "an operator dismissed the attempt" };
       if (attempt.nextTryAt && attempt.nextTryAt.getTime() > now) return { action: "wait", reason: "backing off" };
       return { action: "send", reason: "backoff over" };
     case "PARKED":
       return { action: "wait", reason: "parked, an operator decides" };
     case "CLOSED": {
       // Nothing had been created when it was closed, so an order that reappears continues. Not if another program may have sent a create.
-      const isOver = attempt.isDismissed || attempt.reason?.code === MISSING_LINK;
+      const isOver = attempt.isDismissed || attempt.dismissedFor || attempt.reason?.code === MISSING_LINK;
       return isOver ? { action: "wait", reason: "the attempt is closed" } : { action: "send", reason: "order is back" };
     }
   }

@@ -46,7 +46,8 @@ describe("parking an order", () => {
       const bed = testBed();
       await existing(bed, state);
       const before = await bed.store.fields(PATH);
-      assert.equal((await parked(bed)).outcome, "skipped");
+      const reason = state === "FAILED" ? { code: "ORDER_NOT_FOUND", message: "gone" } : REASON;
+      assert.equal((await parked(bed, reason as typeof REASON)).outcome, "skipped");
       assert.deepEqual(await bed.store.fields(PATH), before);
     });
   }
@@ -77,6 +78,40 @@ describe("parking an order", () => {
     assert.equal((await parked(bed)).outcome, "blocked");
     const { state, reason, unreadable } = (await bed.store.fields(PATH)) ?? {};
     assert.deepEqual({ state, reason, unreadable }, { state: "PARKED", reason: REASON, unreadable: null });
+  });
+
+  it("replaces an attempt that waits for another try if the link of its stage is not found: no try follows", async () => {
+    const bed = testBed();
+    const reason = { code: "LINK_NOT_FOUND", message: "gone" } as const;
+    await existing(bed, "FAILED", { nextTryAt: new Date(2), reason: { code: "UNAVAILABLE", message: "x" } });
+    assert.equal((await parked(bed, reason)).outcome, "blocked");
+    const now = (await bed.store.fields(PATH)) ?? {};
+    assert.deepEqual([now.state, now.reason, now.nextTryAt], ["PARKED", reason, null]);
+  });
+
+  it("remembers that an operator dismissed the attempt for another reason", async () => {
+    const bed = testBed();
+    await existing(bed, "CLOSED", {
+      isDismissed: true,
+      reason: { code: "UNAVAILABLE", message: "the reply was lost" },
+    });
+    await parked(bed);
+    assert.equal(await bed.store.field(PATH, "dismissedFor"), "UNAVAILABLE");
+  });
+
+  it("leaves an attempt unchanged that was dismissed for the same reason before it was opened for another", async () => {
+    const bed = testBed();
+    const reason = { code: "ORDER_UNREADABLE", message: "no reply" };
+    await existing(bed, "FAILED", { dismissedFor: REASON.code, reason });
+    assert.equal((await parked(bed)).outcome, "skipped");
+    assert.deepEqual(await bed.store.field(PATH, "reason"), reason);
+  });
+
+  it("parks an order that another program advanced although its create had failed", async () => {
+    const bed = testBed();
+    await existing(bed, "FAILED", { reason: { code: "UNAVAILABLE", message: "no connection" } });
+    assert.equal((await parked(bed)).outcome, "blocked");
+    assert.deepEqual(await bed.store.field(PATH, "reason"), REASON);
   });
 
   it("leaves an attempt closed that an operator dismissed for the same reason", async () => {

@@ -85,7 +85,7 @@ export const STATE_TITLES = {
   DELIVERED: "Delivered",
   REJECTED: "Rejected",
   CANCELLED: "Cancelled",
-  GONE: "Not found",
+  GONE: "Not found upstream",
 } as const satisfies Record<keyof typeof ORDER_STATUSES | keyof typeof RELATION_STATES, string>;
 
 export type OrderStatus = keyof typeof ORDER_STATUSES;

@@ -251,6 +251,7 @@ export const listQuery = v.strictObject({
   pageToken: described(v.optional(v.string()), "The nextPageToken of the previous page."),
 });
 
+const OUTCOME = `must be one of ${ENDED_STATES.join(", ")}`;
 const DAY = "must be a day such as 2026-11-26";
 
 export const searchQuery = v.strictObject({
@@ -258,7 +259,7 @@ export const searchQuery = v.strictObject({
     v.optional(text(1_400)),
     "The whole id or name of an order, a kitchen order or a shipment, or a customer's id. A customer's orders come newest first.",
   ),
-  outcome: described(v.optional(v.picklist(ENDED_STATES)), "Only orders that ended like this."),
+  outcome: described(v.optional(v.picklist(ENDED_STATES, OUTCOME)), "Only orders that ended like this."),
   day: described(
     v.optional(
       v.pipe(

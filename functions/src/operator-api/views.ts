@@ -21,7 +21,12 @@ export function relationView(snapshot: Snapshot): RelationView {
 /** @throws ValidationError for a document that this build can't read */
 export function attemptView(snapshot: Snapshot): AttemptView {
   const { schema: _schema, id: _id, expireAt: _expireAt, ...attempt } = attemptIn(snapshot) ?? {};
-  const { missing: _missing, isDismissed: _isDismissed, ...rest } = attempt as Partial<Attempt>;
+  const {
+    missing: _missing,
+    isDismissed: _isDismissed,
+    dismissedFor: _dismissedFor,
+    ...rest
+  } = attempt as Partial<Attempt>;
   return { ...shown(rest), version: snapshot.version } as AttemptView;
 }
 

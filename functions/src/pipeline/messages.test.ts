@@ -59,6 +59,10 @@ describe("an order message", () => {
   ];
   for (const [why, payload] of wrong) it(`is refused if ${why}`, () => refuses(parseOrderMessage, payload));
 
+  it("says what the name of an order looks like if it has another name", () => {
+    refuses(parseOrderMessage, { ...ORDER, order: "7f3c" }, /must be an order's name, such as orders\/7f3c/);
+  });
+
   it("is rejected with an error short enough for the log, however large it is", () => {
     try {
       parseOrderMessage({ order: "x".repeat(1_000_000), status: "y".repeat(1_000_000) });

@@ -249,6 +249,15 @@ describe("the poll", () => {
     ]);
   });
 
+  it("publishes an order that advances during the pass to both stages: either may be the one that is due", async () => {
+    const bed = bedListing(({ status }) => ({
+      orders: status === "IN_FLIGHT" ? [] : [order("orders/1", status)],
+      nextPageToken: "",
+    }));
+    await pollOrders(bed.ports);
+    assert.deepEqual(bed.published.map(({ stage }) => stage).sort(), ["kitchen", "shipment"]);
+  });
+
   it("continues with the next page and the other statuses if a page can't be published", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"]));
     bed.bus.once("publishOrders", "before", () => {
@@ -686,11 +695,13 @@ describe("what the poll logs", () => {
     const { published, failedPages } = await pollOrders(bed.ports);
     assert.deepEqual({ published, failedPages }, { published: 1, failedPages: 1 });
     assert.deepEqual(problemsOf(bed)?.fields.problems, ["failed to publish to orders-new: BusError no topic"]);
-    const { failedPages: stored, error } = (await bed.store.field(LEASE, "health")) as {
+    const health = (await bed.store.field(LEASE, "health")) as {
       failedPages: number;
       error: object;
+      failedRuns: Date[];
     };
-    assert.deepEqual([stored, error], [1, { code: "BusError", message: "no topic" }]);
+    assert.deepEqual([health.failedPages, health.error], [1, { code: "BusError", message: "no topic" }]);
+    assert.deepEqual(health.failedRuns, [new Date(bed.clock.now())], "one failed page makes a failed run");
   });
 });
 

@@ -140,6 +140,25 @@ describe("an order that the food service lists but does not answer about", () =>
     assert.deepEqual([expireAt, isDismissed, missing], [null, null, null], "what closed it no longer counts");
   });
 
+  for (const [looks, state] of [
+    [1, "FAILED"],
+    [12, "PARKED"],
+  ] as const) {
+    it(`sends nothing after ${looks} unanswered ticks for an order whose create an operator dismissed`, async () => {
+      const bed = await bedWith("NEW");
+      const reason = { code: "UNAVAILABLE", message: "the reply was lost" };
+      await bed.store.set("attempts/kitchen:1", { ...SENDING, state: "CLOSED", isDismissed: true, reason });
+      await ticks(bed, "NEW", looks, FOREIGN);
+      assert.equal((await attemptOf(bed, "kitchen"))?.state, state);
+      await ticks(bed, "NEW", 2);
+      await sweep(bed.ports);
+      await ticks(bed, "NEW", 2);
+      const attempt = await attemptOf(bed, "kitchen");
+      assert.deepEqual([attempt?.state, attempt?.dismissedFor, attempt?.expireAt], ["CLOSED", reason.code, null]);
+      assert.deepEqual(bed.food.created, []);
+    });
+  }
+
   it("stays closed when an operator dismisses it", async () => {
     const bed = await bedWith("PREPARATION");
     await ticks(bed, "PREPARATION", 12, FOREIGN);

@@ -1,6 +1,14 @@
 /** Handles an order that the food service lists but does not reply about. After several lookups, an operator is asked. */
-import { type Attempt, attemptIn, attemptPath, claimFields, nextAction, uncertainFields } from "../attempts/attempt.js";
-import { NOT_CLOSED } from "../attempts/park.js";
+import {
+  type Attempt,
+  attemptIn,
+  attemptPath,
+  claimFields,
+  isDismissedFor,
+  nextAction,
+  uncertainFields,
+} from "../attempts/attempt.js";
+import { reopened } from "../attempts/park.js";
 import type { ReasonCode } from "../attempts/reason-codes.js";
 import { commitIfUnchanged } from "../commit-if-unchanged.js";
 import { countLook } from "../domain/absence.js";
@@ -37,7 +45,7 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   const [existing] = await ports.store.read(path);
   const attempt = attemptIn(existing);
   const message = storableText(`the food service lists the order but does not answer about it: ${error.message}`);
-  if (attempt?.isDismissed && attempt.reason?.code === CODE) return skipped(message);
+  if (attempt && isDismissedFor(attempt, CODE)) return skipped(message);
   if (existing && attempt?.state === "SENDING") return judgeClaim(existing, attempt, ref, message, ports);
   // Another attempt of this stage is in progress, or waits for an operator.
   if (attempt && attempt.state !== "FAILED" && attempt.state !== "CLOSED") return skipped(message);
@@ -53,7 +61,7 @@ async function countUnreadable(stage: CreatingStage, ref: OrderRef, error: CallE
   const policy = ports.settings.CREATE_POLICY;
   const claim = { order: ref.name, stage, id: ports.random.uuid(), policy, tries: 0, claimedAt: now, leaseUntil: null };
   const first: Fields = { ...claimFields(claim), state: "FAILED", reason, ...counted };
-  const fields = attempt?.state === "FAILED" ? counted : { ...NOT_CLOSED, ...first };
+  const fields = attempt?.state === "FAILED" ? counted : { ...reopened(attempt), ...first };
   const write: Write = existing
     ? { kind: "update", path, version: existing.version, fields }
     : { kind: "create", path, fields };

@@ -22,10 +22,12 @@ import {
   type ActiveStatus,
   closingState,
   type FinalStatus,
+  isBefore,
   mayReport,
   type OrderStatus,
   RELATION_STATES,
   type RelationState,
+  STAGES,
   stageOf,
 } from "../domain/order-lifecycle.js";
 import { idIn, orderRefFromId } from "../domain/resource-names.js";
@@ -394,14 +396,27 @@ async function planAttemptUpdate(
   if (attempt.state !== "SENDING") return undefined;
   const next = nextAction(attempt, ports.clock.now(), ports.settings.CREATE_POLICY);
   if (next.action === "wait") return undefined;
-  if (await isStaleClaim(attempt, ports)) return "settled";
-  const ended = next.action === "send" && (await isOver(attempt, await look(attempt.order), ports));
-  // Count a lookup that found nothing; the attempt stays unchanged until the order counts as gone.
-  if (typeof ended === "object") return ended;
-  if (next.action !== "declare uncertain" && !ended) return undefined;
-  const message = ended ? "the order ended before an answer was saved" : next.reason;
-  const reason = { code: "LEASE_EXPIRED", message };
-  return uncertainFields(reason, null);
+  const relation = await relationOf(attempt, ports);
+  if (await isStaleClaim(attempt, relation, ports)) return "settled";
+  let message: string | undefined = next.reason;
+  if (next.action === "send") {
+    const seen = await look(attempt.order);
+    const ended = await isOver(attempt, seen, ports);
+    // Count a lookup that found nothing; the attempt stays unchanged until the order counts as gone.
+    if (typeof ended === "object") return ended;
+    message = ended ? "the order ended before an answer was saved" : whyNotResent(attempt, seen, relation);
+  }
+  return message === undefined ? undefined : uncertainFields({ code: "LEASE_EXPIRED", message }, null);
+}
+
+/** Why no stage sends a create again with the same key: another program linked or advanced the order. Undefined if a stage does. */
+function whyNotResent({ stage }: Attempt, seen: OrderLook, relation: Relation | undefined): string | undefined {
+  if (relation?.[stage] !== undefined) return "another program linked the order before an answer was saved";
+  const now = seen.kind === "active" ? stageOf(seen.status) : undefined;
+  const isAhead = now !== undefined && isBefore(STAGES[stage].takes, STAGES[now].takes);
+  // For a link that an operator discarded, a later stage sends the create.
+  if (!isAhead || relation?.discarded[stage] !== undefined) return undefined;
+  return "another program advanced the order before an answer was saved";
 }
 
 /** Closes an attempt that created nothing, once its order has ended or its problem has resolved itself. */
@@ -412,18 +427,19 @@ async function planClosing(attempt: Attempt, look: OrderLookup, ports: Ports): P
   const seen = await look(attempt.order);
   // It is listed, but perhaps only listed.
   if (code === "ORDER_UNREADABLE" && seen.kind === "active") {
-    return (await isReadable(attempt, ports)) ? closedFields(ports) : undefined;
+    return (await isReadable(attempt, ports)) ? closedFields(attempt, ports) : undefined;
   }
   const isParked = attempt.state === "PARKED";
   const over =
     (isParked && isResolved(attempt, seen, await relationOf(attempt, ports))) || (await isOver(attempt, seen, ports));
   if (typeof over === "object") return over;
-  if (over) return closedFields(ports);
+  if (over) return closedFields(attempt, ports);
   return attempt.missing && seen.kind === "active" ? { missing: null } : undefined;
 }
 
-function closedFields({ clock }: Ports): Fields {
-  return { state: "CLOSED", nextTryAt: null, expireAt: expiryOf(clock.now()) };
+/** One that an operator dismissed before does not expire, since it prevents a create. */
+function closedFields({ dismissedFor }: Attempt, { clock }: Ports): Fields {
+  return { state: "CLOSED", nextTryAt: null, expireAt: dismissedFor ? null : expiryOf(clock.now()) };
 }
 
 /** Whether the food service replies about an attempt's order. */
@@ -481,10 +497,10 @@ async function isOver(
  * Whether a claim was made after the link. The claim that made the link deleted its attempt, so this attempt is younger than the
  * link, and its owner saw the link before it sent anything.
  */
-async function isStaleClaim(attempt: Attempt, ports: Ports): Promise<boolean> {
-  const link = (await relationOf(attempt, ports))?.[attempt.stage];
+async function isStaleClaim({ stage }: Attempt, relation: Relation | undefined, ports: Ports): Promise<boolean> {
+  const link = relation?.[stage];
   if (link === undefined) return false;
-  const [entry] = await ports.store.read(linkEntryPath(attempt.stage, link));
+  const [entry] = await ports.store.read(linkEntryPath(stage, link));
   return wasLinkedByUs(entry);
 }
 

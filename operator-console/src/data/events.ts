@@ -4,6 +4,12 @@ import type { DataSource, DocumentChange, Topic, Watcher } from "./source.js";
 
 const RECONNECT_MS = 1_000;
 
+/**
+ * A hidden page looks this often, for its title, and holds no connection in between: a browser allows six to a server, and every
+ * open page would hold one.
+ */
+const HIDDEN_REFRESH_MS = 60_000;
+
 /** The server's events: first all documents that the console watches, then changes. */
 interface ChangesEvent {
   isFirst: boolean;
@@ -19,7 +25,7 @@ export function connectEmbedded(): DataSource {
     signOut: undefined,
     token: async () => token,
     watch: (topic, watcher) => stream.watch(topic, watcher),
-    logsAddress: (order) => `/logs?order=${encodeURIComponent(order)}&token=${encodeURIComponent(token)}`,
+    logsAddress: (order, attempt) => `/logs?${new URLSearchParams({ order, ...attempt, token })}`,
   };
 }
 
@@ -30,29 +36,49 @@ class ChangeStream {
   private readonly documents = new Map<string, DocumentChange["fields"]>();
   private isConnected = false;
   private isStarted = false;
+  private connection = new AbortController();
+  private waiting: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly token: string) {}
+  constructor(private readonly token: string) {
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.connection.abort();
+      else if (this.isStarted) void this.connect();
+    });
+  }
 
   watch(topic: Topic, watcher: Watcher): () => void {
     this.watchers.set(watcher, topic);
-    if (this.isStarted) this.notify(watcher, topic, this.current());
-    else void this.connect();
+    // Until the connection is there, its first event or its failure notifies everyone.
+    if (this.isConnected) this.notify(watcher, topic, this.current());
+    else if (!this.isStarted) void this.connect();
     return () => this.watchers.delete(watcher);
   }
 
   private async connect(): Promise<void> {
     this.isStarted = true;
+    clearTimeout(this.waiting);
+    this.connection.abort();
+    const connection = new AbortController();
+    this.connection = connection;
+    const { signal } = connection;
     try {
-      const response = await fetch("/events", { headers: { Authorization: `Bearer ${this.token}` } });
+      const response = await fetch("/events", { headers: { Authorization: `Bearer ${this.token}` }, signal });
       if (response.status === 401 || response.status === 403) return this.deny();
       if (!response.ok || !response.body) throw new Error(`/events answered ${response.status}`);
-      for await (const event of eventsIn(response.body)) this.take(JSON.parse(event) as ChangesEvent);
+      for await (const event of eventsIn(response.body)) {
+        if (signal.aborted) return;
+        this.take(JSON.parse(event) as ChangesEvent);
+        if (document.hidden) connection.abort();
+      }
     } catch {
-      // The server is gone or restarting: the data is stale until it responds again.
+      // The page is hidden, or the server is gone or restarting.
     }
-    this.isConnected = false;
-    for (const [{ onChanges }] of this.watchers) onChanges([], true);
-    setTimeout(() => void this.connect(), RECONNECT_MS);
+    if (this.connection !== connection) return;
+    if (!signal.aborted) {
+      this.isConnected = false;
+      for (const [{ onChanges }] of this.watchers) onChanges([], true);
+    }
+    this.waiting = setTimeout(() => void this.connect(), document.hidden ? HIDDEN_REFRESH_MS : RECONNECT_MS);
   }
 
   private deny(): void {
@@ -69,7 +95,8 @@ class ChangeStream {
       if (fields && isWatched(path, fields)) this.documents.set(path, fields);
       else this.documents.delete(path);
     }
-    for (const [watcher, topic] of this.watchers) this.notify(watcher, topic, all);
+    // A watcher that starts another one here does not get the same twice.
+    for (const [watcher, topic] of [...this.watchers]) this.notify(watcher, topic, all);
   }
 
   private notify(watcher: Watcher, topic: Topic, changes: DocumentChange[]): void {

@@ -27,7 +27,7 @@ import {
 import { ROLES } from "../../../functions/src/operator-api/roles.js";
 import { listenAgain } from "./listen-again.js";
 import { ATTENTION_STATES, MAX_ACTIVE, MAX_ATTENTION, OPEN_STATES } from "./queries.js";
-import type { DataSource, Session, Topic, Watcher } from "./source.js";
+import type { AttemptLogs, DataSource, Session, Topic, Watcher } from "./source.js";
 
 /** A token that was issued this recently has the current role. */
 const FRESH_TOKEN_MS = 60_000;
@@ -62,7 +62,7 @@ export async function connectFirebase(): Promise<DataSource> {
     signOut: () => signOut(auth),
     token: async () => (await auth.currentUser?.getIdToken()) ?? "",
     watch: (topic, watcher) => watch(firestore, topic, watcher),
-    logsAddress: (order) => (emulators ? undefined : cloudLogs(options.projectId ?? "", order)),
+    logsAddress: (order, attempt) => (emulators ? undefined : cloudLogs(options.projectId ?? "", order, attempt)),
   };
 }
 
@@ -150,9 +150,13 @@ function dated(value: unknown): unknown {
   return Array.isArray(value) ? value.map(dated) : withDates(value);
 }
 
-function cloudLogs(project: string, order: string): string {
-  const filter = encodeURIComponent(`jsonPayload.order="${order.replaceAll('"', '\\"')}"`);
-  return `https://console.cloud.google.com/logs/query;query=${filter};duration=P7D?project=${encodeURIComponent(project)}`;
+function cloudLogs(project: string, order: string, attempt: AttemptLogs | undefined): string {
+  const ofOrder = `jsonPayload.order=${JSON.stringify(order)}`;
+  const ofAttempt = attempt
+    ? ` jsonPayload.component=${attempt.stage} timestamp>="${attempt.from}" timestamp<="${attempt.to}"`
+    : "";
+  // The times in a filter take precedence over the duration.
+  return `https://console.cloud.google.com/logs/query;query=${encodeURIComponent(ofOrder + ofAttempt)};duration=P7D?project=${encodeURIComponent(project)}`;
 }
 
 async function fetchJson<T>(address: string): Promise<T> {

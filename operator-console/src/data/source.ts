@@ -1,4 +1,5 @@
 /** The console's single data interface: who is signed in, and documents that change. Firebase and the embedded run each implement it. */
+import type { CreatingStage } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Role } from "../../../functions/src/operator-api/roles.js";
 
 /** A signed-in person. `role` is undefined for an account without access. */
@@ -26,6 +27,13 @@ export interface Watcher {
   onDenied(): void;
 }
 
+/** Log lines of one stage in the time of an attempt, in RFC 3339. */
+export interface AttemptLogs {
+  stage: CreatingStage;
+  from: string;
+  to: string;
+}
+
 export interface DataSource {
   /** Calls back when the session is known and each time it changes; undefined when signed out. */
   onSession(listener: (session: Session | undefined) => void): void;
@@ -36,6 +44,6 @@ export interface DataSource {
   token(): Promise<string>;
   /** Returns a function that ends the watch. */
   watch(topic: Topic, watcher: Watcher): () => void;
-  /** The URL of an order's log lines, if there is one. */
-  logsAddress(order: string): string | undefined;
+  /** The URL of an order's log lines, or of those about one attempt, if there is one. */
+  logsAddress(order: string, attempt?: AttemptLogs): string | undefined;
 }

@@ -52,7 +52,7 @@ export function attention(context: Context, { query }: Route): View {
       return html`<h1>Needs attention</h1>
         ${choice.reason ? html`<p>Only ${reasonTitle(choice.reason)}. <a href="/attention">Show all</a></p>` : nothing}
         ${result ? html`<p class="result" role="status">${result}</p>` : nothing}
-        ${groups.length === 0 ? html`<p class="quiet empty">${live.isComplete ? "No orders need attention." : "Loading…"}</p>` : nothing}
+        ${groups.length === 0 ? html`<p class="quiet empty">${live.isReady ? `No orders need attention${choice.reason ? " for this reason" : ""}.` : "Loading…"}</p>` : nothing}
         ${groups.map((group) => groupSection(group, choice, session.role === "operator", context.redraw))}
         ${selected.length > 0 ? selectionBar(selected, choice, decide, context.redraw) : nothing}`;
     },

@@ -9,35 +9,30 @@ import {
   STATE_TITLES,
 } from "../../../functions/src/domain/order-lifecycle.js";
 import type { Documents, FoodServiceView, OrderDetail } from "../../../functions/src/operator-api/schemas.js";
+import type { AttemptLogs } from "../data/source.js";
 import { duration, linkTitle, moment, RELATION_LABELS, sentenceCase, THINGS } from "../labels.js";
 import { readDocuments, readFoodService, readOrder } from "../order-requests.js";
 import type { Route } from "../router.js";
 import { attemptCard } from "./attempt-card.js";
 import { decisionDialog } from "./decision-dialog.js";
 import style from "./order.css";
-import { timeline } from "./timeline.js";
+import { type NewSince, timeline } from "./timeline.js";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
 
 type Attempt = OrderDetail["attempts"][number];
 
-/** What is known of an order so far. `undefined` is not loaded yet, `"missing"` is known not to be there. */
+/** What is known of an order so far. What is not there is not loaded yet; null is known not to exist. */
 interface Known {
-  detail: OrderDetail | "missing" | undefined;
-  foodService: FoodServiceView | "missing" | undefined;
-  documents: Documents | undefined;
-  error: string | undefined;
-  result: string | undefined;
+  detail?: OrderDetail | null | undefined;
+  foodService?: FoodServiceView | null | undefined;
+  documents?: Documents | undefined;
+  error?: string | undefined;
+  result?: string | undefined;
 }
 
 export function order(context: Context, { id }: Route): View {
   useStyle(style);
-  const known: Known = {
-    detail: undefined,
-    foodService: undefined,
-    documents: undefined,
-    error: undefined,
-    result: undefined,
-  };
+  const known: Known = {};
   let number = 0;
 
   /** Loads something into `known` and draws it, or the reason why it can't be loaded. */
@@ -53,22 +48,17 @@ export function order(context: Context, { id }: Route): View {
     }
     context.redraw();
   }
-  const loadFoodService = () =>
-    load(
-      "foodService",
-      readFoodService(context.api, id).then((found) => found ?? "missing"),
-    );
+  const loadFoodService = () => load("foodService", readFoodService(context.api, id));
   const loadDocuments = () => load("documents", readDocuments(context.api, id));
 
   async function loadDetail(): Promise<void> {
     const mine = ++number;
-    const found = readOrder(context.api, id).then((detail) => detail ?? ("missing" as const));
     await load(
       "detail",
-      found.then((detail) => (mine === number ? detail : known.detail)),
+      readOrder(context.api, id).then((detail) => (mine === number ? detail : known.detail)),
     );
     // Only the food service knows an order that has nothing stored yet.
-    if (known.detail === "missing" && known.foodService === undefined) await loadFoodService();
+    if (known.detail === null && known.foodService === undefined) await loadFoodService();
     if (known.documents) await loadDocuments();
   }
 
@@ -113,7 +103,7 @@ function attentionKey({ live }: Context, id: string): string {
 }
 
 function head(id: string, { detail, foodService }: Known): TemplateResult {
-  const relation = typeof detail === "object" ? detail.relation : undefined;
+  const relation = detail?.relation;
   return html`<header class="order-head">
     <h1>${id}</h1>
     ${
@@ -121,11 +111,11 @@ function head(id: string, { detail, foodService }: Known): TemplateResult {
         ? pill(RELATION_LABELS[relation.state].title, RELATION_LABELS[relation.state].color)
         : isUnknown(detail, foodService)
           ? pill("Not found", "quiet")
-          : detail
+          : detail !== undefined
             ? pill("Not started", "new")
             : nothing
     }
-    ${isWaiting(detail) ? pill("Needs attention", "bad") : nothing}
+    ${detail?.attempts.some(({ state }) => ATTEMPT_STATES[state].needsOperator) ? pill("Needs attention", "bad") : nothing}
     <span class="quiet">${relation?.state ? inStage(relation) : nothing}</span>
   </header>`;
 }
@@ -141,13 +131,8 @@ function inStage({ state, times, placedAt }: RelationView): string {
   return `${RELATION_LABELS[state].title} at ${moment(at)}${after}`;
 }
 
-/** Whether an attempt waits for an operator. */
-function isWaiting(detail: Known["detail"]): boolean {
-  return typeof detail === "object" && detail.attempts.some(({ state }) => ATTEMPT_STATES[state].needsOperator);
-}
-
 function isUnknown(detail: Known["detail"], foodService: Known["foodService"]): boolean {
-  return detail === "missing" && foodService === "missing";
+  return detail === null && foodService === null;
 }
 
 function body(context: Context, id: string, known: Known, actions: Actions): TemplateResult | typeof nothing {
@@ -157,28 +142,37 @@ function body(context: Context, id: string, known: Known, actions: Actions): Tem
     return html`<div class="card"><p><strong>No such order.</strong> Neither this system nor the food service knows <code>orders/${id}</code>.</p>
       <p><a href="/orders">Search all orders</a></p></div>`;
   }
-  const stored = detail === "missing" ? undefined : detail;
-  const tried = attempts(context, id, stored, actions);
+  const tried = attempts(context, id, detail, actions);
   // What needs attention comes first; that nothing does is no news.
-  const isOpen = stored !== undefined && stored.attempts.length + stored.unreadable.length > 0;
-  const shown = typeof foodService === "object" && foodService.order.status === "NEW" ? foodService.order : undefined;
-  const waiting = { placedAt: shown?.placedAt ?? undefined, wasTried: isOpen };
+  const isOpen = detail !== null && detail.attempts.length + detail.unreadable.length > 0;
   return html`${isOpen ? tried : nothing}
     <div class="columns">
       <section aria-labelledby="timeline-title">
         <h2 id="timeline-title">Timeline</h2>
-        ${timeline(stored?.relation ?? undefined, context.statistics.current?.day, waiting)}
+        ${timeline(detail?.relation, detail?.attempts ?? [], context.statistics.current?.day, newSince(context, id, known))}
       </section>
       <div>
-        ${details(stored?.relation ?? undefined)} ${upstream(known, actions)}
+        ${details(detail?.relation)} ${upstream(known, actions)}
       </div>
     </div>
     ${isOpen ? nothing : tried}
-    ${decisions(stored)} ${rawDocuments(known, actions)}`;
+    ${decisions(detail)} ${rawDocuments(known, actions)}`;
 }
 
-function attempts(context: Context, id: string, detail: OrderDetail | undefined, { act }: Actions): TemplateResult {
-  const logs = context.source.logsAddress(`orders/${id}`);
+/** Since when an order without a relation is new: only the food service, the poll and an open create know. */
+function newSince({ live }: Context, id: string, { detail, foodService }: Known): NewSince {
+  const order = foodService?.order;
+  if (order && order.status !== "NEW") return {};
+  const waiting = live.health.waiting.find(({ order: its }) => its === id);
+  const create = detail?.attempts.find(
+    ({ stage, state, tries }) => stage === "kitchen" && state !== "CLOSED" && tries > 0,
+  );
+  return { placedAt: order?.placedAt ?? waiting?.since.toISOString(), triedAt: create?.claimedAt };
+}
+
+function attempts(context: Context, id: string, detail: OrderDetail | null, { act }: Actions): TemplateResult {
+  const logsAddress = (attempt?: AttemptLogs) => context.source.logsAddress(`orders/${id}`, attempt);
+  const logs = logsAddress();
   const mayDecide = context.session.role === "operator";
   const unreadable = detail?.unreadable ?? [];
   const all = detail?.attempts ?? [];
@@ -189,11 +183,11 @@ function attempts(context: Context, id: string, detail: OrderDetail | undefined,
     </header>
     ${unreadable.map(({ reason }) => problem(`Couldn't read a document: ${reason}`))}
     ${all.length === 0 ? html`<p class="quiet">No open attempts.</p>` : nothing}
-    <div class="cards">${all.map((attempt) => attemptCard(attempt, mayDecide ? act : undefined))}</div>
+    <div class="cards">${all.map((attempt) => attemptCard(attempt, mayDecide ? act : undefined, logsAddress))}</div>
   </section>`;
 }
 
-function details(relation: RelationView | undefined): TemplateResult {
+function details(relation: RelationView | null | undefined): TemplateResult {
   const customer = relation?.customer;
   const profile =
     customer === undefined
@@ -219,12 +213,12 @@ function upstream({ foodService }: Known, { loadFoodService }: Actions): Templat
   return html`<section aria-labelledby="upstream-title">
     <header class="section-head">
       <h2 id="upstream-title">Food service</h2>
-      <button type="button" @click=${loadFoodService}>${foodService ? "Check again" : "Check now"}</button>
+      <button type="button" @click=${loadFoodService}>${foodService !== undefined ? "Check again" : "Check now"}</button>
     </header>
     ${
       foodService === undefined
         ? html`<p class="card quiet">Requests the current status from the food service.</p>`
-        : foodService === "missing"
+        : foodService === null
           ? html`<p class="card">The food service doesn't know this order.</p>`
           : html`<dl class="card facts">
               <dt>Order</dt>
@@ -246,7 +240,7 @@ function linked(found: FoodServiceView["kitchenOrder"]): string {
   return "status" in found ? sentenceCase(found.status) : `${found.problem.code}: ${found.problem.message}`;
 }
 
-function decisions(detail: OrderDetail | undefined): TemplateResult {
+function decisions(detail: OrderDetail | null): TemplateResult {
   const entries = detail?.audit ?? [];
   return html`<section aria-labelledby="decisions-title">
     <h2 id="decisions-title">Operator decisions</h2>

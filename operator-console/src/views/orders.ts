@@ -1,12 +1,14 @@
 /** Finds any order, active or completed: by its own id or those linked to it, by customer, or by outcome and day. */
-
 import { html, nothing, type TemplateResult } from "lit-html";
+import { RELATION_STATES, type RelationState } from "../../../functions/src/domain/order-lifecycle.js";
 import type { SearchPage } from "../../../functions/src/operator-api/schemas.js";
-import { ENDED_STATES, RELATION_LABELS, THINGS } from "../labels.js";
+import { RELATION_LABELS, THINGS } from "../labels.js";
 import { addressOf, addressWith, navigate, type Route } from "../router.js";
 import { orderRow, orderTable } from "./order-table.js";
 import style from "./orders.css";
 import { age, type Context, loading, messageOf, pill, problem, useStyle, type View } from "./view.js";
+
+const ENDED_STATES = (Object.keys(RELATION_STATES) as RelationState[]).filter((state) => !RELATION_STATES[state].open);
 
 type Found = SearchPage["orders"][number];
 
@@ -124,7 +126,8 @@ function nothingFound(query: URLSearchParams): TemplateResult | string {
     // Only the food service knows an order that has not been sent to the kitchen yet.
     const id = text.replace(/^orders\//, "");
     const mayBeId = !id.includes("/");
-    return html`No order matches “${text}”. Search by a whole id, name or customer.
+    const filters = query.has("outcome") || query.has("day") ? " with these filters" : "";
+    return html`No order matches “${text}”${filters}. Search by a whole id, name or customer.
       ${mayBeId ? html`<a href=${addressOf(id)}>Ask the food service about it</a>` : nothing}`;
   }
   return query.get("day") ? "No orders completed on this day." : "No orders completed in the last 24 hours.";

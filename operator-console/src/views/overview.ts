@@ -1,5 +1,4 @@
 /** What is going on now: the system's status, the flow of orders, what needs attention, and every active order. */
-
 import { html, nothing, type TemplateResult } from "lit-html";
 import { guard } from "lit-html/directives/guard.js";
 import { repeat } from "lit-html/directives/repeat.js";
@@ -64,7 +63,7 @@ function attentionSummary({ live }: Context): TemplateResult {
   const title = total === 0 ? "No orders need attention" : `${plural(total, "order needs", "orders need")} attention`;
   return html`<section class="attention ${total === 0 ? "calm" : ""}" aria-labelledby="attention-title">
     <header>
-      <h2 id="attention-title">${live.isComplete || total > 0 ? title : "Loading…"}</h2>
+      <h2 id="attention-title">${title}</h2>
       ${total > 0 ? html`<a class="button" href="/attention">Review and decide</a>` : nothing}
     </header>
     ${groups.length === 0 ? nothing : html`<ul class="rows">${groups.slice(0, MAX_GROUPS).map(attentionRow)}</ul>`}
@@ -100,7 +99,8 @@ function flow({ live, statistics }: Context): TemplateResult {
     <ol class="flow">
       ${ACTIVE_STAGES.map((stage) => {
         const { title, color } = STAGE_LABELS[stage];
-        const shown = stage === "NEW" ? health.active?.NEW : (counts.get(stage) ?? (live.isComplete ? 0 : undefined));
+        // Until the active orders have arrived, the last poll knows how many there are.
+        const shown = stage === "NEW" || !live.isComplete ? health.active?.[stage] : (counts.get(stage) ?? 0);
         const times = current?.day.stages[stage];
         return html`<li class=${color}>
           <h3>${title}</h3>

@@ -24,7 +24,7 @@ export function statusStrip(context: Context, now = Date.now()): TemplateResult 
   const cells = [
     pollCell(context, now),
     foodServiceCell(context, now),
-    ...ACTIVE_STAGES.map((stage) => oldestCell(stage, oldestOf(stage, context), now)),
+    ...ACTIVE_STAGES.map((stage) => oldestCell(stage, context, now)),
     reportCell(context, now),
   ];
   const worst = worstOf(cells.map(({ level }) => level));
@@ -83,8 +83,10 @@ function foodServiceCell({ live }: Context, now: number): Cell {
   return { title, level, value: `Failing${time}`, detail: error ?? "Pages could not be listed" };
 }
 
-function oldestCell(stage: ActiveStage, oldest: { id: string; since: Date } | undefined, now: number): Cell {
+function oldestCell(stage: ActiveStage, context: Context, now: number): Cell {
   const title = `Oldest ${titleOf(stage)}`;
+  if (stage !== "NEW" && !context.live.isComplete) return { title, level: "unknown", value: "Loading…", detail: "" };
+  const oldest = oldestOf(stage, context);
   if (!oldest) return { title, level: "ok", value: "None", detail: "No orders in this stage" };
   const age = now - oldest.since.getTime();
   return {

@@ -7,20 +7,16 @@ import {
   type ActiveStage,
   type Color,
   duration,
+  linkTitle,
   moment,
   RELATION_LABELS,
   STAGE_LABELS,
 } from "../labels.js";
+import { ATTEMPT_LABELS } from "./attempt-labels.js";
 
 type Relation = NonNullable<OrderDetail["relation"]>;
 
-/** What is known of an order without a relation: only the food service has it. */
-interface Waiting {
-  /** When it was placed, if it is NEW and the food service has been asked. */
-  placedAt: string | undefined;
-  /** Whether a create was tried. */
-  wasTried: boolean;
-}
+type Attempt = OrderDetail["attempts"][number];
 
 interface Step {
   title: string;
@@ -32,25 +28,27 @@ interface Step {
 interface Span {
   stage: ActiveStage;
   ms: number;
+  /** Whether it may have begun earlier. */
+  isAtLeast: boolean;
   isCurrent: boolean;
 }
 
-export function timeline(
-  relation: Relation | undefined,
-  typical: StageSummary | undefined,
-  { placedAt, wasTried }: Waiting,
-): TemplateResult {
-  if (relation) return course(relation, typical);
-  const note = wasTried ? "No kitchen order is linked yet." : "Not sent to the kitchen yet.";
-  return html`${placedAt ? course({ placedAt, times: {} }, typical) : nothing}<p class="card">${note}</p>`;
+/** What is known of a new order, which has no relation. */
+export interface NewSince {
+  placedAt?: string | undefined;
+  /** When a create was tried: the order was new at that time. */
+  triedAt?: string | undefined;
 }
 
-type Course = Pick<Relation, "placedAt" | "times"> & Partial<Relation>;
-
-function course(order: Course, typical: StageSummary | undefined): TemplateResult {
-  const spans = spansOf(order, Date.now());
-  const steps = stepsOf(order);
-  return html`${picture(spans, typical)}
+export function timeline(
+  relation: Relation | null | undefined,
+  attempts: Attempt[],
+  typical: StageSummary | undefined,
+  newSince: NewSince,
+): TemplateResult {
+  const course = relation ?? { ...newSince, times: {} };
+  const steps = stepsOf(course, attempts);
+  return html`${picture(spansOf(course, Date.now()), typical)}
     <ol class="steps">
       ${steps.map(
         ({ title, color, at, linked }, index) => html`<li class=${color}>
@@ -60,11 +58,14 @@ function course(order: Course, typical: StageSummary | undefined): TemplateResul
           ${linked ? html`<code>${linked}</code>` : nothing}
         </li>`,
       )}
-    </ol>`;
+    </ol>
+    ${relation || attempts.length > 0 ? nothing : html`<p class="card">Not sent to the kitchen yet.</p>`}`;
 }
 
-/** Each state that the order came to, oldest first. */
-function stepsOf({ placedAt, times, ...links }: Course): Step[] {
+type Course = Pick<Relation, "times"> & Partial<Relation> & NewSince;
+
+/** Each state that the order came to, and the latest try of each open attempt, oldest first. */
+function stepsOf({ placedAt, times, ...links }: Course, attempts: Attempt[]): Step[] {
   const placed: Step[] = placedAt ? [{ title: "Placed", color: "new", at: new Date(placedAt), linked: undefined }] : [];
   const steps = (Object.keys(RELATION_STATES) as RelationState[]).flatMap((state): Step[] => {
     const at = times[state];
@@ -73,18 +74,23 @@ function stepsOf({ placedAt, times, ...links }: Course): Step[] {
     const linked = stage && links[stage];
     return [{ ...RELATION_LABELS[state], at: new Date(at), linked }];
   });
-  return [...placed, ...steps].toSorted((one, other) => one.at.getTime() - other.at.getTime());
+  const tried = attempts.flatMap(({ stage, state, tries, claimedAt }): Step[] => {
+    const { title, color } = ATTEMPT_LABELS[state];
+    const what = `${linkTitle(stage)} ${tries > 0 ? "attempted" : title.toLowerCase()}`;
+    return claimedAt ? [{ title: what, color, at: new Date(claimedAt), linked: undefined }] : [];
+  });
+  return [...placed, ...steps, ...tried].toSorted((one, other) => one.at.getTime() - other.at.getTime());
 }
 
 /** How long the order was, or is, in each stage that it entered. */
-function spansOf({ placedAt, times, state }: Course, now: number): Span[] {
-  const starts = ACTIVE_STAGES.map((stage) => (stage === "NEW" ? placedAt : times[stage]));
+function spansOf({ placedAt, triedAt, times, state }: Course, now: number): Span[] {
+  const starts = ACTIVE_STAGES.map((stage) => (stage === "NEW" ? (placedAt ?? triedAt) : times[stage]));
   const ended = state && !RELATION_STATES[state].open ? times[state] : undefined;
   return ACTIVE_STAGES.flatMap((stage, index) => {
     const [start, end] = [starts[index], starts[index + 1] ?? ended];
     if (!start) return [];
     const ms = Math.max(0, (end ? Date.parse(end) : now) - Date.parse(start));
-    return [{ stage, ms, isCurrent: end === undefined }];
+    return [{ stage, ms, isCurrent: end === undefined, isAtLeast: stage === "NEW" && !placedAt }];
   });
 }
 
@@ -94,7 +100,7 @@ function picture(spans: Span[], typical: StageSummary | undefined): TemplateResu
   const longest = Math.max(1, ...spans.flatMap(({ stage, ms }) => [ms, medians(stage) ?? 0]));
   const share = (ms: number) => `${Math.max(0.8, (ms / longest) * 100).toFixed(1)}`;
   return html`<div class="card spans">
-    ${spans.map(({ stage, ms, isCurrent }) => {
+    ${spans.map(({ stage, ms, isCurrent, isAtLeast }) => {
       const { title, color } = STAGE_LABELS[stage];
       const median = medians(stage);
       return html`<div class="span">
@@ -104,7 +110,7 @@ function picture(spans: Span[], typical: StageSummary | undefined): TemplateResu
           <rect class="fill ${color}" width=${share(ms)} height="12" />
           ${median === undefined ? nothing : medianMark(Number(share(median)))}
         </svg>
-        <span class="number">${duration(ms, true)}${isCurrent ? " so far" : ""}</span>
+        <span class="number">${isAtLeast ? "at least " : ""}${duration(ms, true)}${isCurrent ? " so far" : ""}</span>
         <span class="quiet">${median === undefined ? nothing : compared(ms, median)}</span>
       </div>`;
     })}

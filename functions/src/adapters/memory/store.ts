@@ -81,7 +81,8 @@ export class MemoryStore implements Store {
 
   private demand(write: Write): void {
     const document = this.documents.get(write.path);
-    if (write.kind === "create" ? document !== undefined : document?.version !== write.version) {
+    const isMet = write.kind === "create" ? !document : document && document.version === write.version;
+    if (!isMet) {
       throw new ConflictError(`${write.path} does not meet the precondition of the ${write.kind}`);
     }
   }
@@ -114,5 +115,7 @@ function frozen<F extends Field>(field: F): F {
   if (field === null || typeof field !== "object") return field;
   if (field instanceof Date) return new Date(field) as F;
   if (Array.isArray(field)) return Object.freeze(field.map(frozen)) as unknown as F;
-  return Object.freeze(Object.fromEntries(Object.entries(field).map(([name, value]) => [name, frozen(value)]))) as F;
+  const copy: Fields = {};
+  for (const [name, value] of Object.entries(field)) copy[name] = frozen(value);
+  return Object.freeze(copy) as F;
 }
