@@ -1,17 +1,12 @@
-/** The storage of an embedded run: in memory, in a persistent file, or in an external Firestore. */
-import { FirestoreStore, openFirestore, snapshotOf } from "../functions/src/adapters/firebase/firestore-store.js";
+/** The storage of an embedded run: in memory or in a persistent file; firestore-storage.ts is the third kind. */
 import type { DeliverChange } from "../functions/src/adapters/memory/platform.js";
 import { MemoryStore } from "../functions/src/adapters/memory/store.js";
-import type { Snapshot, Store } from "../functions/src/ports.js";
-import { RELATIONS } from "../functions/src/relations/relation.js";
+import type { Store } from "../functions/src/ports.js";
 import type { Document } from "../harness/emulators/firestore-rest.js";
 import { openDocuments } from "./data-directory.js";
 
 /** Leases of polls and sweeps. */
 const LEASES = "leases";
-
-type Firestore = ReturnType<typeof openFirestore>;
-type FoundDocument = Exclude<Parameters<typeof snapshotOf>[0], undefined>;
 
 export interface Storage {
   store: Store;
@@ -52,73 +47,3 @@ export const inFile =
       close: async () => store.close(),
     };
   };
-
-/** In a running Firestore, whose host is in FIRESTORE_EMULATOR_HOST. */
-export const inFirestore =
-  (project: string): OpenStorage =>
-  (deliver) => {
-    const firestore = openFirestore(project);
-    const listener = new RelationListener(firestore, deliver);
-    return {
-      store: new FirestoreStore(firestore),
-      documents: async (collection) => {
-        const { docs } = await firestore.collection(collection).get();
-        return docs.flatMap((found) => snapshotOf(found) ?? []);
-      },
-      start: () => listener.start(),
-      close: async () => {
-        listener.stop();
-        await firestore.terminate();
-      },
-    };
-  };
-
-/** Delivers all changes of relations as Firestore's triggers would, no matter which program makes them. */
-class RelationListener {
-  private readonly known = new Map<string, Snapshot>();
-  private unsubscribe = () => {};
-
-  constructor(
-    private readonly firestore: Firestore,
-    private readonly deliver: DeliverChange,
-  ) {}
-
-  /** Resolves when the existing relations have been checked. */
-  start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let first = true;
-      this.unsubscribe = this.firestore.collection(RELATIONS).onSnapshot((snapshot) => {
-        for (const { type, doc } of snapshot.docChanges()) {
-          if (first) this.takeExisting(doc);
-          else this.takeChange(doc, type === "removed");
-        }
-        first = false;
-        resolve();
-      }, reject);
-    });
-  }
-
-  stop(): void {
-    this.unsubscribe();
-  }
-
-  /** One of our relations without a customer may have been written just before a crash, so its reactions are due. */
-  private takeExisting(found: FoundDocument): void {
-    const after = this.remember(found);
-    if (after?.fields.state !== undefined && after.fields.customer === undefined) {
-      void this.deliver({ before: undefined, after });
-    }
-  }
-
-  private takeChange(found: FoundDocument, removed: boolean): void {
-    const before = this.known.get(found.ref.path);
-    this.known.delete(found.ref.path);
-    void this.deliver({ before, after: removed ? undefined : this.remember(found) });
-  }
-
-  private remember(found: FoundDocument): Snapshot | undefined {
-    const snapshot = snapshotOf(found);
-    if (snapshot) this.known.set(snapshot.path, snapshot);
-    return snapshot;
-  }
-}

@@ -7,9 +7,10 @@ import { countDocuments, readCollection, readDocuments } from "../harness/emulat
 import { PROJECT, startSuite } from "../harness/emulators/suite.js";
 import { addPeople } from "../harness/emulators/test-accounts.js";
 import { ROOT } from "../harness/root.js";
-import { buildConsole } from "../operator-console/build.js";
+
 import { StartError } from "../services/server.js";
 import { AccountsFile } from "./accounts-file.js";
+import { provideConsole } from "./built-console.js";
 import { openDocuments } from "./data-directory.js";
 import { FirestoreJournal } from "./firestore-journal.js";
 import type { Runner, RunnerOptions } from "./runner.js";
@@ -63,7 +64,7 @@ export async function startInSuite(options: SuiteRunnerOptions): Promise<Runner>
   };
   const { firestore, auth, functions } = addresses;
   const { journal, accounts } = await openState(options, addresses);
-  await buildConsole(join(directory, "operator-console", "dist"));
+  await provideConsole(join(directory, "operator-console", "dist"));
   onProgress("Starting the Emulator Suite (15 to 40 seconds)");
   const stopping = new AbortController();
   parts.defer(async () => stopping.abort());

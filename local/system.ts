@@ -10,15 +10,15 @@ import { FoodServiceProcess, type SimulationOptions } from "../harness/food-serv
 import { choosePorts, type NamedListener, type Ports } from "../harness/process/free-ports.js";
 import { ROOT } from "../harness/root.js";
 import { makeRunDirectory } from "../harness/run-directory.js";
-import { buildConsole } from "../operator-console/build.js";
 import { connectionTo, environmentOf } from "../services/food-service/connection-options.js";
 import { startInProcess } from "../services/users/in-process.js";
 import { lineLog } from "../services/users/log.js";
+import { provideConsole } from "./built-console.js";
 import { type DataDirectory, openDataDirectory } from "./data-directory.js";
 import { startEmbedded } from "./embedded.js";
 import type { Runner, RunnerOptions } from "./runner.js";
 import { Scheduler } from "./scheduler.js";
-import { inFile, inFirestore, inMemory, type OpenStorage } from "./storage.js";
+import { inFile, inMemory, type OpenStorage } from "./storage.js";
 import { findPrograms, startInSuite } from "./suite-runner.js";
 
 export interface SystemOptions {
@@ -98,7 +98,7 @@ async function startParts(options: SystemOptions, parts: AsyncDisposableStack): 
   const runnerOptions = { ...shared, params: { USERS_ADDRESS: users, ...params, ...options.params }, secrets };
   const runner = programs
     ? await startInSuite({ ...runnerOptions, ...programs, withOwnParams })
-    : await startInThisProcess(runnerOptions, storageFor(options, data), options.withConsole);
+    : await startInThisProcess(runnerOptions, await storageFor(options, data), options.withConsole);
   return { ...runner, directory, data: data?.path, users, foodService, foodServer };
 }
 
@@ -130,8 +130,8 @@ async function startOwnUsers(directory: string, parts: AsyncDisposableStack): Pr
   return users.orchestrator1.address;
 }
 
-function storageFor({ firestore }: SystemOptions, data: DataDirectory | undefined): OpenStorage {
-  if (firestore) return inFirestore(firestore.project);
+async function storageFor({ firestore }: SystemOptions, data: DataDirectory | undefined): Promise<OpenStorage> {
+  if (firestore) return (await import("./firestore-storage.js")).inFirestore(firestore.project);
   return data ? inFile(data.documents) : inMemory;
 }
 
@@ -141,7 +141,7 @@ async function startInThisProcess(
   withConsole = false,
 ): Promise<Runner> {
   const dist = join(directory, "console");
-  if (withConsole) await buildConsole(dist);
+  if (withConsole) await provideConsole(dist);
   const consoleAt = withConsole ? { port: ports.hosting, dist } : undefined;
   const embedded = await startEmbedded(directory, { ...params, ...secrets }, openStorage, consoleAt);
   parts.defer(() => embedded.stop());

@@ -86,13 +86,14 @@ describe("a run against a separate food service", function () {
     const store = new SqliteStore(join(data, "documents.db"));
     const relations = store.all(RELATIONS).map(({ path, fields }) => parseRelation(path, fields));
     const attempts = store.all(ATTEMPTS).flatMap((found) => attemptIn(found) ?? []);
+    const history = store.all(HISTORY).map(({ path }) => path);
     store.close();
-    return { relations: new Map(relations.map((relation) => [relation.order, relation])), attempts };
+    return { relations: new Map(relations.map((relation) => [relation.order, relation])), attempts, history };
   };
 
   /** Resolves once there are this many kitchen orders or shipments. */
   const untilMade = async (what: "kitchenOrders" | "shipments", count: number): Promise<void> => {
-    for (const started = Date.now(); truthIn(state)[what].length < count; await sleep(5)) {
+    for (const started = Date.now(); truthIn(state)[what].length < count; await sleep(20)) {
       if (Date.now() - started > 8 * MINUTE_MS) throw new Error(`there never were ${count} ${what}`);
     }
   };
@@ -103,11 +104,25 @@ describe("a run against a separate food service", function () {
     return readDocuments().attempts.flatMap(({ order, state }) => (state === "SENDING" ? [order] : []));
   };
 
-  /** The address of the run's Authentication emulator, as host:port. */
-  const authOf = async (run: Program): Promise<string> => {
+  /** The addresses of the run's emulators, as host:port. */
+  const emulatorsOf = async (run: Program): Promise<{ auth: string; firestore: string }> => {
     const [, page] = await run.said(/Console\s+(http\S+)/);
-    const { auth } = (await (await fetch(`${page}/emulators.json`)).json()) as { auth: string };
-    return new URL(auth).host;
+    const found = await fetch(`${page}/emulators.json`);
+    const { auth, firestore } = (await found.json()) as { auth: string; firestore: { host: string; port: number } };
+    return { auth: new URL(auth).host, firestore: `${firestore.host}:${firestore.port}` };
+  };
+
+  /** The states of the relations in this run's emulator, and the paths of the history; every account can sign in. */
+  const restoredIn = async (run: Program) => {
+    const { auth, firestore } = await emulatorsOf(run);
+    assert.equal(roleIn(await signIn(auth, OPERATOR)), "operator");
+    await signIn(auth, PEOPLE[0]?.email ?? "");
+    const relations = await readCollection(firestore, PROJECT, RELATIONS);
+    const history = await readCollection(firestore, PROJECT, HISTORY);
+    return {
+      states: new Map(relations.map(({ path, fields }) => [path, fields.state])),
+      history: new Set(history.map(({ path }) => path)),
+    };
   };
 
   const RUNS = {
@@ -143,11 +158,13 @@ describe("a run against a separate food service", function () {
       for (const [what, count] of kills) {
         await untilMade(what, count);
         // The account is acknowledged just before the kill.
-        if (mode === "--emulators") await addPerson(await authOf(run), PROJECT, OPERATOR, '{"role":"operator"}');
+        if (mode === "--emulators")
+          await addPerson((await emulatorsOf(run)).auth, PROJECT, OPERATOR, '{"role":"operator"}');
         for (const order of await kill()) inFlight.add(order);
         run = await startRun(server, mode);
         await run.said(/^Ready/);
-        if (mode === "--emulators") assert.equal(roleIn(await signIn(await authOf(run), OPERATOR)), "operator");
+        if (mode === "--emulators")
+          assert.equal(roleIn(await signIn((await emulatorsOf(run)).auth, OPERATOR)), "operator");
       }
       await placing;
 
@@ -164,7 +181,22 @@ describe("a run against a separate food service", function () {
       }
       await run.stop();
 
-      const { relations, attempts } = readDocuments();
+      const { relations, attempts, history } = readDocuments();
+      if (mode === "--emulators") {
+        run = await startRun(server, mode);
+        await run.said(/^Ready/);
+        const { states, history: restored } = await restoredIn(run);
+        for (const { order, state } of relations.values()) {
+          const isEnded = state === "DELIVERED" || state === "REJECTED" || state === "CANCELLED";
+          if (isEnded) assert.equal(states.get(relationPath(order.slice("orders/".length))), state, order);
+        }
+        assert.ok(history.length > 0);
+        assert.deepEqual(
+          history.filter((path) => !restored.has(path)),
+          [],
+        );
+        await run.stop();
+      }
       const { summary, problems } = judge({ placed, truth: truthIn(state), relations });
       const waiting = new Set(attempts.map(({ order }) => order));
       assert.equal(summary.duplicates, 0, "no meal is cooked and no drone flown twice");
@@ -232,11 +264,11 @@ describe("a run against a separate food service", function () {
     }
   });
 
-  it("persists documents, accounts and the simulated food service with --data", async () => {
+  it("persists documents and the simulated food service with --data", async () => {
     const simulated = { speed: 1_000, rejected: 0, cancelled: 0 };
     const options = {
       portsFrom: "auto",
-      embedded: false,
+      embedded: true,
       data,
       foodService: { simulated },
       intervals: { pollOrders: 1 },
@@ -245,7 +277,6 @@ describe("a run against a separate food service", function () {
     try {
       const { address: server, certificate: pem } = first.foodServer ?? assert.fail();
       for await (const _ of placeOrders({ connection: connectionTo(server, pem), customer: "krithik", count: 2 }));
-      await addPerson(first.suite?.auth ?? "", PROJECT, OPERATOR, JSON.stringify({ role: "operator" }));
       first.scheduler.start();
       const delivered = async () =>
         (await first.documents(RELATIONS)).filter(({ fields }) => fields.state === "DELIVERED");
@@ -260,8 +291,6 @@ describe("a run against a separate food service", function () {
       const states = (await second.documents(RELATIONS)).map(({ fields }) => fields.state);
       assert.deepEqual(states, ["DELIVERED", "DELIVERED"]);
       assert.equal((await second.documents(HISTORY)).length, 6, "three states of each order");
-      await signIn(second.suite?.auth ?? "", OPERATOR);
-      await signIn(second.suite?.auth ?? "", PEOPLE[0]?.email ?? "");
       assert.equal(second.foodServer?.truth().orders.length, 2);
     } finally {
       await second.stop();

@@ -157,44 +157,6 @@ describe("starting and stopping", function () {
     );
   }
 
-  describe("with a proxy that nothing may reach", () => {
-    let proxy: Server;
-    const asked: string[] = [];
-
-    before(async () => {
-      proxy = createServer((socket) => {
-        socket.on("error", () => undefined);
-        socket.on("data", (data) => asked.push(data.toString().split("\r\n")[0] ?? ""));
-        socket.end("HTTP/1.1 503 Not for you\r\n\r\n");
-      }).listen(0, "127.0.0.1");
-      await once(proxy, "listening");
-    });
-
-    after(() => void proxy.close());
-
-    for (const runner of ["--embedded", "--emulators"]) {
-      it(`orders are placed and cooked (${runner})`, async () => {
-        const { port } = proxy.address() as { port: number };
-        const names = [
-          "http_proxy",
-          "https_proxy",
-          "all_proxy",
-          "grpc_proxy",
-          "HTTP_PROXY",
-          "HTTPS_PROXY",
-          "ALL_PROXY",
-        ];
-        const env = Object.fromEntries(names.map((name) => [name, `http://127.0.0.1:${port}`]));
-        const started = run(npmStart(runner, "--interval", "0.5"), { ...env, no_proxy: "", NODE_USE_ENV_PROXY: "1" });
-        await untilShown(started, "Stop with Ctrl-C");
-        await placeAnOrder(started, env);
-        ctrlC(started);
-        await expectQuietEnd(started, "with a proxy");
-        assert.deepEqual(asked, []);
-      });
-    }
-  });
-
   it("ends without an error when the reader of its output does, and leaves nothing running", async () => {
     const started = run(["sh", "-c", `${npmStart("--embedded").join(" ")} | head -3`]);
     await expectQuietEnd(started, "head -3");
@@ -212,10 +174,18 @@ describe("starting and stopping", function () {
     assert.equal(placing.output.err, "");
   });
 
-  describe("a copy in a folder with spaces, quotes and non-ASCII letters in its name", () => {
+  describe("with a proxy that nothing may reach, and in a folder with spaces, quotes and non-ASCII letters in its name", () => {
+    let proxy: Server;
+    const asked: string[] = [];
     let copy: string;
 
-    before(() => {
+    before(async () => {
+      proxy = createServer((socket) => {
+        socket.on("error", () => undefined);
+        socket.on("data", (data) => asked.push(data.toString().split("\r\n")[0] ?? ""));
+        socket.end("HTTP/1.1 503 Not for you\r\n\r\n");
+      }).listen(0, "127.0.0.1");
+      await once(proxy, "listening");
       mkdirSync(join(ROOT, ".local"), { recursive: true });
       copy = join(mkdtempSync(join(ROOT, ".local", "copy-")), `Anna's "food" – ünï`);
       const files = execFileSync("git", ["ls-files", "-z"], { cwd: ROOT, encoding: "utf8" }).split("\0");
@@ -227,22 +197,33 @@ describe("starting and stopping", function () {
       }
     });
 
-    after(() => rmSync(join(copy, ".."), { recursive: true }));
-
-    const startCopy = (...args: string[]) => run(["npm", "--prefix", copy, ...npmStart(...args).slice(1)]);
-
-    it("runs, and the command that it prints places an order", async () => {
-      const started = startCopy("--emulators", "--interval", "0.5");
-      await untilShown(started, "Stop with Ctrl-C");
-      await placeAnOrder(started, {}, copy);
-      ctrlC(started);
-      await expectQuietEnd(started, "in an odd folder");
+    after(() => {
+      proxy.close();
+      rmSync(join(copy, ".."), { recursive: true });
     });
+
+    const startCopy = (env: NodeJS.ProcessEnv, ...args: string[]) =>
+      run(["npm", "--prefix", copy, ...npmStart(...args).slice(1)], env);
+
+    for (const runner of ["--embedded", "--emulators"]) {
+      it(`runs, and the command that it prints places an order (${runner})`, async () => {
+        const { port } = proxy.address() as { port: number };
+        const names = ["http_proxy", "https_proxy", "all_proxy", "grpc_proxy"];
+        const proxies = [...names, ...names.slice(0, 3).map((name) => name.toUpperCase())];
+        const env = Object.fromEntries(proxies.map((name) => [name, `http://127.0.0.1:${port}`]));
+        const started = startCopy({ ...env, no_proxy: "", NODE_USE_ENV_PROXY: "1" }, runner, "--interval", "0.5");
+        await untilShown(started, "Stop with Ctrl-C");
+        await placeAnOrder(started, env, copy);
+        ctrlC(started);
+        await expectQuietEnd(started, "with a proxy in an odd folder");
+        assert.deepEqual(asked, []);
+      });
+    }
 
     it("says why it does not start if its certificate is broken, and leaves nothing running", async () => {
       const certificates = join(copy, ".local", "food-service");
       for (const name of ["localhost.crt", "localhost.key"]) writeFileSync(join(certificates, name), "broken");
-      const started = startCopy("--embedded");
+      const started = startCopy({}, "--embedded");
       assert.equal(await started.ended, 1);
       assert.match(started.output.err, /certificate .*localhost\.crt/);
       assert.doesNotMatch(started.output.err, /\n\s+at /);

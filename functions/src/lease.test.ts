@@ -66,6 +66,7 @@ describe("a lease", () => {
   it("is continued once: a duplicate continuation does nothing", async () => {
     const bed = testBed();
     const { holder, step } = await taken(bed);
+    assert.equal(await resumeLease(PATH, { holder, step: step + 1 }, LEASE_MS, bed.ports), undefined);
     const next = await resumeLease(PATH, { holder, step }, LEASE_MS, bed.ports);
     assert.equal(next?.step, 1);
     assert.notEqual(next.holder, holder);

@@ -68,6 +68,7 @@ describe("an attempt document", () => {
     ["the tries are text", { tries: "1" }, "tries"],
     ["the lease is text", { leaseUntil: "2026-01-01" }, "leaseUntil"],
     ["the next try is a number", { nextTryAt: NOW }, "nextTryAt"],
+    ["the time at which it may be deleted is text", { expireAt: "2026-01-01" }, "expireAt"],
     ["the id is missing", { id: null }, "id"],
     ["the order is missing", { order: null }, "order"],
     ["the reason is text", { reason: "why not" }, "reason"],
@@ -200,6 +201,11 @@ describe("the next action of an attempt", () => {
     ] as const) {
       assert.deepEqual(nextAction(attempt(fields), NOW, "park"), { action: "wait", reason });
     }
+  });
+
+  it("says why an attempt is sent that was closed", () => {
+    const next = nextAction(attempt({ state: "CLOSED" }), NOW, "park");
+    assert.deepEqual(next, { action: "send", reason: "order is back" });
   });
 
   it("never resends a create under park, except in FAILED, and in CLOSED after FAILED", () => {

@@ -63,7 +63,12 @@ describe("a fingerprint", () => {
 describe("a reason code", () => {
   it("says what an operator can do; whatever is not ours is a create that failed", () => {
     assert.deepEqual(actionsFor("STRANDED"), ["link", "dismiss"]);
-    assert.deepEqual(actionsFor("ORDER_UNREADABLE"), ["dismiss"]);
+    for (const code of ["ORDER_UNREADABLE", "ORDER_NOT_FOUND", "UNUSABLE_NAME"])
+      assert.deepEqual(actionsFor(code), ["dismiss"]);
+    for (const code of ["RELATION_TOO_LARGE", "LINK_NOT_FOUND"])
+      assert.deepEqual(actionsFor(code), ["link", "retry", "dismiss"]);
+    for (const code of ["REPORT_REJECTED", "REPORT_IGNORED", "ACTIVE_AFTER_CANCELLATION", "ORDER_REPLACED"])
+      assert.deepEqual(actionsFor(code), ["retry", "dismiss"]);
     for (const code of ["INVALID_ARGUMENT", "toString", undefined]) {
       assert.deepEqual([isReasonCode(code), actionsFor(code)], [false, ["link", "retry", "dismiss"]]);
     }

@@ -569,6 +569,15 @@ for (const stage of ["kitchen", "shipment"] as const) {
       assert.equal(await stateOf(bed, stage), "UNCERTAIN");
     });
 
+    it("does not link a resource that another order has, although the relation names it", async () => {
+      const bed = await bedFor(stage);
+      bed.food.nextNames.push("made/1");
+      await bed.store.memory.commit([linkEntry("orders/other", stage, "made/1", bed.clock.now())]);
+      atLink(bed, stage, "before", () => bed.store.set(RELATION, { [stage]: "made/1" }));
+      assert.equal((await deliver(bed, stage)).outcome, "blocked");
+      assert.equal(await stateOf(bed, stage), "UNCERTAIN");
+    });
+
     it("does not link a resource that another order has", async () => {
       const bed = await bedFor(stage);
       await bed.store.memory.commit([linkEntry("orders/other", stage, "made/1", bed.clock.now())]);
@@ -663,7 +672,8 @@ for (const stage of ["kitchen", "shipment"] as const) {
       const { state, reason } = (await attemptOf(bed, stage)) as { state: string; reason: Fields };
       assert.equal(state, "UNCERTAIN");
       assert.match(String(reason.message), /ours\/1.*theirs\/1/);
-      assert.ok(bed.lines.some(({ level, fields }) => level === "error" && fields.name === "ours/1"));
+      const duplicates = bed.lines.filter(({ level, fields }) => level === "error" && fields.name === "ours/1");
+      assert.equal(duplicates.length, 1);
     });
 
     it("accepts that an older scheduler linked the same resource", async () => {
@@ -788,6 +798,19 @@ describe("what is said of a create", () => {
     assert.equal(await reasonOf(send(bed)), "blocked: parked after try 2: INVALID_ARGUMENT no");
     assert.equal((await bed.store.fields(PATH))?.nextTryAt, null);
     assert.equal(await reasonOf(send(bed)), "skipped: parked, an operator decides");
+  });
+
+  it("is that it was not sent, after more tries than there are now", async () => {
+    const bed = await bedFor("kitchen", { CREATE_TRIES: 8 });
+    for (let tries = 1; tries <= 3; tries++) {
+      bed.food.hooks.once("createKitchenOrder", "before", refuse);
+      await send(bed);
+      bed.clock.advance(YEAR_MS);
+    }
+    bed.ports.settings = { ...bed.ports.settings, CREATE_TRIES: 2 };
+    bed.food.hooks.once("createKitchenOrder", "before", fails(callError("UNAVAILABLE", "down", false)));
+    assert.equal(await reasonOf(send(bed)), "blocked: not sent: UNAVAILABLE down");
+    assert.equal(await bed.store.field(PATH, "state"), "FAILED");
   });
 
   it("is that its outcome is unknown, and why", async () => {

@@ -228,6 +228,18 @@ describe("what a decision does", () => {
     assert.deepEqual(await relationOf(bed), { schema: 1, ...PREPARED, state: "CANCELLED" });
   });
 
+  it("discards no link of an order that has none any more", async () => {
+    const relation = {
+      ...PREPARED,
+      discarded: { kitchen: "kitchenorders/1" },
+      state: "IN_FLIGHT",
+      shipment: "shipments/1",
+    };
+    const bed = await bedFor("LINK_NOT_FOUND", relation);
+    assert.equal(await apply(bed, RETRY), "FAILED");
+    assert.deepEqual(await relationOf(bed), { schema: 1, ...relation });
+  });
+
   it("closes for good what is dismissed", async () => {
     const bed = await bedFor("INVALID_ARGUMENT", PREPARED, {
       nextTryAt: new Date(5),
@@ -300,6 +312,11 @@ describe("what a decision does", () => {
     unsaid.food.orders.set("orders/1", { name: "orders/1", customerId: "ada", status: "NEW" });
     await apply(unsaid, DISMISS);
     assert.deepEqual((await relationOf(unsaid))?.placedAt, new Date(0));
+    const unstorable = await bedFor("ORDER_REPLACED", { ...PREPARED, placedAt: new Date(0) });
+    const placedAt = new Date(8.64e15);
+    unstorable.food.orders.set("orders/1", { name: "orders/1", customerId: "ada", status: "NEW", placedAt });
+    await apply(unstorable, DISMISS);
+    assert.deepEqual((await relationOf(unstorable))?.placedAt, new Date(0));
   });
 
   it("links what was found, with its entry in the history, and deletes the attempt", async () => {
@@ -316,6 +333,7 @@ describe("what a decision does", () => {
       JSON.stringify(entry),
       /"order":"orders\/1","state":"PREPARATION","kitchen":"kitchenorders\/9".*"claim":"claim-1"/,
     );
+    assert.equal(bed.store.memory.all("audit")[0]?.fields.name, "kitchenorders/9");
     assert.equal(await attemptOf(bed), undefined);
   });
 
@@ -328,6 +346,13 @@ describe("what a decision does", () => {
       assert.equal((await relationOf(bed))?.kitchen, relation?.kitchen);
       assert.equal((await attemptOf(bed))?.state, "PARKED");
     }
+  });
+
+  it("links nothing that another order has, although the relation names it", async () => {
+    const bed = await bedFor("LINK_NOT_FOUND", { ...PREPARED, kitchen: "kitchenorders/9" });
+    bed.food.kitchenOrders.set("kitchenorders/9", { name: "kitchenorders/9", status: "PACKAGED" });
+    await bed.store.commit([linkEntry("orders/other", "kitchen", "kitchenorders/9", 0, "claim-0")]);
+    await assert.rejects(resolveAttempt(LINK, bed.ports), AlreadyLinkedError);
   });
 
   it("closes for good: what is dismissed is never deleted by a time-to-live policy", async () => {
@@ -422,6 +447,8 @@ describe("a decision that is not applied", () => {
     const rejected = await bedFor("REPORT_REJECTED");
     const [, both] = (await rejection(rejected, { ...BY, link: "kitchenorders/2" })) as string[];
     assert.match(both ?? "", /retry or dismiss is possible, link is not$/);
+    const [changed] = (await rejection(missing, { ...BY, version: "old" })) as string[];
+    assert.equal(changed, "changed", "another action may be possible now");
   });
 
   it("names the order or the link that can't be one", async () => {
@@ -440,6 +467,12 @@ describe("a decision that is not applied", () => {
       [false, true],
     );
     assert.equal(again.outcome === "advanced" && again.to, "FAILED");
+    const waiting = await bedFor("INVALID_ARGUMENT");
+    for (const isRepeat of [false, true]) {
+      const closed = await resolveAttempt({ ...BY, dismiss: true, key: "k" }, waiting.ports);
+      assert.ok(closed.outcome === "advanced");
+      assert.deepEqual([closed.to, closed.isRepeat], ["CLOSED", isRepeat]);
+    }
     for (const other of [
       { reason: "another" },
       { claim: "claim-2" },

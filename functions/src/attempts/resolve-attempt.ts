@@ -177,7 +177,7 @@ function updating(snapshot: Snapshot | undefined, fields: Fields): Write[] {
 function decideRetry({ stage }: Resolution, { attempt, relation: snapshot }: Stored, { clock }: ResolvePorts): Decided {
   const { path, version } = attempt;
   const now = clock.now();
-  const code = attemptIn(attempt)?.reason?.code;
+  const code = attemptIn(attempt).reason?.code;
   const relation = relationIn(snapshot);
   const removal: Write = { kind: "delete", path, version };
 
@@ -220,7 +220,7 @@ async function decideDismissal({ ref, attempt, relation: snapshot }: Stored, por
   const fields = { state: "CLOSED", isDismissed: true, nextTryAt: null, leaseUntil: null };
   const writes: Write[] = [{ kind: "update", path, version, fields }];
   const relation = relationIn(snapshot);
-  const code = attemptIn(attempt)?.reason?.code;
+  const code = attemptIn(attempt).reason?.code;
 
   if (code === "ORDER_NOT_FOUND" && relation?.state && isOpen(relation.state)) {
     const now = ports.clock.now();
@@ -252,7 +252,7 @@ async function decideLink(
   const writes: Write[] = [
     linkWrite({ stage, ref, order }, relation, link, ports),
     { kind: "delete", path: attempt.path, version: attempt.version },
-    ...(isOwn ? [] : [linkEntry(ref.name, stage, link, clock.now(), attemptIn(attempt)?.id)]),
+    ...(isOwn ? [] : [linkEntry(ref.name, stage, link, clock.now(), attemptIn(attempt).id)]),
   ];
   return { to: "LINKED", writes };
 }

@@ -8,6 +8,7 @@ import {
   callError,
   isNotFound,
   isRetryable,
+  NoSlotError,
   StoreError,
   toErrorInfo,
   ValidationError,
@@ -78,6 +79,8 @@ describe("failures", () => {
     assert.deepEqual(toErrorInfo(error), { code: "StoreError", message: "above" });
     for (const code of ["UNAVAILABLE", "NOT_FOUND"]) assert.equal(callError(code, "no", true, { cause }).cause, cause);
     assert.deepEqual(toErrorInfo(callError("ABORTED", "no", true)), { code: "ABORTED", message: "no" });
+    const { code, sent } = new NoSlotError("GetOrder");
+    assert.deepEqual([code, sent], ["NO_SLOT", false]);
     assert.deepEqual(toErrorInfo("thrown text"), { code: "UNKNOWN", message: "thrown text" });
   });
 });

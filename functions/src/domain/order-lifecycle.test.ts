@@ -68,6 +68,8 @@ describe("the tables of the life cycle", () => {
     for (const status of ORDERS) assert.equal(stageOf(status), expected[status], status);
     assert.deepEqual(ACTIVE_STATUSES, ["NEW", "PREPARATION", "IN_FLIGHT"]);
     assert.equal(new Set(Object.values(STAGES).map(({ topic }) => topic)).size, 3);
+    const functions = Object.values(STAGES).map((stage) => stage.function);
+    assert.deepEqual(functions, ["sendToKitchen", "dispatchShipment", "completeOrder"]);
   });
 
   it("close the relation of an order that has ended, and of no other", () => {

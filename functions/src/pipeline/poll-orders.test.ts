@@ -249,6 +249,15 @@ describe("the poll", () => {
     ]);
   });
 
+  it("publishes an order that advances during the pass to both stages: either may be the one that is due", async () => {
+    const bed = bedListing(({ status }) => ({
+      orders: status === "IN_FLIGHT" ? [] : [order("orders/1", status)],
+      nextPageToken: "",
+    }));
+    await pollOrders(bed.ports);
+    assert.deepEqual(bed.published.map(({ stage }) => stage).sort(), ["kitchen", "shipment"]);
+  });
+
   it("continues with the next page and the other statuses if a page can't be published", async () => {
     const bed = bedListing(pages("NEW", ["orders/1"], ["orders/2"], ["orders/3"]));
     bed.bus.once("publishOrders", "before", () => {
@@ -752,15 +761,22 @@ describe("a continuation of a poll", () => {
     assert.deepEqual(result, { outcome: "completed", published: 1, unusable: 0, failedPages: 0 });
   });
 
+  const progress = {
+    startedAt: 5,
+    active: { NEW: 1, PREPARATION: 2, IN_FLIGHT: 3 },
+    failedPages: 0,
+    arrived: 0,
+    newest: 0,
+    waiting: [],
+  };
+
+  it("adds to what earlier runs of its pass counted", async () => {
+    const { bed } = await continued({ startedAt: clock.now(), progress });
+    const { active } = (await bed.store.field(LEASE, "health")) as { active: object };
+    assert.deepEqual(active, { NEW: 2, PREPARATION: 2, IN_FLIGHT: 3 });
+  });
+
   it("lists the other statuses again from the beginning once a tick is over, and counts them once", async () => {
-    const progress = {
-      startedAt: 5,
-      active: { NEW: 1, PREPARATION: 2, IN_FLIGHT: 3 },
-      failedPages: 0,
-      arrived: 0,
-      newest: 0,
-      waiting: [],
-    };
     const { bed } = await continued({ startedAt: clock.now() - 60_000, progress });
     assert.deepEqual(asked(bed), ["NEW 7 50", "PREPARATION  500", "IN_FLIGHT  500"]);
     const { active, at } = (await bed.store.field(LEASE, "health")) as { active: object; at: Date };

@@ -67,6 +67,7 @@ describe("closing a relation", () => {
     await assert.rejects(completeOrder(REF, bed.ports), StoreError);
     assert.equal(await bed.store.field(RELATION, "state"), "IN_FLIGHT");
     assert.deepEqual(await completeOrder(REF, bed.ports), { outcome: "advanced", to: "DELIVERED" });
+    assert.equal(bed.store.memory.all("history").length, 2, "each end has its entry");
   });
 
   it("recognizes its own write if the commit was applied and answered with a conflict", async () => {

@@ -35,6 +35,6 @@ export async function loadOrReconcile(
   if (isClosed || (link && relation[link] !== undefined)) {
     return { kind: "reconciled", outcome: await reportAgain(snapshot, relation, ports) };
   }
-  if (!state || snapshot.fields.state === state) return { kind: "loaded", snapshot, relation };
+  if (snapshot.fields.state === state) return { kind: "loaded", snapshot, relation };
   return { kind: "loaded", ...(await adoptLinks(snapshot, ports)) };
 }

@@ -235,7 +235,7 @@ describe("the state of a relation", () => {
   });
 
   it("is refused with times that are no map of times", () => {
-    for (const times of [[AT], AT, { EATEN: AT }, { PREPARATION: "now" }]) {
+    for (const times of [[AT], AT, null, "now", { EATEN: AT }, { PREPARATION: "now" }]) {
       assert.throws(() => parseRelation(PATH, { kitchen: "k/1", times } as Fields), ValidationError);
     }
     assert.throws(() => parseRelation(PATH, { kitchen: "k/1", times: [AT] } as Fields), /times.*must be a map/);

@@ -79,7 +79,7 @@ export const relationSchema = v.object({
 
 /** Whether this is a map: lists and dates are objects too. */
 function isMap(value: unknown): boolean {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  return value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /** The name of what each stage created. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
 import { claimFields } from "../attempts/attempt.js";
 import { ConflictError, callError, NoSlotError, StoreError } from "../domain/errors.js";
 import type { OrderStatus } from "../domain/order-lifecycle.js";
@@ -362,10 +363,8 @@ describe("the sweep of attempts", () => {
     const alerts = bed.lines.filter(({ level }) => level === "error");
     assert.equal(alerts.length, 2);
     assert.equal(alerts[0]?.message, "Operator action required: 1 attempt is waiting");
-    assert.match(
-      JSON.stringify(alerts[0]?.fields.examples),
-      /^\[\{"order":"orders\/1","stage":"kitchen","state":"UNCERTAIN",/,
-    );
+    const examples = [{ order: "orders/1", stage: "kitchen", state: "UNCERTAIN", reason }];
+    assert.deepEqual(alerts[0].fields, { component: "sweep", outcome: "needs_operator", waiting: 1, examples });
   });
 
   it("logs one line with a count and five examples when many orders need an operator", async () => {
@@ -468,6 +467,41 @@ describe("the sweep of attempts", () => {
       assert.equal(await inState(bed, path), state);
     });
   }
+
+  it("leaves a failed attempt whose link another program made, until its order ends", async () => {
+    const { bed, path } = await bedWith({ state: "FAILED", leaseUntil: null }, "PREPARATION");
+    await relate(bed, "1");
+    assert.deepEqual(await sweep(bed.ports), swept({}));
+    assert.equal(await inState(bed, path), "FAILED");
+  });
+
+  it("has no next try once it is closed", async () => {
+    const failed = { state: "FAILED", leaseUntil: null, nextTryAt: new Date(0) };
+    const { bed, path } = await bedWith(failed, "CANCELLED");
+    await sweep(bed.ports);
+    assert.equal(await bed.store.field(path, "nextTryAt"), null);
+  });
+
+  it("reads no attempt that is closed", async () => {
+    const { bed } = await bedWith({ state: "CLOSED", leaseUntil: null });
+    const states: string[] = [];
+    const { store } = bed;
+    bed.ports.store.query = (query) => {
+      if (query.collection === "attempts") states.push(...query.oneOf);
+      return store.memory.query(query);
+    };
+    await sweep(bed.ports);
+    assert.deepEqual(states.sort(), ["FAILED", "PARKED", "SENDING", "UNCERTAIN"]);
+  });
+
+  it("closes an attempt whose order could not be read once that has ended", async () => {
+    const reason = { code: "ORDER_UNREADABLE", message: "x" };
+    const { bed, path } = await bedWith({ state: "PARKED", leaseUntil: null, reason }, "CANCELLED");
+    const asked = recordLookups(bed);
+    assert.deepEqual(await sweep(bed.ports), swept({ closed: 1 }));
+    assert.equal(await inState(bed, path), "CLOSED");
+    assert.deepEqual(asked, ["orders/1"], "one lookup says all of it");
+  });
 
   it("closes a parked attempt whose link another program made", async () => {
     const { bed, path } = await bedWith({ state: "PARKED", leaseUntil: null }, "PREPARATION");
@@ -639,6 +673,18 @@ describe("what the sweep logs and leaves behind", () => {
     await sweep(bed.ports);
     assert.equal(pages, 6);
     assert.deepEqual(lineOf(bed, "degraded")?.fields.problems, ["NEW: listing takes longer than 60 s"]);
+  });
+
+  it("has listed a status whose last page comes after the minute", async () => {
+    const bed = testBed();
+    bed.food.listOrders = async () => {
+      // The other listings have begun by then.
+      await turn();
+      bed.clock.advance(61_000);
+      return { orders: [], nextPageToken: "" };
+    };
+    await sweep(bed.ports);
+    assert.equal(lineOf(bed, "degraded"), undefined);
   });
 
   for (const [what, fields, outcome] of [
@@ -915,13 +961,21 @@ describe("many orders that are missing at once", () => {
 
   it("are closed one by one if they are a fifth of the open ones", async () => {
     const bed = await bedWith(2, 8);
+    const counts: number[] = [];
     for (let looks = 0; looks < 4; looks++) {
-      await sweep(bed.ports);
+      counts.push((await sweep(bed.ports)).closed);
       bed.clock.advance(300_000);
     }
+    assert.deepEqual(counts, [0, 0, 0, 2]);
     assert.equal(await bed.store.field("relations/m0", "state"), "GONE");
     const closed = bed.lines.filter(({ fields }) => fields.to === "GONE").map(({ fields }) => fields.order);
     assert.deepEqual(closed, ["orders/m0", "orders/m1"]);
+  });
+
+  it("are all looked at in one sweep if they are a fifth of the open ones", async () => {
+    const bed = await bedWith(101, 404);
+    await sweep(bed.ports);
+    assert.equal(bed.store.writes.filter(({ path }) => path.startsWith("relations/m")).length, 101);
   });
 
   it("are handled for five minutes at most, and the rest at the next sweep", async () => {
@@ -933,13 +987,13 @@ describe("many orders that are missing at once", () => {
     };
     const { commit } = bed.store;
     bed.ports.store.commit = (writes) => {
-      if (writes.some(({ path }) => path.startsWith("relations/m"))) bed.clock.advance(100_000);
+      if (writes.some(({ path }) => path.startsWith("relations/m"))) bed.clock.advance(50_000);
       return commit.call(bed.store, writes);
     };
     await sweep(bed.ports);
     const looked = await Promise.all(
       Array.from({ length: 20 }, (_, id) => bed.store.field(`relations/m${id}`, "trouble")),
     );
-    assert.equal(looked.filter((trouble) => trouble !== undefined).length, 2);
+    assert.equal(looked.filter((trouble) => trouble !== undefined).length, 4);
   });
 });
