@@ -748,7 +748,7 @@ function checkDismissals({ writes, replaced }: Evidence, violate: Violate): void
 const NEVER_RETRIED = ["STRANDED", "ORDER_NOT_FOUND", "ORDER_UNREADABLE", "UNUSABLE_NAME"];
 
 /** A decision does what its operator asked for, in the same commit. */
-function checkEffects({ history, writes }: Evidence, violate: Violate): void {
+function checkEffects({ history, writes, replaced }: Evidence, violate: Violate): void {
   const relations = new Map<string, Fields | undefined>();
   for (const [index, { path, after, at, run }] of writes.entries()) {
     if (path.startsWith("relations/")) relations.set(path, after);
@@ -764,7 +764,8 @@ function checkEffects({ history, writes }: Evidence, violate: Violate): void {
     const relation = commit.findLast((write) => write.path === relationPathOf(order));
     const is = relation ? relation.after : was;
     const isTroubled = history.some((entry) => entry.run === run && entry.fault !== undefined);
-    const missing = missingEffect(String(after.action), code, stage, attempt?.after, was, is);
+    const decision = { action: String(after.action), code, stage, replacedAt: replaced.get(order) ?? 0 };
+    const missing = missingEffect(decision, attempt?.after, was, is);
     if (missing && !isTroubled) violate("a decision has its effect", `${order}: ${after.action}, ${code}: ${missing}`);
   }
 }
@@ -774,9 +775,12 @@ function isOpen(relation: Fields | undefined): boolean {
 }
 
 function missingEffect(
-  action: string,
-  code: string | undefined,
-  stage: CreatingStage,
+  {
+    action,
+    code,
+    stage,
+    replacedAt,
+  }: { action: string; code: string | undefined; stage: CreatingStage; replacedAt: number },
   attempt: Fields | undefined,
   was: Fields | undefined,
   is: Fields | undefined,
@@ -784,8 +788,8 @@ function missingEffect(
   if (action === "dismiss") {
     if (attempt?.state !== "CLOSED" || !attempt.isDismissed) return "the attempt is not dismissed";
     if (code === "ORDER_NOT_FOUND" && isOpen(is)) return "the relation is still open";
-    const isTimed = was?.placedAt instanceof Date;
-    if (code === "ORDER_REPLACED" && isTimed && is === was) return "the relation is still of the earlier order";
+    const isEarlier = was?.placedAt instanceof Date && was.placedAt.getTime() < replacedAt;
+    if (code === "ORDER_REPLACED" && isEarlier && is === was) return "the relation is still of the earlier order";
     return undefined;
   }
   if (code !== undefined && NEVER_RETRIED.includes(code)) return "nothing may be sent again";
