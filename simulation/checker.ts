@@ -268,6 +268,8 @@ function checkResends(
   }
 }
 
+const REFUSALS: readonly (Fault | undefined)[] = ["refused", "refused at length", "refused again"];
+
 /** An order is parked only after the food service rejected its create CREATE_TRIES times since the last retry. */
 function checkParked(
   { history, writes, settings }: Pick<Evidence, "history" | "writes" | "settings">,
@@ -285,7 +287,7 @@ function checkParked(
       (entry) =>
         isCreate(entry) &&
         entry.subject === key &&
-        (entry.fault === "refused" || entry.fault === "refused at length") &&
+        REFUSALS.includes(entry.fault) &&
         entry.at >= retriedAt &&
         entry.at <= at,
     );
@@ -684,10 +686,20 @@ function checkDecisions({ writes, decisions }: Evidence, violate: Violate): void
 function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): void {
   const paused = new Set(history.flatMap(({ fault, process }) => (fault && PAUSES.includes(fault) ? [process] : [])));
   const leases = new Map<number, number>();
+  const passedOn = new Set(history.flatMap((entry) => (positionsIn([entry]).length > 0 ? [entry.run] : [])));
+  const runOf = new Map<unknown, number>();
   for (const { path, before, after, at, run } of writes) {
     const until = after?.until;
-    if (path !== "leases/poll" || !(until instanceof Date) || after?.holder === "" || run === undefined) continue;
+    if (path !== "leases/poll" || !(until instanceof Date) || run === undefined) continue;
     const { kind, skew = 0 } = runs[run - 1] ?? {};
+    const owner = runOf.get(before?.holder);
+    if (after?.holder === "") {
+      if (owner !== undefined && owner !== run) violate("one poll at a time", `run ${run} released the lease of ${owner}`);
+      continue;
+    }
+    runOf.set(after?.holder, run);
+    if (kind === "continuation" && owner !== undefined && !passedOn.has(owner))
+      violate("one poll at a time", `run ${run} continues run ${owner}, which passed nothing on`);
     if (kind === "poll" && before?.until instanceof Date && before.until.getTime() > at + skew)
       violate("one poll at a time", `run ${run} took the lease of another poll`);
     leases.set(run, until.getTime());
@@ -707,7 +719,7 @@ function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): vo
   }
 }
 
-const PAUSES: readonly Fault[] = ["pause", "suspend"];
+const PAUSES: readonly Fault[] = ["pause", "suspend", "overtaken"];
 
 /** The runs that applied an operator's decision. */
 function decidedRuns(writes: Evidence["writes"]): ReadonlySet<number | undefined> {

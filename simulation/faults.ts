@@ -44,17 +44,22 @@ const EMPTY_PAGES = "empty pages";
 /** For a while, the food service rejects the updates of an order's status, or acknowledges and ignores them. */
 const FAILING_REPORTS = ["rejected for long", "ignored for long"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
-/** "linked by others": another program creates and links a resource of its own at the same time, and the process may crash. */
+/**
+ * "linked by others": another program creates and links a resource of its own at the same time, and the process may crash. "refused again":
+ * the next tries are refused too. "overtaken": another program advances the order without a link, and the process is paused.
+ */
 const CREATES = [
   ...WRITES,
   "refused",
   "refused at length",
+  "refused again",
   "unsent",
   "empty name",
   "foreign name",
   "doubled name",
   "cancel",
   "linked by others",
+  "overtaken",
 ] as const;
 /**
  * The same decision is sent twice at a time; another operator decides differently at the same time; the same decision is sent again
@@ -124,7 +129,7 @@ export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[]
 export const keyOfOthers = (key: string) => `others ${key}`;
 
 /** After these the process can say for certain that a create was not carried out. */
-export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "unsent", "outage"];
+export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "refused again", "unsent", "outage"];
 
 /** Which fault strikes at which effect; effects are numbered as they come. */
 export type Schedule = ReadonlyMap<number, Fault>;
@@ -141,7 +146,7 @@ export function following(schedule: Schedule): Choose {
 }
 
 /** The exhaustive search tries these only alone: what they lead to together with others is left to the random search. */
-const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by others"];
+const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by others", "refused again", "overtaken"];
 export const strikesAlone = (fault: Fault) => ALONE.includes(fault);
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
