@@ -652,8 +652,12 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   }
 }
 
-/** Only the run that made a claim may change it before its lease ends, judged by the writer's clock. */
-function checkClaims({ writes, runs }: Evidence, violate: Violate): void {
+/**
+ * Only the run that made a claim may change it before its lease ends, judged by the writer's clock. Only that run or an operator may say at any
+ * time that nothing was sent.
+ */
+function checkClaims({ writes, runs, replaced }: Evidence, violate: Violate): void {
+  const decided = decidedRuns(writes);
   const claimedBy = new Map<unknown, number>();
   for (const { path, before, after, at, run } of writes) {
     if (!path.startsWith("attempts/") || run === undefined) continue;
@@ -662,6 +666,9 @@ function checkClaims({ writes, runs }: Evidence, violate: Violate): void {
       const message = `run ${run} changed ${path}, which run ${claimedBy.get(before?.id)} had claimed`;
       violate("a claim belongs to its run until its lease ends", message);
     }
+    const isGivenUp = (before?.state === "SENDING" || before?.state === "UNCERTAIN") && GIVEN_UP.includes(String(after?.state));
+    if (isGivenUp && claimedBy.get(before.id) !== run && !decided.has(run) && !replaced.has(String(before.order)))
+      violate("given up only if nothing was created", `run ${run} gave up ${path}, which another one may have sent`);
     if (after?.state === "SENDING") claimedBy.set(after.id, run);
   }
 }
