@@ -666,10 +666,12 @@ function checkClaims({ writes, runs, replaced }: Evidence, violate: Violate): vo
       const message = `run ${run} changed ${path}, which run ${claimedBy.get(before?.id)} had claimed`;
       violate("a claim belongs to its run until its lease ends", message);
     }
-    const isGivenUp = (before?.state === "SENDING" || before?.state === "UNCERTAIN") && GIVEN_UP.includes(String(after?.state));
+    const isGivenUp =
+      (before?.state === "SENDING" || before?.state === "UNCERTAIN") && GIVEN_UP.includes(String(after?.state));
     if (isGivenUp && claimedBy.get(before.id) !== run && !decided.has(run) && !replaced.has(String(before.order)))
       violate("given up only if nothing was created", `run ${run} gave up ${path}, which another one may have sent`);
-    if (after?.state === "SENDING") claimedBy.set(after.id, run);
+    // A lookup that is counted changes the document and not the claim.
+    if (after?.state === "SENDING" && before?.id !== after.id) claimedBy.set(after.id, run);
   }
 }
 
@@ -701,7 +703,8 @@ function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): vo
     const { kind, skew = 0 } = runs[run - 1] ?? {};
     const owner = runOf.get(before?.holder);
     if (after?.holder === "") {
-      if (owner !== undefined && owner !== run) violate("one poll at a time", `run ${run} released the lease of ${owner}`);
+      if (owner !== undefined && owner !== run)
+        violate("one poll at a time", `run ${run} released the lease of ${owner}`);
       continue;
     }
     runOf.set(after?.holder, run);

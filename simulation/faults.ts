@@ -190,9 +190,11 @@ const WEIGHTS: { readonly [O in Operation]?: number } = {
   dismiss: 20,
 };
 
-/** Only these lead to polls that several runs continue, so they are chosen so many times more often than other faults of a list. */
-const CONTINUING: readonly Fault[] = ["slow pages", "endless pages"];
-const CONTINUING_WEIGHT = 5;
+/**
+ * How many times more often than others these are chosen: only slow or endless pages lead to polls that several runs continue, and a loss
+ * that comes back again and again needs an order that waits for long.
+ */
+const FAVORED: { readonly [F in Fault]?: number } = { "slow pages": 5, "endless pages": 5, "lost again and again": 3 };
 
 /** The share of the choices in which only a few kinds of faults strike, and then more often: together they lead further. */
 const FOCUSED_SHARE = 0.5;
@@ -205,8 +207,7 @@ export function choosing(random: Randomness, share: number, most: number): Choos
   const isFocused = random.fraction() < FOCUSED_SHARE;
   const oneKind = () => FAULT_KINDS[Math.floor(random.fraction() * FAULT_KINDS.length)];
   const focus = isFocused ? Array.from({ length: FOCUSED_KINDS }, oneKind) : FAULT_KINDS;
-  const weighted = (kind: Fault) =>
-    Array.from({ length: CONTINUING.includes(kind) ? CONTINUING_WEIGHT : 1 }, () => kind);
+  const weighted = (kind: Fault) => Array.from({ length: FAVORED[kind] ?? 1 }, () => kind);
   const kindsOf = (operation: Operation) =>
     (FAULTS[operation] as readonly Fault[]).filter((kind) => focus.includes(kind)).flatMap(weighted);
   const kindsByOperation = new Map((Object.keys(FAULTS) as Operation[]).map((name) => [name, kindsOf(name)]));

@@ -295,13 +295,26 @@ async function isOver(
     const ended = closingState(system.statusOf(name) ?? "UNKNOWN") !== undefined;
     if (ended && state && RELATION_STATES[state].open) return false;
     const isDismissed = attempts.some((attempt) => attempt && isGivenUp(attempt, system.fieldsAt(`relations/${id}`)));
-    // Another program may have linked what a create that is uncertain was for.
-    const isLinked = ({ stage }: Fields) => system.fieldsAt(`relations/${id}`)?.[String(stage)] !== undefined;
-    const isWaiting = needing.some((attempt) => attempt && !(isLinked(attempt) && attempt.state === "UNCERTAIN"));
+    // The next sweep closes what waits for an order that has ended.
+    if (ended && attempts.some((attempt) => attempt?.state === "PARKED")) return false;
+    // Another program may have linked what the attempt was for; and a report is tried again.
+    const goesOn = (attempt: Fields) =>
+      system.fieldsAt(`relations/${id}`)?.[String(attempt.stage)] !== undefined &&
+      !STOPPING.includes(String(codeOf(attempt)));
+    const isWaiting = needing.some((attempt) => attempt && !goesOn(attempt));
     if (!ended && state !== "CANCELLED" && !isWaiting && !isDismissed) return false;
   }
   return true;
 }
+
+/** The reasons for which an order that is linked does not go on without an operator. */
+const STOPPING = [
+  "LINK_NOT_FOUND",
+  "ORDER_NOT_FOUND",
+  "ORDER_UNREADABLE",
+  "ORDER_REPLACED",
+  "ACTIVE_AFTER_CANCELLATION",
+];
 
 /** The reasons for which an order whose attempt is dismissed goes on, if it can, since it is linked. */
 const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED", "ORDER_REPLACED"];
@@ -336,6 +349,9 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];
     if (attempts.some(wasDismissed)) return [];
+    // A sweep shows it to an operator. If one crashed, its lease must expire first.
+    const isAdvanced = system.world.setByOthers.some(({ order }) => order === name);
+    if (isAdvanced && attempts.some((attempt) => attempt?.state === "SENDING")) return [];
     // Another program may have created what we would: an operator was asked until the order ended, and then it was set back.
     if (attempts.some((attempt) => attempt?.state === "CLOSED" && codeOf(attempt) === MISSING_LINK)) return [];
     const relation = system.fieldsAt(`relations/${id}`);
