@@ -268,6 +268,8 @@ function checkResends(
   }
 }
 
+const REFUSALS: readonly (Fault | undefined)[] = ["refused", "refused at length", "refused again"];
+
 /** An order is parked only after the food service rejected its create CREATE_TRIES times since the last retry. */
 function checkParked(
   { history, writes, settings }: Pick<Evidence, "history" | "writes" | "settings">,
@@ -285,7 +287,7 @@ function checkParked(
       (entry) =>
         isCreate(entry) &&
         entry.subject === key &&
-        (entry.fault === "refused" || entry.fault === "refused at length") &&
+        REFUSALS.includes(entry.fault) &&
         entry.at >= retriedAt &&
         entry.at <= at,
     );
@@ -650,8 +652,12 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   }
 }
 
-/** Only the run that made a claim may change it before its lease ends, judged by the writer's clock. */
-function checkClaims({ writes, runs }: Evidence, violate: Violate): void {
+/**
+ * Only the run that made a claim may change it before its lease ends, judged by the writer's clock. Only that run or an operator may say at any
+ * time that nothing was sent.
+ */
+function checkClaims({ writes, runs, replaced }: Evidence, violate: Violate): void {
+  const decided = decidedRuns(writes);
   const claimedBy = new Map<unknown, number>();
   for (const { path, before, after, at, run } of writes) {
     if (!path.startsWith("attempts/") || run === undefined) continue;
@@ -660,7 +666,12 @@ function checkClaims({ writes, runs }: Evidence, violate: Violate): void {
       const message = `run ${run} changed ${path}, which run ${claimedBy.get(before?.id)} had claimed`;
       violate("a claim belongs to its run until its lease ends", message);
     }
-    if (after?.state === "SENDING") claimedBy.set(after.id, run);
+    const isGivenUp =
+      (before?.state === "SENDING" || before?.state === "UNCERTAIN") && GIVEN_UP.includes(String(after?.state));
+    if (isGivenUp && claimedBy.get(before.id) !== run && !decided.has(run) && !replaced.has(String(before.order)))
+      violate("given up only if nothing was created", `run ${run} gave up ${path}, which another one may have sent`);
+    // A lookup that is counted changes the document and not the claim.
+    if (after?.state === "SENDING" && before?.id !== after.id) claimedBy.set(after.id, run);
   }
 }
 
@@ -684,10 +695,21 @@ function checkDecisions({ writes, decisions }: Evidence, violate: Violate): void
 function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): void {
   const paused = new Set(history.flatMap(({ fault, process }) => (fault && PAUSES.includes(fault) ? [process] : [])));
   const leases = new Map<number, number>();
+  const passedOn = new Set(history.flatMap((entry) => (positionsIn([entry]).length > 0 ? [entry.run] : [])));
+  const runOf = new Map<unknown, number>();
   for (const { path, before, after, at, run } of writes) {
     const until = after?.until;
-    if (path !== "leases/poll" || !(until instanceof Date) || after?.holder === "" || run === undefined) continue;
+    if (path !== "leases/poll" || !(until instanceof Date) || run === undefined) continue;
     const { kind, skew = 0 } = runs[run - 1] ?? {};
+    const owner = runOf.get(before?.holder);
+    if (after?.holder === "") {
+      if (owner !== undefined && owner !== run)
+        violate("one poll at a time", `run ${run} released the lease of ${owner}`);
+      continue;
+    }
+    runOf.set(after?.holder, run);
+    if (kind === "continuation" && owner !== undefined && !passedOn.has(owner))
+      violate("one poll at a time", `run ${run} continues run ${owner}, which passed nothing on`);
     if (kind === "poll" && before?.until instanceof Date && before.until.getTime() > at + skew)
       violate("one poll at a time", `run ${run} took the lease of another poll`);
     leases.set(run, until.getTime());
@@ -707,7 +729,7 @@ function checkOnePoll({ history, runs, writes }: Evidence, violate: Violate): vo
   }
 }
 
-const PAUSES: readonly Fault[] = ["pause", "suspend"];
+const PAUSES: readonly Fault[] = ["pause", "suspend", "overtaken"];
 
 /** The runs that applied an operator's decision. */
 function decidedRuns(writes: Evidence["writes"]): ReadonlySet<number | undefined> {

@@ -46,17 +46,22 @@ const EMPTY_PAGES = "empty pages";
 /** For a while, the food service rejects the updates of an order's status, or acknowledges and ignores them. */
 const FAILING_REPORTS = ["rejected for long", "ignored for long"] as const;
 const WRITES = [...CRASHES, "error", "error after", "late", "outage"] as const;
-/** "linked by others": another program creates and links a resource of its own at the same time, and the process may crash. */
+/**
+ * "linked by others": another program creates and links a resource of its own at the same time, and the process may crash. "refused again":
+ * the next tries are refused too. "overtaken": another program advances the order without a link, and the process is paused.
+ */
 const CREATES = [
   ...WRITES,
   "refused",
   "refused at length",
+  "refused again",
   "unsent",
   "empty name",
   "foreign name",
   "doubled name",
   "cancel",
   "linked by others",
+  "overtaken",
 ] as const;
 /**
  * The same decision is sent twice at a time; another operator decides differently at the same time; the same decision is sent again
@@ -126,7 +131,7 @@ export const FAULT_KINDS = [...new Set(Object.values(FAULTS).flat())] as Fault[]
 export const keyOfOthers = (key: string) => `others ${key}`;
 
 /** After these the process can say for certain that a create was not carried out. */
-export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "unsent", "outage"];
+export const DECIDABLE: readonly Fault[] = ["refused", "refused at length", "refused again", "unsent", "outage"];
 
 /** Which fault strikes at which effect; effects are numbered as they come. */
 export type Schedule = ReadonlyMap<number, Fault>;
@@ -143,7 +148,7 @@ export function following(schedule: Schedule): Choose {
 }
 
 /** The exhaustive search tries these only alone: what they lead to together with others is left to the random search. */
-const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by others"];
+const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by others", "refused again", "overtaken"];
 export const strikesAlone = (fault: Fault) => ALONE.includes(fault);
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
@@ -187,9 +192,11 @@ const WEIGHTS: { readonly [O in Operation]?: number } = {
   dismiss: 20,
 };
 
-/** Only these lead to polls that several runs continue, so they are chosen so many times more often than other faults of a list. */
-const CONTINUING: readonly Fault[] = ["slow pages", "endless pages"];
-const CONTINUING_WEIGHT = 5;
+/**
+ * How many times more often than others these are chosen: only slow or endless pages lead to polls that several runs continue, and a loss
+ * that comes back again and again needs an order that waits for long.
+ */
+const FAVORED: { readonly [F in Fault]?: number } = { "slow pages": 5, "endless pages": 5, "lost again and again": 3 };
 
 /** The share of the choices in which only a few kinds of faults strike, and then more often: together they lead further. */
 const FOCUSED_SHARE = 0.5;
@@ -202,8 +209,7 @@ export function choosing(random: Randomness, share: number, most: number): Choos
   const isFocused = random.fraction() < FOCUSED_SHARE;
   const oneKind = () => FAULT_KINDS[Math.floor(random.fraction() * FAULT_KINDS.length)];
   const focus = isFocused ? Array.from({ length: FOCUSED_KINDS }, oneKind) : FAULT_KINDS;
-  const weighted = (kind: Fault) =>
-    Array.from({ length: CONTINUING.includes(kind) ? CONTINUING_WEIGHT : 1 }, () => kind);
+  const weighted = (kind: Fault) => Array.from({ length: FAVORED[kind] ?? 1 }, () => kind);
   const kindsOf = (operation: Operation) =>
     (FAULTS[operation] as readonly Fault[]).filter((kind) => focus.includes(kind)).flatMap(weighted);
   const kindsByOperation = new Map((Object.keys(FAULTS) as Operation[]).map((name) => [name, kindsOf(name)]));

@@ -65,6 +65,9 @@ const NO_ORDERS = { orders: [], nextPageToken: "" };
 /** So few links are remembered that some are forgotten while their orders wait. */
 const MAX_LINKS = 16;
 
+/** How long the creates with a key are refused: for more tries than an order has. */
+const REFUSALS_MS = 300_000;
+
 /** How long the reports of an order fail: so many times that an operator is asked. */
 const FAILING_REPORTS_MS = 600_000;
 
@@ -406,6 +409,7 @@ function lastingFault(effect: Effect<unknown>, world: World): Fault | undefined 
   if (isLookup && world.now < world.emptyUntil) return "empty replica";
   const absence = absenceFault(effect, world);
   if (absence) return absence;
+  if (operation.startsWith("create") && world.now < (world.refusedUntil.get(subject) ?? 0)) return "refused";
   const isFailing = operation === "listOrders" && world.now < (world.failingUntil.get(subject) ?? 0);
   return isFailing ? "failing pages" : undefined;
 }
@@ -610,6 +614,11 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
     call.afterLatency(() => call.succeed(undefined));
   },
   refused: (call) => call.failLater("INVALID_ARGUMENT", "refused", true),
+  "refused again": (call) => {
+    call.world.refusedUntil.set(call.subject, call.world.now + REFUSALS_MS);
+    call.world.faultLasts(REFUSALS_MS);
+    call.failLater("INVALID_ARGUMENT", "refused", true);
+  },
   "refused at length": (call) => call.failLater("INVALID_ARGUMENT", UNSTORABLE_TEXT, true),
   unsent: (call) => call.failLater("UNAVAILABLE", "no connection", false),
   cancel: (call) =>
@@ -624,6 +633,13 @@ const STRIKES: { readonly [F in Fault]?: (call: Call) => void } = {
         if (crashes) call.applyThen(() => call.world.kill(call.process));
         else call.answer();
       });
+    }),
+  overtaken: (call) =>
+    call.afterLatency(() => {
+      const order = orderOf(call);
+      if (order) changeByOthers("advanced by others", order.name, call.food, call.world);
+      call.world.pause(call.process, call.world.between(20_000, 150_000));
+      call.answer();
     }),
   "ended by others": (call) =>
     call.afterLatency(() => {
@@ -743,10 +759,11 @@ function changeByOthers(
 }
 
 /** Another program creates a kitchen order or a shipment for the order of a create, and links it, if nothing is linked yet. */
-async function linkByOthers({ outside, operation, subject }: Call): Promise<void> {
-  const { food, store, world } = outside;
-  const stage = operation === "createKitchenOrder" ? "kitchen" : "shipment";
-  const order = food.truth().orders.find(({ name }) => idempotencyKey(name, stage) === subject);
+async function linkByOthers(call: Call): Promise<void> {
+  const { food, store, world } = call.outside;
+  const { subject } = call;
+  const stage = stageOfCreate(call);
+  const order = orderOf(call);
   if (!order || world.replaced.has(order.name)) return;
   const path = relationPath(order.name.slice("orders/".length));
   const relation = store.peek(path);
@@ -757,6 +774,14 @@ async function linkByOthers({ outside, operation, subject }: Call): Promise<void
   await store.commit([
     relation ? { kind: "update", path, version: relation.version, fields } : { kind: "create", path, fields },
   ]);
+}
+
+const stageOfCreate = ({ operation }: Call) => (operation === "createKitchenOrder" ? "kitchen" : "shipment");
+
+/** The order of a create. */
+function orderOf(call: Call) {
+  const stage = stageOfCreate(call);
+  return call.food.truth().orders.find(({ name }) => idempotencyKey(name, stage) === call.subject);
 }
 
 /** A customer cancels an order that has not ended. */

@@ -252,7 +252,7 @@ export class System {
       food.changeOrder(name, now, ["status"]);
       world.setByOthers.push({ order: name, status: now, at: world.now });
     };
-    const shown = world.random.fraction() < 0.8 ? "NEW" : "PREPARATION";
+    const shown = world.random.fraction() < 0.6 ? "NEW" : "PREPARATION";
     const show = () => {
       if (food.statusOf(name) !== "CANCELLED") return;
       set(shown);

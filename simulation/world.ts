@@ -101,6 +101,8 @@ export class World {
   readonly replaced = new Map<string, number>();
   /** The orders whose updates fail, how, and until when. */
   readonly failingReports = new Map<string, { fault: Fault; until: number }>();
+  /** The keys of creates that are refused, and until when. */
+  readonly refusedUntil = new Map<string, number>();
   /** Whether a page without orders comes before the first page of every list, from some moment on for good. */
   areFirstPagesEmpty = false;
   /** Whether the food service ignores the status filter, from some moment on for good. */
@@ -252,6 +254,7 @@ export class World {
       this.isFilterIgnored,
       this.areFirstPagesEmpty,
       ...this.failingReports.keys(),
+      ...this.refusedUntil.keys(),
       this.suspended.size,
     ].join();
   }
