@@ -91,7 +91,7 @@ export function judge(given: Case): Judged {
     bugs: [],
     decisions: new Map(),
     unsettled,
-    overAtWrite,
+    over: { write: overAtWrite, effect: Number.POSITIVE_INFINITY },
   });
   const orphans = orphansIn(truth, documents);
   const certainty = judgeCertainty(reading, truth, documents);

@@ -113,8 +113,14 @@ export interface Evidence {
   decisions: World["decisions"];
   /** By run number, how many lists got no slot in time. The next poll lists the rest of these statuses. */
   listsWithoutSlot: World["listsWithoutSlot"];
-  /** How many writes there were at the end. After it, the system may only read. */
-  overAtWrite: number;
+  /** When all was over. After it, the system may only read. */
+  over: Moment;
+}
+
+/** A moment of a run, by how many writes and how many effects there were before it. */
+export interface Moment {
+  write: number;
+  effect: number;
 }
 
 export function check(evidence: Evidence): Violation[] {
@@ -619,25 +625,27 @@ function wasDoubtful(entries: readonly Entry[], run: Run): boolean {
   return troubled.length > 1 || troubled.some(({ fault }) => fault === "late");
 }
 
-/** Whether a run was paused while it held a claim and another run took the claim over: that one can't know what was sent. */
-function wasTakenOver(own: readonly Entry[], claims: readonly Entry[]): boolean {
-  const index = own.findIndex(({ fault }) => fault === "pause" || fault === "suspend");
-  const [paused, next] = own.slice(index);
-  if (index === -1 || !paused) return false;
-  const during = ({ at }: Entry) => at > paused.at && at < (next?.at ?? Number.POSITIVE_INFINITY);
+/** Whether another run took a claim over before its own run had come to an end: that one can't know what was sent. */
+function wasTakenOver([claim, ...later]: readonly Entry[], claims: readonly Entry[]): boolean {
+  if (!claim) return false;
+  const isDuring = ({ at }: Entry) => at > claim.at && later.some((entry) => entry.at > at);
   return claims.some(
-    (entry) => entry.run !== paused.run && entry.operation === "commit" && entry.applied && during(entry),
+    (entry) => entry.run !== claim.run && entry.operation === "commit" && entry.applied && isDuring(entry),
   );
 }
 
-/** While the food service finds no order at all, at most one relation, or a fifth of the open ones, may be closed as GONE per tick. */
+/**
+ * While the food service finds no order at all, at most one relation, or a fifth of the open ones, may be closed as GONE per tick, besides
+ * those that an operator closes.
+ */
 function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Violate): void {
   const open = new Set<string>();
+  const decided = decidedRuns(writes);
   let gone: number[] = [];
-  for (const { path, after, at } of writes) {
+  for (const { path, after, at, run } of writes) {
     if (!/^relations\/[^/]+$/.test(path) || poisoned.has(path.replace("relations", "orders"))) continue;
     const state = after?.state as RelationState | undefined;
-    if (state === "GONE" && absences.some(({ name, from, until }) => !name && from <= at && at <= until)) {
+    if (state === "GONE" && !decided.has(run) && absences.some(({ name, from, until }) => !name && from <= at && at <= until)) {
       gone = [...gone.filter((earlier) => earlier > at - TICK_MS), at];
       const max = Math.max(1, Math.ceil((open.size + gone.length) / 5));
       if (gone.length > max) {
@@ -1144,15 +1152,26 @@ type Order = GroundTruth["orders"][number];
 
 /** What must hold once all faults are over and everything had time to settle. */
 function checkEnds(evidence: Evidence, violate: Violate): void {
-  const { truth, writes, poisoned, stuckAtHorizon, overAtWrite, unsettled } = evidence;
+  const { truth, poisoned, stuckAtHorizon, unsettled } = evidence;
   if (unsettled) violate("every message is acknowledged", "messages are still redelivered when all is over");
   for (const message of stuckAtHorizon) violate("every order moves on", message);
   for (const order of truth.orders) {
     if (!poisoned.has(order.name)) checkEndOf(order, evidence, violate);
   }
-  for (const { path } of writes.slice(overAtWrite)) {
-    if (!NOT_ABOUT_ORDERS.test(path)) violate("writes stop", `${path} was written when all was over`);
-  }
+  for (const what of changesSince(evidence.over, evidence)) violate("writes stop", `${what} when all was over`);
+}
+
+/** What was written about orders since a moment, and sent to the food service to change it. */
+export function changesSince(
+  { write, effect }: Moment,
+  { writes, history }: Pick<Evidence, "writes" | "history">,
+): string[] {
+  const written = writes.slice(write).filter(({ path }) => !NOT_ABOUT_ORDERS.test(path));
+  const sent = history.slice(effect).filter((entry) => entry.operation === "updateOrder" || isCreate(entry));
+  return [
+    ...written.map(({ path }) => `${path} was written`),
+    ...sent.map(({ effect: number, operation }) => `effect ${number} was ${operation}`),
+  ];
 }
 
 function checkEndOf(order: Order, evidence: Evidence, violate: Violate): void {
@@ -1178,11 +1197,18 @@ function checkHistory(
   name: string,
   state: RelationState,
   relation: Fields,
-  { documents }: Evidence,
+  { documents, history, writes }: Evidence,
   violate: Violate,
 ): void {
-  for (const [what, path] of entriesOf(name, state, relation)) {
-    if (documents(path)?.order === name) continue;
+  const path = relationPathOf(name);
+  // Only the event of its own write records what another program linked, and a lost event is beyond us.
+  const isEventLost = history.some(
+    ({ operation, about, fault }) => operation === "react" && about === path && fault === "loss",
+  );
+  const isLinkedByOthers = (what: string) =>
+    writes.some((write) => write.path === path && write.run === 0 && write.before?.[what] !== write.after?.[what]);
+  for (const [what, entry] of entriesOf(name, state, relation)) {
+    if (documents(entry)?.order === name || (isEventLost && isLinkedByOthers(what))) continue;
     violate("the history records every state", `${name} has no history entry for ${what}`);
   }
 }
@@ -1255,11 +1281,6 @@ function wasUndecidable(name: string, stage: CreatingStage, { history, runs }: E
  * operator decided that it is the same order.
  */
 function checkReplaced(order: string, relation: Fields, { truth, replaced, writes }: Evidence, violate: Violate): void {
-  // An operator may decide that it is the same order.
-  if (
-    writes.some(({ path, after }) => path.startsWith("audit/") && after?.order === order && after.action === "dismiss")
-  )
-    return;
   const replacedAt = replaced.get(order) ?? 0;
   // A relation without the earlier order's creation time can't distinguish the two orders.
   const earlier = writes.findLast((write) => write.path === relationPathOf(order) && write.at <= replacedAt);
@@ -1314,7 +1335,7 @@ function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate):
     inTime("shipment", order, packaged.get(order), Date.parse(createdAt));
   }
   function inTime(stage: string, order: string, due = 0, at: number): void {
-    if (poisoned.has(order) || at - due <= TICK_MS + SECOND_MS) return;
+    if (poisoned.has(order) || at - due <= TICK_MS + PACE_MARGIN_MS) return;
     violate(
       "no head-of-line blocking",
       `${order}: its ${stage} was created ${(at - due) / SECOND_MS} s after it was due`,
@@ -1323,6 +1344,9 @@ function checkPace({ truth, poisoned }: Evidence, keys: Keys, violate: Violate):
 }
 
 const SECOND_MS = 1000;
+
+/** How much longer than a tick a step may take without faults: calls wait for their slots. */
+const PACE_MARGIN_MS = 2_000;
 
 /** Within this time after the last fault every order must have advanced. */
 export const GRACE_MS = MAX_BACKOFF_MS + 2 * TICK_MS;

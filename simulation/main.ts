@@ -9,6 +9,9 @@ import { FAULT_KINDS, FAULTS, type Fault } from "./faults.js";
 import { replay } from "./schedule.js";
 import type { Search, SearchProgress, Task } from "./worker.js";
 
+/** More of them meet no more situations in the same time. */
+const DEFAULT_ORDERS = 8;
+
 /** A search over fewer seeds than this need not have met every fault. */
 const ENOUGH_SEEDS = 500;
 
@@ -37,7 +40,7 @@ const command = new Command("simulate")
   .option("--no-pairs", "with --exhaustive: single faults only")
   .option("--seeds <count>", "number of runs with random faults", wholeNumber)
   .option("--seed <number>", "the first seed, or the one to replay", wholeNumber)
-  .option("--orders <count>", "orders in each run", wholeNumber, 20)
+  .option("--orders <count>", "orders in each run", wholeNumber, DEFAULT_ORDERS)
   .option("--twice", "run each seed twice and compare the histories")
   .option("--waits", "with --schedule and --orders 1: an order that waits for many ticks")
   .option("--schedule <json>", "replay this schedule of faults, as a failure printed it", scheduleOf);
