@@ -645,7 +645,11 @@ function checkMassAbsence({ writes, absences, poisoned }: Evidence, violate: Vio
   for (const { path, after, at, run } of writes) {
     if (!/^relations\/[^/]+$/.test(path) || poisoned.has(path.replace("relations", "orders"))) continue;
     const state = after?.state as RelationState | undefined;
-    if (state === "GONE" && !decided.has(run) && absences.some(({ name, from, until }) => !name && from <= at && at <= until)) {
+    if (
+      state === "GONE" &&
+      !decided.has(run) &&
+      absences.some(({ name, from, until }) => !name && from <= at && at <= until)
+    ) {
       gone = [...gone.filter((earlier) => earlier > at - TICK_MS), at];
       const max = Math.max(1, Math.ceil((open.size + gone.length) / 5));
       if (gone.length > max) {
