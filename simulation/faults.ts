@@ -29,7 +29,8 @@ export type Operation =
 const INTERRUPTIONS = ["crash after", "hang", "pause", "suspend"] as const;
 /** A crash before the effect and one after it differ only if it changes anything. */
 const CRASHES = ["crash before", ...INTERRUPTIONS] as const;
-const READS = [...INTERRUPTIONS, "error", "slow", "outage"] as const;
+/** A read changes nothing and has a deadline: a pause is a short suspension, and a call that hangs is slow. */
+const READS = ["crash after", "suspend", "error", "slow", "outage"] as const;
 /** "empty replica": for a while, the food service lists nothing and finds nothing. */
 const LOOKUPS = [...READS, "empty replica"] as const;
 /** What is read disappears for longer than MISSING_AFTER_MINUTES, for good, or several times for a short time. */

@@ -47,7 +47,10 @@ export interface Outside {
 const EMPTY_MS = 240_000;
 
 /** The shortest and the longest time for which something is lost, or everything: longer than MISSING_AFTER_MINUTES. */
-const LONG_LOSS_MS = [900_000, 1_300_000] as const;
+const LONG_LOSS_MS = [900_000, 1_000_000] as const;
+
+/** The shortest and the longest outage: some are longer than MISSING_AFTER_MINUTES. */
+const OUTAGE_MS = [60_000, 700_000] as const;
 
 /** How often something is lost briefly, for how long, and how long after the last time. In between, a sweep notices that it is there. */
 const BRIEF_LOSSES = 3;
@@ -668,7 +671,7 @@ function answerUnlessLost(call: Call): void {
 
 function startOutage({ world, service }: Call): void {
   if (world.now < world.outageUntil[service]) return;
-  const length = world.between(60_000, 900_000);
+  const length = world.between(...OUTAGE_MS);
   world.outageUntil[service] = world.now + length;
   world.faultLasts(length);
 }

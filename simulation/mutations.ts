@@ -337,7 +337,7 @@ export const MUTATIONS: readonly Mutation[] = [
   one(
     "count lookups where an order must be parked",
     "attempts/park.ts",
-    "return isReasonCode(attempt.reason?.code) || reason.code === MISSING_LINK;",
+    "return isReasonCode(attempt.reason?.code) || WITHOUT_NEXT_TRY.includes(reason.code);",
     "return reason.code === MISSING_LINK;",
   ),
   one(

@@ -154,7 +154,8 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
     quiet = true;
     unsettled = !system.isIdle;
     over = { write: writes.length, effect: world.history.length };
-    await world.until(system.nextRoundAt);
+    // Between two ticks, when nothing that they began is still in progress.
+    await world.until(system.nextRoundAt + TICK_MS / 2);
     // A change shows that it was not over yet.
   } while (world.now < latest && changesSince(over, { writes, history: world.history }).length > 0);
   system.stop();
