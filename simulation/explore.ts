@@ -85,7 +85,10 @@ export async function exhaustive(
   for (const [index, point] of points.entries()) {
     const isOurs = index % parts === part;
     if ((!isOurs && !withPairs) || policyFree.singles.has(point.join())) continue;
-    const single = await replay(base, new Map([point]), { coverage, situations: withPairs });
+    const single = await replay(base, new Map([point]), {
+      coverage,
+      situationsAfter: withPairs ? point[0] : undefined,
+    });
     if (single.isPolicyFree) policyFree.singles.add(point.join());
     if (withPairs) addPairs(point, single.history, pairs);
     if (!isOurs) continue;

@@ -83,8 +83,8 @@ export function settingsFor({ policy, pageSize, passes }: Pick<Scenario, "policy
 export interface Notes {
   /** Takes note of the protocol's states. */
   coverage?: Coverage;
-  /** Whether each entry says in which situation its effect was tried. */
-  situations?: boolean;
+  /** The number of the effect after which each entry says in which situation its effect was tried; undefined if none does. */
+  situationsAfter?: number | undefined;
 }
 
 /** Runs a scenario under an explicit schedule of faults. */
@@ -123,7 +123,8 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   const settings = settingsFor(scenario);
   const system = new System(world, settings, lives(scenario), scenario.waits ? 2 : 3);
   const writes = recordWrites(system, notes.coverage);
-  if (notes.situations) world.describe = (entry) => situationOf(entry, system.surroundings());
+  const { situationsAfter = Number.POSITIVE_INFINITY } = notes;
+  world.describe = (entry) => (entry.effect > situationsAfter ? situationOf(entry, system.surroundings()) : undefined);
   const poisoned = await placeOrders(system, scenario);
   system.start();
   if (scenario.operator) new Operator(system, scenario.operator === "eager").start();

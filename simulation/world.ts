@@ -108,7 +108,7 @@ export class World {
   /** Whether the food service ignores the status filter, from some moment on for good. */
   isFilterIgnored = false;
   /** Describes the situation in which an effect is about to be tried; undefined if the run takes no note of situations. */
-  describe: ((entry: Entry) => string) | undefined;
+  describe: (entry: Entry) => string | undefined = () => undefined;
   /** How many lists found no slot in time, by the number of their run. */
   readonly listsWithoutSlot = new Map<number, number>();
   /** The attempt, and its version or claim that an operator saw, by the key of the decision. */
@@ -226,7 +226,8 @@ export class World {
       result: undefined,
       applied: false,
     };
-    if (this.describe) entry.situation = this.describe(entry);
+    const situation = this.describe(entry);
+    if (situation !== undefined) entry.situation = situation;
     this.history.push(entry);
     return entry;
   }
