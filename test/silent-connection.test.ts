@@ -331,7 +331,8 @@ describe("a connection that goes silent", function () {
       old.answersNew = false;
       const { timeouts, elapsed } = await untilAnswered(() => food.getOrder("orders/1"));
       assert.ok(timeouts <= MAX_TIMEOUTS, `${timeouts} calls in ${elapsed} ms`);
-      assert.equal(next.connections, 1);
+      // A call that times out may give up a connection that is still being set up.
+      assert.ok(next.connections <= 1 + timeouts, `${next.connections} connections for ${timeouts} timeouts`);
     });
 
     it("is replaced by one to the new address within a second in the user chain", async () => {
