@@ -137,6 +137,19 @@ describe("a report that the food service acknowledges and ignores", () => {
 });
 
 describe("a report that the food service rejects", () => {
+  it("needs no operator before the third try", async () => {
+    const { bed } = await bedWith(() => {
+      throw callError("FAILED_PRECONDITION", "no", true);
+    });
+    const states: unknown[] = [];
+    for (let tries = 1; tries <= 3; tries++) {
+      bed.clock.advance(HOUR_MS);
+      await run(reportAgain, bed);
+      states.push(await bed.store.field("attempts/kitchen:1", "state"));
+    }
+    assert.deepEqual(states, [undefined, undefined, "PARKED"]);
+  });
+
   for (const code of ["FAILED_PRECONDITION", "PERMISSION_DENIED", "NOT_FOUND", "INTERNAL", "UNKNOWN", "ABORTED"]) {
     it(`is retried with growing backoff (${code}), and needs an operator after the third try`, async () => {
       const { bed, updates } = await bedWith(() => {
