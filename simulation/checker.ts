@@ -753,8 +753,8 @@ const reasonCodeOf = (attempt: Fields | undefined) => (attempt?.reason as { code
 const troubleOf = (relation: Fields | undefined) => (relation?.trouble ?? {}) as Fields;
 
 /**
- * Once an operator has dismissed an attempt, nothing is sent for it until another decision, and nobody asks again for the same reason. What
- * another program may have created is never sent without a decision.
+ * Once an operator has dismissed an attempt, nothing is sent for it until another decision, and no operator is asked again for the same
+ * reason. What another program may have created is never sent without a decision.
  */
 function checkDismissals({ writes, replaced }: Evidence, violate: Violate): void {
   const dismissed = new Map<string, string | undefined>();

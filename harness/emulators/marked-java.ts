@@ -56,7 +56,7 @@ export function markJava(java: Java, folder: string, { archives, written = false
   return { home, mark };
 }
 
-/** A case for this JAR. Without the log, Java says nothing of an archive that it can't use. */
+/** A case for this JAR. Java would log that it can't use an archive, among the emulator's own lines. */
 function withArchive(jar: string, archive: string, written: boolean): string[] {
   if (!written && !existsSync(archive)) return [];
   const option = `${written ? "-XX:ArchiveClassesAtExit" : "-XX:SharedArchiveFile"}=${archive}`;

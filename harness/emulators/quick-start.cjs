@@ -35,10 +35,7 @@ function skipNews() {
   require("firebase-tools/lib/deploy/functions/runtimes/node/versioning").getLatestSDKVersion = () => undefined;
 }
 
-/**
- * What firebase-tools does not know in firebase.json, it only mentions in its log for debugging, and it takes a second to compile the schema
- * that says what it knows.
- */
+/** firebase-tools compiles a schema, which takes a second, to mention unknown settings of firebase.json in its debug log. */
 function skipCheckOfConfiguration() {
   require("firebase-tools/lib/firebaseConfigValidate").getValidator = () => () => true;
 }
