@@ -95,6 +95,8 @@ function nameProblem(name: string, path: string): string | undefined {
   if (name === "") return "a field has no name";
   if (/^__.*__$/s.test(name)) return `the field name ${brief(name)} is reserved`;
   if (!name.isWellFormed()) return `the field name ${brief(name)} has a lone surrogate`;
+  // The emulator reads it as another character in an update's mask, and then ignores the field.
+  if (name.includes("\r")) return `the field name ${brief(name)} has a carriage return`;
   return Buffer.byteLength(path) > MAX_FIELD_PATH_BYTES ? `the field name ${brief(path)} is too long` : undefined;
 }
 

@@ -382,6 +382,7 @@ for (const [where, open] of Object.entries(STORES)) {
         "maps nested more than 20 levels deep": nested(21),
         "an empty key": { "": 1 },
         "a reserved key": { __a__: 1 },
+        "a key with a carriage return": { "a\rb": 1 },
         "a key that is too long": { ["k".repeat(1_501)]: 1 },
         "no value": undefined as unknown as Field,
       };
