@@ -484,7 +484,6 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (code === "ORDER_NOT_FOUND" && relation?.state',
     'if (code === "UNUSABLE_NAME" && relation?.state',
   ),
-  one("decide about an older claim", "attempts/resolve-attempt.ts", "|| (claim ?? attempt.id) !== attempt.id;", ";"),
   one(
     "release another run's lease",
     "lease.ts",
@@ -527,11 +526,5 @@ export const MUTATIONS: readonly Mutation[] = [
     "relations/sweep.ts",
     "      return relation?.[stage] !== undefined;",
     "      return true;",
-  ),
-  one(
-    "let a first look last for ever",
-    "relations/come-back.ts",
-    'const isExpired = first !== undefined && order.status === "NEW" &&',
-    "const isExpired = first === 0 &&",
   ),
 ];
