@@ -1205,14 +1205,20 @@ function checkHistory(
   violate: Violate,
 ): void {
   const path = relationPathOf(name);
-  // Only the event of its own write records what another program linked, and a lost event is beyond us.
+  // Only the event of its own write records what another program linked. A lost event is beyond us, and so is a link after the end.
   const isEventLost = history.some(
     ({ operation, about, fault }) => operation === "react" && about === path && fault === "loss",
   );
-  const isLinkedByOthers = (what: string) =>
-    writes.some((write) => write.path === path && write.run === 0 && write.before?.[what] !== write.after?.[what]);
+  const isBeyondUs = (what: string) =>
+    writes.some(
+      ({ path: written, run, before, after }) =>
+        written === path &&
+        run === 0 &&
+        before?.[what] !== after?.[what] &&
+        (isEventLost || (before?.state !== undefined && !isOpen(before))),
+    );
   for (const [what, entry] of entriesOf(name, state, relation)) {
-    if (documents(entry)?.order === name || (isEventLost && isLinkedByOthers(what))) continue;
+    if (documents(entry)?.order === name || isBeyondUs(what)) continue;
     violate("the history records every state", `${name} has no history entry for ${what}`);
   }
 }

@@ -345,6 +345,8 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
   const shipments = new Map(truth.shipments.map((made) => [made.name, made]));
   return truth.orders.flatMap(({ name, status }) => {
     if (poisoned.has(name) || closingState(status)) return [];
+    // An operator has just decided, so it has only begun to move.
+    if ((system.decidedAt.get(name) ?? 0) > now - 2 * TICK_MS) return [];
     const id = name.slice("orders/".length);
     const attempts = CREATING_STAGES.map((stage) => system.fieldsAt(`attempts/${stage}:${id}`));
     if (attempts.some((attempt) => attempt?.state === "PARKED" || attempt?.state === "UNCERTAIN")) return [];

@@ -71,6 +71,8 @@ export class System {
   readonly runs: Run[] = [];
   /** The names of all orders so far. */
   readonly placed: string[] = [];
+  /** When an operator decided about an order last, in milliseconds since the epoch. */
+  readonly decidedAt = new Map<string, number>();
   /** Called for every document written. */
   onDocument: (change: RelationChange) => void = () => {};
   private readonly outside: Outside;
@@ -132,6 +134,7 @@ export class System {
   resolve(resolution: Resolution, onEnd: (ended: Run["ended"]) => void = () => {}): void {
     const { stage, order, version, claim, key } = resolution;
     const path = attemptPath(stage, order.slice("orders/".length));
+    this.decidedAt.set(order, this.world.now);
     if (key !== undefined) this.world.decisions.set(key, { path, version, claim });
     this.world.lossGoesOn();
     this.invoke((ports) => resolveAttempt(resolution, ports), RUN_TIMEOUT_MS, { onEnd });
