@@ -148,8 +148,15 @@ export function following(schedule: Schedule): Choose {
   };
 }
 
-/** The exhaustive search tries these only alone: what they lead to together with others is left to the random search. */
-const ALONE: readonly Fault[] = [EMPTY_PAGES, ...FAILING_REPORTS, "advanced by others", "refused again", "overtaken"];
+/** The exhaustive search tries these only alone: what they lead to together with others is left to the random search. A slow read fails as one with an error does, only later. */
+const ALONE: readonly Fault[] = [
+  EMPTY_PAGES,
+  ...FAILING_REPORTS,
+  "advanced by others",
+  "slow",
+  "refused again",
+  "overtaken",
+];
 export const strikesAlone = (fault: Fault) => ALONE.includes(fault);
 
 /** Faults after which a run takes many times as long as others; they strike in this share of the cases only. */
