@@ -148,7 +148,10 @@ export function following(schedule: Schedule): Choose {
   };
 }
 
-/** The exhaustive search tries these only alone: what they lead to together with others is left to the random search. A slow read fails as one with an error does, only later. */
+/**
+ * The exhaustive search tries these only alone: what they lead to together with others is left to the random search. A slow read fails as
+ * one with an error does, only later.
+ */
 const ALONE: readonly Fault[] = [
   EMPTY_PAGES,
   ...FAILING_REPORTS,
