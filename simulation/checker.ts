@@ -21,6 +21,7 @@ import { closingEntry, linkEntryPath } from "../functions/src/relations/history.
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { allCreated, type GroundTruth } from "../services/food-service/model/food-service-model.js";
+import { reasonCodeOf } from "./coverage.js";
 import { DECIDABLE, type Fault, keyOfOthers, type Operation } from "./faults.js";
 import { type Run, TICK_MS } from "./system.js";
 import type { Entry, World } from "./world.js";
@@ -284,7 +285,7 @@ function checkParked(
 ): void {
   for (const { path, after, at } of writes) {
     if (!path.startsWith("attempts/") || after?.state !== "PARKED" || Number(after.tries) === 0) continue;
-    if (isReasonCode((after.reason as { code?: string } | null | undefined)?.code)) continue;
+    if (isReasonCode(reasonCodeOf(after))) continue;
     const { order, stage } = after as { order: string; stage: CreatingStage };
     const retriedAt =
       retries.findLast((retry) => retry.order === order && retry.stage === stage && retry.at <= at)?.at ?? 0;
@@ -540,7 +541,7 @@ function believedAbsence(
   if (!/^(relations|attempts)\/[^/]+$/.test(path)) return undefined;
   if (after?.state === "GONE" && before?.state !== "GONE") return { what: "GONE", names: [`orders/${id}`] };
   if (after?.state !== "PARKED" || before?.state === "PARKED") return undefined;
-  const code = (after.reason as Fields | null | undefined)?.code;
+  const code = reasonCodeOf(after);
   if (code === "ORDER_NOT_FOUND" || code === "ORDER_UNREADABLE") return { what: code, names: [`orders/${id}`] };
   if (code !== "LINK_NOT_FOUND") return undefined;
   const linked = writes.flatMap((write) =>
@@ -594,9 +595,9 @@ function checkGivenUp({ writes, documents, truth, absences, replaced }: Evidence
     if (link === undefined) givenUp.set(path, Math.min(at, givenUp.get(path) ?? at));
   }
   // An attempt can also ask for an operator for another reason, whatever was created.
-  const hasReasonCode = (fields: Fields | undefined) =>
-    isReasonCode((fields?.reason as { code?: string } | null | undefined)?.code);
-  const parkedForReason = new Set(writes.flatMap(({ path, after }) => (hasReasonCode(after) ? [path] : [])));
+  const parkedForReason = new Set(
+    writes.flatMap(({ path, after }) => (isReasonCode(reasonCodeOf(after)) ? [path] : [])),
+  );
   for (const { path, after, at } of writes) {
     const created = createdAt.get(path);
     if (created === undefined || created > at || parkedForReason.has(path)) continue;
@@ -747,8 +748,6 @@ const PAUSES: readonly Fault[] = ["pause", "suspend", "overtaken"];
 function decidedRuns(writes: Evidence["writes"]): ReadonlySet<number | undefined> {
   return new Set(writes.flatMap(({ path, run }) => (path.startsWith("audit/") ? [run] : [])));
 }
-
-const reasonCodeOf = (attempt: Fields | undefined) => (attempt?.reason as { code?: string } | null | undefined)?.code;
 
 const troubleOf = (relation: Fields | undefined) => (relation?.trouble ?? {}) as Fields;
 
@@ -1268,7 +1267,7 @@ function checkAttempt(
 
 /** Whether an attempt is parked for something missing although nothing of its order is lost for good. */
 function isParkedForNothing(name: string, attempt: Fields, relation: Fields | undefined, evidence: Evidence): boolean {
-  const code = (attempt.reason as Fields | null | undefined)?.code;
+  const code = reasonCodeOf(attempt);
   if (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND" && code !== "ORDER_UNREADABLE") return false;
   const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((stage) => String(relation?.[stage])) : [name];
   return !names.some((missing) => isLostForGood(missing, evidence));

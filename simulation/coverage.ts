@@ -24,9 +24,13 @@ function protocolState(id: string, observed: Observed): string {
   return [observed.statusOf(name), relation?.state, links, trouble, ...attempts].map((part) => part || "-").join(" ");
 }
 
+/** The code for which a stored attempt failed or waits for an operator. */
+export const reasonCodeOf = (attempt: Fields | undefined) =>
+  (attempt?.reason as { code?: string } | null | undefined)?.code;
+
 function attemptState(attempt: Fields | undefined): string | undefined {
   if (!attempt) return undefined;
-  const code = (attempt.reason as { code?: string } | null | undefined)?.code;
+  const code = reasonCodeOf(attempt);
   const dismissed = attempt.isDismissed ? ", dismissed" : "";
   return `${attempt.state}${isReasonCode(code) ? `, ${code}` : ""}${dismissed}`;
 }

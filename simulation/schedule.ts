@@ -14,7 +14,7 @@ import type { Fields, Randomness } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
 import { changesSince, check, GRACE_MS, type Moment, type RecordedWrite, type Violation } from "./checker.js";
-import { type Coverage, situationOf } from "./coverage.js";
+import { type Coverage, reasonCodeOf, situationOf } from "./coverage.js";
 import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
 import { System, TICK_MS } from "./system.js";
@@ -257,10 +257,6 @@ function wasDismissed(attempt: Fields | undefined): boolean {
   return Boolean(attempt?.isDismissed || attempt?.dismissedFor);
 }
 
-function codeOf({ reason }: Fields): unknown {
-  return (reason as Fields | null | undefined)?.code;
-}
-
 /** The fields of an attempt that say whether it needs a decision, as they are stored. */
 type Stored = Parameters<typeof needsDecision>[0];
 
@@ -300,7 +296,7 @@ async function isOver(
     // Another program may have linked what the attempt was for; and a report is tried again.
     const goesOn = (attempt: Fields) =>
       system.fieldsAt(`relations/${id}`)?.[String(attempt.stage)] !== undefined &&
-      !STOPPING.includes(String(codeOf(attempt)));
+      !STOPPING.includes(String(reasonCodeOf(attempt)));
     const isWaiting = needing.some((attempt) => attempt && !goesOn(attempt));
     if (!ended && state !== "CANCELLED" && !isWaiting && !isDismissed) return false;
   }
@@ -321,7 +317,7 @@ const LINKED_REASONS = ["LINK_NOT_FOUND", "REPORT_REJECTED", "REPORT_IGNORED", "
 
 /** Whether an operator dismissed an attempt without which its order does not go on. */
 function isGivenUp(attempt: Fields, relation: Fields | undefined): boolean {
-  const code = String(codeOf(attempt));
+  const code = String(reasonCodeOf(attempt));
   const isLinked = relation?.[String(attempt.stage)] !== undefined;
   return wasDismissed(attempt) && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
 }
@@ -331,7 +327,7 @@ const ABSENCES = ["LINK_NOT_FOUND", "ORDER_NOT_FOUND", "ORDER_UNREADABLE"];
 
 /** Whether an attempt waits for something that was lost and has come back. */
 function willResolve(attempt: Fields, id: string, system: System): boolean {
-  if (attempt.state !== "PARKED" || !ABSENCES.includes(String(codeOf(attempt)))) return false;
+  if (attempt.state !== "PARKED" || !ABSENCES.includes(String(reasonCodeOf(attempt)))) return false;
   const relation = system.fieldsAt(`relations/${id}`);
   return ![`orders/${id}`, relation?.kitchen, relation?.shipment].some((name) =>
     system.world.isLostForGood(String(name)),
@@ -355,7 +351,7 @@ function stuck(system: System, poisoned: ReadonlySet<string>, now: number): stri
     const isAdvanced = system.world.setByOthers.some(({ order }) => order === name);
     if (isAdvanced && attempts.some((attempt) => attempt?.state === "SENDING")) return [];
     // Another program may have created what we would: an operator was asked until the order ended, and then it was set back.
-    if (attempts.some((attempt) => attempt?.state === "CLOSED" && codeOf(attempt) === MISSING_LINK)) return [];
+    if (attempts.some((attempt) => attempt?.state === "CLOSED" && reasonCodeOf(attempt) === MISSING_LINK)) return [];
     const relation = system.fieldsAt(`relations/${id}`);
     const state = relation?.state as RelationState | undefined;
     if (system.world.isLostForGood(name) && !(state && RELATION_STATES[state].open)) return [];
