@@ -1,6 +1,7 @@
 /** `npm run rehearse`: rehearses a first deploy and later changes on this machine; ends with one line of JSON. */
 import { Command } from "commander";
 import { stopOnSignals } from "../../harness/process/shutdown-signals.js";
+import { Progress } from "../../harness/progress.js";
 import { auditFunctions } from "./audit.js";
 import { Rehearsal, RehearsalError } from "./rehearsal.js";
 
@@ -15,8 +16,14 @@ const { gcloud, audit } = new Command("npm run rehearse")
   .opts<{ gcloud: boolean; audit?: true }>();
 
 const began = Date.now();
-const say = (line: string) => console.log(`${Math.round((Date.now() - began) / 1000)} s  ${line}`);
-const rehearsal = new Rehearsal({ say, withGcloud: gcloud });
+const progress = new Progress({ unit: "steps", out: process.stdout });
+const rehearsal = new Rehearsal({
+  onProgress(what, steps) {
+    progress.news(`${Math.round((Date.now() - began) / 1000)} s  ${what}`);
+    progress.to(steps);
+  },
+  withGcloud: gcloud,
+});
 stopOnSignals(() => process.exit(130)).addEventListener(
   "abort",
   () => void rehearsal.close().then(() => process.exit(130)),
@@ -35,5 +42,6 @@ try {
 }
 const report = rehearsal.report(began, failure);
 await rehearsal.close();
+progress.end();
 console.log(JSON.stringify(report));
 process.exit(report.ok ? 0 : 1);

@@ -66,6 +66,12 @@ export interface Report {
   failed?: string;
 }
 
+export interface RehearsalOptions {
+  /** Called with what begins or is left out, and with how many steps have begun. */
+  onProgress?(what: string, steps: number): void;
+  withGcloud?: boolean;
+}
+
 export class RehearsalError extends Error {
   override readonly name = "RehearsalError";
 }
@@ -77,15 +83,15 @@ export class Rehearsal {
   readonly leftOut: string[] = [];
   /** How many requests there were before the last command. */
   private commandBegan = 0;
-  private readonly say: (line: string) => void;
+  private readonly onProgress: (what: string, steps: number) => void;
   private cloudStarted: Cloud | undefined;
   private workspaceMade: Workspace | undefined;
   readonly hasGcloud: boolean;
   private readonly printed = stepsOf(readFileSync(join(ROOT, GUIDE), "utf8"), "## Deploy");
   private readonly operations = readFileSync(join(ROOT, "docs/operations.md"), "utf8");
 
-  constructor({ say = () => {}, withGcloud = true }: { say?: (line: string) => void; withGcloud?: boolean } = {}) {
-    this.say = say;
+  constructor({ onProgress = () => {}, withGcloud = true }: RehearsalOptions = {}) {
+    this.onProgress = onProgress;
     this.hasGcloud = withGcloud && spawnSync("gcloud", ["--version"], { stdio: "ignore" }).status === 0;
     if (!this.hasGcloud)
       this.leaveOut(
@@ -158,7 +164,7 @@ export class Rehearsal {
     this.steps++;
     this.commandBegan = this.google.requests.length;
     if (!this.hasGcloud && NEEDS_GCLOUD.test(block)) return this.withoutGcloud(where, block);
-    this.say(`${where}: ${block.split("\n").join("\n    ")}`);
+    this.onProgress(`${where}: ${block.split("\n").join("\n    ")}`, this.steps);
     // gcloud refuses to sign in while it is given a token.
     const env = SIGNS_IN.test(block) ? { CLOUDSDK_AUTH_ACCESS_TOKEN_FILE: undefined } : {};
     const ran = await this.workspace.run(block, { answers: this.answersTo(block), env, ...options });
@@ -198,7 +204,7 @@ export class Rehearsal {
 
   private leaveOut(what: string): void {
     this.leftOut.push(what);
-    this.say(`left out: ${what}`);
+    this.onProgress(`left out: ${what}`, this.steps);
   }
 
   /** A first deploy without a terminal to answer questions; it leaves the project unchanged. */
@@ -238,8 +244,8 @@ export class Rehearsal {
 
   /** Starts what was uploaded, and lets each function handle an event. */
   async runInCloud(timeoutMs?: number): Promise<void> {
-    this.say("the functions that were uploaded start and handle an event each");
     this.steps++;
+    this.onProgress("the functions that were uploaded start and handle an event each", this.steps);
     this.booted = await this.cloud.boot(this.project);
     await this.cloud.handle(this.project, timeoutMs);
   }
