@@ -137,28 +137,24 @@ async function simulate(scenario: Scenario, choose: Choose, notes: Notes): Promi
   // Faults strike for as long as the orders take when all goes well, and once more.
   const faultsUntil = world.now + 10 * TICK_MS;
   let stuckAtHorizon: string[] | undefined;
-  let horizon = faultsUntil;
-  let latest = horizon;
   let over: Moment;
   let unsettled: boolean;
-  do {
-    do {
-      await world.until(world.now + TICK_MS);
-      quiet = world.now >= faultsUntil;
-      horizon = world.faultsOver + GRACE_MS + Math.min(world.listsWithoutSlot.size, MOST_IDLE_POLLS) * TICK_MS;
-      latest = horizon + AFTER_HORIZON_MS[scenario.waits ? "waits" : "usual"];
-      if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
-    } while (
-      (world.now < world.strikesOver || !(await isOver(system, poisoned, scenario, horizon))) &&
-      world.now < latest
-    );
+  for (;;) {
+    await world.until(world.now + TICK_MS);
+    quiet = world.now >= faultsUntil;
+    const horizon = world.faultsOver + GRACE_MS + Math.min(world.listsWithoutSlot.size, MOST_IDLE_POLLS) * TICK_MS;
+    const latest = horizon + AFTER_HORIZON_MS[scenario.waits ? "waits" : "usual"];
+    if (stuckAtHorizon === undefined && world.now >= horizon) stuckAtHorizon = stuck(system, poisoned, world.now);
+    const seemsOver = world.now >= world.strikesOver && (await isOver(system, poisoned, scenario, horizon));
+    if (!seemsOver && world.now < latest) continue;
     quiet = true;
     unsettled = !system.isIdle;
     over = { write: writes.length, effect: world.history.length };
     // Between two ticks, when nothing that they began is still in progress.
     await world.until(system.nextRoundAt + TICK_MS / 2);
     // A change shows that it was not over yet.
-  } while (world.now < latest && changesSince(over, { writes, history: world.history }).length > 0);
+    if (world.now >= latest || changesSince(over, { writes, history: world.history }).length === 0) break;
+  }
   system.stop();
   await world.until(world.now + HOUR_MS);
 
