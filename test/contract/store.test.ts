@@ -106,7 +106,21 @@ const edgeDocument: fc.Arbitrary<Fields> = (() => {
     { weight: 8, arbitrary: fc.stringMatching(/^[a-z]{1,4}$/) },
     {
       weight: 1,
-      arbitrary: fc.constantFrom("", "__x__", "__", "a.b", "a/b", "*", "`", "\\", "k".repeat(700), " ", "ü"),
+      arbitrary: fc.constantFrom(
+        "",
+        "__x__",
+        "__",
+        "a.b",
+        "a/b",
+        "*",
+        "`",
+        "\\",
+        "k".repeat(700),
+        " ",
+        "ü",
+        "constructor",
+        "valueOf",
+      ),
     },
     { weight: 1, arbitrary: text },
   );
@@ -383,6 +397,7 @@ for (const [where, open] of Object.entries(STORES)) {
         "an empty key": { "": 1 },
         "a reserved key": { __a__: 1 },
         "a key with a carriage return": { "a\rb": 1 },
+        "a key that every JavaScript object inherits": { toString: 1 },
         "a key that is too long": { ["k".repeat(1_501)]: 1 },
         "no value": undefined as unknown as Field,
       };
