@@ -12,9 +12,23 @@ import { startFoodService } from "../services/food-service/server.js";
 import { FoodServiceProxy, type ProxyOptions } from "./food-service-proxy.js";
 
 describe("the proxy in front of the food service", () => {
-  it("ends a caller's connection if it is closed while the food service accepts the connection", async () => {
-    const directory = mkdtempSync(join(tmpdir(), "proxy-"));
+  let directory: string;
+
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), "proxy-"));
+  });
+
+  after(() => rmSync(directory, { recursive: true }));
+
+  /** A proxy in front of the food service on this port, with the key and certificate of this test. */
+  async function proxyOf(port: number, options: Partial<ProxyOptions> = {}): Promise<FoodServiceProxy> {
     const { certificate } = await identityIn(directory);
+    const key = readFileSync(join(directory, "localhost.key"), "utf8");
+    const foodService = { port, key, certificate: certificate.toString() };
+    return new FoodServiceProxy({ foodService, onMoment: () => undefined, ...options });
+  }
+
+  it("ends a caller's connection if it is closed while the food service accepts the connection", async () => {
     let onConnection = () => {};
     const foodService = createServer((socket) => {
       socket.on("error", () => undefined);
@@ -22,14 +36,7 @@ describe("the proxy in front of the food service", () => {
     }).listen(0, "localhost");
     await once(foodService, "listening");
     try {
-      const proxy = new FoodServiceProxy({
-        foodService: {
-          key: readFileSync(join(directory, "localhost.key"), "utf8"),
-          certificate: certificate.toString(),
-          port: (foodService.address() as AddressInfo).port,
-        },
-        onMoment: () => undefined,
-      });
+      const proxy = await proxyOf((foodService.address() as AddressInfo).port);
       for (let process = 0; process < 20; process++) {
         const port = await proxy.open(process);
         onConnection = () => proxy.close(process);
@@ -40,19 +47,11 @@ describe("the proxy in front of the food service", () => {
       assert.deepEqual(proxy.calls, []);
     } finally {
       foodService.close();
-      rmSync(directory, { recursive: true });
     }
   });
 
   describe("with a food service behind it", () => {
-    let directory: string;
     const toClose: (() => unknown)[] = [];
-
-    before(() => {
-      directory = mkdtempSync(join(tmpdir(), "proxy-"));
-    });
-
-    after(() => rmSync(directory, { recursive: true }));
 
     afterEach(async () => {
       for (const close of toClose.splice(0).reverse()) await close();
@@ -62,15 +61,8 @@ describe("the proxy in front of the food service", () => {
     async function placeOne(replaceReply: ProxyOptions["replaceReply"]) {
       const foodService = await startFoodService({ address: "localhost:0", certificates: directory });
       toClose.push(() => foodService.stop());
-      const proxy = new FoodServiceProxy({
-        foodService: {
-          key: readFileSync(join(directory, "localhost.key"), "utf8"),
-          certificate: foodService.certificate,
-          port: Number(foodService.address.split(":").at(-1)),
-        },
-        onMoment: () => undefined,
-        ...(replaceReply && { replaceReply }),
-      });
+      const port = Number(foodService.address.split(":").at(-1));
+      const proxy = await proxyOf(port, replaceReply && { replaceReply });
       toClose.push(() => proxy.closeAll());
       const trust = credentials.createSsl(Buffer.from(foodService.certificate));
       const client = new Client(`localhost:${await proxy.open(0)}`, trust);

@@ -1265,11 +1265,16 @@ function checkAttempt(
   }
 }
 
+/** Whether the reason of an attempt goes away when what was missing is there again. */
+export function waitsForMissing(attempt: Fields): boolean {
+  return ["LINK_NOT_FOUND", "ORDER_NOT_FOUND", "ORDER_UNREADABLE"].includes(String(reasonCodeOf(attempt)));
+}
+
 /** Whether an attempt is parked for something missing although nothing of its order is lost for good. */
 function isParkedForNothing(name: string, attempt: Fields, relation: Fields | undefined, evidence: Evidence): boolean {
-  const code = reasonCodeOf(attempt);
-  if (code !== "LINK_NOT_FOUND" && code !== "ORDER_NOT_FOUND" && code !== "ORDER_UNREADABLE") return false;
-  const names = code === "LINK_NOT_FOUND" ? CREATING_STAGES.map((stage) => String(relation?.[stage])) : [name];
+  if (!waitsForMissing(attempt)) return false;
+  const names =
+    reasonCodeOf(attempt) === "LINK_NOT_FOUND" ? CREATING_STAGES.map((stage) => String(relation?.[stage])) : [name];
   return !names.some((missing) => isLostForGood(missing, evidence));
 }
 

@@ -13,7 +13,15 @@ import {
 import type { Fields, Randomness } from "../functions/src/ports.js";
 import type { Settings } from "../functions/src/settings.js";
 import type { DocumentWrite } from "../harness/event-bridge.js";
-import { changesSince, check, GRACE_MS, type Moment, type RecordedWrite, type Violation } from "./checker.js";
+import {
+  changesSince,
+  check,
+  GRACE_MS,
+  type Moment,
+  type RecordedWrite,
+  type Violation,
+  waitsForMissing,
+} from "./checker.js";
 import { type Coverage, reasonCodeOf, situationOf } from "./coverage.js";
 import { branching, type Choose, choosing, type Fault, following, type Schedule } from "./faults.js";
 import { needsDecision, Operator } from "./operator.js";
@@ -318,12 +326,9 @@ function isGivenUp(attempt: Fields, relation: Fields | undefined): boolean {
   return wasDismissed(attempt) && !(isLinked && (LINKED_REASONS.includes(code) || !isReasonCode(code)));
 }
 
-/** The reasons that go away when what was missing is there again. */
-const ABSENCES = ["LINK_NOT_FOUND", "ORDER_NOT_FOUND", "ORDER_UNREADABLE"];
-
 /** Whether an attempt waits for something that was lost and has come back. */
 function willResolve(attempt: Fields, id: string, system: System): boolean {
-  if (attempt.state !== "PARKED" || !ABSENCES.includes(String(reasonCodeOf(attempt)))) return false;
+  if (attempt.state !== "PARKED" || !waitsForMissing(attempt)) return false;
   const relation = system.fieldsAt(`relations/${id}`);
   return ![`orders/${id}`, relation?.kitchen, relation?.shipment].some((name) =>
     system.world.isLostForGood(String(name)),

@@ -97,7 +97,7 @@ function nameProblem(name: string, path: string): string | undefined {
   if (!name.isWellFormed()) return `the field name ${brief(name)} has a lone surrogate`;
   // The emulator reads it as another character in an update's mask, and then ignores the field.
   if (name.includes("\r")) return `the field name ${brief(name)} has a carriage return`;
-  // Firestore's client library finds it in every object, and so takes it for a field that the update sets twice.
+  // Firestore's client library finds such a name in every object, and takes it for a field that the update sets twice.
   if (name in Object.prototype) return `the field name ${brief(name)} is a property of every JavaScript object`;
   return Buffer.byteLength(path) > MAX_FIELD_PATH_BYTES ? `the field name ${brief(path)} is too long` : undefined;
 }
